@@ -1,1 +1,406 @@
-//! placeholder
+//! What must survive: one contract, in two verbs over batches.
+//!
+//! [`Store::load`] reads rows; [`Store::commit`] makes a batch of [`Record`]s durable in one transaction, or nothing of it.
+//! When `commit` has returned `Ok`, every record it calls [`Committed`](Outcome::Committed) survives a power cut (law L1).
+//! The contract grows by kinds of record, not by methods. It is synchronous: one OS thread owns a store and asks it.
+//!
+//! | store      | for                                             |
+//! |------------|-------------------------------------------------|
+//! | [`Memory`] | tests, and programs that want nothing to remain |
+//! | [`Sqlite`] | one node, embedded, durable                     |
+
+pub mod contract;
+mod memory;
+mod sqlite;
+
+use std::fmt;
+
+use regrant_core::decision::Event;
+use regrant_core::grant::RowMac;
+use regrant_core::issue::SubjectStatus;
+use regrant_core::keys::DeploymentId;
+use regrant_core::{Grant, GrantId, Timestamp};
+
+pub use memory::Memory;
+pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
+
+/// The contract. See the module's description.
+pub trait Store: Send {
+    /// The rows of these grants, in the order asked, with the status of each one's user. `None` where there is no row of
+    /// that number, or its random half differs.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store cannot be read.
+    fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable>;
+
+    /// Makes the records durable in one transaction, in order, and raises the high-water time to `now` (never lowers it).
+    /// One outcome per record, in the same order. A `Stale` record changes nothing, nor do its events; the others stand.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if nothing of the batch was made durable.
+    fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable>;
+
+    /// The newest time that was ever committed (law L10). Known from opening on, without a read.
+    fn high_water(&self) -> Timestamp;
+
+    /// Answers a question about the small, read-mostly things.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store cannot be read.
+    fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
+}
+
+/// A grant's row as it was found. Whether its MAC fits is the caller's question.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loaded {
+    /// The row.
+    pub grant: Grant,
+    /// The MAC beside it.
+    pub mac: RowMac,
+    /// Its user.
+    pub subject: SubjectStatus,
+}
+
+/// Something to make durable.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A grant's row and what it tells of, together or not at all.
+    Grant {
+        /// The version it replaces; `None` for a new grant. Another version, or a number already taken, is `Stale`.
+        expected: Option<u64>,
+        /// The row.
+        grant: Grant,
+        /// Its MAC.
+        mac: RowMac,
+        /// Events of the same decision.
+        events: Vec<EventRecord>,
+    },
+    /// Removes a grant that has long ended. Another version is `Stale`.
+    RemoveGrant {
+        /// Which.
+        number: u64,
+        /// The version that was judged.
+        expected: u64,
+    },
+    /// An event without a grant's write.
+    Event(EventRecord),
+    /// Sets the deployment's identity in a fresh store; `Stale` if it is set.
+    Initialise {
+        /// 16 random bytes.
+        deployment: DeploymentId,
+        /// Proves that a root key belongs to this store.
+        root_check: [u8; 16],
+    },
+    /// Reserves grant numbers below `next`; `Stale` if they are reserved already.
+    ReserveGrants {
+        /// The first number that is not reserved.
+        next: u64,
+    },
+    /// Adds or replaces a client.
+    PutClient {
+        /// Its `client_id`.
+        id: String,
+        /// Its definition, JSON, opaque to the store.
+        definition: String,
+    },
+    /// Removes a client; `Stale` if it is not there.
+    RemoveClient {
+        /// Its `client_id`.
+        id: String,
+    },
+    /// Adds a user; `Stale` if the name or the subject is taken.
+    AddUser(User),
+    /// Replaces a user found by subject; `Stale` if it is not there or another has the name.
+    PutUser(User),
+    /// Removes a user; `Stale` if it is not there.
+    RemoveUser {
+        /// Its subject.
+        subject: String,
+    },
+    /// A browser's login session.
+    PutSession(Session),
+    /// Ends a session; fine if it is not there.
+    EndSession {
+        /// The hash of its cookie.
+        id: [u8; 32],
+    },
+    /// Ends all sessions of a user.
+    EndSessionsOf {
+        /// The user.
+        subject: String,
+    },
+    /// Remembers what a user allowed a client: replaces what was remembered.
+    PutConsent(Consent),
+    /// Forgets it.
+    RemoveConsent {
+        /// The user.
+        subject: String,
+        /// The client.
+        client: String,
+    },
+    /// Refuses one access token from now on.
+    DenyAccess {
+        /// SHA-256 of its `jti`.
+        jti: [u8; 32],
+        /// When it ends by itself and the record may be swept.
+        expires_at: Timestamp,
+    },
+    /// Adds a key; `Stale` if the kind has this id.
+    PutKey(KeyRecord),
+    /// Destroys a key; fine if it is not there.
+    DropKey {
+        /// Of which kind.
+        kind: KeyKind,
+        /// Which.
+        id: u32,
+    },
+    /// Removes at most `limit` each of: sessions and denied access tokens that ended before `now`, events older than
+    /// `events_before`. Nothing depends on it.
+    Sweep {
+        /// Events older than this go.
+        events_before: Timestamp,
+        /// The most rows of each kind to remove.
+        limit: u32,
+    },
+}
+
+/// What became of one record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It is durable.
+    Committed,
+    /// Somebody was first: load and decide again.
+    Stale,
+}
+
+/// An event with its time and the correlation id of the request that caused it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventRecord {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+    /// The request's correlation id, or empty.
+    pub correlation: String,
+}
+
+/// An event as it was kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredEvent {
+    /// Position in the table.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The word for its kind.
+    pub kind: String,
+    /// The stable reason code, for the kinds that have one.
+    pub reason: Option<String>,
+    /// The number of the grant it is about.
+    pub grant: Option<u64>,
+    /// The client.
+    pub client: Option<String>,
+    /// The user.
+    pub subject: Option<String>,
+    /// For people.
+    pub detail: String,
+    /// The request's correlation id, or empty.
+    pub correlation: String,
+}
+
+/// A user.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// `sub`: begins with `usr_`, never changes, never used twice.
+    pub subject: String,
+    /// The name to log in with, normalised.
+    pub name: String,
+    /// The PHC string of the password's hash.
+    pub password: String,
+    /// Since when the user may not log in.
+    pub disabled_at: Option<Timestamp>,
+    /// When the user was added.
+    pub created_at: Timestamp,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("subject", &self.subject).field("disabled_at", &self.disabled_at).finish_non_exhaustive()
+    }
+}
+
+/// A browser's login session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// A keyed hash of its cookie: the cookie itself is never stored.
+    pub id: [u8; 32],
+    /// Who logged in.
+    pub subject: String,
+    /// When.
+    pub authenticated_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// What a user allowed a client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Consent {
+    /// The user.
+    pub subject: String,
+    /// The client.
+    pub client: String,
+    /// Scopes, space-separated.
+    pub scope: String,
+    /// Resources, space-separated.
+    pub resources: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The kinds of key that are kept, wrapped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeyKind {
+    /// Steps the ratchet. In a table of its own, which backups leave out.
+    Seed,
+    /// Signs access tokens.
+    Signing,
+}
+
+/// A wrapped key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Of which kind.
+    pub kind: KeyKind,
+    /// Its number within the kind, never used twice.
+    pub id: u32,
+    /// The algorithm it is for, or empty.
+    pub algorithm: String,
+    /// The key, encrypted under the root key.
+    pub wrapped: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl fmt::Debug for KeyRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRecord").field("kind", &self.kind).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The deployment's own row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deployment {
+    /// Its identity.
+    pub id: DeploymentId,
+    /// Proves that a root key belongs to it.
+    pub root_check: [u8; 16],
+    /// How many restores it has seen.
+    pub era: u16,
+    /// The first grant number that is not reserved.
+    pub next_grant: u64,
+}
+
+/// A question about small things.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// The deployment's row.
+    Deployment,
+    /// All clients.
+    Clients,
+    /// The user of this name.
+    UserByName(String),
+    /// The user of this subject.
+    UserBySubject(String),
+    /// Users in order of name, after this name, at most this many.
+    Users {
+        /// The last name of the page before; empty for the first.
+        after: String,
+        /// The size of the page.
+        limit: u32,
+    },
+    /// The session of this id.
+    Session([u8; 32]),
+    /// What this user allowed this client.
+    Consent {
+        /// The user.
+        subject: String,
+        /// The client.
+        client: String,
+    },
+    /// Whether the access token of this hashed `jti` is denied.
+    AccessDenied([u8; 32]),
+    /// All keys of a kind, in order of id.
+    Keys(KeyKind),
+    /// Grants in order of number.
+    Grants {
+        /// Only of this client.
+        client: Option<String>,
+        /// Only of this user.
+        subject: Option<String>,
+        /// After this number.
+        after: u64,
+        /// The size of the page.
+        limit: u32,
+    },
+    /// Events, newest first.
+    Events {
+        /// Only of this grant.
+        grant: Option<u64>,
+        /// The most to return.
+        limit: u32,
+    },
+}
+
+/// The answer to a [`Question`], of the same name.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// `None` in a fresh store.
+    Deployment(Option<Deployment>),
+    /// Id and definition.
+    Clients(Vec<(String, String)>),
+    /// To both questions for one user.
+    User(Option<User>),
+    /// A page.
+    Users(Vec<User>),
+    /// Whether or not it has ended.
+    Session(Option<Session>),
+    /// What was remembered.
+    Consent(Option<Consent>),
+    /// Denied or not.
+    AccessDenied(bool),
+    /// With their wrapped bytes.
+    Keys(Vec<KeyRecord>),
+    /// A page.
+    Grants(Vec<Loaded>),
+    /// A page.
+    Events(Vec<StoredEvent>),
+}
+
+/// The store cannot answer now; nothing of what was asked has happened. The client hears 503.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{cause}: {detail}")]
+pub struct Unavailable {
+    /// What kind of trouble.
+    pub cause: Cause,
+    /// The engine's own words, for the log.
+    pub detail: String,
+}
+
+/// Kinds of trouble.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Cause {
+    /// No space is left.
+    #[error("the disk is full")]
+    Full,
+    /// The file cannot be written.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// Somebody else holds it.
+    #[error("the database is locked by another process")]
+    Locked,
+    /// The device failed. After a failed write to the device, what is durable is unknown until the store is opened anew.
+    #[error("the device failed")]
+    Io,
+    /// What was read cannot have been written by us.
+    #[error("the database is damaged")]
+    Damaged,
+}

@@ -1,0 +1,168 @@
+//! Access tokens that need no table: the sealed `jti` of a JWT (RFC 9068 section 2.2), and the opaque token.
+//!
+//! ```text
+//! jti    = base64url( AES-128-block( grant number 8 | generation 4 | random 4 ) | random 8 )
+//! opaque = rga_ + base64url( key id 1 | nonce 12 | AES-256-GCM-SIV( body ) | tag 16 ) + CRC-32 in 6 base62 digits
+//! ```
+//! GCM-SIV, because random nonces of plain GCM run out after 2^32 tokens under one key: twelve hours at full speed.
+
+use aws_lc_rs::aead;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::codec;
+use crate::keys::{Keys, cut};
+
+/// The published prefix of an opaque access token.
+pub const ACCESS_PREFIX: &str = "rga_";
+/// The longest opaque access token that is read, in characters.
+pub const MAX_LEN: usize = 16_384;
+
+const NONCE_LEN: usize = 12;
+const CHECKSUM_LEN: usize = 6;
+
+/// What an access token says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessToken {
+    /// The grant's number and the generation it was minted in; `None` for a token without a grant.
+    pub grant: Option<(u64, u32)>,
+    /// The client it was issued to.
+    pub client: String,
+    /// `sub`: the user, or the client itself.
+    pub subject: String,
+    /// Space-separated.
+    pub scope: String,
+    /// Who may accept it.
+    pub audience: Vec<String>,
+    /// Seconds since the epoch.
+    pub issued_at: i64,
+    /// Seconds since the epoch.
+    pub expires_at: i64,
+    /// When the user logged in, in seconds since the epoch.
+    pub authenticated_at: Option<i64>,
+    /// Its `jti`, as [`seal_jti`] wrote it.
+    pub jti: String,
+}
+
+/// Seals grant number and generation; 12 random bytes make it unique and hide that two tokens belong together.
+#[must_use]
+pub fn seal_jti(grant: Option<(u64, u32)>, random: [u8; 12], keys: &Keys) -> String {
+    let (number, generation) = grant.unwrap_or_default();
+    let mut block = [0; 16];
+    block[..8].copy_from_slice(&number.to_be_bytes());
+    block[8..12].copy_from_slice(&generation.to_be_bytes());
+    block[12..].copy_from_slice(&random[..4]);
+    let mut bytes = [0; 24];
+    bytes[..16].copy_from_slice(&keys.jti().encrypt(block));
+    bytes[16..].copy_from_slice(&random[4..]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads a `jti` of a token whose signature was verified. `None` if it is none of ours; `Some(None)` if it has no grant.
+#[must_use]
+pub fn open_jti(jti: &str, keys: &Keys) -> Option<Option<(u64, u32)>> {
+    let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(jti).ok()?.try_into().ok()?;
+    let block = keys.jti().decrypt(cut(&bytes));
+    let number = u64::from_be_bytes(cut(&block));
+    Some((number != 0).then(|| (number, u32::from_be_bytes(cut(&block[8..])))))
+}
+
+impl AccessToken {
+    /// The opaque text. `nonce` is fresh chance. `None` only if the sealing key is gone or a field is absurdly long.
+    #[must_use]
+    pub fn seal(&self, nonce: [u8; NONCE_LEN], keys: &Keys) -> Option<String> {
+        let key_id = keys.current_access();
+        let mut body = zeroize::Zeroizing::new(Vec::with_capacity(256));
+        self.write(&mut body)?;
+        let mut sealed = vec![key_id];
+        sealed.extend_from_slice(&nonce);
+        let tag = keys
+            .access_key(key_id)?
+            .seal_in_place_separate_tag(aead::Nonce::assume_unique_for_key(nonce), associated(keys), &mut body)
+            .ok()?;
+        sealed.extend_from_slice(&body);
+        sealed.extend_from_slice(tag.as_ref());
+        let mut text = format!("{ACCESS_PREFIX}{}", URL_SAFE_NO_PAD.encode(&sealed));
+        let sum = crc32fast::hash(text.as_bytes());
+        text.push_str(&codec::encode_plain(&sum.to_be_bytes()));
+        Some(text)
+    }
+
+    /// Reads an opaque text. `None` means "not ours".
+    #[must_use]
+    pub fn open(text: &str, keys: &Keys) -> Option<Self> {
+        if text.len() > MAX_LEN || !text.is_ascii() || !text.starts_with(ACCESS_PREFIX) {
+            return None;
+        }
+        let (body, sum) = text.split_at_checked(text.len().checked_sub(CHECKSUM_LEN)?)?;
+        if codec::decode_plain::<4>(sum)? != crc32fast::hash(body.as_bytes()).to_be_bytes() {
+            return None;
+        }
+        let mut sealed = URL_SAFE_NO_PAD.decode(body.get(ACCESS_PREFIX.len()..)?).ok()?;
+        let (header, body) = sealed.split_at_mut_checked(1 + NONCE_LEN)?;
+        let nonce = aead::Nonce::assume_unique_for_key(cut(&header[1..]));
+        let opened = keys.access_key(header[0])?.open_in_place(nonce, associated(keys), body).ok()?;
+        Self::read(opened)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        let (number, generation) = self.grant.unwrap_or_default();
+        out.extend_from_slice(&number.to_be_bytes());
+        out.extend_from_slice(&generation.to_be_bytes());
+        out.extend_from_slice(&self.issued_at.to_be_bytes());
+        out.extend_from_slice(&self.expires_at.to_be_bytes());
+        out.extend_from_slice(&self.authenticated_at.unwrap_or(i64::MIN).to_be_bytes());
+        let texts = [&self.client, &self.subject, &self.scope, &self.jti];
+        for text in texts.into_iter().chain(&self.audience) {
+            out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+        Some(())
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let (number, generation) = (u64::from_be_bytes(reader.take()?), u32::from_be_bytes(reader.take()?));
+        let (issued_at, expires_at) = (i64::from_be_bytes(reader.take()?), i64::from_be_bytes(reader.take()?));
+        let authenticated_at = i64::from_be_bytes(reader.take()?);
+        let (client, subject) = (reader.text()?, reader.text()?);
+        let (scope, jti) = (reader.text()?, reader.text()?);
+        let mut audience = Vec::new();
+        while !reader.0.is_empty() {
+            audience.push(reader.text()?);
+        }
+        Some(Self {
+            grant: (number != 0).then_some((number, generation)),
+            client,
+            subject,
+            scope,
+            audience,
+            issued_at,
+            expires_at,
+            authenticated_at: (authenticated_at != i64::MIN).then_some(authenticated_at),
+            jti,
+        })
+    }
+}
+
+/// The deployment is bound in, so that no other installation's token opens here, even under the same root key.
+fn associated(keys: &Keys) -> aead::Aad<[u8; 16]> {
+    aead::Aad::from(keys.deployment().0)
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.0.split_first_chunk()?;
+        self.0 = tail;
+        Some(*head)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = u16::from_be_bytes(self.take()?);
+        let (head, tail) = self.0.split_at_checked(usize::from(length))?;
+        self.0 = tail;
+        std::str::from_utf8(head).ok().map(str::to_owned)
+    }
+}

@@ -1,0 +1,244 @@
+//! Clients (RFC 6749 section 2) and what their settings mean for a refresh.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use crate::grant::Rotation;
+use crate::scope::{Resources, Scope};
+use crate::secret::Hash;
+
+/// The prefix of every user's `sub`. No client id may begin with it, or a client could pass for a user (RFC 9700
+/// section 4.15).
+pub const SUBJECT_PREFIX: &str = "usr_";
+
+/// A client identifier: 1 to 255 characters of `A-Z a-z 0-9 - . _ ~ : / @`, not beginning with `usr_`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ClientId(Box<str>);
+
+impl ClientId {
+    /// Reads an identifier; `None` if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/@".contains(&byte);
+        let valid = (1..=255).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(SUBJECT_PREFIX);
+        valid.then(|| Self(text.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AuthMethod {
+    /// HTTP Basic (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+    /// `client_id` and `client_secret` in the body.
+    ClientSecretPost,
+    /// A public client.
+    None,
+}
+
+impl AuthMethod {
+    /// The registered name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A `grant_type` (RFC 6749), or the implicit flow, which has no token request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum GrantType {
+    /// Section 4.1.
+    AuthorizationCode,
+    /// Section 4.2. Never yields a refresh token.
+    Implicit,
+    /// Section 4.3. RFC 9700 section 2.4: "MUST NOT be used".
+    Password,
+    /// Section 4.4. Never yields a refresh token.
+    ClientCredentials,
+    /// Section 6.
+    RefreshToken,
+}
+
+impl GrantType {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::AuthorizationCode, Self::Implicit, Self::Password, Self::ClientCredentials, Self::RefreshToken];
+
+    /// The registered name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::Implicit => "implicit",
+            Self::Password => "password",
+            Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+/// What the holder of a client's refresh tokens can prove: it decides the retry rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// `private_key_jwt`, mTLS, or a DPoP-bound public client.
+    Key,
+    /// `client_secret_*`.
+    Secret,
+    /// A public client: nothing but the token.
+    Public,
+}
+
+/// What a replay does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnReplay {
+    /// Ends the grant (RFC 9700 section 4.14.2).
+    Revoke,
+    /// Only refuses, and raises the event.
+    Refuse,
+}
+
+/// The shape of a client's access tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccessTokenFormat {
+    /// RFC 9068.
+    Jwt,
+    /// Sealed: readable by introspection only.
+    Opaque,
+}
+
+/// A client's settings for refreshes, resolved: no `auto` is left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// What its holder can prove.
+    pub class: Class,
+    /// The mode that new grants get.
+    pub rotation: Rotation,
+    /// For plain public clients: how long after a rotation the predecessor may be presented again.
+    pub retry_window: Duration,
+    /// What a replay does.
+    pub on_replay: OnReplay,
+    /// A grant ends after this long without a refresh.
+    pub idle_lifetime: Duration,
+    /// A grant ends this long after it was made, whatever is done.
+    pub absolute_lifetime: Duration,
+    /// The longest `expires_in`.
+    pub access_token_lifetime: Duration,
+    /// The shape of access tokens.
+    pub access_token_format: AccessTokenFormat,
+}
+
+/// Defaults, each explained in `docs/defaults.md`.
+impl Policy {
+    /// `retry_window` unless set: 60 s.
+    pub const RETRY_WINDOW: Duration = Duration::from_secs(60);
+    /// The smallest `retry_window` other than 0: 10 s.
+    pub const SHORTEST_RETRY_WINDOW: Duration = Duration::from_secs(10);
+    /// `idle_lifetime` unless set: 30 days.
+    pub const IDLE_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+    /// `absolute_lifetime` unless set: 365 days.
+    pub const ABSOLUTE_LIFETIME: Duration = Duration::from_secs(365 * 86_400);
+    /// `access_token_lifetime` unless set: 1 hour.
+    pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+    /// The defaults of a class.
+    #[must_use]
+    pub const fn of(class: Class) -> Self {
+        let (rotation, on_replay) = match class {
+            Class::Key => (Rotation::Reusable, OnReplay::Refuse),
+            Class::Secret => (Rotation::Reusable, OnReplay::Revoke),
+            Class::Public => (Rotation::SingleUse, OnReplay::Revoke),
+        };
+        Self {
+            class,
+            rotation,
+            retry_window: Self::RETRY_WINDOW,
+            on_replay,
+            idle_lifetime: Self::IDLE_LIFETIME,
+            absolute_lifetime: Self::ABSOLUTE_LIFETIME,
+            access_token_lifetime: Self::ACCESS_TOKEN_LIFETIME,
+            access_token_format: AccessTokenFormat::Jwt,
+        }
+    }
+}
+
+/// A registered client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// The name people see.
+    pub name: String,
+    /// How it authenticates.
+    pub auth: AuthMethod,
+    /// SHA-256 of its secrets; any of them authenticates it.
+    pub secrets: Vec<Hash>,
+    /// Where answers may go.
+    pub redirect_uris: Vec<String>,
+    /// What it may use.
+    pub grant_types: BTreeSet<GrantType>,
+    /// `response_type` values it may use: `code`, `token`.
+    pub response_types: BTreeSet<String>,
+    /// All scopes it may have.
+    pub scopes: Scope,
+    /// All resources it may have tokens for.
+    pub resources: Resources,
+    /// Whether an authorization request must carry a PKCE challenge.
+    pub require_pkce: bool,
+    /// Whether it may introspect tokens (RFC 7662).
+    pub may_introspect: bool,
+    /// Origins whose scripts may call the token and revocation endpoints as this client.
+    pub allowed_origins: Vec<String>,
+    /// Whether its users are not asked for consent.
+    pub skip_consent: bool,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// Its settings for refreshes.
+    pub policy: Policy,
+}
+
+impl Client {
+    /// Whether it may use a flow.
+    #[must_use]
+    pub fn may_use(&self, grant_type: GrantType) -> bool {
+        self.grant_types.contains(&grant_type)
+    }
+
+    /// RFC 6749 section 2.1: "clients incapable of maintaining the confidentiality of their credentials".
+    #[must_use]
+    pub const fn is_public(&self) -> bool {
+        matches!(self.policy.class, Class::Public)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check F9.
+    #[test]
+    fn no_client_id_can_pass_for_a_subject() {
+        assert!(ClientId::parse("usr_1").is_none());
+        assert!(ClientId::parse("app-1").is_some());
+        for bad in ["", " ", "a b", "a%b", "a+b", "ä", "a\n"] {
+            assert!(ClientId::parse(bad).is_none(), "{bad:?}");
+        }
+        assert!(ClientId::parse(&"a".repeat(256)).is_none());
+    }
+}

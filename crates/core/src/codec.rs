@@ -1,0 +1,209 @@
+//! Text for binary values: a published prefix, base62 of fixed width, six base62 digits of CRC-32.
+//!
+//! The prefix and the checksum let secret scanners find a leaked token and let us reject a typo before any cryptography.
+//! Exactly one text stands for a value: fixed width, digits in the order 0-9A-Za-z, no number above the largest.
+//! Checksum: CRC-32 (IEEE) over the prefix and the digits.
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const NOT_A_DIGIT: u8 = 255;
+const VALUES: [u8; 256] = values();
+const CHECKSUM_DIGITS: usize = 6;
+/// 62^5 fits 32 bits: digits are converted five at a time.
+const CHUNK: usize = 5;
+const CHUNK_BASE: u64 = 62 * 62 * 62 * 62 * 62;
+
+const fn values() -> [u8; 256] {
+    let mut table = [NOT_A_DIGIT; 256];
+    let mut i = 0;
+    while i < 62 {
+        table[DIGITS[i] as usize] = i as u8;
+        i += 1;
+    }
+    table
+}
+
+/// How many base62 digits hold `bytes` bytes: the smallest d with 62^d ≥ 256^bytes.
+#[must_use]
+pub const fn digits_for(bytes: usize) -> usize {
+    // log(256) / log(62) = 1.343 602 3…; exact for every length used here (a test compares with big-number arithmetic).
+    (bytes * 13_436_024).div_ceil(10_000_000)
+}
+
+/// The length of the text of a value of `bytes` bytes under a prefix of `prefix` characters.
+#[must_use]
+pub const fn text_len(prefix: usize, bytes: usize) -> usize {
+    prefix + digits_for(bytes) + CHECKSUM_DIGITS
+}
+
+/// Writes `prefix`, the digits of `bytes` and the checksum.
+#[must_use]
+pub fn encode(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(text_len(prefix.len(), bytes.len()));
+    text.push_str(prefix);
+    push_digits(&mut text, bytes, digits_for(bytes.len()));
+    let sum = crc32fast::hash(text.as_bytes());
+    push_digits(&mut text, &sum.to_be_bytes(), CHECKSUM_DIGITS);
+    text
+}
+
+/// Reads what [`encode`] wrote; `None` for anything else, whatever it is.
+#[must_use]
+pub fn decode<const N: usize>(prefix: &str, text: &str) -> Option<[u8; N]> {
+    let text = text.as_bytes();
+    if text.len() != text_len(prefix.len(), N) || !text.starts_with(prefix.as_bytes()) {
+        return None;
+    }
+    let (body, sum) = text.split_at(text.len() - CHECKSUM_DIGITS);
+    let sum: [u8; 4] = parse_digits(sum)?;
+    if crc32fast::hash(body).to_be_bytes() != sum {
+        return None;
+    }
+    parse_digits(body.get(prefix.len()..)?)
+}
+
+/// The digits of a number without prefix and checksum, for identifiers that are no secrets.
+#[must_use]
+pub fn encode_plain(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    push_digits(&mut text, bytes, digits_for(bytes.len()));
+    text
+}
+
+/// Reads what [`encode_plain`] wrote.
+#[must_use]
+pub fn decode_plain<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != digits_for(N) {
+        return None;
+    }
+    parse_digits(text.as_bytes())
+}
+
+/// Appends the big-endian number `bytes` as exactly `width` digits.
+fn push_digits(text: &mut String, bytes: &[u8], width: usize) {
+    // The number as 32-bit limbs, most significant first, divided by 62^5 until nothing is left.
+    let mut limbs: Vec<u32> = bytes
+        .rchunks(4)
+        .rev()
+        .map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte)))
+        .collect();
+    let mut digits = Vec::with_capacity(width + CHUNK);
+    while digits.len() < width {
+        let mut rest = 0_u64;
+        for limb in &mut limbs {
+            let number = (rest << 32) | u64::from(*limb);
+            *limb = (number / CHUNK_BASE) as u32;
+            rest = number % CHUNK_BASE;
+        }
+        for _ in 0..CHUNK {
+            digits.push(DIGITS[(rest % 62) as usize]);
+            rest /= 62;
+        }
+    }
+    text.extend(digits[..width].iter().rev().map(|digit| char::from(*digit)));
+    zeroize::Zeroize::zeroize(&mut digits);
+    zeroize::Zeroize::zeroize(&mut limbs);
+}
+
+/// Reads a big-endian number of at most `N` bytes; `None` for a foreign character or a larger number.
+fn parse_digits<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut limbs = vec![0_u32; N.div_ceil(4)];
+    for chunk in digits.chunks(CHUNK) {
+        let (mut factor, mut carry) = (1_u64, 0_u64);
+        for digit in chunk {
+            let value = VALUES[usize::from(*digit)];
+            if value == NOT_A_DIGIT {
+                return None;
+            }
+            factor *= 62;
+            carry = carry * 62 + u64::from(value);
+        }
+        for limb in limbs.iter_mut().rev() {
+            let number = u64::from(*limb) * factor + carry;
+            *limb = number as u32;
+            carry = number >> 32;
+        }
+        if carry != 0 {
+            return None;
+        }
+    }
+    let mut bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_be_bytes()).collect();
+    let spare = bytes.len() - N;
+    let out = if bytes[..spare].iter().all(|byte| *byte == 0) { bytes[spare..].try_into().ok() } else { None };
+    zeroize::Zeroize::zeroize(&mut bytes);
+    zeroize::Zeroize::zeroize(&mut limbs);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// 62^d by school arithmetic, compared with 256^n.
+    fn power(base: u32, exponent: usize) -> Vec<u32> {
+        let mut number = vec![1_u32];
+        for _ in 0..exponent {
+            let mut carry = 0_u64;
+            for limb in &mut number {
+                let product = u64::from(*limb) * u64::from(base) + carry;
+                *limb = product as u32;
+                carry = product >> 32;
+            }
+            if carry != 0 {
+                number.push(carry as u32);
+            }
+        }
+        number
+    }
+
+    fn at_least(a: &[u32], b: &[u32]) -> bool {
+        a.len().cmp(&b.len()).then_with(|| a.iter().rev().cmp(b.iter().rev())).is_ge()
+    }
+
+    #[test]
+    fn the_width_is_the_smallest_that_holds_every_value() {
+        for bytes in 1..=128 {
+            let width = digits_for(bytes);
+            assert!(at_least(&power(62, width), &power(256, bytes)), "{bytes}");
+            assert!(!at_least(&power(62, width - 1), &power(256, bytes)), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn known_values_have_known_texts() {
+        assert_eq!(encode_plain(&[0]), "00");
+        assert_eq!(encode_plain(&[61]), "0z");
+        assert_eq!(encode_plain(&[62]), "10");
+        assert_eq!(encode_plain(&[255]), "47");
+        assert_eq!(decode_plain::<1>("47"), Some([255]));
+        assert_eq!(decode_plain::<1>("48"), None, "256 does not fit a byte");
+    }
+
+    #[test]
+    fn the_checksum_is_crc_32_of_the_ieee() {
+        assert_eq!(crc32fast::hash(b"123456789"), 0xCBF4_3926);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(bytes in any::<[u8; 76]>()) {
+            let text = encode("rgr_", &bytes);
+            prop_assert_eq!(text.len(), 113);
+            prop_assert_eq!(decode::<76>("rgr_", &text), Some(bytes));
+            prop_assert_eq!(decode::<76>("rgk_", &text), None);
+        }
+
+        #[test]
+        fn only_one_text_is_read(text in "rgr_[0-9A-Za-z]{109}") {
+            if let Some(bytes) = decode::<76>("rgr_", &text) {
+                prop_assert_eq!(encode("rgr_", &bytes), text);
+            }
+        }
+
+        #[test]
+        fn nothing_that_is_read_panics(text in ".{0,200}") {
+            let _ = decode::<76>("rgr_", &text);
+            let _ = decode_plain::<16>(&text);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a decision says: what to write, what to tell, what to answer.
+//!
+//! A decision is not a `Result`: a refusal may have something to write (a replay ends the grant), and `?` must not be able
+//! to drop it. The engine writes first, in one durable transaction, and answers afterwards (law L1).
+
+use crate::client::ClientId;
+use crate::grant::{EndReason, Grant, GrantId};
+use crate::refusal::Refusal;
+use crate::secret::Entropy;
+
+/// The outcome of one of this crate's `decide` functions.
+#[derive(Clone, Debug)]
+#[must_use = "a decision that is not carried out loses what it has to write"]
+pub struct Decision<T> {
+    /// What must be durable before anybody hears the outcome.
+    pub write: Write,
+    /// What an operator should be told; stored in the same transaction.
+    pub event: Option<Event>,
+    /// What to answer once the write is durable.
+    pub outcome: Result<T, Refusal>,
+}
+
+impl<T> Decision<T> {
+    /// Refuses without a write and without an event.
+    pub const fn refuse(refusal: Refusal) -> Self {
+        Self { write: Write::Nothing, event: None, outcome: Err(refusal) }
+    }
+
+    /// Refuses without a write to the grant, and leaves an event.
+    pub const fn report(refusal: Refusal, event: Event) -> Self {
+        Self { write: Write::Nothing, event: Some(event), outcome: Err(refusal) }
+    }
+
+    /// Ends the grant and refuses.
+    pub const fn end(grant: Grant, refusal: Refusal, event: Event) -> Self {
+        Self { write: Write::Grant { change: Change::Ended, grant }, event: Some(event), outcome: Err(refusal) }
+    }
+
+    /// Writes the grant and accepts.
+    pub const fn accept(change: Change, grant: Grant, outcome: T) -> Self {
+        Self { write: Write::Grant { change, grant }, event: None, outcome: Ok(outcome) }
+    }
+
+    /// Adds an event.
+    pub fn with_event(mut self, event: Event) -> Self {
+        self.event = Some(event);
+        self
+    }
+}
+
+/// What a decision writes.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Nothing.
+    Nothing,
+    /// The grant's new row, which replaces the version before it.
+    Grant {
+        /// What happened to it.
+        change: Change,
+        /// The row to store.
+        grant: Grant,
+    },
+}
+
+impl Write {
+    /// What happens to the grant.
+    #[must_use]
+    pub const fn change(&self) -> Change {
+        match self {
+            Self::Nothing => Change::Nothing,
+            Self::Grant { change, .. } => *change,
+        }
+    }
+}
+
+/// What a write does to a grant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// No column changes.
+    Nothing,
+    /// A new grant.
+    Created,
+    /// Its code was redeemed.
+    Redeemed,
+    /// Its refresh token was replaced by the next generation.
+    Rotated,
+    /// A retry was counted.
+    Retried,
+    /// A reusable token was used.
+    Reused,
+    /// It was ended.
+    Ended,
+}
+
+/// Something worth a row in the event table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// To which grant.
+    pub grant: Option<GrantId>,
+    /// Which client asked.
+    pub client: Option<ClientId>,
+    /// Whose grant it is.
+    pub subject: Option<String>,
+    /// More, for people: numbers and reason codes, never a secret.
+    pub detail: String,
+}
+
+/// The kinds of event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EventKind {
+    /// A grant was made.
+    GrantCreated,
+    /// A grant was ended, and why.
+    GrantEnded(EndReason),
+    /// A late worker was asked to come again.
+    Straggler,
+    /// A replay was refused without ending the grant.
+    ReplayRefused,
+    /// A token from the future, an impossible generation or a tampered row.
+    Alarm,
+    /// A user logged in.
+    Login,
+    /// A log-in failed.
+    LoginFailed,
+    /// A user logged out.
+    Logout,
+    /// A user consented.
+    Consent,
+    /// An operator changed something.
+    Admin,
+}
+
+impl EventKind {
+    /// The stable word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GrantCreated => "grant_created",
+            Self::GrantEnded(_) => "grant_ended",
+            Self::Straggler => "straggler",
+            Self::ReplayRefused => "replay_refused",
+            Self::Alarm => "alarm",
+            Self::Login => "login",
+            Self::LoginFailed => "login_failed",
+            Self::Logout => "logout",
+            Self::Consent => "consent",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether at most one is kept per grant, kind and minute, so that nobody can fill the table by repeating himself.
+    #[must_use]
+    pub const fn is_once_a_minute(self) -> bool {
+        matches!(self, Self::Straggler | Self::ReplayRefused | Self::Alarm | Self::LoginFailed)
+    }
+}
+
+/// A row's next version, with this write's name.
+#[must_use]
+pub(crate) fn next_version(grant: &Grant, entropy: &Entropy) -> Grant {
+    Grant { version: grant.version + 1, write_id: entropy.write_id(), ..grant.clone() }
+}
+
+/// The row that ends the grant: no ratchet is kept, for nothing will be derived from it again.
+#[must_use]
+pub(crate) fn ended(grant: &Grant, at: crate::Timestamp, reason: EndReason, entropy: &Entropy) -> Grant {
+    Grant { ended: Some((at, reason)), ratchet: None, ..next_version(grant, entropy) }
+}
+
+/// An event about a grant.
+#[must_use]
+pub(crate) fn event(kind: EventKind, grant: &Grant, detail: String) -> Event {
+    Event {
+        kind,
+        grant: Some(grant.id),
+        client: Some(grant.terms.client.clone()),
+        subject: Some(grant.terms.subject.clone()),
+        detail,
+    }
+}

@@ -1,0 +1,123 @@
+//! May this client have this, in this way, for this user? The one function that every flow asks (check M1).
+//!
+//! Half of the incidents in this field are one check that is missing at one of several doors: so there is one door.
+//! The order is the order of the answers: the client, the flow, the user, the scope, the resources.
+
+use crate::client::{Client, GrantType};
+use crate::refusal::Refusal;
+use crate::scope::{Resources, Scope};
+
+/// What the store knows of the user behind a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubjectStatus {
+    /// There is no user: the client acts for itself.
+    None,
+    /// The user may log in.
+    Enabled,
+    /// The user was switched off.
+    Disabled,
+    /// The user is no longer there.
+    Gone,
+}
+
+/// What was granted before, which bounds a refresh.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// The grant's scope.
+    pub scope: &'a Scope,
+    /// The grant's resources.
+    pub resources: &'a Resources,
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Who asks, already authenticated.
+    pub client: &'a Client,
+    /// By which flow.
+    pub grant_type: GrantType,
+    /// For whom.
+    pub subject: SubjectStatus,
+    /// Whether the user consented, where a user must.
+    pub consented: bool,
+    /// The scope asked for; `None` asks for all that can be had.
+    pub scope: Option<&'a Scope>,
+    /// The resources asked for; empty asks for all that can be had.
+    pub resources: &'a Resources,
+    /// What bounds the answer, for a refresh or the redemption of a code.
+    pub held: Option<Held<'a>>,
+}
+
+/// The answer: what a token may carry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted {
+    /// Its scope.
+    pub scope: Scope,
+    /// Its audience; empty means the server's own.
+    pub resources: Resources,
+}
+
+/// Decides.
+///
+/// # Errors
+/// The first [`Refusal`] in the order of the module's description.
+pub fn verdict(ask: &Ask<'_>) -> Result<Granted, Refusal> {
+    who(ask)?;
+    what(ask)
+}
+
+/// The part that does not depend on what is asked for: client, flow, user, consent.
+pub(crate) fn who(ask: &Ask<'_>) -> Result<(), Refusal> {
+    if ask.client.disabled {
+        return Err(Refusal::ClientDisabled);
+    }
+    if !ask.client.may_use(ask.grant_type) {
+        return Err(Refusal::GrantTypeNotAllowed);
+    }
+    match ask.subject {
+        SubjectStatus::Disabled => return Err(Refusal::SubjectDisabled),
+        SubjectStatus::Gone => return Err(Refusal::SubjectGone),
+        SubjectStatus::Enabled | SubjectStatus::None => {}
+    }
+    if !ask.consented { Err(Refusal::ConsentMissing) } else { Ok(()) }
+}
+
+/// Scope and resources: within what was granted, and within what the client may have now.
+pub(crate) fn what(ask: &Ask<'_>) -> Result<Granted, Refusal> {
+    let allowed = &ask.client.scopes;
+    let scope = match (ask.scope, ask.held) {
+        // RFC 6749 section 6: "The requested scope MUST NOT include any scope not originally granted by the resource owner".
+        (Some(wanted), Some(held)) if !wanted.is_within(held.scope) => {
+            return Err(Refusal::ScopeExceeded);
+        }
+        (Some(wanted), _) if !wanted.is_within(allowed) => return Err(Refusal::ScopeNotAllowed),
+        (Some(wanted), _) => wanted.clone(),
+        // "and if omitted is treated as equal to the scope originally granted": less what the client has lost since.
+        (None, Some(held)) => {
+            let left = held.scope.intersection(allowed);
+            if left.is_empty() && !held.scope.is_empty() {
+                return Err(Refusal::ScopeNotAllowed);
+            }
+            left
+        }
+        (None, None) => allowed.clone(),
+    };
+    let resources = match ask.held {
+        Some(held) if !ask.resources.is_within(held.resources) => {
+            return Err(Refusal::TargetExceeded);
+        }
+        _ if !ask.resources.is_within(&ask.client.resources) => {
+            return Err(Refusal::TargetNotAllowed);
+        }
+        _ if !ask.resources.is_empty() => ask.resources.clone(),
+        Some(held) => {
+            let left = held.resources.intersection(&ask.client.resources);
+            if left.is_empty() && !held.resources.is_empty() {
+                return Err(Refusal::TargetNotAllowed);
+            }
+            left
+        }
+        None => ask.client.resources.clone(),
+    };
+    Ok(Granted { scope, resources })
+}

@@ -1,0 +1,398 @@
+//! The keys a decision needs: derived from one root, one purpose each, numbered, with a status.
+//!
+//! Root key → HKDF-SHA-256 with the deployment id as salt → one key per [`Purpose`] and id. No purpose is used twice and no
+//! key has a default (checks K5). Seed keys alone are random and not derived: they are wrapped, rotated daily, left out of
+//! every backup, and destroyed once no pending retry needs them, so that not even the root key brings them back (law L6).
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
+use aws_lc_rs::{aead, hkdf, hmac};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Names one installation: 16 random bytes kept in the store. Tokens are bound to it and not to the issuer's name, so a
+/// new domain logs nobody out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DeploymentId(pub [u8; 16]);
+
+/// The one secret an operator keeps outside the store: 32 random bytes.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct RootKey([u8; 32]);
+
+impl std::fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RootKey(redacted)")
+    }
+}
+
+/// The prefix of a root key in its file.
+pub const ROOT_KEY_PREFIX: &str = "rgroot_";
+
+impl RootKey {
+    /// Takes 32 random bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads the text of a root key file; `None` unless it is exactly what [`RootKey::text`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::codec::decode(ROOT_KEY_PREFIX, text).map(Self)
+    }
+
+    /// The text for a root key file: prefix, base62, checksum.
+    #[must_use]
+    pub fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(crate::codec::encode(ROOT_KEY_PREFIX, &self.0))
+    }
+
+    /// The key of one purpose, id and deployment.
+    #[must_use]
+    pub fn derive(&self, purpose: Purpose, deployment: DeploymentId, id: u32) -> Zeroizing<[u8; 32]> {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &deployment.0).extract(&self.0);
+        let id = id.to_be_bytes();
+        let info = [purpose.label().as_bytes(), &id];
+        let mut key = Zeroizing::new([0; 32]);
+        // 32 bytes are within HKDF's 255 blocks, so neither step can fail; were it to, the key would stay all zero and
+        // the check value below would not fit the store.
+        if let Ok(expanded) = extracted.expand(&info, hkdf::HKDF_SHA256) {
+            let _ = expanded.fill(key.as_mut());
+        }
+        key
+    }
+
+    /// Proves that this root key belongs to the store that keeps the value, and tells nothing else (checks K6, K7).
+    #[must_use]
+    pub fn check_value(&self, deployment: DeploymentId) -> [u8; 16] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.derive(Purpose::RootCheck, deployment, 0).as_ref());
+        cut(hmac::sign(&key, b"regrant root check v1").as_ref())
+    }
+}
+
+/// What a derived key is for. Each has a key of its own: what opens one kind of value opens no other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Tags of refresh tokens.
+    RefreshTag,
+    /// Tags of authorization codes.
+    CodeTag,
+    /// Message authentication of grant rows.
+    RowMac,
+    /// Hides grant numbers inside grant ids. Never rotates.
+    GrantId,
+    /// Seals grant number and generation in an access token's `jti`.
+    Jti,
+    /// Seals opaque access tokens.
+    AccessToken,
+    /// Wraps signing and seed keys at rest.
+    Wrap,
+    /// Hashes browser session cookies.
+    SessionCookie,
+    /// Form tokens against cross-site requests.
+    Csrf,
+    /// The check value of the root key.
+    RootCheck,
+}
+
+impl Purpose {
+    /// Every purpose, for the test that no two keys are equal.
+    pub const ALL: [Self; 10] = [
+        Self::RefreshTag,
+        Self::CodeTag,
+        Self::RowMac,
+        Self::GrantId,
+        Self::Jti,
+        Self::AccessToken,
+        Self::Wrap,
+        Self::SessionCookie,
+        Self::Csrf,
+        Self::RootCheck,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::RefreshTag => "regrant key refresh-tag v1",
+            Self::CodeTag => "regrant key code-tag v1",
+            Self::RowMac => "regrant key row-mac v1",
+            Self::GrantId => "regrant key grant-id v1",
+            Self::Jti => "regrant key jti v1",
+            Self::AccessToken => "regrant key access-token v1",
+            Self::Wrap => "regrant key wrap v1",
+            Self::SessionCookie => "regrant key session-cookie v1",
+            Self::Csrf => "regrant key csrf v1",
+            Self::RootCheck => "regrant key root-check v1",
+        }
+    }
+}
+
+/// Where a key stands in its life: next → current → verify → gone; compromised is the emergency exit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyStatus {
+    /// Made, and not yet used.
+    Next,
+    /// Mints and verifies.
+    Current,
+    /// Verifies only.
+    Verify,
+    /// Known to others: what it tagged still works by its seed, but proves nothing else.
+    Compromised,
+    /// No longer there.
+    Gone,
+}
+
+/// A tag key and its status.
+struct TagKey {
+    status: KeyStatus,
+    refresh: hmac::Key,
+    code: hmac::Key,
+}
+
+/// Looking for a seed key can fail in two ways that deserve different answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SeedKeyMissing {
+    /// Made elsewhere and not here yet: ask again shortly.
+    NotYet,
+    /// Destroyed: nobody can repeat that answer.
+    Gone,
+}
+
+/// All keys of one moment, parsed once. Decisions get it by reference; a rotation replaces it whole.
+pub struct Keys {
+    deployment: DeploymentId,
+    era: u16,
+    tag: BTreeMap<u8, TagKey>,
+    current_tag: u8,
+    seed: BTreeMap<u32, hmac::Key>,
+    current_seed: u32,
+    row: BTreeMap<u8, hmac::Key>,
+    current_row: u8,
+    hide: BlockCipher,
+    jti: BlockCipher,
+    access: BTreeMap<u8, aead::LessSafeKey>,
+    current_access: u8,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("deployment", &self.deployment).field("era", &self.era).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// The keys of a deployment in its first days: derived keys number 1, and the seed keys given (id, 32 random bytes),
+    /// of which the highest id is current.
+    ///
+    /// # Errors
+    /// [`BadKeys`] if no seed key is given or a cipher refuses its key.
+    pub fn new(
+        root: &RootKey,
+        deployment: DeploymentId,
+        era: u16,
+        seed_keys: &[(u32, Zeroizing<[u8; 32]>)],
+    ) -> Result<Self, BadKeys> {
+        Self::with_tag_keys(root, deployment, era, seed_keys, &[(1, KeyStatus::Current)])
+    }
+
+    /// The same, with the tag keys named one by one. Exactly one of them must be current.
+    ///
+    /// # Errors
+    /// [`BadKeys`] if there is no seed key, not exactly one current tag key, or a cipher refuses its key.
+    pub fn with_tag_keys(
+        root: &RootKey,
+        deployment: DeploymentId,
+        era: u16,
+        seed_keys: &[(u32, Zeroizing<[u8; 32]>)],
+        tag_keys: &[(u8, KeyStatus)],
+    ) -> Result<Self, BadKeys> {
+        let mac = |purpose, id| hmac::Key::new(hmac::HMAC_SHA256, root.derive(purpose, deployment, id).as_ref());
+        let mut current = tag_keys.iter().filter(|(_, status)| *status == KeyStatus::Current);
+        let (Some((current_tag, _)), None) = (current.next(), current.next()) else {
+            return Err(BadKeys);
+        };
+        let tag = tag_keys
+            .iter()
+            .filter(|(_, status)| *status != KeyStatus::Gone)
+            .map(|(id, status)| {
+                let wide = u32::from(*id);
+                let (refresh, code) = (mac(Purpose::RefreshTag, wide), mac(Purpose::CodeTag, wide));
+                (*id, TagKey { status: *status, refresh, code })
+            })
+            .collect();
+        let seed: BTreeMap<u32, hmac::Key> =
+            seed_keys.iter().map(|(id, key)| (*id, hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))).collect();
+        let current_seed = *seed.keys().next_back().ok_or(BadKeys)?;
+        let block = |purpose| BlockCipher::new(&root.derive(purpose, deployment, 0));
+        let sealing =
+            aead::UnboundKey::new(&aead::AES_256_GCM_SIV, root.derive(Purpose::AccessToken, deployment, 1).as_ref())
+                .map_err(|_| BadKeys)?;
+        Ok(Self {
+            deployment,
+            era,
+            tag,
+            current_tag: *current_tag,
+            seed,
+            current_seed,
+            row: BTreeMap::from([(1, mac(Purpose::RowMac, 1))]),
+            current_row: 1,
+            hide: block(Purpose::GrantId)?,
+            jti: block(Purpose::Jti)?,
+            access: BTreeMap::from([(1, aead::LessSafeKey::new(sealing))]),
+            current_access: 1,
+        })
+    }
+
+    /// Which installation these keys belong to.
+    #[must_use]
+    pub const fn deployment(&self) -> DeploymentId {
+        self.deployment
+    }
+
+    /// How many restores from a backup the store has seen.
+    #[must_use]
+    pub const fn era(&self) -> u16 {
+        self.era
+    }
+
+    /// The tag key that mints now.
+    #[must_use]
+    pub const fn current_tag(&self) -> u8 {
+        self.current_tag
+    }
+
+    /// The seed key that rotates now.
+    #[must_use]
+    pub const fn current_seed(&self) -> u32 {
+        self.current_seed
+    }
+
+    /// The status of a tag key; [`KeyStatus::Gone`] if it is not there.
+    #[must_use]
+    pub fn tag_status(&self, id: u8) -> KeyStatus {
+        self.tag.get(&id).map_or(KeyStatus::Gone, |key| key.status)
+    }
+
+    pub(crate) fn refresh_tag(&self, id: u8) -> Option<&hmac::Key> {
+        self.tag.get(&id).map(|key| &key.refresh)
+    }
+
+    pub(crate) fn code_tag(&self, id: u8) -> Option<&hmac::Key> {
+        self.tag.get(&id).map(|key| &key.code)
+    }
+
+    /// The seed key of this number, or why there is none: numbers above the newest were made elsewhere.
+    pub(crate) fn seed_key(&self, id: u32) -> Result<&hmac::Key, SeedKeyMissing> {
+        self.seed.get(&id).ok_or(if id > self.current_seed { SeedKeyMissing::NotYet } else { SeedKeyMissing::Gone })
+    }
+
+    pub(crate) const fn current_row(&self) -> u8 {
+        self.current_row
+    }
+
+    pub(crate) fn row_key(&self, id: u8) -> Option<&hmac::Key> {
+        self.row.get(&id)
+    }
+
+    pub(crate) const fn hide(&self) -> &BlockCipher {
+        &self.hide
+    }
+
+    pub(crate) const fn jti(&self) -> &BlockCipher {
+        &self.jti
+    }
+
+    pub(crate) fn access_key(&self, id: u8) -> Option<&aead::LessSafeKey> {
+        self.access.get(&id)
+    }
+
+    pub(crate) const fn current_access(&self) -> u8 {
+        self.current_access
+    }
+}
+
+/// The keys given do not make a working set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BadKeys;
+
+impl std::fmt::Display for BadKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the keys do not make a working set: there must be one current tag key and at least one seed key")
+    }
+}
+
+impl std::error::Error for BadKeys {}
+
+/// AES-128 on single blocks: a permutation of 16 bytes, used to hide numbers and never to encrypt messages.
+pub(crate) struct BlockCipher {
+    encrypt: EncryptingKey,
+    decrypt: DecryptingKey,
+}
+
+impl BlockCipher {
+    fn new(key: &[u8; 32]) -> Result<Self, BadKeys> {
+        let unbound = || UnboundCipherKey::new(&AES_128, &key[..16]).map_err(|_| BadKeys);
+        Ok(Self {
+            encrypt: EncryptingKey::ecb(unbound()?).map_err(|_| BadKeys)?,
+            decrypt: DecryptingKey::ecb(unbound()?).map_err(|_| BadKeys)?,
+        })
+    }
+
+    pub(crate) fn encrypt(&self, mut block: [u8; 16]) -> [u8; 16] {
+        // One whole block and no padding: the cipher has no way to refuse it.
+        let _ = self.encrypt.encrypt(&mut block);
+        block
+    }
+
+    pub(crate) fn decrypt(&self, mut block: [u8; 16]) -> [u8; 16] {
+        let _ = self.decrypt.decrypt(&mut block, DecryptionContext::None);
+        block
+    }
+}
+
+/// The first `N` bytes of a longer value: how tags are cut.
+pub(crate) fn cut<const N: usize>(long: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&long[..N]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const DEPLOYMENT: DeploymentId = DeploymentId([7; 16]);
+
+    /// Check K5.
+    #[test]
+    fn every_purpose_id_and_deployment_has_a_key_of_its_own() {
+        let root = RootKey::new([1; 32]);
+        let mut seen = HashSet::new();
+        for purpose in Purpose::ALL {
+            for id in 0..4 {
+                for deployment in [DEPLOYMENT, DeploymentId([8; 16])] {
+                    assert!(seen.insert(*root.derive(purpose, deployment, id)));
+                }
+            }
+        }
+        assert!(!seen.contains(&[0; 32]));
+    }
+
+    #[test]
+    fn a_root_key_reads_its_own_text_only() {
+        let root = RootKey::new([9; 32]);
+        let text = root.text();
+        assert!(RootKey::parse(&text).is_some());
+        assert!(RootKey::parse(&text[..text.len() - 1]).is_none());
+        assert!(RootKey::parse("").is_none());
+        assert!(!format!("{root:?}").contains('9'));
+    }
+
+    #[test]
+    fn a_block_comes_back() {
+        let cipher = BlockCipher::new(&[3; 32]).expect("a 128-bit key");
+        let block = *b"sixteen bytes ok";
+        assert_ne!(cipher.encrypt(block), block);
+        assert_eq!(cipher.decrypt(cipher.encrypt(block)), block);
+    }
+}

@@ -1,0 +1,138 @@
+//! Why a request was refused, inside (law L12). The client hears only an RFC code; the edge maps one to the other in one place.
+
+use crate::grant::EndReason;
+use std::time::Duration;
+
+/// The true reason of a refusal: distinct, stable, without text and without secrets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Wrong size, prefix, checksum, version or tag: we did not mint it.
+    NotOurs,
+    /// Ours by its tag, and no such grant is there.
+    UnknownGrant,
+    /// Another client's.
+    OtherClient,
+    /// Bound to another key than the one proved.
+    OtherKey,
+    /// The row is not as we wrote it.
+    TamperedRow,
+    /// The grant was ended early.
+    Ended(EndReason),
+    /// Not used for longer than the idle lifetime.
+    IdleExpired,
+    /// The grant reached its absolute end.
+    AbsoluteExpired,
+    /// The user is disabled.
+    SubjectDisabled,
+    /// The user is no longer there.
+    SubjectGone,
+    /// The client is switched off.
+    ClientDisabled,
+    /// The client may not use this flow (any more).
+    GrantTypeNotAllowed,
+    /// The grant was made without a refresh token.
+    NotRefreshable,
+    /// A reusable grant whose client has become public.
+    ReusableForPublic,
+    /// The user's consent is not there.
+    ConsentMissing,
+    /// More scope than was granted.
+    ScopeExceeded,
+    /// Scope that the client may no longer have.
+    ScopeNotAllowed,
+    /// A resource that was not granted.
+    TargetExceeded,
+    /// A resource that the client may not have tokens for.
+    TargetNotAllowed,
+    /// An honest worker came a moment late, or so it may be: ask again after this long.
+    Straggler {
+        /// For `Retry-After`.
+        retry_after: Duration,
+    },
+    /// The seed key that a retry needs was made on another node and is not here yet.
+    SeedKeyNotYet,
+    /// The seed key that a retry needs was destroyed.
+    SeedKeyGone,
+    /// A spent token: two parties hold tokens of one grant, and the grant was ended.
+    Replayed,
+    /// A spent token, and the client's policy is only to refuse.
+    ReplayRefused,
+    /// A spent token whose tag key is known to others, so that it proves nothing.
+    SpentUnderCompromisedKey,
+    /// A generation that was never issued: the store was set back, or a key leaked.
+    Unissued,
+    /// An era that the store has not reached.
+    EraAhead,
+    /// A refresh token of generation 0, which is never minted.
+    ImpossibleGeneration,
+    /// The largest generation was presented; the grant ended.
+    GenerationsExhausted,
+    /// The authorization code is past its time.
+    CodeExpired,
+    /// The authorization code was redeemed a moment ago.
+    CodeSpent,
+    /// The authorization code was redeemed before; the grant that it made was ended.
+    CodeReplayed,
+    /// The code's secret is not the one that the row knows.
+    CodeForged,
+    /// `redirect_uri` differs from the authorization request's.
+    RedirectUriMismatch,
+    /// No `code_verifier`, and a challenge was sent.
+    VerifierMissing,
+    /// A `code_verifier`, and no challenge was sent (RFC 9700 section 2.1.1).
+    VerifierUnexpected,
+    /// `code_verifier` is not 43 to 128 unreserved characters.
+    VerifierMalformed,
+    /// `code_verifier` does not hash to the challenge.
+    VerifierWrong,
+    /// The resource owner's name or password is wrong.
+    WrongPassword,
+}
+
+impl Refusal {
+    /// The stable reason code for logs, metrics and events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not_ours",
+            Self::UnknownGrant => "unknown_grant",
+            Self::OtherClient => "other_client",
+            Self::OtherKey => "other_key",
+            Self::TamperedRow => "tampered_row",
+            Self::Ended(reason) => reason.as_str(),
+            Self::IdleExpired => "idle_expired",
+            Self::AbsoluteExpired => "absolute_expired",
+            Self::SubjectDisabled => "subject_disabled",
+            Self::SubjectGone => "subject_gone",
+            Self::ClientDisabled => "client_disabled",
+            Self::GrantTypeNotAllowed => "grant_type_not_allowed",
+            Self::NotRefreshable => "not_refreshable",
+            Self::ReusableForPublic => "reusable_for_public",
+            Self::ConsentMissing => "consent_missing",
+            Self::ScopeExceeded => "scope_exceeded",
+            Self::ScopeNotAllowed => "scope_not_allowed",
+            Self::TargetExceeded => "target_exceeded",
+            Self::TargetNotAllowed => "target_not_allowed",
+            Self::Straggler { .. } => "straggler",
+            Self::SeedKeyNotYet => "seed_key_not_yet",
+            Self::SeedKeyGone => "seed_key_gone",
+            Self::Replayed => "replayed",
+            Self::ReplayRefused => "replay_refused",
+            Self::SpentUnderCompromisedKey => "spent_under_compromised_key",
+            Self::Unissued => "unissued",
+            Self::EraAhead => "era_ahead",
+            Self::ImpossibleGeneration => "impossible_generation",
+            Self::GenerationsExhausted => "generations_exhausted_now",
+            Self::CodeExpired => "code_expired",
+            Self::CodeSpent => "code_spent",
+            Self::CodeReplayed => "code_replayed_now",
+            Self::CodeForged => "code_forged",
+            Self::RedirectUriMismatch => "redirect_uri_mismatch",
+            Self::VerifierMissing => "verifier_missing",
+            Self::VerifierUnexpected => "verifier_unexpected",
+            Self::VerifierMalformed => "verifier_malformed",
+            Self::VerifierWrong => "verifier_wrong",
+            Self::WrongPassword => "wrong_password",
+        }
+    }
+}

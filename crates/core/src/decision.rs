@@ -50,6 +50,7 @@ impl<T> Decision<T> {
 
 /// What a decision writes.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "most decisions write; a box would cost each of them an allocation")]
 pub enum Write {
     /// Nothing.
     Nothing,

@@ -6,6 +6,8 @@
 //! The way of a refresh: [`token::RefreshToken::open`] proves that we minted the text, without any read;
 //! [`refresh::decide`] reads like the one table of the design; its [`Decision`] says what to write and what to answer.
 
+#![warn(missing_docs)]
+
 pub mod access;
 pub mod client;
 pub mod codec;

@@ -1,5 +1,5 @@
 //! Base64url as RFC 7515 section 2 defines it: the URL-safe alphabet of RFC 4648 section 5, "with all trailing
-//! '=' characters omitted and without the inclusion of any line breaks, whitespace, or other additional characters".
+//! '=' characters omitted […] and without the inclusion of any line breaks, whitespace, or other additional characters".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_duplicate_member_is_refused_at_every_level_and_in_every_spelling() {
-        for text in [r#"{"a":1,"a":1}"#, r#"{"x":{"a":1,"a":2}}"#, r#"{"x":[{"a":1,"a":2}]}"#, r#"{"a":1,"\u0061":2}"#] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"x":{"a":1,"a":2}}"#, r#"{"x":[{"a":1,"a":2}]}"#, r#"{"a":1,"\u0061":2}"#]
+        {
             assert_eq!(read_object(text.as_bytes()), Err(JsonFault::DuplicateMember), "{text}");
         }
     }
@@ -144,7 +145,9 @@ mod tests {
         for text in ["[]", "\"a\"", "1", "null"] {
             assert_eq!(read_object(text.as_bytes()), Err(JsonFault::NotAnObject), "{text}");
         }
-        for bytes in [&b""[..], b"{", b"{} {}", b"{}x", b"{'a':1}", b"{\"a\":1e999}", b"{\"a\":\"\xff\"}", b"{\"a\":NaN}"] {
+        for bytes in
+            [&b""[..], b"{", b"{} {}", b"{}x", b"{'a':1}", b"{\"a\":1e999}", b"{\"a\":\"\xff\"}", b"{\"a\":NaN}"]
+        {
             assert_eq!(read_object(bytes), Err(JsonFault::Syntax));
         }
     }

@@ -32,6 +32,8 @@
 //! | `exp: "never"` read as "no exp"               | `exp` is required and must be a number                       |
 //! | a private key published in a key set          | private members are refused on reading, impossible on writing |
 
+#![warn(missing_docs)]
+
 mod algorithm;
 pub mod base64url;
 mod claims;

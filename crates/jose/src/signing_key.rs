@@ -152,10 +152,7 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("kid", &self.kid)
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("kid", &self.kid).field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 
@@ -204,7 +201,7 @@ fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
 /// One tag-length-value with a length below 65536: the value and what follows it.
 fn der_value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (length, rest) = match *der.strip_prefix(&[tag])? {
-        [short @ 0..0x80, ref rest @ ..] => (usize::from(short), rest),
+        [short @ 0..=0x7f, ref rest @ ..] => (usize::from(short), rest),
         [0x81, length, ref rest @ ..] => (usize::from(length), rest),
         [0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
         _ => return None,

@@ -103,7 +103,8 @@ fn parse(material: &Material, algorithm: Algorithm) -> Result<ParsedPublicKey, K
         }
         (Material::Rsa { n, e }, Algorithm::Rs256 | Algorithm::Ps256) => {
             check_rsa(n, e)?;
-            let params = if algorithm == Algorithm::Ps256 { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 };
+            let params =
+                if algorithm == Algorithm::Ps256 { &RSA_PSS_2048_8192_SHA256 } else { &RSA_PKCS1_2048_8192_SHA256 };
             RsaPublicKeyComponents { n, e }.to_parsed_public_key(params).map_err(|_| KeyError::BadPublicKey)
         }
         (Material::P256 { .. } | Material::Ed25519 { .. } | Material::Rsa { .. }, _) => {

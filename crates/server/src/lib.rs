@@ -1,1 +1,48 @@
-//! placeholder
+//! What the world touches: HTTP, pages, the engine, the configuration. A library with a [`router`] to mount, and what the
+//! `regrant` binary is made of.
+//!
+//! The straight way of a refresh, each file entered once:
+//!
+//! ```text
+//! token.rs   form → request; client authenticated; token opened (pure)       bad requests end here
+//! engine.rs  joins the current batch, waits
+//! core       decide(grant, request, client, keys, now, entropy) → Decision   pure
+//! store      load(ids) … commit(records): one durable transaction for the batch
+//! mint.rs    tokens minted and signed after the commit, off the writer
+//! answer.rs  the only file that writes an OAuth error
+//! ```
+
+pub mod admin;
+pub mod answer;
+pub mod app;
+pub mod authorize;
+pub mod chance;
+pub mod client_auth;
+pub mod clock;
+pub mod config;
+pub mod correlation;
+mod cors;
+pub mod engine;
+pub mod form;
+mod interaction;
+mod introspect;
+pub mod issuer;
+pub mod keyring;
+mod metadata;
+mod mint;
+pub mod pages;
+mod passwords;
+mod request;
+mod revoke;
+mod router;
+mod serve;
+mod session;
+pub mod sweep;
+mod token;
+mod userinfo;
+
+pub use app::{App, StartError};
+pub use clock::Clock;
+pub use config::Config;
+pub use router::router;
+pub use serve::serve;

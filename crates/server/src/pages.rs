@@ -2,8 +2,8 @@
 //!
 //! Plain HTML and one style sheet, no JavaScript and nothing inline, so that they work under
 //! `default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'`
-//! (RFC 9700 section 4.16 asks for the last). Every value is HTML-escaped, and so may come from anybody; it is
-//! shown isolated (`<bdi>`), so that right-to-left marks in an application's name cannot turn the text around it.
+//! (RFC 9700 section 4.16 asks for the last). Every value is HTML-escaped, and so may come from anybody. Names
+//! are shown isolated (`<bdi>`): right-to-left marks in an application's name cannot turn the text around it.
 //!
 //! | page          | form posts to       | sends                                                       |
 //! |---------------|---------------------|-------------------------------------------------------------|
@@ -37,7 +37,8 @@ pub const BUSY: &str = "The server is busy. Please wait a moment and try again."
 /// For [`Login::error`] or [`Failure::message`]: the form's CSRF token is too old or of another browser session.
 pub const EXPIRED_FORM: &str = "This page was open for too long. Please try again.";
 /// For [`Failure::message`]: the login session ended, or changed its user, between the page and its answer.
-pub const SESSION_CHANGED: &str = "Your login has changed since this page was opened. Please go back to the application and start again.";
+pub const SESSION_CHANGED: &str =
+    "Your login has changed since this page was opened. Please go back to the application and start again.";
 /// For [`Failure::message`]: `client_id` is missing or unknown. RFC 6749 section 4.1.2.1: then "inform the resource
 /// owner of the error" and do not redirect.
 pub const UNKNOWN_CLIENT: &str = "This server does not know the application that sent you here.";
@@ -49,7 +50,7 @@ pub const BAD_REQUEST: &str = "The link or form that brought you here is not one
 /// For [`Failure::message`]: no such page (status 404).
 pub const NOT_FOUND: &str = "There is no page at this address.";
 /// For [`Failure::message`]: our own failure (status 500 or 503); the log has the reason beside the correlation id.
-pub const UNAVAILABLE: &str = "Something went wrong on our side. Nothing was changed. Please try again later.";
+pub const UNAVAILABLE: &str = "Something went wrong on our side. Please try again later.";
 
 /// The icon of the browser tab and of the pages' head, for `{base}/assets/favicon.svg` (`image/svg+xml`).
 pub const FAVICON: &str = concat!(
@@ -242,7 +243,8 @@ mod tests {
     /// Every page in every shape it can take, with `value` in each of its string fields.
     fn every_page(value: &str) -> Vec<String> {
         let scopes = [ScopeLine { name: value, description: value }, ScopeLine { name: value, description: "" }];
-        let asking = Login { base: value, client_name: value, request: value, csrf: value, username: value, error: None };
+        let asking =
+            Login { base: value, client_name: value, request: value, csrf: value, username: value, error: None };
         let full = Consent {
             base: value,
             client_name: value,
@@ -270,33 +272,33 @@ mod tests {
     }
 
     #[derive(Debug, PartialEq)]
-    enum Token {
-        Open(String, Vec<(String, String)>),
-        Close(String),
+    enum Token<'a> {
+        Open(&'a str, Vec<(&'a str, String)>),
+        Close(&'a str),
         Text(String),
     }
 
-    impl Token {
+    impl<'a> Token<'a> {
         /// The same token with `value` where [`MARK`] was: in texts and attribute values, never in a name.
-        fn with(&self, value: &str) -> Token {
+        fn with(&self, value: &str) -> Token<'a> {
             match self {
                 Token::Text(text) => Token::Text(text.replace(MARK, value)),
-                Token::Close(name) => Token::Close(name.clone()),
+                Token::Close(name) => Token::Close(name),
                 Token::Open(name, attributes) => {
-                    let filled = attributes.iter().map(|(name, old)| (name.clone(), old.replace(MARK, value)));
-                    Token::Open(name.clone(), filled.collect())
+                    let filled = attributes.iter().map(|(name, old)| (*name, old.replace(MARK, value)));
+                    Token::Open(name, filled.collect())
                 }
             }
         }
 
         fn attribute(&self, name: &str) -> Option<&str> {
             let Token::Open(_, attributes) = self else { return None };
-            attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+            attributes.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
         }
     }
 
     /// Reads only the HTML that our templates are written in, and panics at anything else.
-    fn scan(page: &str) -> Vec<Token> {
+    fn scan(page: &str) -> Vec<Token<'_>> {
         let mut rest = page.strip_prefix("<!doctype html>").expect("a doctype");
         let mut tokens = Vec::new();
         while let Some((text, tag)) = rest.split_once('<') {
@@ -323,15 +325,15 @@ mod tests {
         tokens
     }
 
-    fn name(text: &str) -> (String, &str) {
-        let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let end = text.find(|c| !is_letter(c)).expect("an end");
+    fn name(text: &str) -> (&str, &str) {
+        let is_letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+        let end = text.bytes().take_while(is_letter).count();
         assert!(end > 0, "no name at {text:.40}");
-        (text[..end].to_owned(), &text[end..])
+        text.split_at(end)
     }
 
     fn decoded(raw: &str) -> String {
-        assert!(!raw.contains(['<', '>', '"', '\'']), "not escaped: {raw:.80}");
+        assert!(!"<>\"'".chars().any(|c| raw.contains(c)), "not escaped: {raw:.80}");
         let mut parts = raw.split('&');
         let mut text = parts.next().unwrap_or_default().to_owned();
         for part in parts {
@@ -351,12 +353,56 @@ mod tests {
     }
 
     const PIECES: [&str; 50] = [
-        "\"", "'", "`", ">", "\">", "'>", "/>", "<", "</", " ", "\n", "\t", "\r", "/", "\0", "&", ";", "=", "-->", "<!--", "]]>",
-        "<![CDATA[", "</title>", "</p>", "</main>", "</code>", "<script>alert(1)</script>", "<ScRiPt/x>", "</script>",
-        "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<base href=//evil.example>", "<form action=//evil.example>",
-        "<meta http-equiv=refresh content=0>", "<style>@import'//evil.example'</style>", " onfocus=alert(1) autofocus x=",
-        " style=display:none ", " formaction=//evil.example ", "javascript:alert(1)", "&lt;script&gt;", "&#60;script&#62;",
-        "&quot;", "+ADw-script+AD4-", "{{ 7 * 7 }}", "{{ page.csrf|safe }}", "{% raw %}", "{# ", "\u{202e}", "\u{2028}", "＜script＞",
+        "\"",
+        "'",
+        "`",
+        ">",
+        "\">",
+        "'>",
+        "/>",
+        "<",
+        "</",
+        " ",
+        "\n",
+        "\t",
+        "\r",
+        "/",
+        "\0",
+        "&",
+        ";",
+        "=",
+        "-->",
+        "<!--",
+        "]]>",
+        "<![CDATA[",
+        "</title>",
+        "</p>",
+        "</main>",
+        "</code>",
+        "<script>alert(1)</script>",
+        "<ScRiPt/x>",
+        "</script>",
+        "<img src=x onerror=alert(1)>",
+        "<svg/onload=alert(1)>",
+        "<base href=//evil.example>",
+        "<form action=//evil.example>",
+        "<meta http-equiv=refresh content=0>",
+        "<style>@import'//evil.example'</style>",
+        " onfocus=alert(1) autofocus x=",
+        " style=display:none ",
+        " formaction=//evil.example ",
+        "javascript:alert(1)",
+        "&lt;script&gt;",
+        "&#60;script&#62;",
+        "&quot;",
+        "+ADw-script+AD4-",
+        "{{ 7 * 7 }}",
+        "{{ page.csrf|safe }}",
+        "{% raw %}",
+        "{# ",
+        "\u{202e}",
+        "\u{2028}",
+        "＜script＞",
     ];
 
     /// 10,000 different payloads of one to six pieces, the same in each run.
@@ -379,10 +425,11 @@ mod tests {
     /// No value can add a tag or an attribute, or leave its place; and each arrives as it was, `state` for instance.
     #[test]
     fn hostile_values_stay_text() {
-        let harmless: Vec<Vec<Token>> = every_page(MARK).iter().map(|page| scan(page)).collect();
+        let harmless = every_page(MARK);
+        let harmless: Vec<Vec<Token<'_>>> = harmless.iter().map(|page| scan(page)).collect();
         for payload in payloads() {
             for (page, tokens) in every_page(&payload).iter().zip(&harmless) {
-                let expected: Vec<Token> = tokens.iter().map(|token| token.with(&payload)).collect();
+                let expected: Vec<Token<'_>> = tokens.iter().map(|token| token.with(&payload)).collect();
                 assert_eq!(scan(page), expected, "for {payload:?}");
             }
         }
@@ -404,9 +451,9 @@ mod tests {
     fn nothing_is_inline() {
         for tag in every_page(MARK).iter().flat_map(|page| scan(page)) {
             let Token::Open(name, attributes) = &tag else { continue };
-            assert!(!matches!(name.as_str(), "script" | "style" | "iframe" | "object" | "embed" | "base"), "{name}");
+            assert!(!matches!(*name, "script" | "style" | "iframe" | "object" | "embed" | "base"), "{name}");
             for (attribute, _) in attributes {
-                assert!(attribute != "style" && !attribute.starts_with("on"), "{attribute}");
+                assert!(*attribute != "style" && !attribute.starts_with("on"), "{attribute}");
             }
         }
         assert!(!CSS.contains("url(") && !CSS.contains("@import"), "default-src 'none' would stop it");
@@ -417,7 +464,7 @@ mod tests {
         for page in every_page(MARK) {
             let tokens = scan(&page);
             let with = |name: &str| tokens.iter().filter(|t| t.attribute(name).is_some()).collect::<Vec<_>>();
-            let count = |tag: &str| tokens.iter().filter(|t| matches!(t, Token::Open(name, _) if name == tag)).count();
+            let count = |tag: &str| tokens.iter().filter(|t| matches!(t, Token::Open(name, _) if *name == tag)).count();
             assert_eq!((count("html"), count("main"), count("h1")), (1, 1, 1), "{page}");
             assert_eq!(with("lang")[0].attribute("lang"), Some("en"));
             assert!(page.contains("name=\"viewport\""));
@@ -428,16 +475,21 @@ mod tests {
                 assert!(with(reference).iter().filter_map(|t| t.attribute(reference)).all(|id| ids.contains(id)));
             }
             let labelled: HashSet<_> = with("for").iter().filter_map(|t| t.attribute("for")).collect();
-            for input in tokens.iter().filter(|t| matches!(t, Token::Open(name, _) if name == "input")) {
-                assert!(input.attribute("type") == Some("hidden") || labelled.contains(input.attribute("id").expect("an id")));
+            for input in tokens.iter().filter(|t| matches!(t, Token::Open("input", _))) {
+                assert!(
+                    input.attribute("type") == Some("hidden")
+                        || labelled.contains(input.attribute("id").expect("an id"))
+                );
             }
         }
     }
 
     #[test]
     fn a_failed_login_is_heard_with_the_field() {
-        let page = Login { base: "/op", client_name: "Notes", request: "a=b", csrf: "c", username: "ada", error: Some(BUSY) };
-        let tokens = scan(&login(&page));
+        let page =
+            Login { base: "/op", client_name: "Notes", request: "a=b", csrf: "c", username: "ada", error: Some(BUSY) };
+        let page = login(&page);
+        let tokens = scan(&page);
         let focused = tokens.iter().find(|t| t.attribute("autofocus").is_some()).expect("a field with the focus");
         assert_eq!(focused.attribute("name"), Some("password"), "the name is there already");
         let error = tokens.iter().find(|t| t.attribute("role") == Some("alert")).expect("an alert");
@@ -466,8 +518,14 @@ mod tests {
                 };
                 0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
             };
-            let text = [("ink", "surface"), ("ink", "soft"), ("muted", "surface"), ("muted", "ground"), ("muted", "soft")];
-            let marked = [("accent", "surface"), ("on-accent", "accent"), ("on-accent", "accent-strong"), ("alert", "alert-ground")];
+            let text =
+                [("ink", "surface"), ("ink", "soft"), ("muted", "surface"), ("muted", "ground"), ("muted", "soft")];
+            let marked = [
+                ("accent", "surface"),
+                ("on-accent", "accent"),
+                ("on-accent", "accent-strong"),
+                ("alert", "alert-ground"),
+            ];
             let least = |pairs: &[(&str, &str)]| {
                 let contrast = |&(one, other): &(&str, &str)| {
                     let (one, other) = (luminance(one), luminance(other));

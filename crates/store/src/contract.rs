@@ -1,0 +1,1 @@
+//! The contract, as a suite that every store must pass.

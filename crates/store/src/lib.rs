@@ -9,7 +9,10 @@
 //! | [`Memory`] | tests, and programs that want nothing to remain |
 //! | [`Sqlite`] | one node, embedded, durable                     |
 
+#![warn(missing_docs)]
+
 pub mod contract;
+mod event;
 mod memory;
 mod sqlite;
 
@@ -224,7 +227,10 @@ pub struct User {
 
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("subject", &self.subject).field("disabled_at", &self.disabled_at).finish_non_exhaustive()
+        f.debug_struct("User")
+            .field("subject", &self.subject)
+            .field("disabled_at", &self.disabled_at)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,319 @@
+//! Answers: the only file that writes an OAuth error (RFC 6749 section 5.2), and the one map from reasons to codes.
+//!
+//! Outside: the RFC's code, a description that is constant per code and says nothing of state, a correlation id. Inside: the
+//! reason, in the log line and the event with the same correlation id (law L12).
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use regrant_core::Refusal;
+use regrant_store::Unavailable;
+use serde::Serialize;
+
+use crate::client_auth::NotAuthenticated;
+use crate::correlation::Correlation;
+use crate::form::Malformed;
+
+/// An error, as the endpoints meet it.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// The request cannot be read.
+    Malformed(Malformed),
+    /// The client is not who it claims to be.
+    Client(NotAuthenticated),
+    /// The grant type is not one of ours.
+    UnsupportedGrantType,
+    /// A scope that cannot be read.
+    MalformedScope,
+    /// A resource that cannot be read.
+    MalformedTarget,
+    /// The rules refused.
+    Refused(Refusal),
+    /// Too many passwords wait to be verified.
+    Busy,
+    /// The store failed: nothing has happened.
+    Unavailable(Unavailable),
+    /// A protected resource of our own refused its token (RFC 6750).
+    Bearer(BearerFailure),
+    /// Another method than the endpoint takes.
+    Method(&'static str),
+}
+
+/// RFC 6750 section 3.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BearerFailure {
+    /// No token was sent: no error code is told.
+    NoToken,
+    /// Sent in two ways, or unreadable.
+    Malformed,
+    /// Not one of ours, or no longer active.
+    InvalidToken,
+    /// Not a user's.
+    InsufficientScope,
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<NotAuthenticated> for Failure {
+    fn from(refused: NotAuthenticated) -> Self {
+        Self::Client(refused)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(trouble: Unavailable) -> Self {
+        Self::Unavailable(trouble)
+    }
+}
+
+/// The RFC's word for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// RFC 6749 section 5.2.
+    InvalidRequest,
+    /// RFC 6749 section 5.2.
+    InvalidClient,
+    /// RFC 6749 section 5.2.
+    InvalidGrant,
+    /// RFC 6749 section 5.2.
+    UnauthorizedClient,
+    /// RFC 6749 section 5.2.
+    UnsupportedGrantType,
+    /// RFC 6749 section 5.2.
+    InvalidScope,
+    /// RFC 8707 section 2.
+    InvalidTarget,
+    /// RFC 6749 section 4.1.2.1, for 503.
+    TemporarilyUnavailable,
+    /// RFC 6749 section 4.1.2.1.
+    AccessDenied,
+    /// RFC 6750 section 3.1.
+    InvalidToken,
+    /// RFC 6750 section 3.1.
+    InsufficientScope,
+}
+
+impl Code {
+    /// As it goes over the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::AccessDenied => "access_denied",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+        }
+    }
+
+    const fn description(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "the request is malformed",
+            Self::InvalidClient => "client authentication failed",
+            Self::InvalidGrant => "the grant is invalid, expired, revoked, or was issued to another client",
+            Self::UnauthorizedClient => "the client may not use this grant type",
+            Self::UnsupportedGrantType => "the grant type is not supported",
+            Self::InvalidScope => "the scope is malformed, unknown, or exceeds what was granted",
+            Self::InvalidTarget => "the resource is malformed, unknown, or exceeds what was granted",
+            Self::TemporarilyUnavailable => "ask again shortly; nothing was consumed",
+            Self::AccessDenied => "the request was denied",
+            Self::InvalidToken => "the access token is invalid, expired or revoked",
+            Self::InsufficientScope => "the access token is not a user's",
+        }
+    }
+}
+
+/// The one map from a refusal to the RFC's code: exhaustive, so that a new reason must be given one here.
+#[must_use]
+pub const fn code_of(refusal: Refusal) -> Code {
+    match refusal {
+        Refusal::NotOurs
+        | Refusal::UnknownGrant
+        | Refusal::OtherClient
+        | Refusal::OtherKey
+        | Refusal::TamperedRow
+        | Refusal::Ended(_)
+        | Refusal::IdleExpired
+        | Refusal::AbsoluteExpired
+        | Refusal::SubjectDisabled
+        | Refusal::SubjectGone
+        | Refusal::NotRefreshable
+        | Refusal::ReusableForPublic
+        | Refusal::SeedKeyGone
+        | Refusal::Replayed
+        | Refusal::ReplayRefused
+        | Refusal::SpentUnderCompromisedKey
+        | Refusal::Unissued
+        | Refusal::EraAhead
+        | Refusal::ImpossibleGeneration
+        | Refusal::GenerationsExhausted
+        | Refusal::CodeExpired
+        | Refusal::CodeSpent
+        | Refusal::CodeReplayed
+        | Refusal::CodeForged
+        | Refusal::RedirectUriMismatch
+        | Refusal::VerifierMissing
+        | Refusal::VerifierUnexpected
+        | Refusal::VerifierMalformed
+        | Refusal::VerifierWrong
+        | Refusal::WrongPassword => Code::InvalidGrant,
+        Refusal::ClientDisabled | Refusal::GrantTypeNotAllowed => Code::UnauthorizedClient,
+        Refusal::ScopeExceeded | Refusal::ScopeNotAllowed => Code::InvalidScope,
+        Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
+        Refusal::Straggler { .. } | Refusal::SeedKeyNotYet => Code::TemporarilyUnavailable,
+        Refusal::ConsentMissing => Code::AccessDenied,
+    }
+}
+
+impl Failure {
+    /// The RFC's code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Malformed(_) | Self::Method(_) => Code::InvalidRequest,
+            Self::Client(_) => Code::InvalidClient,
+            Self::UnsupportedGrantType => Code::UnsupportedGrantType,
+            Self::MalformedScope => Code::InvalidScope,
+            Self::MalformedTarget => Code::InvalidTarget,
+            Self::Refused(refusal) => code_of(*refusal),
+            Self::Busy | Self::Unavailable(_) => Code::TemporarilyUnavailable,
+            Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => Code::InvalidToken,
+            Self::Bearer(BearerFailure::Malformed) => Code::InvalidRequest,
+            Self::Bearer(BearerFailure::InsufficientScope) => Code::InsufficientScope,
+        }
+    }
+
+    /// The HTTP status. RFC 6749 section 5.2: 400, but for `invalid_client` 401.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(Malformed::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Client(_) | Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Bearer(BearerFailure::InsufficientScope) => StatusCode::FORBIDDEN,
+            Self::Busy | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The stable reason code, for the log.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Malformed(malformed) => match malformed.parameter() {
+                "" => format!("malformed: {malformed:?}"),
+                name => format!("malformed: {malformed:?} ({name})"),
+            },
+            Self::Client(refused) => refused.as_str().to_owned(),
+            Self::UnsupportedGrantType => "unsupported_grant_type".to_owned(),
+            Self::MalformedScope => "malformed_scope".to_owned(),
+            Self::MalformedTarget => "malformed_target".to_owned(),
+            Self::Refused(refusal) => refusal.as_str().to_owned(),
+            Self::Busy => "busy".to_owned(),
+            Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
+            Self::Bearer(failure) => format!("bearer: {failure:?}"),
+            Self::Method(_) => "method_not_allowed".to_owned(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(Refusal::Straggler { retry_after }) => Some(*retry_after),
+            Self::Refused(Refusal::SeedKeyNotYet) | Self::Busy | Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    fn description(&self) -> &'static str {
+        match self {
+            Self::Malformed(malformed) => malformed.description(),
+            Self::Method(_) => "the method is not supported here",
+            _ => self.code().description(),
+        }
+    }
+
+    /// The answer, after a line in the log. `realm` is the issuer, for `WWW-Authenticate`.
+    #[must_use]
+    pub fn answer(&self, realm: &str, correlation: &Correlation) -> Response<Body> {
+        let (status, code) = (self.status(), self.code());
+        tracing::info!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %self.reason(), "refused");
+        let mut response = match self {
+            // RFC 6750 section 3.1: "If the request lacks any authentication information […], the resource server SHOULD NOT
+            // include an error code".
+            Self::Bearer(BearerFailure::NoToken) => {
+                json(status, &serde_json::json!({"correlation_id": correlation.as_str()}))
+            }
+            _ => json(
+                status,
+                &Error {
+                    error: code.as_str(),
+                    error_description: self.description(),
+                    correlation_id: correlation.as_str(),
+                },
+            ),
+        };
+        let headers = response.headers_mut();
+        if let Some(after) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        let challenge = match self {
+            // RFC 6749 section 5.2: "MUST respond with an HTTP 401 […] and include the "WWW-Authenticate" response header field".
+            Self::Client(_) => Some(format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")),
+            Self::Bearer(BearerFailure::NoToken) => Some(format!("Bearer realm=\"{realm}\"")),
+            Self::Bearer(_) => {
+                let (code, text) = (code.as_str(), code.description());
+                Some(format!("Bearer realm=\"{realm}\", error=\"{code}\", error_description=\"{text}\""))
+            }
+            _ => None,
+        };
+        if let Some(value) = challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(WWW_AUTHENTICATE, value);
+        }
+        if let Self::Method(allowed) = self {
+            headers.insert(axum::http::header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    error: &'a str,
+    error_description: &'a str,
+    correlation_id: &'a str,
+}
+
+/// A JSON answer that nobody may keep: RFC 6749 section 5.1, "The authorization server MUST include the HTTP "Cache-Control"
+/// response header field with a value of "no-store" in any response containing tokens".
+#[must_use]
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}

@@ -1,0 +1,156 @@
+//! Client authentication at the token, revocation and introspection endpoints: RFC 6749 section 2.3.
+//!
+//! "The client MUST NOT use more than one authentication method in each request", and the method must be the registered one.
+//! A wrong secret, an unknown client and another method are one answer: `invalid_client` (section 5.2).
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use regrant_core::client::AuthMethod;
+use regrant_core::one_time::{MAX_SECRET_LEN, client_secret_hash};
+use regrant_core::{Client, ClientId};
+use zeroize::Zeroizing;
+
+use crate::app::Clients;
+use crate::form::{Form, Malformed};
+
+/// What a request offered to prove who it is.
+pub struct Presented {
+    method: AuthMethod,
+    /// As it was sent, and form-decoded where that differs: RFC 6749 section 2.3.1 wants the latter and many clients send the
+    /// former. Both are tried (check C12); identifiers of ours are the same in both readings.
+    readings: Vec<(String, Zeroizing<String>)>,
+}
+
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Presented").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// Why a client is not who it claims to be. The client hears `invalid_client`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotAuthenticated {
+    /// No client was named.
+    NoClient,
+    /// No such client.
+    UnknownClient,
+    /// Another method than the registered one.
+    OtherMethod,
+    /// The secret does not fit.
+    WrongSecret,
+    /// An authorization scheme other than Basic.
+    UnknownScheme,
+}
+
+impl NotAuthenticated {
+    /// The stable reason code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoClient => "no_client",
+            Self::UnknownClient => "unknown_client",
+            Self::OtherMethod => "other_auth_method",
+            Self::WrongSecret => "wrong_client_secret",
+            Self::UnknownScheme => "unknown_auth_scheme",
+        }
+    }
+}
+
+/// Reads what was offered, without looking anything up: what is wrong here is a malformed request.
+///
+/// # Errors
+/// [`Malformed`] for two authentications at once, a `client_id` that differs from the header's, or an unreadable header.
+pub fn read(headers: &HeaderMap, form: &Form) -> Result<Result<Presented, NotAuthenticated>, Malformed> {
+    let client_id = form.ascii("client_id", 255)?;
+    let secret = form.credential("client_secret");
+    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+    let Some(header) = authorizations.next() else {
+        return Ok(match (client_id, secret) {
+            (None, _) => Err(NotAuthenticated::NoClient),
+            (Some(id), None) => Ok(Presented::one(AuthMethod::None, id, "")),
+            (Some(id), Some(secret)) => Ok(Presented::one(AuthMethod::ClientSecretPost, id, secret)),
+        });
+    };
+    if authorizations.next().is_some() || secret.is_some() {
+        return Err(Malformed::TwoAuthentications);
+    }
+    let header = header.to_str().map_err(|_| Malformed::Authorization)?;
+    let (scheme, credentials) = header.split_once(' ').unwrap_or((header, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(Err(NotAuthenticated::UnknownScheme));
+    }
+    let presented = basic(credentials.trim_start_matches(' '))?;
+    if client_id.is_some_and(|id| !presented.readings.iter().any(|(known, _)| known == id)) {
+        return Err(Malformed::OtherClientId);
+    }
+    Ok(Ok(presented))
+}
+
+fn basic(credentials: &str) -> Result<Presented, Malformed> {
+    let bytes = Zeroizing::new(STANDARD.decode(credentials).map_err(|_| Malformed::Authorization)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| Malformed::Authorization)?;
+    let (id, secret) = text.split_once(':').ok_or(Malformed::Authorization)?;
+    let mut readings = Vec::with_capacity(2);
+    if let (Some(id), Some(secret)) = (form_decoded(id), form_decoded(secret)) {
+        readings.push((id, Zeroizing::new(secret)));
+    }
+    if readings.first().is_none_or(|(known, decoded)| known != id || decoded.as_str() != secret) {
+        readings.push((id.to_owned(), Zeroizing::new(secret.to_owned())));
+    }
+    Ok(Presented { method: AuthMethod::ClientSecretBasic, readings })
+}
+
+fn form_decoded(text: &str) -> Option<String> {
+    let pair = format!("v={}", text.replace('&', "%26"));
+    let form = Form::parse(pair.as_bytes()).ok()?;
+    Some(form.credential("v").unwrap_or_default().to_owned())
+}
+
+impl Presented {
+    fn one(method: AuthMethod, id: &str, secret: &str) -> Self {
+        Self { method, readings: vec![(id.to_owned(), Zeroizing::new(secret.to_owned()))] }
+    }
+
+    /// The client that was named, for the log: it has proved nothing yet.
+    #[must_use]
+    pub fn claimed(&self) -> &str {
+        self.readings.first().map_or("", |(id, _)| id)
+    }
+
+    /// The client, if it is who it claims to be.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`].
+    pub fn verify(&self, clients: &Clients) -> Result<Arc<Client>, NotAuthenticated> {
+        let mut refused = NotAuthenticated::UnknownClient;
+        for (id, secret) in &self.readings {
+            let Some(client) = ClientId::parse(id).and_then(|id| clients.get(&id)) else { continue };
+            refused = match self.fits(&client, secret) {
+                Ok(()) => return Ok(client),
+                Err(refused) => refused,
+            };
+        }
+        Err(refused)
+    }
+
+    fn fits(&self, client: &Client, secret: &str) -> Result<(), NotAuthenticated> {
+        if client.auth != self.method {
+            return Err(NotAuthenticated::OtherMethod);
+        }
+        if self.method == AuthMethod::None {
+            return Ok(());
+        }
+        // An empty secret fits nothing, whatever the table holds (check C3).
+        if secret.is_empty() || secret.len() > MAX_SECRET_LEN {
+            return Err(NotAuthenticated::WrongSecret);
+        }
+        // Check C11: hashes are compared in constant time, and every one is compared.
+        let hash = client_secret_hash(secret);
+        let fits = client.secrets.iter().fold(false, |fits, known| fits | (*known == hash));
+        if fits { Ok(()) } else { Err(NotAuthenticated::WrongSecret) }
+    }
+}

@@ -1,0 +1,396 @@
+//! The configuration: one TOML file, read whole, checked whole.
+//!
+//! Every error is told, not only the first, each with its line, its key, what is wrong and what to do. Unknown keys are
+//! errors: a setting that is silently ignored is worse than none. Relative paths are relative to the file. Secrets never
+//! stand in it. [`example`] explains each setting with its default.
+
+mod client;
+mod document;
+pub mod duration;
+mod example;
+mod places;
+mod problem;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use regrant_core::{Client, Resources, Scope};
+use toml::de::DeTable;
+
+pub use client::{ClientContext, ClientDefinition, hash_text};
+pub use example::example;
+pub use problem::{ConfigError, ConfigErrors, Problem};
+
+use document::{Report, Section};
+
+/// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
+pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
+/// `listen` unless set.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8420";
+/// `store` unless set.
+pub const DEFAULT_STORE: &str = "sqlite:regrant.db";
+/// `root_key_file` unless set.
+pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
+/// `token_endpoint_aliases` unless set.
+pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
+
+/// The keys at the top of the file, for whoever writes one of them further down.
+const TOP: [&str; 5] = ["issuer", "listen", "store", "root_key_file", "token_endpoint_aliases"];
+/// The longest file that is read.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+const MAX_SCOPES: usize = 1000;
+const MAX_RESOURCES: usize = 1000;
+const MAX_CLIENTS: usize = 10_000;
+const MAX_ALIASES: usize = 16;
+
+/// A checked configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Where it was read; `None` for [`Config::safe_defaults`].
+    pub file: Option<PathBuf>,
+    /// The issuer (RFC 8414 section 2); `None` means `http://` and the bound address.
+    pub issuer: Option<String>,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the data is.
+    pub store: StoreLocation,
+    /// The file of the root key.
+    pub root_key_file: PathBuf,
+    /// Other paths of the token endpoint.
+    pub token_endpoint_aliases: Vec<String>,
+    /// Declared scopes, in the order of the file.
+    pub scopes: Vec<ScopeSetting>,
+    /// Declared resources, in the order of the file.
+    pub resources: Vec<ResourceSetting>,
+    /// Declared clients, in the order of the file.
+    pub clients: Vec<Client>,
+    /// How the declared clients were written, in the same order.
+    pub definitions: Vec<ClientDefinition>,
+    /// What choices cost; for `config check` and the log at start.
+    pub notices: Vec<String>,
+}
+
+/// Where a store is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreLocation {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// Nothing remains. For tests and programs; no file can say it.
+    Memory,
+}
+
+/// A `[[scope]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScopeSetting {
+    /// Its token.
+    pub name: String,
+    /// What the consent page says; the name unless set.
+    pub description: String,
+}
+
+/// A `[[resource]]` (RFC 8707).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResourceSetting {
+    /// The resource indicator.
+    pub uri: String,
+    /// The scopes that mean something there.
+    pub scopes: Scope,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; one error without a line if it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let shown = path.display().to_string();
+        let text = read(path).map_err(|(problem, remedy)| {
+            let error = ConfigError { file: shown.clone(), line: 0, key: String::new(), entry: None, problem, remedy };
+            ConfigErrors(vec![error])
+        })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let config = Self::parse(&text, &shown, base)?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
+    }
+
+    /// Checks a text. `file` names it in messages; `base` is what its relative paths are relative to.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. While it is no TOML, only that.
+    pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, ConfigErrors> {
+        let report = Report::new(file, text);
+        let (document, syntax) = DeTable::parse_recoverable(text);
+        for error in &syntax {
+            let at = error.span().map_or(0, |span| span.start);
+            let problem = Problem::new("", format!("this is no TOML: {}", error.message()), "See https://toml.io.");
+            report.add(at, String::new(), None, problem);
+        }
+        let config = if syntax.is_empty() { Some(read_all(&report, document.get_ref(), base)) } else { None };
+        match (config, report.finish()) {
+            (Some(config), errors) if errors.is_empty() => Ok(config),
+            (_, errors) => Err(ConfigErrors(errors)),
+        }
+    }
+
+    /// What runs without a file: loopback only, no clients, everything in one directory.
+    #[must_use]
+    pub fn safe_defaults(data_dir: &Path) -> Self {
+        Self {
+            file: None,
+            issuer: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
+            store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
+            root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
+            token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
+            scopes: Vec::new(),
+            resources: Vec::new(),
+            clients: Vec::new(),
+            definitions: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// What the definition of an added client may refer to.
+    #[must_use]
+    pub fn client_context(&self) -> ClientContext<'_> {
+        ClientContext { scopes: &self.scopes, resources: &self.resources, secret_files: None }
+    }
+
+    /// The client that a definition of the store describes under this configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn resolve_added(&self, definition: &ClientDefinition) -> Result<Client, String> {
+        let resolved = definition.resolve(&self.client_context());
+        resolved
+            .map(|(client, _)| client)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Listens elsewhere than the file says.
+    ///
+    /// # Errors
+    /// If others could reach the address and there is no issuer that they could use.
+    pub fn set_listen(&mut self, listen: SocketAddr) -> Result<(), Problem> {
+        let before = reach_notice(self.listen, self.issuer.as_deref()).ok().flatten();
+        self.notices.retain(|notice| Some(notice) != before.as_ref());
+        self.notices.extend(reach_notice(listen, self.issuer.as_deref())?);
+        self.listen = listen;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<String, (String, String)> {
+    let cannot = |error: std::io::Error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::NotFound => "`regrant init DIR` writes a commented one.",
+            _ => "Check its permissions.",
+        };
+        (format!("it cannot be read: {error}"), remedy.to_owned())
+    };
+    let length = std::fs::metadata(path).map_err(cannot)?.len();
+    if length > MAX_FILE {
+        let remedy = "Keep clients that programs add in the store: `regrant client add`.";
+        return Err((format!("it has {length} bytes, and {MAX_FILE} are the limit"), remedy.to_owned()));
+    }
+    let bytes = std::fs::read(path).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        (format!("line {line} is not UTF-8"), "Save the file as UTF-8.".to_owned())
+    })
+}
+
+/// Reads every section; what is wrong goes to the report, and the result counts only if nothing is.
+fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> Config {
+    let top = Section::new(report, "", table, 0..0, None);
+    let mut config = Config::safe_defaults(base);
+    read_top(&top, base, &mut config);
+    let scopes = top.entries("scope", "name", MAX_SCOPES);
+    let resources = top.entries("resource", "uri", MAX_RESOURCES);
+    let clients = top.entries("client", "id", MAX_CLIENTS);
+    top.finish(&[]);
+    for section in &scopes {
+        read_scope(section, &mut config);
+    }
+    for section in &resources {
+        read_resource(section, &mut config);
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for section in &clients {
+        let definition = read_client(section);
+        if !definition.id.is_empty() && !ids.insert(definition.id.clone()) {
+            section.problem(Problem::new(
+                "id",
+                "another client of this file has the same id",
+                "Rename or remove one of them.",
+            ));
+        }
+        let context = ClientContext { secret_files: Some(base), ..config.client_context() };
+        match definition.resolve(&context) {
+            Ok((client, notices)) => {
+                config.clients.push(client);
+                config.definitions.push(definition);
+                config.notices.extend(notices);
+            }
+            Err(problems) => problems.into_iter().for_each(|problem| section.problem(problem)),
+        }
+    }
+    config
+}
+
+fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
+    config.issuer = top.string("issuer");
+    if let Some(Err(problem)) = config.issuer.as_deref().map(places::check_issuer) {
+        top.problem(problem);
+    }
+    match places::listen(&top.string("listen").unwrap_or_else(|| DEFAULT_LISTEN.to_owned())) {
+        Ok(listen) => config.listen = listen,
+        Err(problem) => top.problem(problem),
+    }
+    match places::store(&top.string("store").unwrap_or_else(|| DEFAULT_STORE.to_owned()), base) {
+        Ok(store) => config.store = store,
+        Err(problem) => top.problem(problem),
+    }
+    let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
+    if root_key_file.is_empty() || root_key_file.contains('\0') {
+        top.problem(Problem::new("root_key_file", "it is no path", "Write \"root.key\"."));
+    }
+    if root_key_file.starts_with(regrant_core::keys::ROOT_KEY_PREFIX) {
+        let remedy =
+            "Write the key into a file of mode 0400, and the file's path here. This key was seen: make another.";
+        top.problem(Problem::new("root_key_file", "this is a key and not a path", remedy));
+    }
+    config.root_key_file = places::under(base, &root_key_file);
+    if let Some(aliases) = top.strings("token_endpoint_aliases") {
+        read_aliases(top, &aliases);
+        config.token_endpoint_aliases = aliases;
+    }
+    match reach_notice(config.listen, config.issuer.as_deref()) {
+        Ok(notice) => config.notices.extend(notice),
+        Err(problem) => top.problem(problem),
+    }
+}
+
+fn read_aliases(top: &Section<'_>, aliases: &[String]) {
+    let key = "token_endpoint_aliases";
+    if aliases.len() > MAX_ALIASES {
+        let what = format!("there are {}, and {MAX_ALIASES} are the limit", aliases.len());
+        top.problem(Problem::new(key, what, "Keep those in use."));
+    }
+    for (index, alias) in aliases.iter().enumerate() {
+        if let Err(what) = places::check_alias(alias) {
+            let remedy = "Write a path like \"/oauth/v2/accessToken\".";
+            top.problem(Problem::new(key, what, remedy).at(index));
+        } else if aliases[..index].contains(alias) {
+            top.problem(Problem::new(key, "it is named twice", "Remove one of them.").at(index));
+        }
+    }
+}
+
+/// An address that others can reach wants a name that others can use, and TLS.
+fn reach_notice(listen: SocketAddr, issuer: Option<&str>) -> Result<Option<String>, Problem> {
+    if places::is_loopback(listen.ip()) {
+        return Ok(None);
+    }
+    let Some(issuer) = issuer else {
+        let what =
+            format!("{listen} can be reached from elsewhere, and without an issuer http://{listen} would be its name");
+        let remedy = "Set issuer to the https URL that clients use, or listen on 127.0.0.1.";
+        return Err(Problem::new("listen", what, remedy));
+    };
+    Ok(Some(if issuer.starts_with("https:") {
+        format!(
+            "listen = {listen}: this release speaks plain HTTP, so tokens and passwords pass unencrypted between the TLS proxy for \
+             {issuer} and this port; let nobody else reach it, or listen on 127.0.0.1 if the proxy is on this machine"
+        )
+    } else {
+        format!(
+            "listen = {listen} with the issuer {issuer}: other machines can reach this port, and whatever they send and get, tokens \
+             and passwords included, is unencrypted; listen on 127.0.0.1, or put a TLS proxy in front and use its https name"
+        )
+    }))
+}
+
+fn read_scope(section: &Section<'_>, config: &mut Config) {
+    let name = section.string("name").unwrap_or_default();
+    let description = section.string("description").unwrap_or_else(|| name.clone());
+    if name.is_empty() || name.contains(' ') || Scope::parse(&name).is_err() {
+        let remedy =
+            "Use 1 to 100 visible ASCII characters without spaces, quotes and backslashes (RFC 6749 section 3.3).";
+        section.problem(Problem::new("name", "it is no scope name", remedy));
+    } else if name.len() > 100 {
+        section.problem(Problem::new("name", "it is longer than 100 characters", "Shorten it."));
+    } else if let Some(problem) = client::check_label("description", &description) {
+        section.problem(problem);
+    }
+    if config.scopes.iter().any(|scope| scope.name == name) {
+        section.problem(Problem::new("name", "another [[scope]] has the same name", "Remove one of them."));
+    }
+    section.finish(&TOP);
+    config.scopes.push(ScopeSetting { name, description });
+}
+
+fn read_resource(section: &Section<'_>, config: &mut Config) {
+    let uri = section.string("uri").unwrap_or_default();
+    if Resources::new([uri.as_str()]).is_err() {
+        let remedy = "Write the URL of the API, like \"https://api.example.com/\" (RFC 8707 section 2).";
+        section.problem(Problem::new(
+            "uri",
+            "it is no absolute URI without a fragment of at most 512 characters",
+            remedy,
+        ));
+    }
+    if config.resources.iter().any(|resource| resource.uri == uri) {
+        section.problem(Problem::new("uri", "another [[resource]] has the same URI", "Remove one of them."));
+    }
+    let names = section.strings("scopes").unwrap_or_default();
+    for (index, name) in names.iter().enumerate() {
+        let known = || config.scopes.iter().map(|scope| scope.name.as_str()).chain(BUILT_IN_SCOPES);
+        if !known().any(|known| known == name) {
+            let remedy = format!("{}Declare it in a [[scope]].", suggest::did_you_mean(name, known()));
+            section.problem(Problem::new("scopes", format!("{name:?} is not declared"), remedy).at(index));
+        }
+    }
+    let scopes = Scope::from_tokens(names.iter().map(String::as_str)).unwrap_or_else(|_| {
+        section.problem(Problem::new(
+            "scopes",
+            "they are more than 128, or one is malformed",
+            "Name at most 128 scopes.",
+        ));
+        Scope::default()
+    });
+    section.finish(&TOP);
+    config.resources.push(ResourceSetting { uri, scopes });
+}
+
+fn read_client(section: &Section<'_>) -> ClientDefinition {
+    let definition = ClientDefinition {
+        id: section.string("id").unwrap_or_default(),
+        name: section.string("name"),
+        secret_file: section.string("secret_file"),
+        secret_hash: section.string("secret_hash"),
+        token_endpoint_auth_method: section.string("token_endpoint_auth_method"),
+        redirect_uris: section.strings("redirect_uris").unwrap_or_default(),
+        grant_types: section.strings("grant_types"),
+        response_types: section.strings("response_types"),
+        scopes: section.strings("scopes").unwrap_or_default(),
+        resources: section.strings("resources").unwrap_or_default(),
+        require_pkce: section.flag("require_pkce"),
+        may_introspect: section.flag("may_introspect"),
+        allowed_origins: section.strings("allowed_origins").unwrap_or_default(),
+        skip_consent: section.flag("skip_consent"),
+        rotation: section.string("rotation"),
+        retry_window: section.string("retry_window"),
+        on_replay: section.string("on_replay"),
+        idle_lifetime: section.string("idle_lifetime"),
+        absolute_lifetime: section.string("absolute_lifetime"),
+        access_token_lifetime: section.string("access_token_lifetime"),
+        access_token_format: section.string("access_token_format"),
+    };
+    section.finish(&TOP);
+    definition
+}

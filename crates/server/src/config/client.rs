@@ -1,0 +1,367 @@
+//! A client's definition and what it means: `[[client]]` in the file, JSON in the store, one conversion for both.
+//!
+//! Names and defaults are those of RFC 7591 section 2 where it has them, among them the one that surprises: "If
+//! unspecified or omitted, the default is "client_secret_basic"". So a client without a secret is not public by omission; it is
+//! an error until it says `token_endpoint_auth_method = "none"`.
+//!
+//! | the client is              | and says                                      | then                                           |
+//! |----------------------------|-----------------------------------------------|------------------------------------------------|
+//! | public (`none`)            | a secret, `client_credentials`, introspection | error: it has nothing to prove itself with     |
+//! | public                     | `rotation = "reusable"`, `on_replay = "refuse"` | error: RFC 9700 section 4.14.2               |
+//! | public                     | `require_pkce = false`                        | error: RFC 9700 section 2.1.1                  |
+//! | confidential               | `retry_window`                                | error: its retries are bound by its secret     |
+//! | of a flow with a redirect  | no `redirect_uris`                            | error: RFC 9700 section 4.1.1, exact match     |
+//! | of no flow with a user     | `refresh_token`                               | error: no flow of it yields a refresh token    |
+
+mod checks;
+mod costs;
+mod policy;
+mod secret;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use regrant_core::client::{AuthMethod, Class, GrantType};
+use regrant_core::redirect::BadRedirectUri;
+use regrant_core::{Client, ClientId, Resources, Scope, redirect};
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use super::suggest::did_you_mean;
+use super::{BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
+
+pub use secret::hash_text;
+
+use checks::Checks;
+
+/// The longest name of a client, and the longest description of a scope, in characters.
+pub(super) const MAX_NAME: usize = 200;
+
+/// A client as it was written: nothing is checked yet, and no default filled in. Empty lists count as absent, but for
+/// `grant_types`. Times are texts like "30d".
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientDefinition {
+    /// `client_id`.
+    pub id: String,
+    /// What people see when they are asked for consent; the id unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A file with the secret in one line. Only for clients of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<String>,
+    /// `sha256:` and 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_hash: Option<String>,
+    /// `client_secret_basic` (default, RFC 7591 section 2), `client_secret_post` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_method: Option<String>,
+    /// Where answers may go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
+    /// `authorization_code` and `refresh_token` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_types: Option<Vec<String>>,
+    /// What fits `grant_types` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_types: Option<Vec<String>>,
+    /// All scopes it may have; none unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// All resources it may have tokens for; none unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// `true` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_pkce: Option<bool>,
+    /// `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_introspect: Option<bool>,
+    /// Origins whose scripts may call the token endpoint; none unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_origins: Vec<String>,
+    /// `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_consent: Option<bool>,
+    /// `auto` (default), `single_use` or `reusable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// `60s` unless set; public clients only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_window: Option<String>,
+    /// `revoke` (default) or `refuse`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_replay: Option<String>,
+    /// `30d` unless set, or `absolute_lifetime` if that is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_lifetime: Option<String>,
+    /// `365d` unless set, or `idle_lifetime` if that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absolute_lifetime: Option<String>,
+    /// `1h` unless set, or `idle_lifetime` if that is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<String>,
+    /// `jwt` (default) or `opaque`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_format: Option<String>,
+}
+
+/// What a definition may refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientContext<'a> {
+    /// The declared scopes; the built-in ones are always there.
+    pub scopes: &'a [ScopeSetting],
+    /// The declared resources.
+    pub resources: &'a [ResourceSetting],
+    /// What `secret_file` is relative to; `None` where a definition may not name files (the store's).
+    pub secret_files: Option<&'a Path>,
+}
+
+impl ClientDefinition {
+    /// The client that this describes, and notices of what its choices cost.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn resolve(&self, context: &ClientContext<'_>) -> Result<(Client, Vec<String>), Vec<Problem>> {
+        let mut checks = Checks::default();
+        let id = ClientId::parse(&self.id);
+        if id.is_none() {
+            let what = "it is no client id";
+            let remedy = "Use 1 to 255 of A-Z a-z 0-9 - . _ ~ : / @, not beginning with \"usr_\".";
+            checks.problem(Problem::new("id", what, remedy));
+        }
+        let name = self.name.clone().unwrap_or_else(|| self.id.clone());
+        if id.is_some() {
+            checks.note(check_label("name", &name));
+        }
+        let auth = self.auth_method(&mut checks);
+        let class = if auth == Some(AuthMethod::None) { Class::Public } else { Class::Secret };
+        let secret = self.secret(auth, context.secret_files, &mut checks);
+        let grant_types = self.flows(class, &mut checks);
+        let response_types = self.response_types(&grant_types, &mut checks);
+        self.check_redirects(&grant_types, &mut checks);
+        self.check_origins(&mut checks);
+        let scopes = self.resolved_scopes(context.scopes, &mut checks);
+        let resources = self.resolved_resources(context.resources, &mut checks);
+        self.check_rights(class, &mut checks);
+        let policy = self.policy(class, &mut checks);
+        let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
+            return Err(checks.problems);
+        };
+        let client = Client {
+            id,
+            name,
+            auth,
+            secrets: secret.into_iter().collect(),
+            redirect_uris: self.redirect_uris.clone(),
+            grant_types,
+            response_types,
+            scopes,
+            resources,
+            require_pkce: self.require_pkce.unwrap_or(true),
+            may_introspect: self.may_introspect.unwrap_or(false),
+            allowed_origins: self.allowed_origins.clone(),
+            skip_consent: self.skip_consent.unwrap_or(false),
+            disabled: false,
+            policy,
+        };
+        let mut notices = checks.notices;
+        notices.extend(costs::of(&client).into_iter().map(|cost| format!("client \"{}\": {cost}", client.id)));
+        Ok((client, notices))
+    }
+
+    /// `None` if what is written is no method.
+    fn auth_method(&self, checks: &mut Checks) -> Option<AuthMethod> {
+        const METHODS: [AuthMethod; 3] =
+            [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost, AuthMethod::None];
+        let key = "token_endpoint_auth_method";
+        match &self.token_endpoint_auth_method {
+            None => Some(AuthMethod::ClientSecretBasic),
+            Some(word) => checks.choice(key, word, &METHODS, |method| method.as_str()),
+        }
+    }
+
+    fn flows(&self, class: Class, checks: &mut Checks) -> BTreeSet<GrantType> {
+        let key = "grant_types";
+        let Some(words) = &self.grant_types else {
+            return BTreeSet::from([GrantType::AuthorizationCode, GrantType::RefreshToken]);
+        };
+        checks.distinct(key, words);
+        let mut flows = BTreeSet::new();
+        for (index, word) in words.iter().enumerate() {
+            flows.extend(checks.choice_at(key, Some(index), word, &GrantType::ALL, |grant_type| grant_type.as_str()));
+        }
+        let mut refuse = |what: &str, remedy: &str| checks.problem(Problem::new(key, what, remedy));
+        if words.is_empty() && self.may_introspect != Some(true) {
+            refuse(
+                "it is empty, so the client can do nothing",
+                "Name a flow, or give may_introspect to a resource server.",
+            );
+        }
+        let yields = [GrantType::AuthorizationCode, GrantType::Password];
+        if flows.contains(&GrantType::RefreshToken) && !yields.iter().any(|flow| flows.contains(flow)) {
+            // RFC 6749 sections 4.2.2 and 4.4.3: neither the implicit flow nor client credentials yield one.
+            refuse(
+                "\"refresh_token\" needs a flow that yields refresh tokens",
+                "Add \"authorization_code\", or remove \"refresh_token\".",
+            );
+        }
+        if class == Class::Public && flows.contains(&GrantType::ClientCredentials) {
+            refuse(
+                "\"client_credentials\" is for confidential clients only (RFC 6749 section 4.4)",
+                "Give the client a secret, or remove \"client_credentials\".",
+            );
+        }
+        flows
+    }
+
+    fn response_types(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) -> BTreeSet<String> {
+        const KINDS: [(&str, GrantType); 2] = [("code", GrantType::AuthorizationCode), ("token", GrantType::Implicit)];
+        let key = "response_types";
+        let fitting =
+            KINDS.into_iter().filter(|(_, flow)| flows.contains(flow)).map(|(kind, _)| kind.to_owned()).collect();
+        let Some(words) = &self.response_types else {
+            return fitting;
+        };
+        checks.distinct(key, words);
+        let kinds: Vec<_> = words
+            .iter()
+            .enumerate()
+            .filter_map(|(index, word)| checks.choice_at(key, Some(index), word, &KINDS, |(kind, _)| kind))
+            .collect();
+        for (kind, flow) in KINDS {
+            let (named, used) = (kinds.iter().any(|(named, _)| *named == kind), flows.contains(&flow));
+            let what = format!("\"{kind}\" goes with the grant type \"{}\" (RFC 7591 section 2.1)", flow.as_str());
+            if named != used && kinds.len() == words.len() {
+                checks.problem(Problem::new(
+                    key,
+                    what,
+                    "Name both or neither, or leave response_types out: it follows.",
+                ));
+            }
+        }
+        kinds.into_iter().map(|(kind, _)| kind.to_owned()).collect()
+    }
+
+    fn check_redirects(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {
+        let key = "redirect_uris";
+        let redirects = flows.contains(&GrantType::AuthorizationCode) || flows.contains(&GrantType::Implicit);
+        if redirects && self.redirect_uris.is_empty() {
+            let remedy =
+                "Add the exact URI of the client's callback: redirect_uris = [\"https://app.example.com/callback\"].";
+            checks.problem(Problem::new(key, "none is given, and its flow needs one (RFC 9700 section 4.1)", remedy));
+        }
+        if !redirects
+            && !self.redirect_uris.is_empty()
+            && checks.problems.iter().all(|found| found.key != "grant_types")
+        {
+            let remedy = "Remove them, or add \"authorization_code\" to grant_types.";
+            checks.problem(Problem::new(key, "no flow of this client redirects", remedy));
+        }
+        checks.list(key, &self.redirect_uris);
+        for (index, uri) in self.redirect_uris.iter().enumerate() {
+            if let Err(bad) = redirect::check(uri) {
+                let (what, remedy) = why_no_redirect(bad);
+                checks.problem(Problem::new(key, what, remedy).at(index));
+            }
+        }
+    }
+
+    fn check_origins(&self, checks: &mut Checks) {
+        let key = "allowed_origins";
+        checks.list(key, &self.allowed_origins);
+        for (index, origin) in self.allowed_origins.iter().enumerate() {
+            if let Err(what) = places::check_origin(origin) {
+                let remedy = "Write an exact origin like \"https://app.example.com\" or \"http://localhost:3000\".";
+                checks.problem(Problem::new(key, what, remedy).at(index));
+            }
+        }
+    }
+
+    fn resolved_scopes(&self, declared: &[ScopeSetting], checks: &mut Checks) -> Scope {
+        let key = "scopes";
+        checks.distinct(key, &self.scopes);
+        let known = || declared.iter().map(|scope| scope.name.as_str()).chain(BUILT_IN_SCOPES);
+        for (index, scope) in self.scopes.iter().enumerate() {
+            if !known().any(|name| name == scope) {
+                let remedy = format!("{}Declare it in a [[scope]].", did_you_mean(scope, known()));
+                checks.problem(Problem::new(key, format!("{scope:?} is not declared"), remedy).at(index));
+            }
+        }
+        Scope::from_tokens(self.scopes.iter().map(String::as_str)).unwrap_or_else(|_| {
+            let what = "these are more scopes than one client can have, or one is malformed";
+            checks.problem(Problem::new(key, what, "Name at most 128 scopes."));
+            Scope::default()
+        })
+    }
+
+    fn resolved_resources(&self, declared: &[ResourceSetting], checks: &mut Checks) -> Resources {
+        let key = "resources";
+        checks.distinct(key, &self.resources);
+        let known = || declared.iter().map(|resource| resource.uri.as_str());
+        for (index, uri) in self.resources.iter().enumerate() {
+            if !known().any(|name| name == uri) {
+                let remedy = format!("{}Declare it in a [[resource]].", did_you_mean(uri, known()));
+                checks.problem(Problem::new(key, format!("{uri:?} is not declared"), remedy).at(index));
+            }
+        }
+        Resources::new(self.resources.iter().map(String::as_str)).unwrap_or_else(|_| {
+            let what = "these are more resources than one client can have, or one is malformed";
+            checks.problem(Problem::new(key, what, "Name at most 16 absolute URIs."));
+            Resources::default()
+        })
+    }
+
+    /// What only a client that can prove itself may have.
+    fn check_rights(&self, class: Class, checks: &mut Checks) {
+        if class != Class::Public {
+            return;
+        }
+        if self.require_pkce == Some(false) {
+            let what = "a public client must use PKCE (RFC 9700 section 2.1.1)";
+            checks.problem(Problem::new("require_pkce", what, "Remove the line."));
+        }
+        if self.may_introspect == Some(true) {
+            let what = "a public client cannot prove that it may introspect (RFC 7662 section 2.1)";
+            checks.problem(Problem::new("may_introspect", what, "Give the client a secret, or remove the line."));
+        }
+    }
+}
+
+/// A text that is shown to people: bounded, and without characters that change how the rest is shown.
+pub(super) fn check_label(key: &'static str, text: &str) -> Option<Problem> {
+    // Marks that reverse or isolate text could make a page say something else than it says.
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let length = text.chars().count();
+    if text.trim().is_empty() || text.chars().any(hidden) {
+        let what = "it is empty, or has control characters";
+        return Some(Problem::new(key, what, "Write a name that people can read on one line."));
+    }
+    (length > MAX_NAME)
+        .then(|| Problem::new(key, format!("it has {length} characters"), format!("Use at most {MAX_NAME}.")))
+}
+
+fn why_no_redirect(bad: BadRedirectUri) -> (&'static str, &'static str) {
+    match bad {
+        BadRedirectUri::TooLong => {
+            ("it is longer than 2048 characters", "Shorten it; state belongs into the state parameter.")
+        }
+        BadRedirectUri::ForeignCharacter => {
+            ("it has a character that no URI has", "Percent-encode it; wildcards and templates are not possible.")
+        }
+        BadRedirectUri::NotAbsolute => ("it is no absolute URI", "Write it like \"https://app.example.com/callback\"."),
+        BadRedirectUri::Fragment => ("it has a fragment (RFC 6749 section 3.1.2)", "Remove the # and what follows."),
+        BadRedirectUri::PlainHttp => (
+            "plain http is for 127.0.0.1, [::1] and localhost only",
+            "Use https, or a loopback address for a native app.",
+        ),
+        BadRedirectUri::Scheme => (
+            "its scheme is none that can be trusted with an answer",
+            "Use https, or for a native app a scheme that is a domain name reversed: com.example.app:/callback (RFC 8252 section 7.1).",
+        ),
+        BadRedirectUri::UserInfo => ("it has user information before the host", "Remove everything up to the @."),
+        BadRedirectUri::NoHost => ("it has no host", "Write it like \"https://app.example.com/callback\"."),
+    }
+}

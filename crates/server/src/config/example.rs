@@ -1,0 +1,150 @@
+//! The file that `regrant init` writes: every setting, its default, and why.
+
+use std::path::Path;
+
+/// A commented `regrant.toml` that runs as it is. `dir` is the directory it is written to, for the commands it names.
+#[must_use]
+pub fn example(dir: &Path) -> String {
+    let file = dir.join("regrant.toml").display().to_string();
+    // A line break in the path would end the comment and begin something else.
+    let file = if file.chars().any(char::is_control) { "regrant.toml".to_owned() } else { file };
+    TEXT.replace("FILE", &file)
+}
+
+const TEXT: &str = r##"# Regrant's configuration.
+#
+#   regrant --config FILE config check    checks it and says what your choices cost
+#   regrant --config FILE serve           runs it
+#
+# A setting behind a single # is commented out and shows its default, unless an example is said. Paths are relative to this
+# file. Durations are written like "15m", "30d" or "1h30m". Unknown settings are errors.
+
+
+## The server
+
+# The name of this server: the https URL under which clients know it, without a slash at the end. It stands in every token,
+# and clients compare it byte by byte. Unless set it is http:// and the address below, which is right for this machine alone.
+# Example:
+#issuer = "https://auth.example.com"
+
+# Where to listen. This release speaks plain HTTP: put a proxy that holds the certificate in front of it.
+#listen = "127.0.0.1:8420"
+
+# Where the data is: users, grants, added clients.
+#store = "sqlite:regrant.db"
+
+# The one secret of this server. Keep it apart from backups of the store: both together are a server, each alone is nothing.
+# Without it every refresh token is worthless, so keep a copy in a safe place.
+#root_key_file = "root.key"
+
+# Other paths of the token endpoint, beside /oauth2/token, for clients that expect it elsewhere.
+#token_endpoint_aliases = ["/oauth/v2/accessToken"]
+
+
+## Scopes: what clients can ask for, and what users read when they are asked to allow it.
+## openid, profile, email, address, phone and offline_access are always there.
+
+[[scope]]
+name = "notes:read"
+description = "Read your notes"
+
+[[scope]]
+name = "notes:write"
+description = "Write and delete your notes"
+
+
+## Resources: the APIs that tokens are for (RFC 8707), and which scopes mean something there.
+
+[[resource]]
+uri = "https://api.example.com/"
+scopes = ["notes:read", "notes:write"]
+
+
+## Clients. Declared ones belong to this file; `regrant client add` puts others into the store, without a restart of anything
+## but their own program. No id may be in both. Take away one # at each line of an example to use it.
+
+## A web application with a server of its own, which can keep a secret.
+#[[client]]
+#id = "web"
+#name = "Example Notes"
+## The secret: a file with one line of 32 to 256 characters, or "sha256:…" as `regrant client secret` prints it. Never both.
+#secret_file = "web.secret"
+##secret_hash = "sha256:…"
+## How it proves itself: "client_secret_basic" (default), "client_secret_post", or "none" for a public client.
+#token_endpoint_auth_method = "client_secret_basic"
+## Compared byte by byte; no wildcards. https, or http on a loopback address.
+#redirect_uris = ["https://app.example.com/callback"]
+## Default: these two. Also "client_credentials"; "password" and "implicit" are there for old clients and should go.
+#grant_types = ["authorization_code", "refresh_token"]
+## Default: what fits grant_types, "code" or "token".
+#response_types = ["code"]
+## Default: none.
+#scopes = ["notes:read", "notes:write", "offline_access"]
+## Default: none.
+#resources = ["https://api.example.com/"]
+## Whether a login must use PKCE. Default: true; false is possible for clients with a secret.
+#require_pkce = true
+## Whether it may ask about tokens (RFC 7662): for APIs. Default: false.
+#may_introspect = false
+## Origins whose scripts may call the token endpoint as this client. Default: none.
+#allowed_origins = []
+## Do not ask users for consent: for your own applications only. Default: false.
+#skip_consent = false
+## Whether a refresh gives a new refresh token: "single_use", "reusable", or "auto" (default), which is single_use for public
+## clients and reusable for the others. Fixed when a grant is made.
+#rotation = "auto"
+## What a spent refresh token does when it comes again: "revoke" (default) ends the grant, as two parties hold its tokens;
+## "refuse" only turns it away. Public clients always revoke.
+#on_replay = "revoke"
+## A session ends after this long without a refresh. Default: "30d", or absolute_lifetime if that is shorter.
+#idle_lifetime = "30d"
+## A session ends this long after the login, whatever is done. Default: "365d", or idle_lifetime if that is longer.
+#absolute_lifetime = "365d"
+## How long an access token works. Default: "1h", or idle_lifetime if that is shorter.
+#access_token_lifetime = "1h"
+## "jwt" (default, RFC 9068): APIs check it themselves. "opaque": they ask the introspection endpoint, and hear of a
+## revocation at once.
+#access_token_format = "jwt"
+
+## An application on phones, desktops or in browsers, which cannot keep a secret.
+#[[client]]
+#id = "app"
+#name = "Example Notes for phones"
+#token_endpoint_auth_method = "none"
+#redirect_uris = ["com.example.notes:/callback", "http://127.0.0.1/callback"]
+#scopes = ["notes:read", "offline_access"]
+#resources = ["https://api.example.com/"]
+## For public clients only: how long after a refresh the same answer can be had again, if it was lost on its way. "0" means
+## that a lost answer costs a login; a longer window gives a thief more room. Default: "60s"; else "10s" to "1h".
+#retry_window = "60s"
+
+## A program without users.
+#[[client]]
+#id = "nightly-job"
+#secret_file = "nightly-job.secret"
+#grant_types = ["client_credentials"]
+#scopes = ["notes:read"]
+#resources = ["https://api.example.com/"]
+
+## An API that asks about opaque tokens.
+#[[client]]
+#id = "notes-api"
+#secret_file = "notes-api.secret"
+#grant_types = []
+#may_introspect = true
+"##;
+
+#[cfg(test)]
+pub(super) fn with_everything_set() -> String {
+    // One # less on every line that is a setting and no prose: what a reader does who takes the defaults as they are shown.
+    let uncommented = TEXT.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with("[[") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
+        _ => line,
+    });
+    uncommented.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}

@@ -1,0 +1,425 @@
+//! Bad configurations, each with its line, its key and its reason; every default; the example.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regrant_core::client::{AccessTokenFormat, AuthMethod, Class, GrantType, OnReplay};
+use regrant_core::grant::Rotation;
+use regrant_core::one_time::client_secret_hash;
+
+use super::*;
+
+const HASH: &str = "sha256:0123456789abcdef0123456789abcdef0123456789ABCDEF0123456789abcdef";
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, "regrant.toml", Path::new("/etc/regrant"))
+}
+
+fn good(text: &str) -> Config {
+    parse(text).unwrap_or_else(|errors| panic!("{errors}\n{text}"))
+}
+
+/// A confidential client whose lines 1 to 4 are fine; `more` begins at line 5.
+fn web(more: &str) -> String {
+    format!("[[client]]\nid = \"web\"\nsecret_hash = \"{HASH}\"\nredirect_uris = [\"https://a.example/cb\"]\n{more}")
+}
+
+/// A public client whose lines 1 to 4 are fine; `more` begins at line 5.
+fn app(more: &str) -> String {
+    let method = "token_endpoint_auth_method = \"none\"";
+    format!("[[client]]\nid = \"app\"\n{method}\nredirect_uris = [\"https://a.example/cb\"]\n{more}")
+}
+
+/// A confidential client without a redirect; `more` begins at line 4.
+fn job(more: &str) -> String {
+    format!("[[client]]\nid = \"job\"\nsecret_hash = \"{HASH}\"\n{more}")
+}
+
+/// Exactly one error: at this line, with this key, saying this.
+fn refused(text: &str, line: usize, key: &str, says: &str) {
+    let errors = parse(text).expect_err(&format!("this was taken:\n{text}"));
+    let shown = errors.to_string();
+    assert_eq!(errors.0.len(), 1, "one error and no other for\n{text}\n{shown}");
+    assert_eq!((errors.0[0].line, errors.0[0].key.as_str()), (line, key), "{shown}\n{text}");
+    assert!(shown.contains(says), "{says:?} is not in {shown:?}");
+    assert!(shown.starts_with(&format!("regrant.toml:{line}: ")), "{shown}");
+    assert!(errors.0[0].remedy.ends_with(['.', ')']) && !errors.0[0].problem.ends_with('.'), "{shown}");
+}
+
+#[test]
+fn a_bad_server_setting_is_refused_with_its_line_and_remedy() {
+    for (text, line, key, says) in [
+        ("issuer = \"https://a.example/\"", 1, "issuer", "ends with a slash"),
+        ("\nissuer = \"http://a.example\"", 2, "issuer", "plain http is for loopback"),
+        ("issuer = \"https://a.example?x=1\"", 1, "issuer", "query or fragment"),
+        ("issuer = \"https://u@a.example\"", 1, "issuer", "user information"),
+        ("issuer = 5", 1, "issuer", "this is a number. It must be a text in quotes."),
+        ("issuer = true", 1, "issuer", "this is true or false"),
+        ("isuer = \"https://a.example\"", 1, "isuer", "Did you mean \"issuer\"?"),
+        ("colour = 1", 1, "colour", "Known here: issuer, listen, store"),
+        ("# x\n# y\nlisten = \"localhost:1\"", 3, "listen", "no IP address with a port"),
+        ("listen = \"127.0.0.1\"", 1, "listen", "no IP address with a port"),
+        ("listen = \"0.0.0.0:8420\"", 1, "listen", "without an issuer"),
+        ("store = \"regrant.db\"", 1, "store", "\"sqlite:PATH\""),
+        ("store = \"postgres://x\"", 1, "store", "SQLite only"),
+        ("root_key_file = \"\"", 1, "root_key_file", "no path"),
+        ("root_key_file = \"rgroot_x\"", 1, "root_key_file", "a key and not a path"),
+        ("token_endpoint_aliases = \"/a\"", 1, "token_endpoint_aliases", "It must be a list of texts"),
+        ("token_endpoint_aliases = [\n\"/a\",\n\"b\"]", 3, "token_endpoint_aliases", "no absolute path"),
+        ("token_endpoint_aliases = [\"/oauth2/x\"]", 1, "token_endpoint_aliases", "Regrant itself answers at /oauth2"),
+        ("token_endpoint_aliases = [\"/a\", \"/a\"]", 1, "token_endpoint_aliases", "named twice"),
+        ("listen = ", 1, "", "this is no TOML"),
+        ("issuer = \"https://a.example\"\nissuer = \"https://b.example\"", 2, "", "this is no TOML: duplicate key"),
+        ("[client]\nid = \"a\"", 1, "client", "It must be written as [[client]]"),
+        ("clients = []", 1, "clients", "Did you mean \"client\"?"),
+    ] {
+        refused(text, line, key, says);
+    }
+}
+
+#[test]
+fn a_bad_scope_or_resource_is_refused_with_its_line_and_remedy() {
+    for (text, line, key, says) in [
+        ("[[scope]]\nname = \"a b\"", 2, "scope.name", "no scope name"),
+        ("\n[[scope]]\ndescription = \"x\"", 2, "scope.name", "no scope name"),
+        ("[[scope]]\nname = 1", 2, "scope.name", "this is a number"),
+        ("[[scope]]\nname = \"a\"\n[[scope]]\nname = \"a\"", 4, "scope.name", "another [[scope]] has the same name"),
+        ("[[scope]]\nname = \"a\"\ndescription = \"a\\u0007\"", 3, "scope.description", "control characters"),
+        ("[[scope]]\nname = \"a\"\ndescription = \"a\\u202Eb\"", 3, "scope.description", "control characters"),
+        ("[[scope]]\nname = \"a\"\ndescripton = \"x\"", 3, "scope.descripton", "Did you mean \"description\"?"),
+        (
+            "[[scope]]\nname = \"a\"\nissuer = \"https://a.example\"",
+            3,
+            "scope.issuer",
+            "belongs to the top of the file",
+        ),
+        ("[[resource]]\nuri = \"api\"", 2, "resource.uri", "no absolute URI"),
+        ("[[resource]]\nuri = \"https://a/#x\"", 2, "resource.uri", "without a fragment"),
+        ("[[resource]]\nuri = \"a:b\"\n[[resource]]\nuri = \"a:b\"", 4, "resource.uri", "the same URI"),
+        ("[[resource]]\nuri = \"a:b\"\nscopes = [\"nope\"]", 3, "resource.scopes", "\"nope\" is not declared"),
+        ("[[resource]]\nuri = \"a:b\"\nscopes = [\"emial\"]", 3, "resource.scopes", "Did you mean \"email\"?"),
+    ] {
+        refused(text, line, key, says);
+    }
+}
+
+#[test]
+fn a_bad_client_is_refused_with_its_line_and_remedy() {
+    let none = "token_endpoint_auth_method = \"none\"\ngrant_types = []\nmay_introspect = true";
+    for (text, line, key, says) in [
+        (web("nmae = \"x\""), 5, "client.nmae", "Did you mean \"name\"?"),
+        (web("redirect_uri = \"x\""), 5, "client.redirect_uri", "Did you mean \"redirect_uris\"?"),
+        (web("secret = \"x\""), 5, "client.secret", "Secrets stay out of this file"),
+        (web("listen = \"127.0.0.1:1\""), 5, "client.listen", "belongs to the top of the file"),
+        (web("name = \"\""), 5, "client.name", "empty"),
+        (web(&format!("name = \"{}\"", "x".repeat(201))), 5, "client.name", "Use at most 200"),
+        (
+            web("token_endpoint_auth_method = \"basic\""),
+            5,
+            "client.token_endpoint_auth_method",
+            "Choose \"client_secret_basic\", ",
+        ),
+        (web("token_endpoint_auth_method = \"none\""), 3, "client.secret_hash", "has no secret"),
+        (web("secret_file = \"x\""), 3, "client.secret_hash", "there is a secret_file as well"),
+        (
+            web("grant_types = [\"code\"]\nresponse_types = []"),
+            5,
+            "client.grant_types",
+            "Choose \"authorization_code\"",
+        ),
+        (
+            web("grant_types = [\n\"authorization_code\",\n\"refresh_tokn\"]"),
+            7,
+            "client.grant_types",
+            "Did you mean \"refresh_token\"?",
+        ),
+        (job("grant_types = [\"refresh_token\"]"), 4, "client.grant_types", "a flow that yields refresh tokens"),
+        (
+            job("grant_types = [\"client_credentials\", \"refresh_token\"]"),
+            4,
+            "client.grant_types",
+            "a flow that yields",
+        ),
+        (job("grant_types = []"), 4, "client.grant_types", "the client can do nothing"),
+        (job("grant_types = [\"password\", \"password\"]"), 4, "client.grant_types", "named twice"),
+        (job(""), 1, "client.redirect_uris", "none is given"),
+        (job("grant_types = [\"implicit\"]"), 1, "client.redirect_uris", "none is given"),
+        (web("grant_types = [\"client_credentials\"]"), 4, "client.redirect_uris", "no flow of this client redirects"),
+        (
+            web("response_types = [\"token\", \"code\"]"),
+            5,
+            "client.response_types",
+            "\"token\" goes with the grant type \"implicit\"",
+        ),
+        (web("response_types = []"), 5, "client.response_types", "\"code\" goes with"),
+        (web("response_types = [\"id_token\"]"), 5, "client.response_types", "none of the choices"),
+        (web("scopes = [\n\"openid\",\n\"nope\",\n]"), 7, "client.scopes", "\"nope\" is not declared"),
+        (web("scopes = [\"openid\", \"openid\"]"), 5, "client.scopes", "named twice"),
+        (web("resources = [\"https://a/\"]"), 5, "client.resources", "is not declared"),
+        (web("require_pkce = \"no\""), 5, "client.require_pkce", "true or false, without quotes"),
+        (web("allowed_origins = [\"*\"]"), 5, "client.allowed_origins", "would let any page"),
+        (web("allowed_origins = [\"https://a.example/\"]"), 5, "client.allowed_origins", "an origin has no path"),
+        (web("rotation = \"none\""), 5, "client.rotation", "Choose \"auto\", \"single_use\" or \"reusable\""),
+        (web("retry_window = \"60s\""), 5, "client.retry_window", "for public clients only"),
+        (web("idle_lifetime = 30"), 5, "client.idle_lifetime", "this is a number"),
+        (web("idle_lifetime = \"30\""), 5, "client.idle_lifetime", "is no duration"),
+        (web("idle_lifetime = \"20y\""), 5, "client.idle_lifetime", "is no duration"),
+        (web("absolute_lifetime = \"5000d\""), 5, "client.absolute_lifetime", "Use 1s to 3650d"),
+        (web("absolute_lifetime = \"0\""), 5, "client.absolute_lifetime", "Use 1s to 3650d"),
+        (web("access_token_lifetime = \"0\""), 5, "client.access_token_lifetime", "Use 1s to 365d"),
+        (
+            web("idle_lifetime = \"2d\"\nabsolute_lifetime = \"1d\""),
+            5,
+            "client.idle_lifetime",
+            "2d is longer than absolute_lifetime (1d)",
+        ),
+        (
+            web("idle_lifetime = \"5m\"\n\naccess_token_lifetime = \"6m\""),
+            7,
+            "client.access_token_lifetime",
+            "longer than idle_lifetime",
+        ),
+        (web("access_token_format = \"JWT\""), 5, "client.access_token_format", "Did you mean \"jwt\"?"),
+        (web("on_replay = \"ignore\""), 5, "client.on_replay", "Choose \"revoke\" or \"refuse\""),
+        (app("rotation = \"reusable\""), 5, "client.rotation", "RFC 9700 section 4.14.2"),
+        (app("on_replay = \"refuse\""), 5, "client.on_replay", "RFC 9700 section 4.14.2"),
+        (app("require_pkce = false"), 5, "client.require_pkce", "RFC 9700 section 2.1.1"),
+        (app("may_introspect = true"), 5, "client.may_introspect", "RFC 7662"),
+        (
+            app("grant_types = [\"authorization_code\", \"client_credentials\"]"),
+            5,
+            "client.grant_types",
+            "confidential clients only",
+        ),
+        (app("retry_window = \"5s\""), 5, "client.retry_window", "too short"),
+        (app("retry_window = \"2h\""), 5, "client.retry_window", "Use 0 to 1h"),
+        (format!("{}\n{}", app(""), app("")), 7, "client.id", "the same id"),
+        (web("").replace("\"web\"", "\"usr_web\""), 2, "client.id", "not beginning with \"usr_\""),
+        (web("").replace("\"web\"", "\"a b\""), 2, "client.id", "it is no client id"),
+        (web("").replace("id = \"web\"", ""), 1, "client.id", "it is no client id"),
+        (web("").replace("\"web\"", "7"), 2, "client.id", "this is a number"),
+        (web("").replace("abcdef\"", "abcdeg\""), 3, "client.secret_hash", "64 hexadecimal digits"),
+        (web("").replace("sha256:", "md5:"), 3, "client.secret_hash", "64 hexadecimal digits"),
+        (web("").replace("sha256:0", "sha256:+"), 3, "client.secret_hash", "64 hexadecimal digits"),
+        (web("").replace("https:", "http:"), 4, "client.redirect_uris", "plain http is for"),
+        (web("").replace("/cb", "/cb#x"), 4, "client.redirect_uris", "fragment"),
+        (web("").replace("https://a.example/cb", "myapp:/cb"), 4, "client.redirect_uris", "RFC 8252 section 7.1"),
+        (
+            format!("[[client]]\nid = \"a\"\nredirect_uris = [\"https://a/\"]"),
+            1,
+            "client.token_endpoint_auth_method",
+            "RFC 7591 section 2",
+        ),
+        (format!("[[client]]\nid = \"a\"\n{none}"), 5, "client.may_introspect", "cannot prove"),
+    ] {
+        refused(&text, line, key, says);
+    }
+}
+
+#[test]
+fn all_errors_are_told_in_the_order_of_the_file() {
+    let text = format!("issuer = 1\nlissten = \"x\"\n{}", web("rotation = \"no\"\nidle_lifetime = \"x\"\nwhat = 1"));
+    let errors = parse(&text).expect_err("five mistakes");
+    let found: Vec<_> = errors.0.iter().map(|error| (error.line, error.key.as_str())).collect();
+    let expected =
+        [(1, "issuer"), (2, "lissten"), (7, "client.rotation"), (8, "client.idle_lifetime"), (9, "client.what")];
+    assert_eq!(found, expected, "{errors}");
+    assert!(errors.to_string().contains("client.rotation of \"web\": "), "{errors}");
+}
+
+#[test]
+fn what_was_written_as_a_secret_is_never_repeated() {
+    for text in
+        [web("").replace(HASH, "hunter2hunter2"), web("secret = \"hunter2hunter2\""), "x = \"hunter2hunter2".into()]
+    {
+        let errors = parse(&text).expect_err("bad");
+        assert!(!errors.to_string().contains("hunter2"), "{errors}");
+    }
+}
+
+#[test]
+fn no_setting_of_the_file_is_forgotten_in_the_list_of_the_top() {
+    for key in TOP {
+        refused(&format!("[[scope]]\nname = \"a\"\n{key} = 1"), 3, &format!("scope.{key}"), "move it above the first");
+    }
+}
+
+#[test]
+fn an_empty_file_has_the_defaults() {
+    let config = good("");
+    assert_eq!(config, Config::safe_defaults(Path::new("/etc/regrant")));
+    assert_eq!(config.issuer, None);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8420");
+    assert_eq!(config.store, StoreLocation::Sqlite(PathBuf::from("/etc/regrant/regrant.db")));
+    assert_eq!(config.root_key_file, Path::new("/etc/regrant/root.key"));
+    assert_eq!(config.token_endpoint_aliases, ["/oauth/v2/accessToken"]);
+    assert!(config.scopes.is_empty() && config.resources.is_empty() && config.clients.is_empty());
+    assert!(config.notices.is_empty());
+}
+
+#[test]
+fn a_client_has_the_defaults_of_its_class() {
+    let config = good(&format!("{}\n{}", web(""), app("")));
+    let [web, app] = config.clients.as_slice() else { panic!("two clients") };
+    assert_eq!((web.name.as_str(), web.auth, web.policy.class), ("web", AuthMethod::ClientSecretBasic, Class::Secret));
+    assert_eq!((app.auth, app.policy.class, app.secrets.len()), (AuthMethod::None, Class::Public, 0));
+    assert_eq!((web.policy.rotation, app.policy.rotation), (Rotation::Reusable, Rotation::SingleUse));
+    for client in &config.clients {
+        assert_eq!(
+            client.grant_types.iter().copied().collect::<Vec<_>>(),
+            [GrantType::AuthorizationCode, GrantType::RefreshToken]
+        );
+        assert_eq!(client.response_types.iter().collect::<Vec<_>>(), ["code"]);
+        assert!(client.scopes.is_empty() && client.resources.is_empty() && client.allowed_origins.is_empty());
+        assert!(client.require_pkce && !client.may_introspect && !client.skip_consent && !client.disabled);
+        let policy = &client.policy;
+        assert_eq!(policy.on_replay, OnReplay::Revoke);
+        assert_eq!(policy.retry_window, Duration::from_secs(60));
+        assert_eq!(policy.idle_lifetime, Duration::from_secs(30 * 86_400));
+        assert_eq!(policy.absolute_lifetime, Duration::from_secs(365 * 86_400));
+        assert_eq!(policy.access_token_lifetime, Duration::from_secs(3600));
+        assert_eq!(policy.access_token_format, AccessTokenFormat::Jwt);
+    }
+    assert!(config.notices.is_empty(), "defaults cost nothing worth a notice: {:?}", config.notices);
+}
+
+#[test]
+fn lifetimes_that_are_not_set_follow_the_one_that_is() {
+    let lifetimes = |more: &str| {
+        let policy = good(&web(more)).clients.remove(0).policy;
+        [policy.access_token_lifetime, policy.idle_lifetime, policy.absolute_lifetime].map(duration::write)
+    };
+    assert_eq!(lifetimes("absolute_lifetime = \"30m\""), ["30m", "30m", "30m"]);
+    assert_eq!(lifetimes("idle_lifetime = \"400d\""), ["1h", "400d", "400d"]);
+    assert_eq!(lifetimes("idle_lifetime = \"10m\""), ["10m", "10m", "365d"]);
+}
+
+#[test]
+fn every_choice_can_be_made() {
+    let text = "issuer = \"https://a.example/t\"\nlisten = \"[::1]:0\"\nstore = \"sqlite:/var/x.db\"\nroot_key_file = \"../k\"\n\
+        token_endpoint_aliases = []\n[[scope]]\nname = \"s\"\ndescription = \"S\"\n[[resource]]\nuri = \"a:b\"\nscopes = [\"s\"]\n";
+    let more = "name = \"W\"\ntoken_endpoint_auth_method = \"client_secret_post\"\ngrant_types = [\"implicit\", \"password\", \
+        \"authorization_code\", \"client_credentials\", \"refresh_token\"]\nresponse_types = [\"code\", \"token\"]\nscopes = [\"s\", \
+        \"offline_access\"]\nresources = [\"a:b\"]\nrequire_pkce = false\nmay_introspect = true\nallowed_origins = [\"https://a.example\"]\n\
+        skip_consent = true\nrotation = \"single_use\"\non_replay = \"refuse\"\nidle_lifetime = \"2d\"\nabsolute_lifetime = \"3d\"\n\
+        access_token_lifetime = \"1d1h\"\naccess_token_format = \"opaque\"\n";
+    let config = good(&format!("{text}{}{}", web(more), app("retry_window = \"0\"")));
+    assert_eq!(config.store, StoreLocation::Sqlite(PathBuf::from("/var/x.db")));
+    assert!(config.token_endpoint_aliases.is_empty());
+    let web = &config.clients[0];
+    assert_eq!((web.grant_types.len(), web.response_types.len()), (5, 2));
+    assert!(!web.require_pkce && web.may_introspect && web.skip_consent);
+    assert_eq!((web.policy.rotation, web.policy.on_replay), (Rotation::SingleUse, OnReplay::Refuse));
+    assert_eq!(web.policy.access_token_format, AccessTokenFormat::Opaque);
+    assert_eq!(config.clients[1].policy.retry_window, Duration::ZERO);
+}
+
+#[test]
+fn what_a_choice_costs_is_said() {
+    let said = |text: &str, says: &str| {
+        let notices = good(text).notices;
+        assert!(notices.len() == 1 && notices[0].contains(says), "{notices:?} do not say {says:?}");
+    };
+    said(&job("grant_types = [\"password\", \"refresh_token\"]"), "RFC 9700 section 2.4");
+    said(&web("grant_types = [\"implicit\"]"), "RFC 9700 section 2.1.2");
+    said(&web("require_pkce = false"), "injected");
+    said(&web("on_replay = \"refuse\""), "watch the events");
+    said(&web("access_token_lifetime = \"7d\""), "goes on taking a revoked grant's tokens");
+    said(&app("retry_window = \"0\""), "one session lost per 1000 refreshes");
+    said(&app("retry_window = \"10m\""), "about 83 %");
+    said(&app("access_token_lifetime = \"5m\""), "about 100 %");
+    said(&app("skip_consent = true"), "RFC 6749 section 10.2");
+    said("issuer = \"https://a.example\"\nlisten = \"0.0.0.0:80\"", "plain HTTP");
+    said(
+        "issuer = \"http://localhost:80\"\nlisten = \"0.0.0.0:80\"".replace(":80\"\n", ":81\"\n").as_str(),
+        "unencrypted",
+    );
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_and_judged() {
+    let dir = std::env::temp_dir().join(format!("regrant-config-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let secret = "s".repeat(32);
+    let read = |content: &str, mode: u32| {
+        let path = dir.join("web.secret");
+        std::fs::write(&path, content).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let text = web("").replace(&format!("secret_hash = \"{HASH}\""), "secret_file = \"web.secret\"");
+        Config::parse(&text, "regrant.toml", &dir)
+    };
+    let config = read(&format!("{secret}\n"), 0o600).unwrap();
+    assert_eq!(config.clients[0].secrets, [client_secret_hash(&secret)]);
+    assert!(config.notices.is_empty());
+    #[cfg(unix)]
+    assert!(read(&secret, 0o644).unwrap().notices[0].contains("chmod 600"));
+    for (content, says) in [
+        ("short", "has 5 characters, not 32 to 256"),
+        (&"s".repeat(257), "has 257 characters"),
+        (&format!("{secret}\n{secret}"), "more than one line"),
+        (&format!("{secret}é"), "visible ASCII"),
+        ("", "has 0 characters"),
+    ] {
+        let errors = read(content, 0o600).unwrap_err();
+        assert!(errors.0.len() == 1 && errors.0[0].line == 3 && errors.to_string().contains(says), "{errors}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+    let errors = Config::load(&dir.join("regrant.toml")).unwrap_err();
+    assert!(errors.to_string().contains("regrant init"), "{errors}");
+}
+
+#[test]
+fn a_definition_survives_its_json_and_may_not_name_files_there() {
+    let config = good(&app("retry_window = \"2m\"\nscopes = [\"openid\"]"));
+    let json = serde_json::to_string(&config.definitions[0]).unwrap();
+    let again: ClientDefinition = serde_json::from_str(&json).unwrap();
+    assert_eq!(again, config.definitions[0]);
+    assert_eq!(again.resolve(&config.client_context()).unwrap().0, config.clients[0]);
+    assert!(serde_json::from_str::<ClientDefinition>("{\"id\":\"a\",\"secret\":\"x\"}").is_err());
+    let with_file = ClientDefinition { id: "a".into(), secret_file: Some("/etc/passwd".into()), ..again };
+    let with_file = ClientDefinition { token_endpoint_auth_method: None, retry_window: None, ..with_file };
+    let problems = with_file.resolve(&config.client_context()).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].key == "secret_file", "{problems:?}");
+}
+
+#[test]
+fn the_example_runs_as_it_is() {
+    let config = good(&example(Path::new("/srv/regrant")));
+    assert_eq!((config.scopes.len(), config.resources.len(), config.clients.len()), (2, 1, 0));
+    assert_eq!(config.listen.to_string(), DEFAULT_LISTEN);
+    assert!(config.notices.is_empty());
+    assert!(example(Path::new("/srv/regrant")).contains("--config /srv/regrant/regrant.toml serve"));
+    assert!(parse(&example(Path::new("/srv/a\nb = 1"))).is_ok());
+}
+
+/// What the example calls a default must be one, and what it shows must be taken.
+#[test]
+fn the_example_shows_every_setting_as_it_can_be_written() {
+    let dir = std::env::temp_dir().join(format!("regrant-example-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    for name in ["web", "nightly-job", "notes-api"] {
+        std::fs::write(dir.join(format!("{name}.secret")), &name.repeat(14)[..40]).unwrap();
+    }
+    let text = example::with_everything_set();
+    let config = Config::parse(&text, "regrant.toml", &dir).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    assert_eq!(config.clients.len(), 4);
+    let defaults = regrant_core::Policy::of(Class::Secret);
+    assert_eq!(config.clients[0].policy, defaults);
+    assert_eq!(config.clients[1].policy, regrant_core::Policy::of(Class::Public));
+    let written = serde_json::to_value(&config.definitions[0]).unwrap();
+    let public = serde_json::to_value(&config.definitions[1]).unwrap();
+    for key in known_client_keys() {
+        let shown = written.get(&key).or(public.get(&key)).is_some() || text.contains(&format!("#{key} = "));
+        assert!(shown || key == "allowed_origins", "{key} is not in the example");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// The names that [`ClientDefinition`] takes, out of serde's own mouth.
+fn known_client_keys() -> Vec<String> {
+    let error = serde_json::from_str::<ClientDefinition>("{\"?\":1}").unwrap_err().to_string();
+    let names: Vec<String> = error.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(names.len() >= 21, "{error}");
+    names
+}

@@ -1,0 +1,175 @@
+//! The introspection endpoint: RFC 7662. Reads, never writes; what is not active is `{"active": false}` and nothing else.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Response, StatusCode};
+use regrant_core::access::{AccessToken, open_jti};
+use regrant_core::issue::SubjectStatus;
+use regrant_core::secret::Hash;
+use regrant_core::token::RefreshToken;
+use regrant_core::{Client, Grant, Timestamp, introspect};
+use regrant_store::{Answer, Loaded, Question, Unavailable};
+use serde_json::{Value, json};
+
+use crate::answer::{self, Failure};
+use crate::app::App;
+use crate::client_auth;
+use crate::correlation::Correlation;
+use crate::form::Malformed;
+use crate::request::post_form;
+
+/// `POST /oauth2/introspect`.
+pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let correlation = Correlation::new();
+    let response = match answer(&app, request).await {
+        Ok(body) => answer::json(StatusCode::OK, &body),
+        Err(failure) => failure.answer(app.issuer(), &correlation),
+    };
+    correlation.mark(response)
+}
+
+async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
+    let (parts, form) = post_form(request).await?;
+    let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
+    // RFC 7662 section 2.1: "the authorization server MUST require authentication".
+    let caller = client_auth::read(&parts.headers, &form)??.verify(&app.clients())?;
+    let inactive = Ok(json!({"active": false}));
+    if caller.disabled || !caller.may_introspect {
+        return inactive;
+    }
+    if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
+        return Ok(refresh_token(app, &token, &caller).await?.unwrap_or(json!({"active": false})));
+    }
+    let Some(token) = open_access_token(app, token).filter(|token| is_shown_to(token, &caller, app)) else {
+        return inactive;
+    };
+    if is_active(app, &token).await? { Ok(described(app, &token)) } else { inactive }
+}
+
+/// A refresh token is shown only to its own client (check O3).
+async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Result<Option<Value>, Unavailable> {
+    let Some(Loaded { grant, subject, .. }) = app.engine.load(token.grant).await? else { return Ok(None) };
+    let now = app.engine.now();
+    let is_live = grant.terms.client == caller.id && introspect::refresh_is_active(token, &grant, subject, now);
+    Ok(is_live.then(|| {
+        json!({
+            "active": true,
+            "client_id": grant.terms.client.as_str(),
+            "sub": grant.terms.subject,
+            "scope": grant.terms.scope.to_string(),
+            "iat": grant.rotated_at.seconds(),
+            "exp": grant.ends_at().seconds(),
+            "iss": app.issuer(),
+            "token_use": "refresh_token",
+        })
+    }))
+}
+
+/// RFC 7662 section 4: a resource server sees the tokens that are meant for it; one that names no resources is trusted with all.
+fn is_shown_to(token: &AccessToken, caller: &Client, app: &App) -> bool {
+    token.client == caller.id.as_str()
+        || caller.resources.is_empty()
+        || token.audience.iter().any(|audience| audience == app.issuer() || caller.resources.contains(audience))
+}
+
+fn described(app: &App, token: &AccessToken) -> Value {
+    let mut body = json!({
+        "active": true,
+        "token_type": "Bearer",
+        "client_id": token.client,
+        "sub": token.subject,
+        "iat": token.issued_at,
+        "exp": token.expires_at,
+        "iss": app.issuer(),
+        "jti": token.jti,
+        "aud": match token.audience.as_slice() {
+            [one] => json!(one),
+            many => json!(many),
+        },
+    });
+    if let Value::Object(members) = &mut body {
+        if !token.scope.is_empty() {
+            members.insert("scope".to_owned(), json!(token.scope));
+        }
+        if let Some(at) = token.authenticated_at {
+            members.insert("auth_time".to_owned(), json!(at));
+        }
+    }
+    body
+}
+
+/// Reads an access token of ours, opaque or JWT: `None` if it is neither. That it is active is another question.
+pub(crate) fn open_access_token(app: &App, text: &str) -> Option<AccessToken> {
+    let keys = app.engine.keys();
+    if let Some(token) = AccessToken::open(text, &keys) {
+        return Some(token);
+    }
+    // RFC 9068 section 4: the type, the signature with a key of ours, the issuer.
+    let claims = regrant_jose::verify(text, "at+jwt", &app.signing.verifying).ok()?.claims;
+    regrant_jose::check_issuer(&claims, app.issuer()).ok()?;
+    let word = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let jti = word("jti")?;
+    Some(AccessToken {
+        grant: open_jti(&jti, &keys)?,
+        client: word("client_id")?,
+        subject: word("sub")?,
+        scope: word("scope").unwrap_or_default(),
+        audience: match claims.get("aud")? {
+            Value::String(one) => vec![one.clone()],
+            Value::Array(many) => many.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => return None,
+        },
+        issued_at: claims.get("iat")?.as_i64()?,
+        expires_at: claims.get("exp")?.as_i64()?,
+        authenticated_at: claims.get("auth_time").and_then(Value::as_i64),
+        jti,
+    })
+}
+
+/// Whether we vouch for a token now: its own time, its grant, its user, its client, and that it was not revoked by itself.
+pub(crate) async fn is_active(app: &App, token: &AccessToken) -> Result<bool, Unavailable> {
+    let now = app.engine.now();
+    if Timestamp::from_millis(token.expires_at.saturating_mul(1000)).is_over(now) {
+        return Ok(false);
+    }
+    // A client that was removed or switched off takes its tokens with it.
+    if app.client(&token.client).is_none_or(|client| client.disabled) {
+        return Ok(false);
+    }
+    let jti = Hash::of(token.jti.as_bytes()).0;
+    if matches!(app.engine.ask(Question::AccessDenied(jti)).await?, Answer::AccessDenied(true)) {
+        return Ok(false);
+    }
+    let (grant, subject) = match token.grant {
+        Some((number, _)) => match by_number(app, number).await? {
+            Some(found) => (Some(found.grant), found.subject),
+            None => return Ok(false),
+        },
+        None if token.subject == token.client => (None, SubjectStatus::None),
+        None => (None, user_status(app, &token.subject).await?),
+    };
+    Ok(introspect::access_is_active(token, grant.as_ref(), subject, now))
+}
+
+/// The grant of this number, if its row is intact.
+async fn by_number(app: &App, number: u64) -> Result<Option<Loaded>, Unavailable> {
+    let Some(after) = number.checked_sub(1) else { return Ok(None) };
+    let question = Question::Grants { client: None, subject: None, after, limit: 1 };
+    let Answer::Grants(mut grants) = app.engine.ask(question).await? else { return Ok(None) };
+    let keys = app.engine.keys();
+    let is_it = |grant: &Grant| grant.id.number == number;
+    Ok(grants.pop().filter(|found| is_it(&found.grant) && found.grant.is_intact(found.mac, &keys)))
+}
+
+async fn user_status(app: &App, subject: &str) -> Result<SubjectStatus, Unavailable> {
+    let Answer::User(user) = app.engine.ask(Question::UserBySubject(subject.to_owned())).await? else {
+        return Ok(SubjectStatus::Gone);
+    };
+    Ok(match user {
+        None => SubjectStatus::Gone,
+        Some(user) if user.disabled_at.is_some() => SubjectStatus::Disabled,
+        Some(_) => SubjectStatus::Enabled,
+    })
+}

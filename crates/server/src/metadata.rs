@@ -1,0 +1,77 @@
+//! What the server announces: RFC 8414, OpenID Connect Discovery section 3, RFC 9207, and our retry rule. What is announced is
+//! what is enforced.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, Response, StatusCode};
+use regrant_core::Policy;
+use serde_json::{Value, json};
+
+use crate::answer;
+use crate::app::App;
+use crate::config::BUILT_IN_SCOPES;
+use crate::cors;
+
+/// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
+pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
+    public(&document(&app))
+}
+
+/// `GET /oauth2/jwks`: the public keys (RFC 7517 section 5).
+pub(crate) async fn jwks(State(app): State<Arc<App>>) -> Response<Body> {
+    match serde_json::to_value(&app.signing.published) {
+        Ok(keys) => public(&keys),
+        Err(_) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "server_error"})),
+    }
+}
+
+/// Public, and good for five minutes.
+fn public(body: &Value) -> Response<Body> {
+    let mut response = answer::json(StatusCode::OK, body);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    headers.remove("pragma");
+    cors::allow_all(&mut response);
+    response
+}
+
+fn document(app: &App) -> Value {
+    let url = |endpoint: &str| app.issuer.url(endpoint);
+    let methods = ["client_secret_basic", "client_secret_post", "none"];
+    let confidential = ["client_secret_basic", "client_secret_post"];
+    let declared = app.scopes.iter().map(|scope| scope.name.as_str());
+    let mut scopes: Vec<&str> = BUILT_IN_SCOPES.into_iter().chain(declared).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    json!({
+        "issuer": app.issuer(),
+        "authorization_endpoint": url("/oauth2/authorize"),
+        "token_endpoint": url("/oauth2/token"),
+        "revocation_endpoint": url("/oauth2/revoke"),
+        "introspection_endpoint": url("/oauth2/introspect"),
+        "userinfo_endpoint": url("/oauth2/userinfo"),
+        "jwks_uri": url("/oauth2/jwks"),
+        "scopes_supported": scopes,
+        "response_types_supported": ["code", "token"],
+        "response_modes_supported": ["query", "fragment"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit"],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "subject_types_supported": ["public"],
+        "claims_supported": ["sub"],
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "protected_resources": app.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
+        // draft-ietf-oauth-refresh-token-expiration: the value of the second changed between drafts.
+        "refresh_token_expiration_types_supported": ["authorization", "token_timeout", "credential"],
+        // The defaults; a client may have others.
+        "refresh_token_rotation": {"public": "single_use", "confidential": "reusable"},
+        "refresh_token_retry_window": Policy::RETRY_WINDOW.as_secs(),
+    })
+}

@@ -1,0 +1,92 @@
+//! Minting access tokens, after the commit and off the writer: RFC 9068 JWTs, or sealed opaque ones.
+
+use regrant_core::access::{AccessToken, seal_jti};
+use regrant_core::client::AccessTokenFormat;
+use regrant_core::{Client, Grant, Keys, Resources, Scope, Timestamp};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::chance;
+
+/// What an access token is minted from.
+pub(crate) struct Access<'a> {
+    /// Number and generation of its grant, with the first half of the grant's random half; `None` without a grant.
+    pub(crate) grant: Option<&'a Grant>,
+    pub(crate) client: &'a Client,
+    pub(crate) subject: &'a str,
+    pub(crate) scope: &'a Scope,
+    pub(crate) resources: &'a Resources,
+    pub(crate) authenticated_at: Option<Timestamp>,
+    pub(crate) expires_in: u64,
+    pub(crate) now: Timestamp,
+}
+
+/// RFC 9068 section 2.2.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: Audience<'a>,
+    client_id: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(&'a str),
+    Many(&'a [String]),
+}
+
+/// The text of an access token. `None` if it cannot be made, which leaves the refresh token as it is: the client asks again.
+pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
+    let keys = app.engine.keys();
+    let token = contents(app, access, &keys);
+    match access.client.policy.access_token_format {
+        AccessTokenFormat::Opaque => token.seal(chance::bytes(), &keys),
+        AccessTokenFormat::Jwt => {
+            let claims = Claims {
+                iss: app.issuer(),
+                sub: &token.subject,
+                aud: match token.audience.as_slice() {
+                    [one] => Audience::One(one),
+                    many => Audience::Many(many),
+                },
+                client_id: &token.client,
+                iat: token.issued_at,
+                exp: token.expires_at,
+                jti: &token.jti,
+                scope: &token.scope,
+                auth_time: token.authenticated_at,
+            };
+            app.signing.key.sign("at+jwt", &claims).ok()
+        }
+    }
+}
+
+fn contents(app: &App, access: &Access<'_>, keys: &Keys) -> AccessToken {
+    let grant = access.grant.map(|grant| (grant.id.number, grant.generation));
+    let issued_at = access.now.seconds();
+    let audience = if access.resources.is_empty() {
+        vec![app.issuer().to_owned()]
+    } else {
+        access.resources.iter().map(str::to_owned).collect()
+    };
+    AccessToken {
+        grant,
+        client: access.client.id.as_str().to_owned(),
+        subject: access.subject.to_owned(),
+        scope: access.scope.to_string(),
+        audience,
+        issued_at,
+        expires_at: issued_at.saturating_add(i64::try_from(access.expires_in).unwrap_or(i64::MAX)),
+        authenticated_at: access.authenticated_at.map(Timestamp::seconds),
+        jti: seal_jti(grant, chance::bytes(), keys),
+    }
+}

@@ -1,0 +1,139 @@
+//! Passwords: Argon2id in a pool of few threads with a bounded queue (RFC 9106).
+//!
+//! One verification takes 19 MiB and a whole core for tens of milliseconds, so the pool bounds both: at most
+//! [`THREADS`] at once, at most [`MAX_WAITING`] in the queue; beyond that the caller is told to come again. An unknown user
+//! costs the same work as a known one, so that the answer's time does not tell who exists.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::chance;
+
+/// How many verifications run at once: 38 MiB at most.
+pub(crate) const THREADS: usize = 2;
+/// How many may wait.
+pub(crate) const MAX_WAITING: usize = 64;
+/// The longest password that is read, in bytes.
+pub(crate) const MAX_PASSWORD_LEN: usize = 1024;
+
+/// m = 19 MiB, t = 2, p = 1: the smaller recommendation of OWASP, about 20 ms of one core.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+
+/// Verifies and hashes passwords.
+#[derive(Clone)]
+pub(crate) struct Passwords {
+    jobs: mpsc::SyncSender<Job>,
+    /// The hash of a password that nobody knows, for users that are not there.
+    decoy: Arc<str>,
+}
+
+impl std::fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passwords")
+    }
+}
+
+/// The queue is full: the client hears 503 with `Retry-After`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Busy;
+
+struct Job {
+    password: Zeroizing<String>,
+    /// The hash to compare with; `None` makes a new one.
+    hash: Option<Arc<str>>,
+    reply: oneshot::Sender<Done>,
+}
+
+enum Done {
+    Verified(bool),
+    Hashed(Option<String>),
+}
+
+impl Passwords {
+    /// Starts the pool.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::sync_channel::<Job>(MAX_WAITING);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..THREADS {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name(format!("regrant-argon2-{number}")).spawn(move || work(&queue))?;
+        }
+        let decoy = hash(&Zeroizing::new(hex(&chance::bytes::<16>()))).unwrap_or_default();
+        Ok(Self { jobs, decoy: decoy.into() })
+    }
+
+    /// Whether this is the password of `hash`. `None` does the same work for nothing and answers no.
+    ///
+    /// # Errors
+    /// [`Busy`] if too many wait.
+    pub(crate) async fn verify(&self, password: Zeroizing<String>, hash: Option<&str>) -> Result<bool, Busy> {
+        let known = hash.is_some();
+        let hash = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
+        match self.run(password, Some(hash)).await? {
+            Done::Verified(fits) => Ok(fits && known),
+            Done::Hashed(_) => Err(Busy),
+        }
+    }
+
+    /// The PHC string of a new password.
+    ///
+    /// # Errors
+    /// [`Busy`] if too many wait.
+    pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Busy> {
+        match self.run(password, None).await? {
+            Done::Hashed(Some(hash)) => Ok(hash),
+            Done::Hashed(None) | Done::Verified(_) => Err(Busy),
+        }
+    }
+
+    async fn run(&self, password: Zeroizing<String>, hash: Option<Arc<str>>) -> Result<Done, Busy> {
+        let (reply, done) = oneshot::channel();
+        self.jobs.try_send(Job { password, hash, reply }).map_err(|_| Busy)?;
+        done.await.map_err(|_| Busy)
+    }
+}
+
+fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        // The lock is held while waiting, not while working.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if job.reply.is_closed() {
+            continue;
+        }
+        let done = match &job.hash {
+            Some(known) => Done::Verified(fits(&job.password, known)),
+            None => Done::Hashed(hash(&job.password)),
+        };
+        let _ = job.reply.send(done);
+    }
+}
+
+fn argon2() -> Option<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).ok()?;
+    Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &Zeroizing<String>) -> Option<String> {
+    let hash: PasswordHash = argon2()?.hash_password_with_salt(password.as_bytes(), &chance::bytes::<16>()).ok()?;
+    Some(hash.to_string())
+}
+
+fn fits(password: &Zeroizing<String>, hash: &str) -> bool {
+    let Ok(parsed) = PasswordHash::new(hash) else { return false };
+    argon2().is_some_and(|argon2| argon2.verify_password(password.as_bytes(), &parsed).is_ok())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

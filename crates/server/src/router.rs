@@ -1,0 +1,89 @@
+//! Which path leads where: the whole surface on one page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::routing::{MethodRouter, any, get, post};
+use regrant_store::Question;
+use serde_json::json;
+
+use crate::app::App;
+use crate::{answer, cors, interaction, introspect, metadata, pages, revoke, token, userinfo};
+
+/// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
+pub fn router(app: Arc<App>) -> Router {
+    let base = app.issuer.path().to_owned();
+    let at = |path: &str| format!("{base}{path}");
+    let (style, _) = pages::stylesheet();
+    let metadata = || get(metadata::endpoint);
+    let mut router = Router::new()
+        .route(&at("/oauth2/authorize"), get(interaction::authorize).post(interaction::authorize))
+        .route(&at("/login"), post(interaction::login))
+        .route(&at("/consent"), post(interaction::consent))
+        .route(&at("/logout"), get(interaction::logout).post(interaction::logout))
+        .route(&at("/oauth2/token"), back_channel(any(token::endpoint)))
+        .route(&at("/oauth2/revoke"), back_channel(any(revoke::endpoint)))
+        .route(&at("/oauth2/introspect"), any(introspect::endpoint))
+        .route(&at("/oauth2/userinfo"), get(userinfo::endpoint).post(userinfo::endpoint).options(cors::preflight))
+        .route(&at("/oauth2/jwks"), get(metadata::jwks))
+        .route(&at("/.well-known/oauth-authorization-server"), metadata())
+        .route(&at("/.well-known/openid-configuration"), metadata())
+        .route(&at(&format!("/assets/{style}")), get(stylesheet))
+        .route(&at("/assets/favicon.svg"), get(favicon))
+        .route(&at("/"), get(interaction::home))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz));
+    if !base.is_empty() {
+        router = router
+            .route(&base, get(interaction::home))
+            // RFC 8414 section 3.1: the well-known string is inserted between the host and the path.
+            .route(&format!("/.well-known/oauth-authorization-server{base}"), metadata())
+            .route(&format!("/.well-known/openid-configuration{base}"), metadata())
+            .route(&at("/healthz"), get(healthz))
+            .route(&at("/readyz"), get(readyz));
+    }
+    for alias in &app.aliases {
+        router = router.route(&at(alias), back_channel(any(token::endpoint)));
+    }
+    router.fallback(interaction::not_found).with_state(app)
+}
+
+/// An endpoint that scripts of registered origins may call.
+fn back_channel(endpoint: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    endpoint.options(cors::preflight)
+}
+
+async fn stylesheet() -> Response<Body> {
+    asset(pages::stylesheet().1, "text/css; charset=utf-8", "public, max-age=31536000, immutable")
+}
+
+async fn favicon() -> Response<Body> {
+    asset(pages::FAVICON, "image/svg+xml", "public, max-age=86400")
+}
+
+fn asset(text: &'static str, media_type: &'static str, caching: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static(media_type));
+    headers.insert("cache-control", HeaderValue::from_static(caching));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers
+        .insert("content-security-policy", HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"));
+    response
+}
+
+/// The process answers.
+async fn healthz() -> Response<Body> {
+    answer::json(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+/// The store answers, too.
+async fn readyz(State(app): State<Arc<App>>) -> Response<Body> {
+    match app.engine.ask(Question::Deployment).await {
+        Ok(_) => answer::json(StatusCode::OK, &json!({"status": "ready"})),
+        Err(_) => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "store unavailable"})),
+    }
+}

@@ -1,0 +1,26 @@
+//! Serving on a listener until told to stop.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::router::router;
+use crate::sweep;
+
+/// Serves until `shutdown` is done, then lets the requests that are under way finish.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app)));
+    let served = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await;
+    sweeper.abort();
+    served
+}

@@ -1,0 +1,174 @@
+//! The browser's login session, its cookies, and the form tokens against cross-site requests.
+//!
+//! A cookie holds 256 random bits; the store holds a keyed hash of them. The session id is new at each login. Form tokens are
+//! bound to the cookie and to the very request that the page shows: a page of one browser, of one user, or of another request
+//! decides nothing here (checks W11, W14, W16).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::{constant_time, hmac};
+use axum::http::header::COOKIE;
+use axum::http::{HeaderMap, HeaderValue};
+use regrant_core::codec;
+use regrant_store::{Answer, Question, Record, Session, Unavailable, User};
+use zeroize::Zeroizing;
+
+use crate::answer::Failure;
+use crate::app::App;
+use crate::chance;
+
+/// A login lasts this long: 12 hours.
+pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// The longest user name, in bytes.
+pub(crate) const MAX_USERNAME_LEN: usize = 256;
+
+const COOKIE_PREFIX: &str = "rgb_";
+
+/// Someone who is logged in here.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedIn {
+    pub(crate) session: Session,
+    pub(crate) user: User,
+    /// The cookie's bytes, which form tokens are bound to.
+    pub(crate) cookie: Zeroizing<[u8; 32]>,
+}
+
+/// What a form token is for: one for the login page opens no consent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FormKind {
+    Login,
+    Consent,
+    Logout,
+}
+
+impl FormKind {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Login => b"login",
+            Self::Consent => b"consent",
+            Self::Logout => b"logout",
+        }
+    }
+}
+
+/// Who is logged in at this browser, if the session lives and its user may log in.
+pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<LoggedIn>, Unavailable> {
+    let Some(cookie) = read_cookie(app, headers, "session") else { return Ok(None) };
+    let Answer::Session(Some(session)) = app.engine.ask(Question::Session(session_id(app, &cookie))).await? else {
+        return Ok(None);
+    };
+    if session.expires_at.is_over(app.engine.now()) {
+        return Ok(None);
+    }
+    let Answer::User(Some(user)) = app.engine.ask(Question::UserBySubject(session.subject.clone())).await? else {
+        return Ok(None);
+    };
+    Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie }))
+}
+
+/// Begins a session, and ends the one that this browser had. Returns the `Set-Cookie` value.
+pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<HeaderValue, Unavailable> {
+    let cookie = Zeroizing::new(chance::bytes::<32>());
+    let now = app.engine.now();
+    let session = Session {
+        id: session_id(app, &cookie),
+        subject: user.subject.clone(),
+        authenticated_at: now,
+        expires_at: now.plus(LOGIN_LIFETIME),
+    };
+    let mut records = Vec::new();
+    if let Some(old) = read_cookie(app, headers, "session") {
+        records.push(Record::EndSession { id: session_id(app, &old) });
+    }
+    records.push(Record::PutSession(session));
+    app.engine.commit(records).await?;
+    Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
+}
+
+/// Ends this browser's session. Returns the `Set-Cookie` value that clears the cookie.
+pub(crate) async fn end(app: &App, headers: &HeaderMap) -> Result<HeaderValue, Unavailable> {
+    if let Some(cookie) = read_cookie(app, headers, "session") {
+        app.engine.commit(vec![Record::EndSession { id: session_id(app, &cookie) }]).await?;
+    }
+    Ok(set_cookie(app, "session", "", Some(Duration::ZERO)))
+}
+
+/// The cookie that binds a login page to its browser before anybody is logged in; a new one where there is none.
+pub(crate) fn browser(app: &App, headers: &HeaderMap) -> (Zeroizing<[u8; 32]>, Option<HeaderValue>) {
+    if let Some(known) = read_cookie(app, headers, "browser") {
+        return (known, None);
+    }
+    let fresh = Zeroizing::new(chance::bytes::<32>());
+    let header = set_cookie(app, "browser", &codec::encode(COOKIE_PREFIX, fresh.as_ref()), None);
+    (fresh, Some(header))
+}
+
+/// The browser's cookie, if it has one.
+pub(crate) fn known_browser(app: &App, headers: &HeaderMap) -> Option<Zeroizing<[u8; 32]>> {
+    read_cookie(app, headers, "browser")
+}
+
+/// A form token for this page, this cookie and this request.
+pub(crate) fn form_token(app: &App, kind: FormKind, cookie: &[u8; 32], request: &str) -> String {
+    let mut context = hmac::Context::with_key(&app.csrf_key);
+    context.update(kind.label());
+    context.update(cookie);
+    context.update(request.as_bytes());
+    codec::encode_plain(context.sign().as_ref().get(..20).unwrap_or_default())
+}
+
+/// Whether a form came from our own page.
+pub(crate) fn is_own_form(app: &App, kind: FormKind, cookie: &[u8; 32], request: &str, token: &str) -> bool {
+    let expected = form_token(app, kind, cookie, request);
+    constant_time::verify_slices_are_equal(expected.as_bytes(), token.as_bytes()).is_ok()
+}
+
+/// Names are compared without case and surrounding space, so that one user has one name (check B1).
+pub(crate) fn normalise(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// The user, if this is the password. An unknown name costs the same work.
+pub(crate) async fn verify_password(
+    app: &App,
+    name: &str,
+    password: Zeroizing<String>,
+) -> Result<Option<User>, Failure> {
+    let Answer::User(user) = app.engine.ask(Question::UserByName(normalise(name))).await? else { return Ok(None) };
+    let hash = user.as_ref().map(|user| user.password.as_str());
+    let fits = app.passwords.verify(password, hash).await.map_err(|_| Failure::Busy)?;
+    Ok(user.filter(|_| fits))
+}
+
+fn session_id(app: &App, cookie: &[u8; 32]) -> [u8; 32] {
+    let mut id = [0; 32];
+    id.copy_from_slice(hmac::sign(&app.session_key, cookie).as_ref());
+    id
+}
+
+fn read_cookie(app: &App, headers: &HeaderMap, kind: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let name = app.issuer.cookie(kind);
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(known, _)| *known == name)
+        .find_map(|(_, value)| codec::decode(COOKIE_PREFIX, value).map(Zeroizing::new))
+}
+
+/// `HttpOnly`, so that no script reads it; `SameSite=Lax`, for a login begins with a link from elsewhere.
+fn set_cookie(app: &App, kind: &str, value: &str, lifetime: Option<Duration>) -> HeaderValue {
+    let name = app.issuer.cookie(kind);
+    let secure = if app.issuer.is_https() { "; Secure" } else { "" };
+    let age = lifetime.map_or_else(String::new, |lifetime| format!("; Max-Age={}", lifetime.as_secs()));
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}");
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Whoever is logged in, for a page that only shows the name.
+pub(crate) async fn current_name(app: &Arc<App>, headers: &HeaderMap) -> Option<String> {
+    current(app, headers).await.ok().flatten().map(|who| who.user.name)
+}

@@ -1,0 +1,351 @@
+//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6.
+//!
+//! The answer has one precedence, which a test pins: a malformed request, then `invalid_client`, then the token. The work may
+//! be done in the cheap order, but nothing is read from the grant store, and nothing is told about the token, before the
+//! client is authenticated.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, StatusCode};
+use regrant_core::client::GrantType;
+use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
+use regrant_core::redeem::{self, Consent, Issued};
+use regrant_core::refresh::{self, How};
+use regrant_core::secret::Hash;
+use regrant_core::token::{Code, RefreshToken};
+use regrant_core::{Client, Grant, Refusal, Resources, Scope, Timestamp};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::answer::{Failure, json};
+use crate::app::App;
+use crate::client_auth;
+use crate::correlation::Correlation;
+use crate::cors;
+use crate::form::{Form, Malformed};
+use crate::mint::{self, Access};
+use crate::request::post_form;
+use crate::session;
+
+/// `POST /oauth2/token` and its aliases.
+pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let correlation = Correlation::new();
+    let origin = cors::origin(request.headers());
+    let mut client = None;
+    let answered = answer(&app, request, &correlation, &mut client).await;
+    let mut response = match answered {
+        Ok(tokens) => json(StatusCode::OK, &tokens),
+        Err(failure) => failure.answer(app.issuer(), &correlation),
+    };
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.clients());
+    correlation.mark(response)
+}
+
+async fn answer(
+    app: &App,
+    request: Request,
+    correlation: &Correlation,
+    client: &mut Option<Arc<Client>>,
+) -> Result<Tokens, Failure> {
+    let (parts, form) = post_form(request).await?;
+    let asked = Asked::read(&form, &parts.headers)?;
+    let presented = client_auth::read(&parts.headers, &form)?;
+    let known = match presented {
+        Ok(presented) => presented.verify(&app.clients()).inspect_err(|refused| {
+            tracing::warn!(%correlation, client = %presented.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
+        })?,
+        Err(refused) => return Err(refused.into()),
+    };
+    *client = Some(Arc::clone(&known));
+    let ask = Asking { app, client: &known, correlation };
+    match asked? {
+        Asked::Refresh(asked) => ask.refresh(asked).await,
+        Asked::Code(asked) => ask.redeem(asked).await,
+        Asked::Password(asked) => ask.password(asked).await,
+        Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources),
+    }
+}
+
+/// A token request, parsed.
+enum Asked {
+    Refresh(RefreshRequest),
+    Code(CodeRequest),
+    Password(PasswordRequest),
+    ClientCredentials { scope: Option<Scope>, resources: Resources },
+}
+
+struct RefreshRequest {
+    token: Zeroizing<String>,
+    scope: Option<Scope>,
+    resources: Resources,
+    idempotency_key: Option<Hash>,
+}
+
+struct CodeRequest {
+    code: Zeroizing<String>,
+    redirect_uri: Option<String>,
+    verifier: Option<Zeroizing<String>>,
+    resources: Resources,
+}
+
+struct PasswordRequest {
+    username: String,
+    password: Zeroizing<String>,
+    scope: Option<Scope>,
+    resources: Resources,
+}
+
+impl Asked {
+    /// The outer error is a malformed request. The inner one is told only to an authenticated client: an unknown grant type,
+    /// scope or resource.
+    fn read(form: &Form, headers: &HeaderMap) -> Result<Result<Asked, Failure>, Failure> {
+        let grant_type = form.ascii("grant_type", 128)?.ok_or(Malformed::Missing("grant_type"))?;
+        // What can be wrong with these is told after authentication; that they are there, before.
+        let scope = || match form.credential("scope") {
+            None => Ok(None),
+            Some(text) => Scope::parse(text).map(Some).map_err(|_| Failure::MalformedScope),
+        };
+        let resources = || Resources::new(form.all("resource")).map_err(|_| Failure::MalformedTarget);
+        let required = |name: &'static str| form.credential(name).ok_or(Malformed::Missing(name));
+        let secret = |text: &str| Zeroizing::new(text.to_owned());
+        let asked = match grant_type {
+            "refresh_token" => {
+                let token = secret(required("refresh_token")?);
+                let idempotency_key = idempotency_key(headers)?;
+                scope().and_then(|scope| {
+                    Ok(Asked::Refresh(RefreshRequest { token, scope, resources: resources()?, idempotency_key }))
+                })
+            }
+            "authorization_code" => {
+                let code = secret(required("code")?);
+                let redirect_uri = form.credential("redirect_uri").map(str::to_owned);
+                let verifier = form.credential("code_verifier").map(secret);
+                resources().map(|resources| Asked::Code(CodeRequest { code, redirect_uri, verifier, resources }))
+            }
+            "password" => {
+                let username =
+                    form.text("username", session::MAX_USERNAME_LEN)?.ok_or(Malformed::Missing("username"))?;
+                let password =
+                    form.text("password", crate::passwords::MAX_PASSWORD_LEN)?.ok_or(Malformed::Missing("password"))?;
+                let (username, password) = (username.to_owned(), secret(password));
+                scope().and_then(|scope| {
+                    Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
+                })
+            }
+            "client_credentials" => {
+                scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
+            }
+            _ => return Err(Failure::UnsupportedGrantType),
+        };
+        Ok(asked)
+    }
+}
+
+/// `Idempotency-Key`: 1 to 255 visible ASCII characters; empty is absent; twice is malformed.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() || value.len() > 255 || !value.as_bytes().iter().all(u8::is_ascii_graphic) {
+        return Err(Malformed::IdempotencyKey);
+    }
+    Ok((!value.is_empty()).then(|| Hash::of(value.as_bytes())))
+}
+
+/// An authenticated client's question.
+struct Asking<'a> {
+    app: &'a App,
+    client: &'a Arc<Client>,
+    correlation: &'a Correlation,
+}
+
+impl Asking<'_> {
+    /// RFC 6749 section 6.
+    async fn refresh(&self, asked: RefreshRequest) -> Result<Tokens, Failure> {
+        let RefreshRequest { token, scope, resources, idempotency_key } = asked;
+        // Pure: a forged or mistyped token ends here, without a read and without a place in the queue.
+        let token = RefreshToken::open(&token, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
+        let (grant, client) = (token.grant, Arc::clone(self.client));
+        let refreshed = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| {
+                let request = refresh::Request {
+                    token: &token,
+                    scope: scope.as_ref(),
+                    resources: &resources,
+                    idempotency_key,
+                    holder_key: None,
+                };
+                refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
+            })
+            .await?;
+        let refreshed = refreshed.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        self.granted(
+            &refreshed.grant,
+            match refreshed.how {
+                How::Rotated => "rotated",
+                How::Retried => "retried",
+                How::Reused => "reused",
+            },
+        );
+        self.tokens(&refreshed.grant, Some(&refreshed.token), &refreshed.granted, refreshed.expires_in)
+    }
+
+    /// RFC 6749 section 4.1.3.
+    async fn redeem(&self, asked: CodeRequest) -> Result<Tokens, Failure> {
+        let CodeRequest { code, redirect_uri, verifier, resources } = asked;
+        let code = Code::open(&code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
+        let (grant, client) = (code.grant, Arc::clone(self.client));
+        let issued = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| {
+                let request = redeem::Request {
+                    code: &code,
+                    redirect_uri: redirect_uri.as_deref(),
+                    verifier: verifier.as_ref().map(|verifier| verifier.as_str()),
+                    resources: &resources,
+                };
+                redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
+            })
+            .await?;
+        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        self.first_tokens(&issued, "redeemed")
+    }
+
+    /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
+    /// unless a client was given it, and then said aloud at start and here.
+    async fn password(&self, asked: PasswordRequest) -> Result<Tokens, Failure> {
+        // Before a password is looked at: may this client do this at all?
+        let subject = SubjectStatus::Enabled;
+        let granted = self.verdict(GrantType::Password, subject, asked.scope.as_ref(), &asked.resources)?;
+        tracing::warn!(correlation = %self.correlation, client = %self.client.id, "password grant used: RFC 9700 section 2.4 says that it MUST NOT be");
+        let user =
+            session::verify_password(self.app, &asked.username, asked.password).await?.ok_or(Refusal::WrongPassword)?;
+        if user.disabled_at.is_some() {
+            return Err(Refusal::SubjectDisabled.into());
+        }
+        let client = Arc::clone(self.client);
+        let issued = self
+            .app
+            .engine
+            .create(self.correlation.as_str(), move |id, moment| {
+                let consent =
+                    Consent { subject: user.subject.clone(), granted: granted.clone(), authenticated_at: moment.now };
+                redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
+            })
+            .await??;
+        self.first_tokens(&issued, "granted by password")
+    }
+
+    /// RFC 6749 section 4.4.3: "A refresh token SHOULD NOT be included." Here it never is: there is no user, and the client
+    /// can ask again at any time.
+    fn client_credentials(&self, scope: Option<&Scope>, resources: &Resources) -> Result<Tokens, Failure> {
+        let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
+        let now = self.app.engine.now();
+        let expires_in = self.client.policy.access_token_lifetime.as_secs().max(1);
+        let scope = self.app.scope_at(&granted.scope, &granted.resources);
+        let access = Access {
+            grant: None,
+            client: self.client,
+            subject: self.client.id.as_str(),
+            scope: &scope,
+            resources: &granted.resources,
+            authenticated_at: None,
+            expires_in,
+            now,
+        };
+        tracing::info!(correlation = %self.correlation, client = %self.client.id, "granted by client credentials");
+        let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
+    }
+
+    fn verdict(
+        &self,
+        grant_type: GrantType,
+        subject: SubjectStatus,
+        scope: Option<&Scope>,
+        resources: &Resources,
+    ) -> Result<Granted, Refusal> {
+        issue::verdict(&Ask { client: self.client, grant_type, subject, consented: true, scope, resources, held: None })
+    }
+
+    fn first_tokens(&self, issued: &Issued, how: &str) -> Result<Tokens, Failure> {
+        self.granted(&issued.grant, how);
+        self.tokens(&issued.grant, issued.token.as_ref(), &issued.granted, issued.expires_in)
+    }
+
+    /// Mints and signs what was decided. The commit is durable by now: were minting to fail, the client's retry gets it.
+    fn tokens(
+        &self,
+        grant: &Grant,
+        refresh_token: Option<&RefreshToken>,
+        granted: &Granted,
+        expires_in: u64,
+    ) -> Result<Tokens, Failure> {
+        let keys = self.app.engine.keys();
+        let now = self.app.engine.now().max(grant.answered_at);
+        let scope = self.app.scope_at(&granted.scope, &granted.resources);
+        let access = Access {
+            grant: Some(grant),
+            client: self.client,
+            subject: &grant.terms.subject,
+            scope: &scope,
+            resources: &granted.resources,
+            authenticated_at: Some(grant.terms.authenticated_at),
+            expires_in,
+            now,
+        };
+        let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
+        let refresh = refresh_token.and_then(|token| RefreshAnswer::of(&token.text(&keys)?, grant, now));
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
+    }
+
+    fn granted(&self, grant: &Grant, how: &str) {
+        let id = grant.id.display(&self.app.engine.keys());
+        tracing::info!(correlation = %self.correlation, client = %self.client.id, grant = %id, generation = grant.generation, "{how}");
+    }
+
+    fn refused(&self, grant: regrant_core::GrantId, refusal: Refusal) {
+        let id = grant.display(&self.app.engine.keys());
+        tracing::warn!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
+    }
+}
+
+/// RFC 6749 section 5.1, in the order in which people read it.
+#[derive(Serialize)]
+struct Tokens {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    refresh: Option<RefreshAnswer>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    scope: String,
+}
+
+/// The refresh token, and when it all ends: an upper bound, for a revocation may come earlier.
+#[derive(Serialize)]
+struct RefreshAnswer {
+    refresh_token: String,
+    /// Whole seconds to the earlier of the two clocks: the de-facto name.
+    refresh_token_expires_in: u64,
+    /// draft-ietf-oauth-refresh-token-expiration: seconds for which it may be held without a refresh.
+    refresh_token_timeout: u64,
+    /// The same draft: seconds of the user's authorization.
+    authorization_expires_in: u64,
+}
+
+impl RefreshAnswer {
+    fn of(text: &str, grant: &Grant, now: Timestamp) -> Option<Self> {
+        let ends_in = grant.ends_at().since(now).as_secs();
+        Some(Self {
+            refresh_token: text.to_owned(),
+            refresh_token_expires_in: ends_in,
+            refresh_token_timeout: ends_in,
+            authorization_expires_in: grant.absolute_at.since(now).as_secs(),
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The userinfo endpoint: OpenID Connect Core section 5.3, for now with `sub` only; RFC 6750 for its token.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use regrant_core::client::SUBJECT_PREFIX;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::answer::{self, BearerFailure, Failure};
+use crate::app::App;
+use crate::correlation::Correlation;
+use crate::cors;
+use crate::introspect::{is_active, open_access_token};
+use crate::request::read_form;
+
+/// `GET` and `POST /oauth2/userinfo`.
+pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let correlation = Correlation::new();
+    let origin = cors::origin(request.headers());
+    let mut response = match answer(&app, request).await {
+        Ok(body) => answer::json(StatusCode::OK, &body),
+        Err(failure) => failure.answer(app.issuer(), &correlation),
+    };
+    cors::allow(&mut response, origin.as_deref(), None, &app.clients());
+    correlation.mark(response)
+}
+
+async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
+    let (parts, body) = request.into_parts();
+    let header = from_header(&parts.headers)?;
+    let has_form = parts.method == Method::POST && parts.headers.contains_key(CONTENT_TYPE);
+    let form = if has_form { Some(read_form(&parts.headers, body).await?) } else { None };
+    let in_body = form.as_ref().and_then(|form| form.credential("access_token"));
+    // RFC 6750 section 2: "Clients MUST NOT use more than one method to transmit the token in each request."
+    let token = match (header, in_body) {
+        (Some(_), Some(_)) => return Err(Failure::Bearer(BearerFailure::Malformed)),
+        (Some(token), None) => token,
+        (None, Some(token)) => Zeroizing::new(token.to_owned()),
+        (None, None) => return Err(Failure::Bearer(BearerFailure::NoToken)),
+    };
+    let token = open_access_token(app, &token).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
+    if !is_active(app, &token).await? {
+        return Err(Failure::Bearer(BearerFailure::InvalidToken));
+    }
+    if !token.subject.starts_with(SUBJECT_PREFIX) {
+        return Err(Failure::Bearer(BearerFailure::InsufficientScope));
+    }
+    Ok(json!({"sub": token.subject}))
+}
+
+fn from_header(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Failure::Bearer(BearerFailure::Malformed))?;
+    if values.next().is_some() {
+        return Err(Failure::Bearer(BearerFailure::Malformed));
+    }
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Ok(Some(Zeroizing::new(token.trim().to_owned())))
+        }
+        _ => Err(Failure::Bearer(BearerFailure::NoToken)),
+    }
+}

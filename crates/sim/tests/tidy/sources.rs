@@ -1,0 +1,62 @@
+//! The sources: every file says what it is, and none grows into two.
+
+use crate::{files, read, shown};
+
+/// The longest file without a stated reason.
+const MAX_LINES: usize = 620;
+
+#[test]
+fn every_source_file_opens_with_what_it_is() {
+    for path in files("crates", ".rs") {
+        let text = read(&path);
+        assert!(text.starts_with("//!") || text.starts_with("#!["), "{} does not open with //!", shown(&path));
+    }
+}
+
+#[test]
+fn no_file_grows_into_two() {
+    for path in files("crates", ".rs").into_iter().filter(|path| !shown(path).contains("/tests/")) {
+        let lines = read(&path).lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines: two ideas in one room?", shown(&path));
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later_in_the_sources() {
+    let words = ["todo!(", "unimplemented!(", "FIX".to_owned() + "ME", "XX".to_owned() + "X:", "#[ig".to_owned() + "nore"].map(|word| word.to_string());
+    for path in files("crates", ".rs").into_iter().filter(|path| !path.ends_with("sources.rs")) {
+        let text = read(&path);
+        for word in &words {
+            assert!(!text.contains(word), "{} holds {word}", shown(&path));
+        }
+    }
+}
+
+#[test]
+fn the_project_speaks_of_itself_only() {
+    let registries = ["crates", "npmjs", "pypi", "registry.npm"].map(|name| format!("{name}{}", if name == "registry.npm" { "js.org" } else if name == "npmjs" { ".com" } else { ".io" }));
+    for ending in [".rs", ".md", ".toml", ".json", ".mjs", ".html", ".css", ".yml"] {
+        for folder in ["crates", "docs", "examples", ".ci"] {
+            for path in files(folder, ending) {
+                let text = read(&path);
+                for name in &registries {
+                    assert!(!text.contains(name.as_str()), "{} names a package registry", shown(&path));
+                }
+                for machine in ["/work/", "/root/", "/home/"] {
+                    assert!(!text.contains(&format!("\"{machine}")) || path.ends_with("sources.rs"), "{} holds a path of a machine", shown(&path));
+                }
+            }
+        }
+    }
+}
+
+/// A test that waits for a clock is slow or wrong: time is moved.
+#[test]
+fn no_test_sleeps() {
+    let word = "slee".to_owned() + "p(";
+    for path in files("crates", ".rs").into_iter().filter(|path| shown(path).contains("/tests/")) {
+        for (number, line) in read(&path).lines().enumerate() {
+            assert!(!line.contains(&word) || line.contains("// waits"), "{}:{} sleeps", shown(&path), number + 1);
+        }
+    }
+}

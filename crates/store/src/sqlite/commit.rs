@@ -1,0 +1,206 @@
+//! Writing a batch: one transaction, in order, all or nothing.
+
+use regrant_core::grant::RowMac;
+use regrant_core::{Grant, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::rows;
+use crate::{Consent, EventRecord, KeyKind, KeyRecord, Outcome, Record, Session, User, event};
+
+/// Commits the records and, if it rises, the high-water time. Durable when it returns `Ok`.
+pub(super) fn all(
+    connection: &Connection,
+    records: &[Record],
+    now: Timestamp,
+    raised: Option<Timestamp>,
+) -> rusqlite::Result<Vec<Outcome>> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let mut outcomes = Vec::with_capacity(records.len());
+    for record in records {
+        outcomes.push(one(connection, record, now)?);
+    }
+    if let Some(high_water) = raised {
+        connection.prepare_cached("UPDATE meta SET high_water = ?1 WHERE only = 1")?.execute([high_water.millis()])?;
+    }
+    // A crash before this line loses the batch, of which nobody has heard; one behind it loses nothing.
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    Ok(outcomes)
+}
+
+fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
+    let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
+    let changed = match record {
+        Record::Grant { expected, grant, mac, events } => return put_grant(connection, *expected, grant, *mac, events),
+        Record::RemoveGrant { number, expected } => remove_grant(connection, *number, *expected)?,
+        Record::Event(event) => return tell(connection, event).map(|()| Outcome::Committed),
+        Record::Initialise { deployment, root_check } => run(
+            "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
+            params![deployment.0, root_check],
+        )?,
+        Record::ReserveGrants { next } => run(
+            "UPDATE meta SET next_grant = ?1 WHERE only = 1 AND next_grant < ?1",
+            params![i64::try_from(*next).unwrap_or(i64::MAX)],
+        )?,
+        Record::PutClient { id, definition } => {
+            run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?
+        }
+        Record::RemoveClient { id } => run("DELETE FROM clients WHERE id = ?1", params![id])?,
+        Record::AddUser(user) => add_user(connection, user)?,
+        Record::PutUser(user) => put_user(connection, user)?,
+        Record::RemoveUser { subject } => run("DELETE FROM users WHERE subject = ?1", params![subject])?,
+        Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
+            "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+            params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis()],
+        )?,
+        Record::EndSession { id } => run("DELETE FROM sessions WHERE id = ?1", params![id.as_slice()]).map(always)?,
+        Record::EndSessionsOf { subject } => {
+            run("DELETE FROM sessions WHERE subject = ?1", params![subject]).map(always)?
+        }
+        Record::PutConsent(Consent { subject, client, scope, resources, at }) => run(
+            "INSERT OR REPLACE INTO consents (subject, client, scope, resources, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![subject, client, scope, resources, at.millis()],
+        )?,
+        Record::RemoveConsent { subject, client } => {
+            run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
+        }
+        Record::DenyAccess { jti, expires_at } => run(
+            "INSERT INTO denied_access (jti, expires_at) VALUES (?1, ?2) \
+             ON CONFLICT (jti) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+            params![jti.as_slice(), expires_at.millis()],
+        )?,
+        Record::PutKey(key) => put_key(connection, key)?,
+        Record::DropKey { kind, id } => {
+            let sql = match kind {
+                KeyKind::Seed => "DELETE FROM seed_keys WHERE id = ?1",
+                KeyKind::Signing => "DELETE FROM signing_keys WHERE id = ?1",
+            };
+            run(sql, params![id]).map(always)?
+        }
+        Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
+    };
+    Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
+}
+
+/// For what is fine if it was not there.
+const fn always(_: usize) -> usize {
+    1
+}
+
+fn put_grant(
+    connection: &Connection,
+    expected: Option<u64>,
+    grant: &Grant,
+    mac: RowMac,
+    events: &[EventRecord],
+) -> rusqlite::Result<Outcome> {
+    let changed = match expected {
+        // Only the hot row: the terms never change.
+        Some(expected) => rows::update_hot(&mut connection.prepare_cached(rows::UPDATE_HOT)?, grant, mac, expected)?,
+        None => {
+            let inserted = rows::insert_hot(&mut connection.prepare_cached(rows::INSERT_HOT)?, grant, mac)?;
+            if inserted == 1 {
+                rows::insert_cold(&mut connection.prepare_cached(rows::INSERT_COLD)?, grant)?;
+            }
+            inserted
+        }
+    };
+    if changed == 0 {
+        return Ok(Outcome::Stale);
+    }
+    for event in events {
+        tell(connection, event)?;
+    }
+    Ok(Outcome::Committed)
+}
+
+fn remove_grant(connection: &Connection, number: u64, expected: u64) -> rusqlite::Result<usize> {
+    let (number, expected) = (number.cast_signed(), expected.cast_signed());
+    let removed = connection
+        .prepare_cached("DELETE FROM grants WHERE number = ?1 AND version = ?2")?
+        .execute([number, expected])?;
+    if removed == 1 {
+        connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([number])?;
+    }
+    Ok(removed)
+}
+
+fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
+    let EventRecord { at, event, correlation } = record;
+    connection
+        .prepare_cached(
+            "INSERT INTO events (at, kind, reason, grant_number, client, subject, detail, correlation, minute) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            at.millis(),
+            event.kind.as_str(),
+            event::reason(event.kind),
+            event.grant.map(|id| id.number.cast_signed()),
+            event.client.as_ref().map(|client| client.as_str()),
+            event.subject,
+            event.detail,
+            correlation,
+            event::minute(record),
+        ])?;
+    Ok(())
+}
+
+fn add_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "INSERT INTO users (subject, name, password, disabled_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            user.subject,
+            user.name,
+            user.password,
+            user.disabled_at.map(Timestamp::millis),
+            user.created_at.millis()
+        ])
+}
+
+fn put_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
+    let other: Option<i64> = connection
+        .prepare_cached("SELECT 1 FROM users WHERE name = ?1 AND subject <> ?2")?
+        .query_row([&user.name, &user.subject], |row| row.get(0))
+        .optional()?;
+    if other.is_some() {
+        return Ok(0);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE users SET name = ?2, password = ?3, disabled_at = ?4, created_at = ?5 WHERE subject = ?1",
+        )?
+        .execute(params![
+            user.subject,
+            user.name,
+            user.password,
+            user.disabled_at.map(Timestamp::millis),
+            user.created_at.millis()
+        ])
+}
+
+fn put_key(connection: &Connection, key: &KeyRecord) -> rusqlite::Result<usize> {
+    let sql = match key.kind {
+        KeyKind::Seed => {
+            "INSERT INTO seed_keys (id, algorithm, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"
+        }
+        KeyKind::Signing => {
+            "INSERT INTO signing_keys (id, algorithm, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"
+        }
+    };
+    connection.prepare_cached(sql)?.execute(params![key.id, key.algorithm, key.wrapped, key.created_at.millis()])
+}
+
+/// Bounded by `limit` for each table, so that a batch that sweeps is not much longer than one that does not.
+fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limit: u32) -> rusqlite::Result<()> {
+    for (sql, before) in [
+        ("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ?1 LIMIT ?2)", now),
+        ("DELETE FROM denied_access WHERE jti IN (SELECT jti FROM denied_access WHERE expires_at < ?1 LIMIT ?2)", now),
+        ("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 ORDER BY at LIMIT ?2)", events_before),
+    ] {
+        connection.prepare_cached(sql)?.execute(params![before.millis(), limit])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Reading: rows of grants, and the small things.
+
+use regrant_core::keys::DeploymentId;
+use regrant_core::{GrantId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::rows::{self, select_grants};
+use crate::{Answer, Consent, Deployment, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent, User};
+
+/// The rows of these grants, in the order asked.
+pub(super) fn load(connection: &Connection, ids: &[GrantId]) -> rusqlite::Result<Vec<Option<Loaded>>> {
+    let mut statement = connection.prepare_cached(rows::SELECT_ONE)?;
+    ids.iter()
+        .map(|id| {
+            let found = statement.query_row([id.number.cast_signed()], rows::read).optional()?;
+            Ok(found.filter(|found| found.grant.id == *id))
+        })
+        .collect()
+}
+
+/// Answers one question.
+pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::Result<Answer> {
+    Ok(match question {
+        Question::Deployment => Answer::Deployment(deployment(connection)?),
+        Question::Clients => {
+            let mut statement = connection.prepare_cached("SELECT id, definition FROM clients ORDER BY id")?;
+            let clients = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Answer::Clients(clients.collect::<rusqlite::Result<_>>()?)
+        }
+        Question::UserByName(name) => Answer::User(one_user(connection, "name", name)?),
+        Question::UserBySubject(subject) => Answer::User(one_user(connection, "subject", subject)?),
+        Question::Users { after, limit } => {
+            let mut statement = connection.prepare_cached(
+                "SELECT subject, name, password, disabled_at, created_at FROM users WHERE name > ?1 ORDER BY name LIMIT ?2",
+            )?;
+            Answer::Users(statement.query_map(params![after, limit], user)?.collect::<rusqlite::Result<_>>()?)
+        }
+        Question::Session(id) => Answer::Session(session(connection, *id)?),
+        Question::Consent { subject, client } => Answer::Consent(consent(connection, subject, client)?),
+        Question::AccessDenied(jti) => {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM denied_access WHERE jti = ?1")?;
+            Answer::AccessDenied(statement.exists([jti.as_slice()])?)
+        }
+        Question::Keys(kind) => Answer::Keys(keys(connection, *kind)?),
+        Question::Grants { client, subject, after, limit } => {
+            Answer::Grants(grants(connection, client.as_deref(), subject.as_deref(), *after, *limit)?)
+        }
+        Question::Events { grant, limit } => Answer::Events(events(connection, *grant, *limit)?),
+    })
+}
+
+fn deployment(connection: &Connection) -> rusqlite::Result<Option<Deployment>> {
+    connection
+        .prepare_cached(
+            "SELECT deployment, root_check, era, next_grant FROM meta WHERE only = 1 AND deployment IS NOT NULL",
+        )?
+        .query_row([], |row| {
+            Ok(Deployment {
+                id: DeploymentId(row.get(0)?),
+                root_check: row.get(1)?,
+                era: row.get(2)?,
+                next_grant: row.get::<_, i64>(3)?.cast_unsigned(),
+            })
+        })
+        .optional()
+}
+
+fn one_user(connection: &Connection, column: &str, value: &str) -> rusqlite::Result<Option<User>> {
+    let sql = format!("SELECT subject, name, password, disabled_at, created_at FROM users WHERE {column} = ?1");
+    connection.prepare_cached(&sql)?.query_row([value], user).optional()
+}
+
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        subject: row.get(0)?,
+        name: row.get(1)?,
+        password: row.get(2)?,
+        disabled_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
+        created_at: Timestamp::from_millis(row.get(4)?),
+    })
+}
+
+fn session(connection: &Connection, id: [u8; 32]) -> rusqlite::Result<Option<Session>> {
+    connection
+        .prepare_cached("SELECT subject, authenticated_at, expires_at FROM sessions WHERE id = ?1")?
+        .query_row([id.as_slice()], |row| {
+            Ok(Session {
+                id,
+                subject: row.get(0)?,
+                authenticated_at: Timestamp::from_millis(row.get(1)?),
+                expires_at: Timestamp::from_millis(row.get(2)?),
+            })
+        })
+        .optional()
+}
+
+fn consent(connection: &Connection, subject: &str, client: &str) -> rusqlite::Result<Option<Consent>> {
+    connection
+        .prepare_cached("SELECT scope, resources, at FROM consents WHERE subject = ?1 AND client = ?2")?
+        .query_row([subject, client], |row| {
+            Ok(Consent {
+                subject: subject.to_owned(),
+                client: client.to_owned(),
+                scope: row.get(0)?,
+                resources: row.get(1)?,
+                at: Timestamp::from_millis(row.get(2)?),
+            })
+        })
+        .optional()
+}
+
+fn keys(connection: &Connection, kind: KeyKind) -> rusqlite::Result<Vec<KeyRecord>> {
+    let sql = match kind {
+        KeyKind::Seed => "SELECT id, algorithm, wrapped, created_at FROM seed_keys ORDER BY id",
+        KeyKind::Signing => "SELECT id, algorithm, wrapped, created_at FROM signing_keys ORDER BY id",
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let keys = statement.query_map([], |row| {
+        Ok(KeyRecord {
+            kind,
+            id: row.get(0)?,
+            algorithm: row.get(1)?,
+            wrapped: row.get(2)?,
+            created_at: Timestamp::from_millis(row.get(3)?),
+        })
+    })?;
+    keys.collect()
+}
+
+/// By number, or by one of the two indexes. Numbers are positive, so their order as `i64` is their order.
+fn grants(
+    connection: &Connection,
+    client: Option<&str>,
+    subject: Option<&str>,
+    after: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<Loaded>> {
+    let after = after.cast_signed();
+    let collect = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
+        connection.prepare_cached(sql)?.query_map(parameters, rows::read)?.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    match (client, subject) {
+        (None, None) => {
+            collect(select_grants!("WHERE g.number > ?1 ORDER BY g.number LIMIT ?2"), params![after, limit])
+        }
+        (Some(client), None) => collect(
+            select_grants!("WHERE t.client = ?3 AND t.number > ?1 ORDER BY t.number LIMIT ?2"),
+            params![after, limit, client],
+        ),
+        (None, Some(subject)) => collect(
+            select_grants!("WHERE t.subject = ?3 AND t.number > ?1 ORDER BY t.number LIMIT ?2"),
+            params![after, limit, subject],
+        ),
+        (Some(client), Some(subject)) => collect(
+            select_grants!("WHERE t.subject = ?4 AND t.client = ?3 AND t.number > ?1 ORDER BY t.number LIMIT ?2"),
+            params![after, limit, client, subject],
+        ),
+    }
+}
+
+fn events(connection: &Connection, grant: Option<u64>, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
+    const COLUMNS: &str = "SELECT id, at, kind, reason, grant_number, client, subject, detail, correlation FROM events";
+    let read = |row: &Row<'_>| {
+        Ok(StoredEvent {
+            id: row.get::<_, i64>(0)?.cast_unsigned(),
+            at: Timestamp::from_millis(row.get(1)?),
+            kind: row.get(2)?,
+            reason: row.get(3)?,
+            grant: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
+            client: row.get(5)?,
+            subject: row.get(6)?,
+            detail: row.get(7)?,
+            correlation: row.get(8)?,
+        })
+    };
+    match grant {
+        None => connection
+            .prepare_cached(&format!("{COLUMNS} ORDER BY id DESC LIMIT ?1"))?
+            .query_map([limit], read)?
+            .collect(),
+        Some(number) => connection
+            .prepare_cached(&format!("{COLUMNS} WHERE grant_number = ?1 ORDER BY id DESC LIMIT ?2"))?
+            .query_map(params![number.cast_signed(), limit], read)?
+            .collect(),
+    }
+}

@@ -1,2 +1,91 @@
-//! placeholder
-fn main() {}
+//! The `regrant` command: one binary for operators and learners.
+//!
+//! Exit codes: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available, 75 the store is in use by a running
+//! server, 78 the configuration does not fit.
+
+mod client;
+mod config;
+mod context;
+mod demo;
+mod grants;
+mod init;
+mod output;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use context::Context;
+
+/// An OAuth 2.0 and OpenID Connect authorization server whose sessions live when they should, and die when they should.
+#[derive(Parser, Debug)]
+#[command(
+    name = "regrant",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  regrant demo                                       see the whole refresh token grant happen\n  regrant init my-server                             write a commented configuration and the root key\n  regrant --config my-server/regrant.toml serve      run it\n  regrant -c my-server/regrant.toml user add alice   add a user; asks for the password\n\nExit codes: 0 done · 1 not done · 2 usage · 65 bad input · 69 store unavailable · 75 store in use · 78 configuration"
+)]
+struct Arguments {
+    /// The configuration file. Without it: safe defaults on 127.0.0.1, data in ./regrant-data.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON for programs instead of tables for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Play the refresh token grant on real HTTP, and explain each exchange.
+    Demo(demo::Args),
+    /// Write a commented regrant.toml and a root key into a directory.
+    Init(init::Args),
+    /// Run the server. The first line on standard output is JSON with `issuer` and `listen`.
+    Serve(serve::Args),
+    /// Add, list, show and remove clients.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Add, list and disable users, and set their passwords.
+    #[command(subcommand)]
+    User(user::Command),
+    /// List, show and revoke grants: who is connected where.
+    #[command(subcommand)]
+    Grants(grants::Command),
+    /// Check the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let Arguments { config, json, command } = Arguments::parse();
+    let context = Context { config, json };
+    let done = match command {
+        Command::Demo(args) => return demo::run(args),
+        Command::Init(args) => init::run(&context, &args),
+        Command::Serve(args) => serve::run(&context, &args),
+        Command::Client(command) => client::run(&context, command),
+        Command::User(command) => user::run(&context, command),
+        Command::Grants(command) => grants::run(&context, command),
+        Command::Config(command) => config::run(&context, &command),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "regrant", &mut text);
+            output::raw(&text);
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(context.json),
+    }
+}

@@ -1,0 +1,78 @@
+//! `regrant serve`: the server for real.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+
+use clap::ValueEnum;
+use regrant_server::{App, Clock};
+use tracing_subscriber::EnvFilter;
+
+use crate::context::{Context, Done, Failure, runtime};
+
+/// How to run.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Where to listen, instead of where the configuration says. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// How to log on standard error. REGRANT_LOG filters: "info", "regrant_server=debug" …
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line, for programs.
+    Json,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Done {
+    start_log(args.log_format);
+    let mut config = context.load()?;
+    if let Some(listen) = args.listen {
+        config.set_listen(listen).map_err(|problem| Failure::new(78, problem))?;
+    }
+    runtime()?.block_on(async {
+        let listen = config.listen;
+        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
+            Failure::new(69, format!("cannot listen on {listen}: {error}\n  remedy: stop what listens there, or name another address with --listen"))
+        })?;
+        let bound = listener.local_addr()?;
+        config.listen = bound;
+        for notice in &config.notices {
+            tracing::warn!("{notice}");
+        }
+        let app = App::open(config, Clock::system())?;
+        // The first line: how programs learn where we are.
+        let first = serde_json::json!({"issuer": app.issuer(), "listen": bound.to_string()});
+        let mut stdout = std::io::stdout();
+        let _ = writeln!(stdout, "{first}");
+        let _ = stdout.flush();
+        tracing::info!(issuer = app.issuer(), listen = %bound, "serving");
+        regrant_server::serve(app, listener, stop()).await?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Text on a terminal, JSON elsewhere, unless asked otherwise.
+fn start_log(format: Option<LogFormat>) {
+    let filter = EnvFilter::try_from_env("REGRANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let is_terminal = std::io::stderr().is_terminal();
+    let text = format.map_or(is_terminal, |format| format == LogFormat::Text);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
+    // Without a logger the server still serves.
+    let _ = if text { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+}
+
+/// SIGINT or SIGTERM.
+async fn stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

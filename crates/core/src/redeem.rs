@@ -106,6 +106,8 @@ pub struct Issued {
     pub granted: Granted,
     /// Its `expires_in`, in seconds.
     pub expires_in: u64,
+    /// When this was decided: what all announced times count from.
+    pub at: Timestamp,
 }
 
 /// The redemption of a code, parsed: the client is authenticated and the code's tag is good.
@@ -227,6 +229,7 @@ fn issue_first(
         token: seed.map(|seed| row.token(seed)),
         granted,
         expires_in: expires_in(&row, policy, now, entropy),
+        at: now,
         grant: row.clone(),
     };
     Decision::accept(change, row, issued).with_event(told)

@@ -62,6 +62,8 @@ pub struct Refreshed {
     pub granted: Granted,
     /// Its `expires_in`, in seconds.
     pub expires_in: u64,
+    /// When this was decided: what all announced times count from.
+    pub at: Timestamp,
 }
 
 /// The three ways to be answered 200.
@@ -324,6 +326,7 @@ impl Answer<'_> {
             grant: row.clone(),
             granted: self.granted.clone(),
             expires_in: expires_in(row, &self.client.policy, self.now, self.entropy),
+            at: self.now,
         }
     }
 }

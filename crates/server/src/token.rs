@@ -190,7 +190,7 @@ impl Asking<'_> {
                 How::Reused => "reused",
             },
         );
-        self.tokens(&refreshed.grant, Some(&refreshed.token), &refreshed.granted, refreshed.expires_in)
+        self.tokens(&refreshed.grant, Some(&refreshed.token), &refreshed.granted, refreshed.expires_in, refreshed.at)
     }
 
     /// RFC 6749 section 4.1.3.
@@ -274,7 +274,7 @@ impl Asking<'_> {
 
     fn first_tokens(&self, issued: &Issued, how: &str) -> Result<Tokens, Failure> {
         self.granted(&issued.grant, how);
-        self.tokens(&issued.grant, issued.token.as_ref(), &issued.granted, issued.expires_in)
+        self.tokens(&issued.grant, issued.token.as_ref(), &issued.granted, issued.expires_in, issued.at)
     }
 
     /// Mints and signs what was decided. The commit is durable by now: were minting to fail, the client's retry gets it.
@@ -284,9 +284,9 @@ impl Asking<'_> {
         refresh_token: Option<&RefreshToken>,
         granted: &Granted,
         expires_in: u64,
+        now: Timestamp,
     ) -> Result<Tokens, Failure> {
         let keys = self.app.engine.keys();
-        let now = self.app.engine.now().max(grant.answered_at);
         let scope = self.app.scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: Some(grant),

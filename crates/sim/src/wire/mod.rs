@@ -4,6 +4,9 @@
 
 pub mod browser;
 pub mod http;
+mod inside;
+pub mod log;
+pub mod watch;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,6 +21,7 @@ use serde_json::Value;
 
 pub use browser::Browser;
 pub use http::{Http, Reply};
+pub use watch::Watch;
 
 /// The client secret of every confidential client in [`CONFIG`].
 pub const SECRET: &str = "rgs_0000000000000000000000000000000000000000000003DX";
@@ -140,6 +144,8 @@ pub struct World {
     pub clock: Clock,
     /// `http://127.0.0.1:PORT`.
     pub base: String,
+    /// What it asks of its store.
+    pub watch: Watch,
     config: Config,
     kept: Kept,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -188,7 +194,7 @@ impl World {
         let mut config = config(text);
         config.issuer = Some(format!("{base}{path}"));
         let clock = Clock::manual(Timestamp::from_millis(START));
-        Self::serve(config, kept, clock, listener, base).await
+        Self::serve(config, kept, clock, listener, base, Watch::default()).await
     }
 
     async fn serve(
@@ -197,11 +203,13 @@ impl World {
         clock: Clock,
         listener: tokio::net::TcpListener,
         base: String,
+        watch: Watch,
     ) -> Self {
         let store: Box<dyn Store> = match &kept {
             Kept::Memory(memory) => Box::new(memory.clone()),
             Kept::Sqlite(path) => Box::new(Sqlite::open(path, &SqliteOptions::default()).expect("the store opens")),
         };
+        let store = watch.over(store);
         let app = App::open_with(config.clone(), store, RootKey::new(ROOT), clock.clone()).expect("the server opens");
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = Arc::clone(&app);
@@ -211,7 +219,7 @@ impl World {
             };
             regrant_server::serve(serving, listener, stopped).await.expect("serving");
         });
-        Self { app, clock, base, config, kept, stop: Some(stop), served: Some(served) }
+        Self { app, clock, base, watch, config, kept, stop: Some(stop), served: Some(served) }
     }
 
     async fn with_user(self, name: &str) -> Self {
@@ -234,6 +242,7 @@ impl World {
         let address = self.base.trim_start_matches("http://").to_owned();
         let (mut next, kept, clock, base) =
             (self.config.clone(), self.kept.clone(), self.clock.clone(), self.base.clone());
+        let watch = self.watch.clone();
         if let Some(text) = text {
             let issuer = next.issuer.clone();
             next = config(text);
@@ -262,7 +271,7 @@ impl World {
             .expect("waiting for the lock");
         }
         let listener = tokio::net::TcpListener::bind(&address).await.expect("the same port");
-        Self::serve(next, kept, clock, listener, base).await
+        Self::serve(next, kept, clock, listener, base, watch).await
     }
 
     /// Time goes by.

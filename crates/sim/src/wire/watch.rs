@@ -1,0 +1,104 @@
+//! A store that is watched, and that fails on demand: around the real one, which does all the work.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use regrant_core::{GrantId, Timestamp};
+use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+
+/// How the next commits end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trouble {
+    /// Nothing is written, and the server hears so.
+    Refused(Cause),
+    /// Everything is written, and the server hears that nothing was: the connection broke after COMMIT.
+    AnswerLost,
+}
+
+/// What a test sees of the store, and how it troubles it.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    grant_reads: AtomicU64,
+    commits: AtomicU64,
+    trouble: Mutex<Option<(Trouble, u64)>>,
+}
+
+impl Watch {
+    /// How many rows of grants were asked for so far.
+    #[must_use]
+    pub fn grant_reads(&self) -> u64 {
+        self.0.grant_reads.load(Ordering::SeqCst)
+    }
+
+    /// How many commits were asked for so far.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.0.commits.load(Ordering::SeqCst)
+    }
+
+    /// The next `commits` fail for this cause: nothing is written.
+    pub fn refuse(&self, cause: Cause, commits: u64) {
+        self.set(Some((Trouble::Refused(cause), commits)));
+    }
+
+    /// The next commit is written, and reported as failed.
+    pub fn lose_the_answer(&self) {
+        self.set(Some((Trouble::AnswerLost, 1)));
+    }
+
+    /// The store works again.
+    pub fn heal(&self) {
+        self.set(None);
+    }
+
+    pub(super) fn over(&self, store: Box<dyn Store>) -> Box<dyn Store> {
+        Box::new(Watched { store, watch: self.clone() })
+    }
+
+    fn set(&self, trouble: Option<(Trouble, u64)>) {
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let mut trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let (kind, left) = (*trouble)?;
+        *trouble = left.checked_sub(1).filter(|left| *left > 0).map(|left| (kind, left));
+        Some(kind)
+    }
+}
+
+struct Watched {
+    store: Box<dyn Store>,
+    watch: Watch,
+}
+
+impl Store for Watched {
+    fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
+        self.watch.0.grant_reads.fetch_add(ids.len() as u64, Ordering::SeqCst);
+        self.store.load(ids)
+    }
+
+    fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
+        self.watch.0.commits.fetch_add(1, Ordering::SeqCst);
+        let failed = |cause| Err(Unavailable { cause, detail: "the test wants it so".to_owned() });
+        match self.watch.trouble() {
+            Some(Trouble::Refused(cause)) => failed(cause),
+            Some(Trouble::AnswerLost) => self.store.commit(records, now).and_then(|_| failed(Cause::Io)),
+            None => self.store.commit(records, now),
+        }
+    }
+
+    fn high_water(&self) -> Timestamp {
+        self.store.high_water()
+    }
+
+    fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
+        if matches!(question, Question::Grants { .. }) {
+            self.watch.0.grant_reads.fetch_add(1, Ordering::SeqCst);
+        }
+        self.store.ask(question)
+    }
+}

@@ -25,7 +25,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
             let path = entry.path();
             let name = entry.file_name();
             if path.is_dir() {
-                if name != "target" && name != "node_modules" && name != ".git" {
+                if !["target", "node_modules", ".git", "regrant-demo"].iter().any(|skipped| name == *skipped) {
                     waiting.push(path);
                 }
             } else if name.to_string_lossy().ends_with(ending) {

@@ -23,8 +23,9 @@ fn no_file_grows_into_two() {
 
 #[test]
 fn nothing_is_left_for_later_in_the_sources() {
-    let words = ["todo!(", "unimplemented!(", "FIX".to_owned() + "ME", "XX".to_owned() + "X:", "#[ig".to_owned() + "nore"].map(|word| word.to_string());
-    for path in files("crates", ".rs").into_iter().filter(|path| !path.ends_with("sources.rs")) {
+    // Put together here, so that this file does not hold them.
+    let words = [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"], ["#[ig", "nore"]].map(|parts| parts.concat());
+    for path in files("crates", ".rs") {
         let text = read(&path);
         for word in &words {
             assert!(!text.contains(word), "{} holds {word}", shown(&path));
@@ -34,17 +35,13 @@ fn nothing_is_left_for_later_in_the_sources() {
 
 #[test]
 fn the_project_speaks_of_itself_only() {
-    let registries = ["crates", "npmjs", "pypi", "registry.npm"].map(|name| format!("{name}{}", if name == "registry.npm" { "js.org" } else if name == "npmjs" { ".com" } else { ".io" }));
-    for ending in [".rs", ".md", ".toml", ".json", ".mjs", ".html", ".css", ".yml"] {
-        for folder in ["crates", "docs", "examples", ".ci"] {
-            for path in files(folder, ending) {
-                let text = read(&path);
-                for name in &registries {
-                    assert!(!text.contains(name.as_str()), "{} names a package registry", shown(&path));
-                }
-                for machine in ["/work/", "/root/", "/home/"] {
-                    assert!(!text.contains(&format!("\"{machine}")) || path.ends_with("sources.rs"), "{} holds a path of a machine", shown(&path));
-                }
+    let registries = [["crates", ".io"], ["npmjs", ".com"], ["npmjs", ".org"], ["pypi", ".org"]].map(|parts| parts.concat());
+    let machines = [["\"/", "work/"], ["\"/", "root/"], ["\"/", "home/"]].map(|parts| parts.concat());
+    for ending in [".rs", ".md", ".toml", ".json", ".mjs", ".html", ".css", ".yml", "test", "run", ".lock"] {
+        for path in files(".", ending).into_iter().filter(|path| !path.ends_with("Cargo.lock")) {
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            for word in registries.iter().chain(&machines) {
+                assert!(!text.contains(word.as_str()), "{} holds {word}", shown(&path));
             }
         }
     }

@@ -169,3 +169,19 @@ fn verify(key: &hmac::Key, label: &[u8], keys: &Keys, bytes: &[u8; TOKEN_BYTES])
     let expected = tag(key, label, keys, &bytes[..TAGGED_BYTES]);
     constant_time::verify_slices_are_equal(&expected, &bytes[TAGGED_BYTES..]).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Check K1: a forger who guesses once succeeds with probability 2^-160, and 2^64 guesses leave 2^-96; what is documented
+    /// follows from the format.
+    #[test]
+    fn guessing_a_tag_is_as_hard_as_rfc_6749_recommends() {
+        let tag_bits = (TOKEN_BYTES - TAGGED_BYTES) * 8;
+        assert_eq!(tag_bits, 160, "RFC 6749 section 10.10: SHOULD be less than or equal to 2^(-160)");
+        let seed_bits = Seed::new([0; 32]).expose().len() * 8;
+        assert_eq!(seed_bits, 256, "behind the tag stands the seed");
+        assert_eq!(TOKEN_LEN, 113);
+    }
+}

@@ -19,8 +19,8 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let sweeper = tokio::spawn(sweep::run(Arc::clone(&app)));
-    let served = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await;
-    sweeper.abort();
-    served
+    // Ends with this future, also where it is dropped: what holds the app holds the store.
+    let mut background = tokio::task::JoinSet::new();
+    background.spawn(sweep::run(Arc::clone(&app)));
+    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await
 }

@@ -71,8 +71,11 @@ fn keys_now() -> Keys {
     keys(0, &[(1, KeyStatus::Current)])
 }
 
-/// The four ways to ask wrongly for a code that was stolen, and what each is told inside.
-fn wrong_in_one_thing() -> Vec<(&'static str, fn(&mut Redemption), Refusal)> {
+/// Something done to a redemption before it is decided.
+type Spoil = fn(&mut Redemption);
+
+/// The ways to ask wrongly for a code that was stolen, and what each is told inside.
+fn wrong_in_one_thing() -> Vec<(&'static str, Spoil, Refusal)> {
     vec![
         ("another client", |r| r.client = client("other", Class::Public), Refusal::OtherClient),
         ("another secret", |r| r.code.seed = Seed::new([3; 32]), Refusal::CodeForged),
@@ -230,7 +233,7 @@ fn a_client_that_may_not_refresh_gets_no_refresh_token() {
 /// What was allowed at the authorization endpoint is asked again at the token endpoint.
 #[test]
 fn what_was_withdrawn_since_is_not_issued() {
-    let withdraw: [(fn(&mut Redemption), Refusal); 6] = [
+    let withdraw: [(Spoil, Refusal); 6] = [
         (|r| r.client.disabled = true, Refusal::ClientDisabled),
         (|r| _ = r.client.grant_types.remove(&GrantType::AuthorizationCode), Refusal::GrantTypeNotAllowed),
         (|r| r.subject = SubjectStatus::Disabled, Refusal::SubjectDisabled),

@@ -331,11 +331,14 @@ fn what_the_client_lost_is_not_issued_again() {
     assert_refused_silently(&mut world, &first, Refusal::TargetNotAllowed);
 }
 
+/// Something done to a world before a token is presented.
+type Spoil = fn(&mut World);
+
 /// Checks T23, T24: whoever may no longer have a grant is refused in every state, without a write; a revoked grant stays
 /// revoked when its user comes back.
 #[test]
 fn what_is_no_longer_allowed_is_refused_in_every_state() {
-    let withdraw: [(fn(&mut World), Refusal); 5] = [
+    let withdraw: [(Spoil, Refusal); 5] = [
         (|world| world.client.disabled = true, Refusal::ClientDisabled),
         (|world| _ = world.client.grant_types.remove(&GrantType::RefreshToken), Refusal::GrantTypeNotAllowed),
         (|world| world.subject = SubjectStatus::Disabled, Refusal::SubjectDisabled),

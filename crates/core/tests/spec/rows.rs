@@ -10,8 +10,11 @@ use regrant_core::{ClientId, Grant, GrantId, Keys, Timestamp};
 use crate::world::{CODE_LIFETIME, START, World, client, days, grant_with_code, hash, millis, resources, root, scope};
 use regrant_core::client::Class;
 
+/// Something done to a row behind our back.
+type Tamper = fn(&mut World);
+
 /// One change of each column, with its name.
-fn every_column() -> Vec<(&'static str, fn(&mut World))> {
+fn every_column() -> Vec<(&'static str, Tamper)> {
     vec![
         ("number", |w| w.grant.id.number += 1),
         ("random", |w| w.grant.id.random += 1),

@@ -54,8 +54,11 @@ impl Question {
     }
 }
 
+/// Something that makes a good question a bad one.
+type Spoil = fn(&mut Question);
+
 /// What can be wrong, in the order in which it is told.
-const WRONGS: [(fn(&mut Question), Refusal); 7] = [
+const WRONGS: [(Spoil, Refusal); 7] = [
     (|q| q.client.disabled = true, Refusal::ClientDisabled),
     (|q| _ = q.client.grant_types.remove(&q.grant_type), Refusal::GrantTypeNotAllowed),
     (|q| q.subject = SubjectStatus::Disabled, Refusal::SubjectDisabled),

@@ -260,7 +260,13 @@ impl ClientDefinition {
         }
         checks.list(key, &self.redirect_uris);
         for (index, uri) in self.redirect_uris.iter().enumerate() {
-            if let Err(bad) = redirect::check(uri) {
+            if uri.contains('*') {
+                // A legal character of URIs, and in practice always the hope for a pattern.
+                let what = "there are no wildcards: URIs are compared byte by byte (RFC 9700 section 2.1)";
+                checks.problem(
+                    Problem::new(key, what, "Name each URI; of loopback addresses any port will do.").at(index),
+                );
+            } else if let Err(bad) = redirect::check(uri) {
                 let (what, remedy) = why_no_redirect(bad);
                 checks.problem(Problem::new(key, what, remedy).at(index));
             }
@@ -319,11 +325,11 @@ impl ClientDefinition {
         }
         if self.require_pkce == Some(false) {
             let what = "a public client must use PKCE (RFC 9700 section 2.1.1)";
-            checks.problem(Problem::new("require_pkce", what, "Remove the line."));
+            checks.problem(Problem::new("require_pkce", what, "Leave it out."));
         }
         if self.may_introspect == Some(true) {
             let what = "a public client cannot prove that it may introspect (RFC 7662 section 2.1)";
-            checks.problem(Problem::new("may_introspect", what, "Give the client a secret, or remove the line."));
+            checks.problem(Problem::new("may_introspect", what, "Give the client a secret, or leave it out."));
         }
     }
 }

@@ -202,6 +202,7 @@ fn a_bad_client_is_refused_with_its_line_and_remedy() {
         (web("").replace("sha256:", "md5:"), 3, "client.secret_hash", "64 hexadecimal digits"),
         (web("").replace("sha256:0", "sha256:+"), 3, "client.secret_hash", "64 hexadecimal digits"),
         (web("").replace("https:", "http:"), 4, "client.redirect_uris", "plain http is for"),
+        (web("").replace("/cb", "/*"), 4, "client.redirect_uris", "no wildcards"),
         (web("").replace("/cb", "/cb#x"), 4, "client.redirect_uris", "fragment"),
         (web("").replace("https://a.example/cb", "myapp:/cb"), 4, "client.redirect_uris", "RFC 8252 section 7.1"),
         (

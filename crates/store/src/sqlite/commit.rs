@@ -7,24 +7,24 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::rows;
 use crate::{Consent, EventRecord, KeyKind, KeyRecord, Outcome, Record, Session, User, event};
 
-/// Commits the records and, if it rises, the high-water time. Durable when it returns `Ok`.
-pub(super) fn all(
+/// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
+pub(super) fn write(
     connection: &Connection,
     records: &[Record],
     now: Timestamp,
     raised: Option<Timestamp>,
 ) -> rusqlite::Result<Vec<Outcome>> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut outcomes = Vec::with_capacity(records.len());
-    for record in records {
-        outcomes.push(one(connection, record, now)?);
-    }
+    let outcomes = records.iter().map(|record| one(connection, record, now)).collect::<rusqlite::Result<_>>()?;
     if let Some(high_water) = raised {
         connection.prepare_cached("UPDATE meta SET high_water = ?1 WHERE only = 1")?.execute([high_water.millis()])?;
     }
-    // A crash before this line loses the batch, of which nobody has heard; one behind it loses nothing.
-    connection.prepare_cached("COMMIT")?.execute([])?;
     Ok(outcomes)
+}
+
+/// Ends the transaction: durable when it returns `Ok`.
+pub(super) fn seal(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
 }
 
 fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
@@ -37,10 +37,7 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
             params![deployment.0, root_check],
         )?,
-        Record::ReserveGrants { next } => run(
-            "UPDATE meta SET next_grant = ?1 WHERE only = 1 AND next_grant < ?1",
-            params![i64::try_from(*next).unwrap_or(i64::MAX)],
-        )?,
+        Record::ReserveGrants { next } => reserve(connection, *next)?,
         Record::PutClient { id, definition } => {
             run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?
         }
@@ -84,6 +81,17 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
 /// For what is fine if it was not there.
 const fn always(_: usize) -> usize {
     1
+}
+
+/// Numbers are compared as they are, and kept as the bit pattern.
+fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
+    let held: i64 = connection
+        .prepare_cached("SELECT next_grant FROM meta WHERE only = 1")?
+        .query_row([], |row| row.get(0))?;
+    if next <= held.cast_unsigned() {
+        return Ok(0);
+    }
+    connection.prepare_cached("UPDATE meta SET next_grant = ?1 WHERE only = 1")?.execute([next.cast_signed()])
 }
 
 fn put_grant(
@@ -193,12 +201,12 @@ fn put_key(connection: &Connection, key: &KeyRecord) -> rusqlite::Result<usize> 
     connection.prepare_cached(sql)?.execute(params![key.id, key.algorithm, key.wrapped, key.created_at.millis()])
 }
 
-/// Bounded by `limit` for each table, so that a batch that sweeps is not much longer than one that does not.
+/// The oldest first, bounded by `limit` for each table, so that a batch that sweeps is not much longer than one that does not.
 fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limit: u32) -> rusqlite::Result<()> {
     for (sql, before) in [
-        ("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ?1 LIMIT ?2)", now),
-        ("DELETE FROM denied_access WHERE jti IN (SELECT jti FROM denied_access WHERE expires_at < ?1 LIMIT ?2)", now),
-        ("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 ORDER BY at LIMIT ?2)", events_before),
+        ("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)", now),
+        ("DELETE FROM denied_access WHERE jti IN (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)", now),
+        ("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 ORDER BY at, id LIMIT ?2)", events_before),
     ] {
         connection.prepare_cached(sql)?.execute(params![before.millis(), limit])?;
     }

@@ -5,20 +5,22 @@
 //! is rolled back whole, and the connection goes on: a full disk stops writing and not reading.
 
 mod commit;
+mod open;
 mod questions;
 mod rows;
 mod schema;
+mod trouble;
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 
 use regrant_core::{GrantId, Timestamp};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::Connection;
+
+pub use open::OpenError;
 
 use crate::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
-use schema::Origin;
+use trouble::unavailable;
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,83 +46,15 @@ pub enum Synchronous {
     Off,
 }
 
-/// Why a file cannot be opened. Each message names the path and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process owns it.
-    #[error("the store {path} is in use by another process{}\n  remedy: stop that server first; a store has one owner at a time", pid.map_or_else(String::new, |pid| format!(" (pid {pid})")), path = .path.display())]
-    InUse {
-        /// The database.
-        path: PathBuf,
-        /// Its owner, if the lock file tells.
-        pid: Option<u32>,
-    },
-    /// A newer program wrote it.
-    #[error("the store {path} has schema version {found}, and this program knows versions up to {known}\n  remedy: use the newer program; going back would lose what it wrote. Nothing was changed", path = .path.display())]
-    NewerSchema {
-        /// The database.
-        path: PathBuf,
-        /// The version of the file.
-        found: u32,
-        /// The newest version known here.
-        known: u32,
-    },
-    /// Another application's database.
-    #[error("{path} is a database of another application\n  remedy: name another file in `store`. Nothing was changed", path = .path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// No database at all.
-    #[error("{path} is not a database\n  remedy: name another file in `store`, or restore this one from a backup. Nothing was changed", path = .path.display())]
-    NotADatabase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A directory is missing, or a part of the path is no directory.
-    #[error("the store {path} cannot be made there: {source}\n  remedy: make the directory {directory} first, or name another file in `store`", path = .path.display(), directory = .path.parent().unwrap_or(Path::new(".")).display())]
-    NoDirectory {
-        /// The database.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is not there, and was not to be made.
-    #[error("there is no store {path}\n  remedy: start the server once, or name the right file in `store`", path = .path.display())]
-    Missing {
-        /// The database.
-        path: PathBuf,
-    },
-    /// It cannot be written.
-    #[error("the store {path} cannot be written: {detail}\n  remedy: give the user that runs the server write permission for the file and its directory, and check that the file system is not mounted read-only", path = .path.display())]
-    ReadOnly {
-        /// The database.
-        path: PathBuf,
-        /// What the system said.
-        detail: String,
-    },
-    /// No space.
-    #[error("there is no space left for the store {path}\n  remedy: free some space; nothing was changed", path = .path.display())]
-    Full {
-        /// The database.
-        path: PathBuf,
-    },
-    /// Anything else.
-    #[error("the store {path} cannot be opened: {detail}\n  remedy: check the file system; if the file is damaged, restore it from a backup", path = .path.display())]
-    Broken {
-        /// The database.
-        path: PathBuf,
-        /// The engine's words.
-        detail: String,
-    },
-}
-
-/// One SQLite file.
+/// One SQLite file. Dropping it empties the write-ahead log into the file and lets go of it.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
     high_water: Timestamp,
-    /// Held for as long as the store is open; the system lets go of it when the process dies.
+    /// Why nothing more is written: what is on the device is unknown.
+    uncertain: Option<Unavailable>,
+    /// Held for as long as the store is open, and let go after the connection is closed; the system lets go of it when the
+    /// process dies.
     _lock: File,
 }
 
@@ -130,32 +64,41 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]. A file that is not ours, or newer than this program, is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let is_new = !path.exists();
-        if is_new && !options.create {
-            return Err(OpenError::Missing { path: path.to_owned() });
-        }
-        let lock = lock(path)?;
-        let mut connection = connect(path).map_err(|error| refused(path, &error))?;
-        let found = match schema::origin(&connection).map_err(|error| refused(path, &error))? {
-            Origin::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
-            Origin::Ours(found) if found > schema::known() => {
-                return Err(OpenError::NewerSchema { path: path.to_owned(), found, known: schema::known() });
-            }
-            Origin::Ours(found) => found,
-            Origin::Fresh => 0,
-        };
-        let high_water = prepare(&mut connection, options, found).map_err(|error| refused(path, &error))?;
-        Ok(Self { connection, high_water, _lock: lock })
+        let (connection, high_water, lock) = open::open(path, options)?;
+        Ok(Self { connection, high_water, uncertain: None, _lock: lock })
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
     ///
     /// # Errors
-    /// [`Unavailable`] if the file cannot be written.
+    /// [`Unavailable`] if the file cannot be written, or somebody reads it for too long.
     pub fn checkpoint(&mut self) -> Result<(), Unavailable> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(|error| unavailable(&error))
+        let is_busy = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+            .map_err(|error| unavailable(&error))?;
+        if is_busy {
+            let detail = "another process reads the database: the log could not be emptied".to_owned();
+            return Err(Unavailable { cause: Cause::Locked, detail });
+        }
+        Ok(())
+    }
+
+    /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
+    /// before the store is opened anew, or what was answered later could depend on what was never kept.
+    fn seal(&mut self) -> Result<(), Unavailable> {
+        let sealed = commit::seal(&self.connection).map_err(|error| unavailable(&error));
+        if let Err(trouble @ Unavailable { cause: Cause::Io, .. }) = &sealed {
+            self.uncertain = Some(trouble.clone());
+        }
+        sealed
+    }
+
+    /// Nothing of a failed batch may stay: a later COMMIT must not carry it. SQLite has often rolled back by itself.
+    fn roll_back(&mut self, trouble: &Unavailable) {
+        if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
+            self.uncertain = Some(trouble.clone());
+        }
     }
 }
 
@@ -165,21 +108,25 @@ impl Store for Sqlite {
     }
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
+        if let Some(trouble) = &self.uncertain {
+            return Err(trouble.clone());
+        }
         let high_water = self.high_water.max(now);
         let raised = (high_water > self.high_water).then_some(high_water);
-        match commit::all(&self.connection, records, now, raised) {
-            Ok(outcomes) => {
-                self.high_water = high_water;
-                Ok(outcomes)
-            }
-            Err(error) => {
-                // Nothing of the batch may stay: a later COMMIT must not carry it.
-                if !self.connection.is_autocommit() {
-                    let _ = self.connection.execute_batch("ROLLBACK");
-                }
-                Err(unavailable(&error))
-            }
+        if records.is_empty() && raised.is_none() {
+            return Ok(Vec::new());
         }
+        let written = commit::write(&self.connection, records, now, raised).map_err(|error| unavailable(&error));
+        // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
+        let outcomes = written
+            .and_then(|outcomes| self.seal().map(|()| outcomes))
+            .inspect_err(|trouble| self.roll_back(trouble))?;
+        self.high_water = high_water;
+        if records.iter().any(|record| matches!(record, Record::DropKey { .. })) {
+            // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
+            let _ = self.checkpoint();
+        }
+        Ok(outcomes)
     }
 
     fn high_water(&self) -> Timestamp {
@@ -189,95 +136,4 @@ impl Store for Sqlite {
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         questions::answer(&self.connection, question).map_err(|error| unavailable(&error))
     }
-}
-
-/// Takes the lock file, and writes our process id into it for whoever comes second.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&name)
-        .map_err(|source| unlockable(path, source))?;
-    if lock.try_lock().is_err() {
-        let mut text = String::new();
-        let _ = lock.read_to_string(&mut text);
-        return Err(OpenError::InUse { path: path.to_owned(), pid: text.trim().parse().ok() });
-    }
-    // Only for people: that it cannot be written changes nothing.
-    let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
-    Ok(lock)
-}
-
-fn unlockable(path: &Path, source: std::io::Error) -> OpenError {
-    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
-    let path = path.to_owned();
-    match source.kind() {
-        NotFound | NotADirectory => OpenError::NoDirectory { path, source },
-        PermissionDenied | ReadOnlyFilesystem => OpenError::ReadOnly { path, detail: source.to_string() },
-        StorageFull => OpenError::Full { path },
-        _ => OpenError::Broken { path, detail: source.to_string() },
-    }
-}
-
-/// Opens the connection. A new file is ours alone (0600); SQLite gives its `-wal` and `-shm` the same mode.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    if !path.exists() {
-        // That it cannot be made is what SQLite is about to say better.
-        let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_millis(250))?;
-    Ok(connection)
-}
-
-/// Settings, migrations, and the newest time.
-fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<Timestamp> {
-    // The page size is fixed when the first page is written, so it comes first.
-    connection.pragma_update(None, "page_size", 8192)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.pragma_update(
-        None,
-        "synchronous",
-        match options.synchronous {
-            Synchronous::Full => "FULL",
-            Synchronous::Off => "OFF",
-        },
-    )?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    schema::migrate(connection, found)?;
-    // A file that cannot be written is noticed now, and not by the first client.
-    connection.execute("UPDATE meta SET high_water = high_water WHERE only = 1", [])?;
-    connection.query_row("SELECT high_water FROM meta WHERE only = 1", [], |row| row.get(0).map(Timestamp::from_millis))
-}
-
-fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
-    let (path, detail) = (path.to_owned(), error.to_string());
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => OpenError::ReadOnly { path, detail },
-        Some(ErrorCode::DiskFull) => OpenError::Full { path },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse { path, pid: None },
-        _ => OpenError::Broken { path, detail },
-    }
-}
-
-fn unavailable(error: &rusqlite::Error) -> Unavailable {
-    let cause = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Cause::Full,
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Cause::ReadOnly,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Cause::Locked,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Cause::Damaged,
-        _ => Cause::Io,
-    };
-    Unavailable { cause, detail: error.to_string() }
 }

@@ -127,7 +127,7 @@ fn keys(connection: &Connection, kind: KeyKind) -> rusqlite::Result<Vec<KeyRecor
     keys.collect()
 }
 
-/// By number, or by one of the two indexes. Numbers are positive, so their order as `i64` is their order.
+/// A page of grants. The columns hold the bit patterns of numbers: the upper half of them is negative, and comes last.
 fn grants(
     connection: &Connection,
     client: Option<&str>,
@@ -135,27 +135,42 @@ fn grants(
     after: u64,
     limit: u32,
 ) -> rusqlite::Result<Vec<Loaded>> {
-    let after = after.cast_signed();
-    let collect = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
-        connection.prepare_cached(sql)?.query_map(parameters, rows::read)?.collect::<rusqlite::Result<Vec<_>>>()
+    let Some(first) = after.checked_add(1) else {
+        return Ok(Vec::new());
     };
-    match (client, subject) {
-        (None, None) => {
-            collect(select_grants!("WHERE g.number > ?1 ORDER BY g.number LIMIT ?2"), params![after, limit])
+    let mut page = Vec::new();
+    for (first, last) in [(first, i64::MAX.cast_unsigned()), (first.max(i64::MIN.cast_unsigned()), u64::MAX)] {
+        let room = limit - u32::try_from(page.len()).unwrap_or(limit);
+        if first <= last && room > 0 {
+            page.extend(grants_within(connection, client, subject, first.cast_signed(), last.cast_signed(), room)?);
         }
-        (Some(client), None) => collect(
-            select_grants!("WHERE t.client = ?3 AND t.number > ?1 ORDER BY t.number LIMIT ?2"),
-            params![after, limit, client],
-        ),
-        (None, Some(subject)) => collect(
-            select_grants!("WHERE t.subject = ?3 AND t.number > ?1 ORDER BY t.number LIMIT ?2"),
-            params![after, limit, subject],
-        ),
-        (Some(client), Some(subject)) => collect(
-            select_grants!("WHERE t.subject = ?4 AND t.client = ?3 AND t.number > ?1 ORDER BY t.number LIMIT ?2"),
-            params![after, limit, client, subject],
-        ),
     }
+    Ok(page)
+}
+
+/// By number, or by one of the two indexes.
+fn grants_within(
+    connection: &Connection,
+    client: Option<&str>,
+    subject: Option<&str>,
+    first: i64,
+    last: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<Loaded>> {
+    let sql = match (client, subject) {
+        (None, None) => select_grants!("WHERE g.number BETWEEN ?3 AND ?4 ORDER BY g.number LIMIT ?5"),
+        (Some(_), None) => {
+            select_grants!("WHERE t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5")
+        }
+        (None, Some(_)) => {
+            select_grants!("WHERE t.subject = ?2 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5")
+        }
+        (Some(_), Some(_)) => select_grants!(
+            "WHERE t.subject = ?2 AND t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5"
+        ),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![client, subject, first, last, limit], rows::read)?.collect()
 }
 
 fn events(connection: &Connection, grant: Option<u64>, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {

@@ -51,7 +51,8 @@ pub(super) const UPDATE_HOT: &str = "UPDATE grants SET version = :version, write
     absolute_at = :absolute_at, ended_at = :ended_at, end_reason = :end_reason, redeemed_at = :redeemed_at, \
     mac_key = :mac_key, mac = :mac WHERE number = :number AND version = :expected";
 
-pub(super) const INSERT_COLD: &str = "INSERT INTO grant_terms (number, client, subject, scope, resources, binding, \
+/// Replaces what may be left of a row whose hot half somebody removed by hand.
+pub(super) const INSERT_COLD: &str = "INSERT OR REPLACE INTO grant_terms (number, client, subject, scope, resources, binding, \
     binding_key, rotation, refreshable, authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, \
     code_expires_at) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
     :refreshable, :authenticated_at, :created_at, :code_secret, :code_challenge, :code_redirect_uri, :code_expires_at)";
@@ -194,7 +195,7 @@ fn terms(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Terms> {
     let subject = columns.text()?;
     let (scope, resources) = (columns.text()?, columns.text()?);
     // One spelling only: what reads as the same set and is written otherwise was not written by us.
-    let scope = columns.sound(Scope::parse(&scope).ok().filter(|read| read.to_string() == scope));
+    let scope = columns.sound(read_scope(&scope).filter(|read| read.to_string() == scope));
     let resources = columns.sound(Resources::parse(&resources).ok().filter(|read| read.to_string() == resources));
     let binding = match (columns.i64()?, columns.hash()?) {
         (0, None) => Some(Binding::Bearer),
@@ -234,6 +235,11 @@ fn terms(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Terms> {
         created_at,
         code,
     })
+}
+
+/// Not [`Scope::parse`], whose limit on the whole text is for requests: what a client's settings allow may be longer.
+fn read_scope(text: &str) -> Option<Scope> {
+    if text.is_empty() { Some(Scope::default()) } else { Scope::from_tokens(text.split(' ')).ok() }
 }
 
 /// Takes columns one by one. What cannot be ours is replaced and noted in `is_sound`.

@@ -75,7 +75,7 @@ impl ClientDefinition {
             // RFC 9700 section 4.14.2: "Refresh tokens for public clients MUST be sender-constrained or use refresh token
             // rotation".
             let what = "a public client's refresh tokens must rotate (RFC 9700 section 4.14.2)";
-            checks.problem(Problem::new("rotation", what, "Write \"single_use\", or remove the line."));
+            checks.problem(Problem::new("rotation", what, "Write \"single_use\", or leave it out."));
         }
         rotation
     }
@@ -87,7 +87,7 @@ impl ClientDefinition {
             // RFC 9700 section 4.14.2: the server "cannot determine which party submitted the invalid refresh token, but it
             // will revoke the active refresh token".
             let what = "a replay of a public client's refresh token must end the grant (RFC 9700 section 4.14.2)";
-            checks.problem(Problem::new("on_replay", what, "Write \"revoke\", or remove the line."));
+            checks.problem(Problem::new("on_replay", what, "Write \"revoke\", or leave it out."));
         }
         Some(on_replay)
     }
@@ -104,7 +104,7 @@ impl ClientDefinition {
         let text = self.retry_window.as_deref()?;
         if class != Class::Public {
             let what = "it is for public clients only; this one may retry as long as it proves itself";
-            checks.problem(Problem::new(key, what, "Remove the line."));
+            checks.problem(Problem::new(key, what, "Leave it out."));
             return None;
         }
         let window = read(checks, key, Some(text), Duration::ZERO..=LONGEST_RETRY_WINDOW)?;

@@ -1,0 +1,248 @@
+//! Opening a file: whose is it, may we write it, are we alone? Each refusal names the path and the remedy.
+//!
+//! Nothing of the file is changed before it is known to be ours: the path is looked at, the lock is taken, the header is
+//! read, and only then come the settings that last and the migrations.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use regrant_core::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::schema::{self, Origin};
+use super::{SqliteOptions, Synchronous};
+
+/// Why a file cannot be opened. Each message names the path and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process owns it.
+    #[error("the store {path} is in use by another process{}\n  remedy: stop that server first; a store has one owner at a time", pid.map_or_else(String::new, |pid| format!(" (pid {pid})")), path = .path.display())]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// Its owner, if the lock file tells.
+        pid: Option<u32>,
+    },
+    /// A newer program wrote it.
+    #[error("the store {path} has schema version {found}, and this program knows versions up to {known}\n  remedy: use the newer program; going back would lose what it wrote. Nothing was changed", path = .path.display())]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// The version of the file.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// Another application's database.
+    #[error("{path} is a database of another application\n  remedy: name another file in `store`. Nothing was changed", path = .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No database at all.
+    #[error("{path} is not a database\n  remedy: name another file in `store`, or restore this one from a backup. Nothing was changed", path = .path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A directory is missing, or a part of the path is no directory.
+    #[error("the store {path} cannot be made there: {source}\n  remedy: make the directory {directory} first, or name another file in `store`", path = .path.display(), directory = .path.parent().unwrap_or(Path::new(".")).display())]
+    NoDirectory {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not there, and was not to be made.
+    #[error("there is no store {path}\n  remedy: start the server once, or name the right file in `store`", path = .path.display())]
+    Missing {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The path is a directory.
+    #[error("the store {path} is a directory\n  remedy: name a file in `store`, for example {example}", path = .path.display(), example = .path.join("regrant.db").display())]
+    IsDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Its directory cannot be written.
+    #[error("the directory of the store {path} cannot be written: {detail}\n  remedy: give the user that runs the server write permission for the directory {directory}, and check that the file system is not mounted read-only", path = .path.display(), directory = .path.parent().unwrap_or(Path::new(".")).display())]
+    ReadOnlyDirectory {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The file cannot be written.
+    #[error("the store {path} cannot be written: {detail}\n  remedy: give the user that runs the server write permission for the file, and check that the file system is not mounted read-only", path = .path.display())]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// No space.
+    #[error("there is no space left for the store {path}\n  remedy: free some space, and start again", path = .path.display())]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
+    /// What is in it cannot have been written by SQLite.
+    #[error("the store {path} is damaged: {detail}\n  remedy: keep a copy of it for inspection, and restore it from a backup. Nothing was changed", path = .path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// The engine's words.
+        detail: String,
+    },
+    /// Anything else.
+    #[error("the store {path} cannot be opened: {detail}\n  remedy: check that the file system is a local one, and the system's log for failures of the device", path = .path.display())]
+    Broken {
+        /// The database.
+        path: PathBuf,
+        /// The engine's words.
+        detail: String,
+    },
+}
+
+/// Opens and prepares the file: the connection, the newest time in it, and the lock.
+pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, Timestamp, File), OpenError> {
+    if path.is_dir() {
+        return Err(OpenError::IsDirectory { path: path.to_owned() });
+    }
+    let is_new = !path.exists();
+    if is_new && !options.create {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let file = one_name(path, is_new).map_err(|source| unusable_directory(path, source))?;
+    let lock = lock(path, &file)?;
+    if is_new {
+        make(&file).map_err(|source| unusable_directory(path, source))?;
+    }
+    let refused = |error: rusqlite::Error| refused(path, &error);
+    let mut connection = connect(&file).map_err(refused)?;
+    if connection.is_readonly("main").map_err(refused)? {
+        let detail = "the file may only be read".to_owned();
+        return Err(OpenError::ReadOnly { path: path.to_owned(), detail });
+    }
+    let found = match schema::origin(&connection).map_err(refused)? {
+        Origin::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }),
+        Origin::Ours(found) if found > schema::known() => {
+            return Err(OpenError::NewerSchema { path: path.to_owned(), found, known: schema::known() });
+        }
+        Origin::Ours(found) => found,
+        Origin::Fresh => 0,
+    };
+    let high_water = prepare(&mut connection, options, found).map_err(refused)?;
+    Ok((connection, high_water, lock))
+}
+
+/// The path without symbolic links, so that two names of one file have one lock.
+fn one_name(path: &Path, is_new: bool) -> io::Result<PathBuf> {
+    if !is_new {
+        return path.canonicalize();
+    }
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Err(directory.metadata().err().unwrap_or_else(|| io::ErrorKind::NotADirectory.into()));
+    }
+    Ok(directory.canonicalize()?.join(name))
+}
+
+/// Takes the lock file, and writes our process id into it for whoever comes second. The file stays: removing it would let
+/// a third process lock a new one while the second still holds the old.
+fn lock(path: &Path, file: &Path) -> Result<File, OpenError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&name)
+        .map_err(|source| unusable_directory(path, source))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let _ = lock.read_to_string(&mut text);
+            return Err(OpenError::InUse { path: path.to_owned(), pid: text.trim().parse().ok() });
+        }
+        Err(TryLockError::Error(source)) => return Err(unusable_directory(path, source)),
+    }
+    // Only for people: that it cannot be written changes nothing.
+    let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    Ok(lock)
+}
+
+/// A new file is ours alone (0600); SQLite gives its `-wal` and `-shm` the same mode. Its name is made durable at once.
+fn make(file: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.sync_all()?;
+    file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+fn connect(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(Duration::from_millis(250))?;
+    Ok(connection)
+}
+
+/// Settings, migrations, and the newest time.
+fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<Timestamp> {
+    // The page size is fixed when the first page is written, so it comes first.
+    connection.pragma_update(None, "page_size", 8192)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    let synchronous = match options.synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Off => "OFF",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    // What is deleted is overwritten: a dropped seed key and an erased ratchet are gone from the file (law L6).
+    connection.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    schema::migrate(connection, found)?;
+    // A file that cannot be written is noticed now, and not by the first client.
+    connection.execute("UPDATE meta SET high_water = high_water WHERE only = 1", [])?;
+    // What an earlier run left in the log may have been read from memory that never reached the device. Written into the
+    // file it is durable; if a full disk hinders that, it stays where it is.
+    match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() != Some(ErrorCode::DiskFull) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    connection.query_row("SELECT high_water FROM meta WHERE only = 1", [], |row| row.get(0).map(Timestamp::from_millis))
+}
+
+fn unusable_directory(path: &Path, source: io::Error) -> OpenError {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    let path = path.to_owned();
+    match source.kind() {
+        NotFound | NotADirectory => OpenError::NoDirectory { path, source },
+        PermissionDenied | ReadOnlyFilesystem => OpenError::ReadOnlyDirectory { path, detail: source.to_string() },
+        StorageFull => OpenError::Full { path },
+        _ => OpenError::Broken { path, detail: source.to_string() },
+    }
+}
+
+fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let (path, detail) = (path.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, detail },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => OpenError::ReadOnly { path, detail },
+        Some(ErrorCode::DiskFull) => OpenError::Full { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse { path, pid: None },
+        _ => OpenError::Broken { path, detail },
+    }
+}

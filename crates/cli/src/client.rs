@@ -3,9 +3,9 @@
 use regrant_core::one_time::{client_secret, client_secret_hash};
 use regrant_server::admin::ClientView;
 use regrant_server::chance;
-use regrant_server::config::{ClientDefinition, hash_text};
+use regrant_server::config::{ClientDefinition, Problem, hash_text};
 
-use crate::context::{Context, Done, Failure};
+use crate::context::{Context, Done, Failure, on_store};
 use crate::output;
 
 /// What to do with clients.
@@ -32,67 +32,70 @@ pub(crate) enum Command {
 /// A client, in flags named like the settings.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  regrant client add web --redirect-uri https://app.example/cb --scope openid --scope read\n  regrant client add phone --public --redirect-uri com.example.app:/cb\n  regrant client add daemon --grant-type client_credentials --scope read\n  regrant client add api --grant-type client_credentials --may-introspect"
+    after_help = "Examples:\n  regrant client add web --redirect-uri https://app.example/cb --scope \"openid notes:read\"\n  regrant client add phone --public --redirect-uri com.example.app:/cb\n  regrant client add daemon --grant-type client_credentials --scope notes:read\n  regrant client add api --may-introspect"
 )]
 pub(crate) struct Add {
     /// Its identifier.
     id: String,
     /// What people see when they are asked for consent.
-    #[arg(long)]
+    #[arg(long, help_heading = "Who it is")]
     name: Option<String>,
     /// A client without a secret: a browser, phone or desktop application.
-    #[arg(long, conflicts_with = "auth_method")]
+    #[arg(long, conflicts_with = "auth_method", help_heading = "Who it is")]
     public: bool,
     /// client_secret_basic (default), client_secret_post or none.
-    #[arg(long, value_name = "METHOD")]
+    #[arg(long, value_name = "METHOD", help_heading = "Who it is")]
     auth_method: Option<String>,
+    /// The hash of a secret that it has already, as `regrant client secret` prints it. Without it a secret is made.
+    #[arg(long, value_name = "HASH", conflicts_with = "public", help_heading = "Who it is")]
+    secret_hash: Option<String>,
     /// Where answers may go; may be repeated.
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", help_heading = "What it may do")]
     redirect_uri: Vec<String>,
     /// What it may use; may be repeated. Default: authorization_code and refresh_token.
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", help_heading = "What it may do")]
     grant_type: Vec<String>,
     /// code or token; may be repeated. Default: what fits the grant types.
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", help_heading = "What it may do")]
     response_type: Vec<String>,
-    /// A scope it may have; may be repeated.
-    #[arg(long)]
+    /// Scopes it may have, separated by spaces; may be repeated.
+    #[arg(long, help_heading = "What it may do")]
     scope: Vec<String>,
     /// A resource it may have tokens for; may be repeated.
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", help_heading = "What it may do")]
     resource: Vec<String>,
     /// Do not require PKCE. Confidential clients only.
-    #[arg(long)]
+    #[arg(long, help_heading = "What it may do")]
     no_pkce: bool,
-    /// It may introspect tokens.
-    #[arg(long)]
+    /// It may introspect tokens. With neither a grant type nor a redirect URI, it may do nothing else.
+    #[arg(long, help_heading = "What it may do")]
     may_introspect: bool,
     /// An origin whose scripts may call the token endpoint; may be repeated.
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", help_heading = "What it may do")]
     allowed_origin: Vec<String>,
     /// Do not ask its users for consent.
-    #[arg(long)]
+    #[arg(long, help_heading = "What it may do")]
     skip_consent: bool,
-    /// auto, single_use or reusable.
-    #[arg(long)]
+    /// auto (default), single_use or reusable: whether a refresh gives a new refresh token.
+    #[arg(long, value_name = "MODE", help_heading = "Its tokens")]
     rotation: Option<String>,
-    /// For public clients, e.g. 60s.
-    #[arg(long, value_name = "TIME")]
+    /// For public clients: how long a lost answer can be had again. Default: 60s; "0" for never.
+    #[arg(long, value_name = "TIME", help_heading = "Its tokens")]
     retry_window: Option<String>,
-    /// revoke or refuse.
-    #[arg(long)]
+    /// revoke (default) or refuse: what a spent refresh token does when it comes again.
+    #[arg(long, value_name = "WHAT", help_heading = "Its tokens")]
     on_replay: Option<String>,
-    /// e.g. 30d.
-    #[arg(long, value_name = "TIME")]
+    /// A session ends after this long without a refresh. Default: 30d.
+    #[arg(long, value_name = "TIME", help_heading = "Its tokens")]
     idle_lifetime: Option<String>,
-    /// e.g. 365d.
-    #[arg(long, value_name = "TIME")]
+    /// A session ends this long after the login, whatever is done. Default: 365d.
+    #[arg(long, value_name = "TIME", help_heading = "Its tokens")]
     absolute_lifetime: Option<String>,
-    /// e.g. 1h.
-    #[arg(long, value_name = "TIME")]
+    /// How long an access token works. Default: 1h.
+    #[arg(long, value_name = "TIME", help_heading = "Its tokens")]
     access_token_lifetime: Option<String>,
-    /// jwt or opaque.
-    #[arg(long, value_name = "FORMAT")]
+    /// jwt (default) or opaque.
+    #[arg(long, value_name = "FORMAT", help_heading = "Its tokens")]
     access_token_format: Option<String>,
 }
 
@@ -125,19 +128,52 @@ fn new_secret() -> (String, String) {
 }
 
 fn add(context: &Context, add: Add) -> Done {
+    context.say_defaults();
+    let config = context.load_or_begin()?;
+    let (definition, secret) = define(add);
+    // Judged here too, so that what is wrong is said in the words of the command line.
+    let (_, notices) = definition.resolve(&config.client_context()).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(in_flags).collect();
+        Failure::new(65, lines.join("\n"))
+    })?;
+    let view = on_store(config, async |admin| admin.add_client(definition).await)?;
+    if context.json {
+        let mut value = serde_json::to_value(&view).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.extend(secret.map(|secret| ("client_secret".to_owned(), secret.into())));
+            members.insert("notices".to_owned(), notices.into());
+        }
+        output::json(&value);
+        return Ok(());
+    }
+    for notice in &notices {
+        output::note(notice);
+    }
+    output::done(&format!("client {} added", view.id));
+    if let Some(secret) = secret {
+        output::pairs([("client_id", view.id), ("client_secret", secret)]);
+        output::error("This is the only time that the secret is shown: the store keeps its hash.");
+    }
+    Ok(())
+}
+
+/// The definition that the flags describe, and the secret that was made for it.
+fn define(add: Add) -> (ClientDefinition, Option<String>) {
     let method = if add.public { Some("none".to_owned()) } else { add.auth_method };
-    let secret = (method.as_deref() != Some("none")).then(new_secret);
+    let made = (method.as_deref() != Some("none") && add.secret_hash.is_none()).then(new_secret);
+    let (secret, hash) = made.unzip();
     let optional = |list: Vec<String>| (!list.is_empty()).then_some(list);
+    let asks_only = add.may_introspect && add.grant_type.is_empty() && add.redirect_uri.is_empty();
     let definition = ClientDefinition {
         id: add.id,
         name: add.name,
         secret_file: None,
-        secret_hash: secret.as_ref().map(|(_, hash)| hash.clone()),
+        secret_hash: add.secret_hash.or(hash),
         token_endpoint_auth_method: method,
         redirect_uris: add.redirect_uri,
-        grant_types: optional(add.grant_type),
+        grant_types: if asks_only { Some(Vec::new()) } else { optional(add.grant_type) },
         response_types: optional(add.response_type),
-        scopes: add.scope,
+        scopes: add.scope.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect(),
         resources: add.resource,
         require_pkce: add.no_pkce.then_some(false),
         may_introspect: add.may_introspect.then_some(true),
@@ -151,26 +187,26 @@ fn add(context: &Context, add: Add) -> Done {
         access_token_lifetime: add.access_token_lifetime,
         access_token_format: add.access_token_format,
     };
-    let view = context.with_admin(async |admin| admin.add_client(definition).await)?;
-    let secret = secret.map(|(secret, _)| secret);
-    if context.json {
-        let mut value = serde_json::to_value(&view).unwrap_or_default();
-        if let (Some(members), Some(secret)) = (value.as_object_mut(), secret) {
-            members.insert("client_secret".to_owned(), secret.into());
+    (definition, secret)
+}
+
+/// A problem with the name of the flag instead of the setting's.
+fn in_flags(problem: &Problem) -> String {
+    let flag = match problem.key {
+        "id" => "ID".to_owned(),
+        "token_endpoint_auth_method" => "--auth-method".to_owned(),
+        "require_pkce" => "--no-pkce".to_owned(),
+        // Lists are named in the plural in the file, and given one by one here.
+        key @ ("redirect_uris" | "grant_types" | "response_types" | "scopes" | "resources" | "allowed_origins") => {
+            format!("--{}", key.trim_end_matches('s').replace('_', "-"))
         }
-        output::json(&value);
-        return Ok(());
-    }
-    output::done(&format!("client {} added", view.id));
-    if let Some(secret) = secret {
-        output::pairs([("client_id", view.id), ("client_secret", secret)]);
-        output::line("This is the only time that the secret is shown: the store keeps its hash.");
-    }
-    Ok(())
+        key => format!("--{}", key.replace('_', "-")),
+    };
+    format!("{flag}: {}. {}", problem.what, problem.remedy)
 }
 
 fn list(context: &Context) -> Done {
-    let clients = context.with_app(|app| Ok(app.admin().clients()))?;
+    let clients = context.with_admin(async |admin| Ok(admin.clients()))?;
     if context.json {
         output::json(&clients);
         return Ok(());
@@ -192,7 +228,8 @@ fn list(context: &Context) -> Done {
 
 fn show(context: &Context, id: &str) -> Done {
     let client = context
-        .with_app(|app| app.admin().client(id).ok_or_else(|| Failure::new(1, format!("there is no client {id}"))))?;
+        .with_admin(async |admin| Ok(admin.client(id)))?
+        .ok_or_else(|| Failure::new(1, format!("there is no client {id}")))?;
     if context.json {
         output::json(&client);
         return Ok(());
@@ -226,5 +263,63 @@ fn confirm(context: &Context, text: &str, id: &str) {
         output::json(&serde_json::json!({"ok": true, "id": id}));
     } else {
         output::done(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        add: Add,
+    }
+
+    /// Every setting of a client has a flag, and a problem with it names that flag.
+    #[test]
+    fn every_setting_has_a_flag() {
+        let line = Line::command();
+        let flags: Vec<String> =
+            line.get_arguments().filter_map(|flag| flag.get_long()).map(|flag| format!("--{flag}")).collect();
+        for key in [
+            "name",
+            "secret_hash",
+            "token_endpoint_auth_method",
+            "redirect_uris",
+            "grant_types",
+            "response_types",
+            "scopes",
+            "resources",
+            "require_pkce",
+            "may_introspect",
+            "allowed_origins",
+            "skip_consent",
+            "rotation",
+            "retry_window",
+            "on_replay",
+            "idle_lifetime",
+            "absolute_lifetime",
+            "access_token_lifetime",
+            "access_token_format",
+        ] {
+            let shown = in_flags(&Problem::new(key, "x", "y"));
+            assert!(flags.iter().any(|flag| shown.starts_with(&format!("{flag}:"))), "{shown}: {flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_made_for_those_that_can_keep_one() {
+        let define = |line: &[&str]| define(Line::parse_from([&["add"], line].concat()).add);
+        let (web, secret) = define(&["web", "--scope", "a b", "--scope", "c"]);
+        assert!(secret.is_some() && web.secret_hash.is_some() && web.scopes == ["a", "b", "c"]);
+        let (app, secret) = define(&["app", "--public"]);
+        assert!(secret.is_none() && app.secret_hash.is_none());
+        let (known, secret) = define(&["known", "--secret-hash", "sha256:0"]);
+        assert!(secret.is_none() && known.secret_hash.as_deref() == Some("sha256:0"));
+        let (api, _) = define(&["api", "--may-introspect"]);
+        assert_eq!(api.grant_types.as_deref(), Some(&[][..]));
     }
 }

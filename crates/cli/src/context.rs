@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use regrant_server::admin::{Admin, AdminError};
+use regrant_server::config::ConfigErrors;
 use regrant_server::{App, Clock, Config, StartError, keyring};
 
 use crate::output;
@@ -30,22 +30,36 @@ pub(crate) struct Context {
 pub(crate) struct Failure {
     message: String,
     code: u8,
+    /// The single errors of a configuration, for `--json`.
+    errors: Option<ConfigErrors>,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), code }
+        Self { message: message.to_string(), code, errors: None }
     }
 
     /// Says it on standard error.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if json {
-            output::error(&serde_json::json!({"error": self.message, "exit_code": self.code}).to_string());
+            let mut value = serde_json::json!({"error": self.message, "exit_code": self.code});
+            if let (Some(errors), Some(members)) = (&self.errors, value.as_object_mut()) {
+                members.insert("errors".to_owned(), serde_json::to_value(&errors.0).unwrap_or_default());
+            }
+            output::error(&value.to_string());
         } else {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            output::error(&format!("{red}error:{red:#} {}", self.message));
+            let (message, many) = (&self.message, self.errors.as_ref().is_some_and(|errors| errors.0.len() > 1));
+            let gap = if many { "\n" } else { " " };
+            output::error(&format!("{red}error:{red:#}{gap}{message}"));
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self { errors: Some(errors.clone()), ..Self::new(78, errors) }
     }
 }
 
@@ -75,36 +89,70 @@ impl From<std::io::Error> for Failure {
 pub(crate) type Done = Result<(), Failure>;
 
 impl Context {
-    /// The configuration: the file that was named, or safe defaults, said aloud.
+    /// The configuration: the file that was named, or safe defaults. Makes nothing.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
-        match &self.config {
-            Some(path) => Config::load(path).map_err(|errors| Failure::new(78, errors)),
-            None => {
-                let directory = Path::new(DATA_DIR);
-                output::error(&format!(
-                    "no --config: safe defaults, data in ./{DATA_DIR} (`regrant init DIR` writes a configuration)"
-                ));
-                let config = Config::safe_defaults(directory);
-                make_first_root_key(directory, &config.root_key_file)?;
-                Ok(config)
-            }
+        Ok(match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::safe_defaults(Path::new(DATA_DIR)),
+        })
+    }
+
+    /// The same for commands that may be the first of all: without a configuration they make the data directory and its key.
+    pub(crate) fn load_or_begin(&self) -> Result<Config, Failure> {
+        let config = self.load()?;
+        if self.config.is_none() {
+            make_first_root_key(Path::new(DATA_DIR), &config.root_key_file)?;
+        }
+        Ok(config)
+    }
+
+    /// What to say aloud where no configuration was named.
+    pub(crate) fn defaults_notice(&self) -> Option<String> {
+        let unread = if Path::new("regrant.toml").exists() {
+            "; ./regrant.toml is there, but is read only with `--config regrant.toml`"
+        } else {
+            "; `regrant init DIR` writes a configuration"
+        };
+        self.config.is_none().then(|| format!("no --config: safe defaults on 127.0.0.1, data in ./{DATA_DIR}{unread}"))
+    }
+
+    /// Says it on standard error, for people.
+    pub(crate) fn say_defaults(&self) {
+        if let Some(notice) = self.defaults_notice().filter(|_| !self.json) {
+            output::error(&notice);
         }
     }
 
     /// Opens the store of a server that does not run, and works on it.
     pub(crate) fn with_admin<T>(&self, work: impl AsyncFnOnce(Admin) -> Result<T, AdminError>) -> Result<T, Failure> {
-        let config = self.load()?;
-        runtime()?.block_on(async {
-            let app = App::open(config, Clock::system())?;
-            Ok(work(app.admin()).await?)
-        })
+        self.say_defaults();
+        if self.config.is_none() && !Path::new(DATA_DIR).exists() {
+            let remedy =
+                "name the configuration with --config, or begin here with `regrant serve` or `regrant user add`";
+            return Err(Failure::new(69, format!("there is no ./{DATA_DIR} here\n  remedy: {remedy}")));
+        }
+        on_store(self.load()?, work)
     }
 
-    /// The same for what is known without waiting.
-    pub(crate) fn with_app<T>(&self, work: impl FnOnce(&Arc<App>) -> Result<T, Failure>) -> Result<T, Failure> {
-        let config = self.load()?;
-        runtime()?.block_on(async { work(&App::open(config, Clock::system())?) })
+    /// The same for a command that may be the first of all.
+    pub(crate) fn begin_with_admin<T>(
+        &self,
+        work: impl AsyncFnOnce(Admin) -> Result<T, AdminError>,
+    ) -> Result<T, Failure> {
+        self.say_defaults();
+        on_store(self.load_or_begin()?, work)
     }
+}
+
+/// Opens a store and works on it.
+pub(crate) fn on_store<T>(
+    config: Config,
+    work: impl AsyncFnOnce(Admin) -> Result<T, AdminError>,
+) -> Result<T, Failure> {
+    runtime()?.block_on(async {
+        let app = App::open(config, Clock::system())?;
+        Ok(work(app.admin()).await?)
+    })
 }
 
 /// The runtime of a command.

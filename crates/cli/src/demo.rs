@@ -1,13 +1,29 @@
 //! `regrant demo`: the whole refresh token grant on real HTTP against a real embedded database, explained as it happens.
 //!
-//! Nothing that it prints is assumed: each claim is checked where it is made, and the demonstration ends with exit code 1 if the
-//! server did otherwise. Waiting is done by moving the server's clock.
+//! Nothing that it prints is assumed. A line with a tick is printed by [`telling::check`] and by nothing else, after the server did
+//! what the line says; if it did otherwise, the demonstration ends there with exit code 1. Waiting is done by moving the clock.
+//!
+//! | file          | is                                                                                |
+//! |---------------|-----------------------------------------------------------------------------------|
+//! | `stage.rs`    | the server on its store, its clock, its clients; stopping and starting it          |
+//! | `place.rs`    | the directory, what may be replaced in it, and what is written there               |
+//! | `exchange.rs` | an HTTP client, and how an exchange is printed                                     |
+//! | `flow.rs`     | a browser that logs in, and the requests of clients                                |
+//! | `resource.rs` | a protected resource                                                               |
+//! | `acts.rs`     | the order of the acts, which are in `article.rs`, `rotation.rs` and `endings.rs`   |
+//! | `keep.rs`     | `--keep`: the server stays, with `curl` lines for it                               |
 
 mod acts;
+mod article;
+mod endings;
 mod exchange;
 mod flow;
+mod keep;
+mod place;
 mod resource;
+mod rotation;
 mod stage;
+mod telling;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,13 +54,8 @@ impl Trouble {
     }
 }
 
-/// Goes on only if the server did what is claimed.
-pub(crate) fn check(holds: bool, claim: &str) -> Result<(), Trouble> {
-    if holds { Ok(()) } else { Err(Trouble(format!("the server did otherwise: {claim}"))) }
-}
-
-pub(crate) fn run(args: Args) -> ExitCode {
-    let played = crate::context::runtime().map_err(Trouble::new).and_then(|runtime| runtime.block_on(play(&args)));
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let played = crate::context::runtime().map_err(Trouble::new).and_then(|runtime| runtime.block_on(play(args)));
     match played {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble(text)) => {
@@ -56,13 +67,21 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 async fn play(args: &Args) -> Result<(), Trouble> {
-    let stage = stage::Stage::build(&args.dir, args.full).await?;
-    let shown = acts::all(&stage).await?;
-    output::line("");
-    output::table(
-        ["", "what was shown", "how it ended"],
-        shown.into_iter().map(|(what, how)| ["✓".to_owned(), what.to_owned(), how]),
-    );
-    output::line("Every line was checked against the server's own answers. `./test` proves the rest.");
-    if args.keep { stage.keep().await } else { Ok(()) }
+    let mut stage = stage::Stage::build(&args.dir, args.full).await?;
+    stage.introduce();
+    let rows = acts::all(&mut stage).await?;
+    telling::act("What was shown");
+    telling::summary(rows);
+    if args.keep {
+        return keep::keep(stage).await;
+    }
+    let command = telling::command();
+    let file = place::config_file(&args.dir);
+    telling::say("Every line with a tick was checked against what the server answered. Go on from here:");
+    telling::commands(&[
+        (format!("{command} demo --keep"), "leaves the server up, with curl lines for it"),
+        (format!("{command} demo --full"), "shows the tokens whole"),
+        (format!("{command} --config {} grants list", file.display()), "what the operator sees of all this"),
+    ]);
+    stage.stop().await
 }

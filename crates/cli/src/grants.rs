@@ -10,6 +10,9 @@ const PAGE: u32 = 1000;
 
 /// What to do with grants.
 #[derive(clap::Subcommand, Debug)]
+#[command(
+    after_help = "Examples:\n  regrant grants list --user alice\n  regrant grants list --json --limit 0 | jq -r '.[] | select(.state == \"live\").id'\n  regrant grants revoke ID --reason \"laptop stolen\""
+)]
 pub(crate) enum Command {
     /// List grants in the order in which they were made.
     List {
@@ -81,16 +84,21 @@ fn list(context: &Context, filter: &GrantFilter, limit: usize) -> Done {
         return Ok(());
     }
     output::table(
-        ["grant", "client", "user", "state", "generation", "last refresh", "ends at the latest"],
+        ["grant", "client", "user", "state", "generation", "last refresh", "ends without use"],
         grants.into_iter().map(|grant| {
             let state = grant.reason.map_or(grant.state.to_owned(), |reason| format!("{}: {reason}", grant.state));
             let user = grant.user.unwrap_or(grant.subject);
-            let last = grant.last_refreshed_at.unwrap_or_default();
-            [grant.id, grant.client, user, state, grant.generation.to_string(), last, grant.absolute_ends_at]
+            let last = grant.last_refreshed_at.as_deref().map(output::minute).unwrap_or_default();
+            let ends = match (&grant.ended_at, grant.state) {
+                (Some(ended), _) => format!("ended {}", output::minute(ended)),
+                (None, "code" | "code_expired") => String::new(),
+                (None, _) => output::minute(grant.idle_ends_at.as_str().min(&grant.absolute_ends_at)),
+            };
+            [grant.id, grant.client, user, state, grant.generation.to_string(), last, ends]
         }),
     );
     if more {
-        output::line("… and more: --limit 0 shows all");
+        output::error("… and more: --limit 0 shows all");
     }
     Ok(())
 }

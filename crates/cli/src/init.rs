@@ -16,6 +16,9 @@ pub(crate) struct Args {
     dir: PathBuf,
 }
 
+/// Keeps secrets and data out of a repository.
+const GITIGNORE: &str = "root.key\n*.secret\nregrant.db*\n";
+
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
     let dir = &args.dir;
     std::fs::create_dir_all(dir)
@@ -30,10 +33,24 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
             ));
         }
     }
+    let store = dir.join("regrant.db");
+    if store.exists() {
+        let shown = store.display();
+        return Err(Failure::new(
+            1,
+            format!(
+                "{shown} is there, and a new root key would not fit it; nothing was written\n  remedy: put its own root.key back, or name another directory"
+            ),
+        ));
+    }
     write_root_key(&key).map_err(|error| cannot(&key, &error))?;
-    let mut config =
-        OpenOptions::new().write(true).create_new(true).open(&file).map_err(|error| cannot(&file, &error))?;
-    config.write_all(example(dir).as_bytes()).map_err(|error| cannot(&file, &error))?;
+    if let Err(error) = write_new(&file, &example(dir)) {
+        // A key alone would be in the way of the next attempt, and nothing was made with it yet.
+        let _ = std::fs::remove_file(&key);
+        return Err(cannot(&file, &error));
+    }
+    let ignore = dir.join(".gitignore");
+    let ignored = write_new(&ignore, GITIGNORE).is_ok();
     if context.json {
         output::json(&serde_json::json!({"config": file, "root_key": key}));
         return Ok(());
@@ -43,9 +60,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         "{}  the root key (mode 0400): keep a copy apart from the database's backups",
         key.display()
     ));
+    if ignored {
+        output::done(&format!("{}  keeps the key and the data out of a repository", ignore.display()));
+    }
     output::line("");
-    output::line(&format!("Next:  regrant --config {} serve", file.display()));
+    output::line(&format!("Then:  regrant --config {} user add NAME", file.display()));
+    output::line(&format!("       regrant --config {} client add ID --redirect-uri URI", file.display()));
+    output::line(&format!("       regrant --config {} serve", file.display()));
     Ok(())
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failure {

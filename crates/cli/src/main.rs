@@ -1,13 +1,14 @@
 //! The `regrant` command: one binary for operators and learners.
 //!
-//! Exit codes: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available, 75 the store is in use by a running
-//! server, 78 the configuration does not fit.
+//! Exit codes, as in sysexits.h where it has them: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available,
+//! 75 the store is in use by a running server, 78 the configuration does not fit.
 
 mod client;
 mod config;
 mod context;
 mod demo;
 mod grants;
+mod help;
 mod init;
 mod output;
 mod serve;
@@ -26,14 +27,15 @@ use context::Context;
     name = "regrant",
     version,
     arg_required_else_help = true,
-    after_help = "Examples:\n  regrant demo                                       see the whole refresh token grant happen\n  regrant init my-server                             write a commented configuration and the root key\n  regrant --config my-server/regrant.toml serve      run it\n  regrant -c my-server/regrant.toml user add alice   add a user; asks for the password\n\nExit codes: 0 done · 1 not done · 2 usage · 65 bad input · 69 store unavailable · 75 store in use · 78 configuration"
+    styles = help::STYLES,
+    help_template = help::TEMPLATE
 )]
 struct Arguments {
     /// The configuration file. Without it: safe defaults on 127.0.0.1, data in ./regrant-data.
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE", display_order = 900)]
     config: Option<PathBuf>,
-    /// Print JSON for programs instead of tables for people.
-    #[arg(long, global = true)]
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true, display_order = 901)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
     let Arguments { config, json, command } = Arguments::parse();
     let context = Context { config, json };
     let done = match command {
-        Command::Demo(args) => return demo::run(args),
+        Command::Demo(args) => return demo::run(&args),
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Client(command) => client::run(&context, command),

@@ -2,8 +2,12 @@
 
 use std::io::Write as _;
 
-use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
+use anstream::ColorChoice;
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
+
+/// The narrowest terminal, in columns, for which a table is broken into lines.
+const NARROWEST: u16 = 60;
 
 /// One line on standard output.
 pub(crate) fn line(text: &str) {
@@ -25,15 +29,55 @@ pub(crate) fn json(value: &impl Serialize) {
     line(&serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
-/// A table with a header.
+/// A table with a header. The first column holds what is copied into the next command, so it is never broken; a narrow terminal
+/// breaks the others.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if anstream::AutoStream::choice(&std::io::stdout()) == ColorChoice::Never {
+        table.force_no_tty();
+    }
     table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.map(|text| {
+            let cell = Cell::new(clean(&text));
+            match color(&text) {
+                Some(color) => cell.fg(color),
+                None => cell,
+            }
+        }));
+    }
+    // A terminal that does not know its width, or is hopelessly narrow, gets long lines instead of columns of letters.
+    if table.width().is_some_and(|width| width < NARROWEST) {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
     }
     line(&table.to_string());
+}
+
+/// States that an operator looks for.
+fn color(text: &str) -> Option<Color> {
+    match text.split([':', ' ']).next() {
+        Some("live" | "enabled") => Some(Color::Green),
+        Some("revoked" | "tampered" | "disabled") => Some(Color::Red),
+        Some("idle_expired" | "absolute_expired" | "code_expired") => Some(Color::DarkGrey),
+        _ => None,
+    }
+}
+
+/// What came from outside must not move the cursor or colour the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A time for a table: `2026-11-24 01:30 UTC` out of RFC 3339 in UTC.
+pub(crate) fn minute(rfc3339: &str) -> String {
+    match (rfc3339.get(..10), rfc3339.get(10..11), rfc3339.get(11..16)) {
+        (Some(day), Some("T"), Some(time)) if rfc3339.ends_with('Z') => format!("{day} {time} UTC"),
+        _ => rfc3339.to_owned(),
+    }
 }
 
 /// Names and values, one pair a line.
@@ -41,7 +85,7 @@ pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) {
     let dim = anstyle::Style::new().dimmed();
     for (name, value) in pairs {
         if !value.is_empty() {
-            line(&format!("{dim}{name:<24}{dim:#}{value}"));
+            line(&format!("{dim}{name:<24}{dim:#}{}", clean(&value)));
         }
     }
 }
@@ -50,4 +94,22 @@ pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) {
 pub(crate) fn done(text: &str) {
     let green = anstyle::AnsiColor::Green.on_default();
     line(&format!("{green}✓{green:#} {text}"));
+}
+
+/// What a choice costs.
+pub(crate) fn note(text: &str) {
+    let yellow = anstyle::AnsiColor::Yellow.on_default();
+    error(&format!("{yellow}note:{yellow:#} {text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_shows_minutes_and_no_control_characters() {
+        assert_eq!(minute("2026-11-24T01:30:59.5Z"), "2026-11-24 01:30 UTC");
+        assert_eq!(minute("9 ms"), "9 ms");
+        assert_eq!(clean("a\u{1b}[2Jb"), "a\u{fffd}[2Jb");
+    }
 }

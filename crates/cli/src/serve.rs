@@ -30,7 +30,10 @@ enum LogFormat {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
     start_log(args.log_format);
-    let mut config = context.load()?;
+    let mut config = context.load_or_begin()?;
+    if let Some(notice) = context.defaults_notice() {
+        tracing::warn!("{notice}");
+    }
     if let Some(listen) = args.listen {
         config.set_listen(listen).map_err(|problem| Failure::new(78, problem))?;
     }
@@ -59,20 +62,40 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
 
 /// Text on a terminal, JSON elsewhere, unless asked otherwise.
 fn start_log(format: Option<LogFormat>) {
-    let filter = EnvFilter::try_from_env("REGRANT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wish = std::env::var("REGRANT_LOG").ok();
+    let filter = wish.as_deref().map(EnvFilter::try_new);
+    let refused = matches!(filter, Some(Err(_)));
+    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new("info"));
     let is_terminal = std::io::stderr().is_terminal();
     let text = format.map_or(is_terminal, |format| format == LogFormat::Text);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     // Without a logger the server still serves.
     let _ = if text { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    if refused {
+        tracing::warn!(
+            "REGRANT_LOG is no filter and is left aside; write it like \"info\" or \"regrant_server=debug\""
+        );
+    }
 }
 
-/// SIGINT or SIGTERM.
+/// SIGINT or SIGTERM. The first lets requests finish; a second one ends the process at once, which loses nothing that was
+/// answered (law L1).
 async fn stop() {
+    if signalled().await {
+        tracing::info!("stopping: requests that are under way are finished; ask again to stop at once");
+        tokio::spawn(async {
+            if signalled().await {
+                std::process::exit(1);
+            }
+        });
+    }
+}
+
+async fn signalled() -> bool {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
+        came = terminate.recv() => came.is_some(),
     }
 }

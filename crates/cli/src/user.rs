@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Read as _};
 
 use regrant_server::admin::UserView;
+use zeroize::Zeroizing;
 
 use crate::context::{Context, Done, Failure};
 use crate::output;
@@ -49,7 +50,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
     match command {
         Command::Add { name, password_stdin } => {
             let password = read_password(password_stdin)?;
-            let user = context.with_admin(async |admin| admin.add_user(&name, password.into()).await)?;
+            let user = context.begin_with_admin(async |admin| admin.add_user(&name, password).await)?;
             if context.json {
                 output::json(&user);
             } else {
@@ -59,7 +60,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
         Command::List => list(context)?,
         Command::SetPassword { name, password_stdin } => {
             let password = read_password(password_stdin)?;
-            context.with_admin(async |admin| admin.set_password(&name, password.into()).await)?;
+            context.with_admin(async |admin| admin.set_password(&name, password).await)?;
             confirm(context, &name, "has a new password; the browser sessions have ended");
         }
         Command::Disable { name } => {
@@ -95,8 +96,10 @@ fn list(context: &Context) -> Done {
         output::table(
             ["user", "sub", "state", "added"],
             users.into_iter().map(|user| {
-                let state = user.disabled_at.map_or("enabled".to_owned(), |at| format!("disabled since {at}"));
-                [user.name, user.subject, state, user.created_at]
+                let state = user
+                    .disabled_at
+                    .map_or("enabled".to_owned(), |at| format!("disabled since {}", output::minute(&at)));
+                [user.name, user.subject, state, output::minute(&user.created_at)]
             }),
         );
     }
@@ -111,27 +114,26 @@ fn confirm(context: &Context, name: &str, text: &str) {
     }
 }
 
-/// One line of standard input. On a terminal it is asked for; what is typed is not hidden by us, so the prompt says so.
-fn read_password(from_stdin: bool) -> Result<String, Failure> {
-    let stdin = std::io::stdin();
-    let mut text = String::new();
-    if stdin.is_terminal() {
-        if !from_stdin {
-            output::error("Password (it will be visible while you type; --password-stdin takes it from a pipe):");
+/// From standard input where that was asked for; else from the terminal, twice and unseen.
+fn read_password(from_stdin: bool) -> Result<Zeroizing<String>, Failure> {
+    let cannot = |error| Failure::new(65, format!("the password cannot be read: {error}"));
+    let password = if from_stdin {
+        let mut text = Zeroizing::new(String::new());
+        std::io::stdin().take(MAX_INPUT).read_to_string(&mut text).map_err(cannot)?;
+        Zeroizing::new(text.split(['\n', '\r']).next().unwrap_or_default().to_owned())
+    } else if std::io::stdin().is_terminal() {
+        let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(cannot)?);
+        let second = Zeroizing::new(rpassword::prompt_password("The same again: ").map_err(cannot)?);
+        if *first != *second {
+            return Err(Failure::new(65, "the two passwords differ; nothing was changed"));
         }
-        stdin.read_line(&mut text)?;
-    } else if from_stdin {
-        stdin
-            .take(MAX_INPUT)
-            .read_to_string(&mut text)
-            .map_err(|error| Failure::new(65, format!("the password cannot be read: {error}")))?;
+        first
     } else {
         return Err(Failure::new(
             2,
             "there is no terminal to ask for the password\n  remedy: pipe it in and add --password-stdin",
         ));
-    }
-    let password = text.split(['\n', '\r']).next().unwrap_or_default().to_owned();
+    };
     if password.is_empty() {
         return Err(Failure::new(65, "the password is empty"));
     }

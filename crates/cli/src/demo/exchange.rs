@@ -1,4 +1,4 @@
-//! One exchange over HTTP, and how it is printed: the way people write it down.
+//! One exchange over HTTP, and how it is printed: the way people write it down, one parameter a line.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -8,13 +8,16 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use regrant_server::form;
 use serde_json::{Map, Value};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::Trouble;
+use super::telling::{gap, require};
 use crate::output;
 
 /// The order of RFC 6749 section 5, and of the article.
-const ORDER: [&str; 11] = [
+const ORDER: [&str; 12] = [
+    "active",
     "error",
     "error_description",
     "access_token",
@@ -27,8 +30,12 @@ const ORDER: [&str; 11] = [
     "authorization_expires_in",
     "correlation_id",
 ];
+/// The headers of an answer that mean something here.
+const SHOWN: [&str; 5] = ["Content-Type", "Cache-Control", "WWW-Authenticate", "Retry-After", "Location"];
+/// The longest answer that the network of [`Wire::lose`] swallows.
+const MAX_SWALLOWED: u64 = 1 << 20;
 
-/// An HTTP client for the demonstration. It follows no redirect.
+/// An HTTP client for the demonstration. It follows no redirect, and opens a connection for each request.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
     client: Client<HttpConnector, Body>,
@@ -60,7 +67,7 @@ impl Ask {
         Self { method: Method::POST, url: path.to_owned(), headers: Vec::new(), form }
     }
 
-    /// A page or a resource.
+    /// A page or a resource: a path of the server, or a whole URL.
     pub(super) fn get(url: &str) -> Self {
         Self { method: Method::GET, url: url.to_owned(), headers: Vec::new(), form: Vec::new() }
     }
@@ -68,6 +75,14 @@ impl Ask {
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
+    }
+
+    pub(super) const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     fn body(&self) -> String {
@@ -87,15 +102,35 @@ impl Answer {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
 
+    /// A member of the body that is a number, or 0.
+    pub(super) fn number(&self, name: &str) -> u64 {
+        self.json()[name].as_u64().unwrap_or_default()
+    }
+
     pub(super) fn header(&self, name: &str) -> String {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    /// Whether it is what everybody hears whose token does not work: 400 `invalid_grant`.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST && self.text("error") == "invalid_grant"
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        self.status == StatusCode::OK
     }
 }
 
 impl Wire {
     pub(super) fn new(address: &str, full: bool) -> Self {
-        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let client =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
         Self { client, address: address.to_owned(), full }
+    }
+
+    /// Host and port of the server.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Sends without printing.
@@ -109,11 +144,10 @@ impl Wire {
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
-        let body = ask.body();
         if ask.method == Method::POST {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+            request = request.header("Content-Type", "application/x-www-form-urlencoded");
         }
-        let request = request.body(Body::from(body)).map_err(Trouble::new)?;
+        let request = request.body(Body::from(ask.body())).map_err(Trouble::new)?;
         let response = self.client.request(request).await.map_err(Trouble::new)?;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.map_err(Trouble::new)?.to_bytes();
@@ -129,40 +163,28 @@ impl Wire {
         Ok(answer)
     }
 
-    /// Sends and hangs up without reading a byte, once `done` says that the server is through with it.
-    pub(super) async fn hang_up(
-        &self,
-        ask: &Ask,
-        done: impl AsyncFn() -> Result<bool, Trouble>,
-    ) -> Result<(), Trouble> {
-        self.print_request(ask);
-        let mut socket = tokio::net::TcpStream::connect(&self.address).await.map_err(Trouble::new)?;
-        let body = ask.body();
-        let text = format!(
-            "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            ask.url,
-            self.address,
-            body.len()
-        );
-        socket.write_all(text.as_bytes()).await.map_err(Trouble::new)?;
-        for _ in 0..100_000 {
-            if done().await? {
-                drop(socket);
-                output::line("\n  … the line breaks before a byte of the answer is read.\n");
-                return Ok(());
-            }
-            tokio::task::yield_now().await;
-        }
-        Err(Trouble::new("the server never got the request"))
+    /// Sends over a network that swallows the answer: the server has given it, and the client's connection ends without a byte of
+    /// it. What is returned is the swallowed answer, which the client never sees.
+    pub(super) async fn lose(&self, ask: &Ask) -> Result<Answer, Trouble> {
+        let network = TcpListener::bind("127.0.0.1:0").await.map_err(Trouble::new)?;
+        let address = network.local_addr().map_err(Trouble::new)?.to_string();
+        let through = Self { address, ..self.clone() };
+        let last = ask.clone().with("Host", &self.address).with("Connection", "close");
+        let (swallowed, heard) = tokio::join!(swallow(network, &self.address), through.quietly(&last));
+        require(heard.is_err(), "the client hears nothing")?;
+        let text = String::from_utf8(swallowed.map_err(Trouble::new)?).map_err(Trouble::new)?;
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| Trouble::new("no answer was swallowed"))?;
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| Trouble::new("no status"))?;
+        Ok(Answer { status, headers: HeaderMap::new(), body: body.to_owned() })
     }
 
-    fn print_request(&self, ask: &Ask) {
+    pub(super) fn print_request(&self, ask: &Ask) {
         let blue = anstyle::AnsiColor::Cyan.on_default();
-        let (host, path) = match ask.url.strip_prefix("http://").and_then(|url| url.split_once('/')) {
+        let (host, target) = match ask.url.strip_prefix("http://").and_then(|url| url.split_once('/')) {
             Some((host, path)) => (host, format!("/{path}")),
             None => (self.address.as_str(), ask.url.clone()),
         };
-        output::line(&format!("  {blue}{} {} HTTP/1.1{blue:#}", ask.method, self.short(&path)));
+        output::line(&format!("\n  {blue}{} {} HTTP/1.1{blue:#}", ask.method, self.url_by_line(&target)));
         output::line(&format!("  Host: {host}"));
         for (name, value) in &ask.headers {
             output::line(&format!("  {name}: {}", self.short(value)));
@@ -178,25 +200,21 @@ impl Wire {
     }
 
     pub(super) fn print_answer(&self, answer: &Answer) {
-        let color = if answer.status.is_success() || answer.status.is_redirection() {
-            anstyle::AnsiColor::Green
-        } else {
-            anstyle::AnsiColor::Yellow
-        };
+        let is_good = answer.status.is_success() || answer.status.is_redirection();
+        let color = if is_good { anstyle::AnsiColor::Green } else { anstyle::AnsiColor::Yellow };
         let style = color.on_default();
-        output::line("");
-        output::line(&format!("  {style}HTTP/1.1 {}{style:#}", answer.status));
-        for name in ["content-type", "cache-control", "www-authenticate", "retry-after", "location"] {
+        output::line(&format!("\n  {style}HTTP/1.1 {}{style:#}", answer.status));
+        for name in SHOWN {
             let value = answer.header(name);
             if !value.is_empty() {
-                output::line(&format!("  {name}: {}", self.short(&value)));
+                output::line(&format!("  {name}: {}", self.url_by_line(&value)));
             }
         }
         if let Value::Object(members) = answer.json() {
-            output::line("");
+            gap();
             self.print_members(&members);
         }
-        output::line("");
+        gap();
     }
 
     /// A JSON object, a member a line, in the order in which people read it.
@@ -216,7 +234,14 @@ impl Wire {
         output::line("  }");
     }
 
-    /// Long words are shortened in their middle, unless everything is to be seen. So are the values in a query.
+    /// A URL with its query or fragment one parameter a line.
+    fn url_by_line(&self, url: &str) -> String {
+        let Some(start) = url.find(['?', '#']).filter(|_| url.contains('&')) else { return self.short(url) };
+        let (before, parameters) = url.split_at(start);
+        format!("{before}\n      {}", self.short(parameters).replace('&', "\n      &"))
+    }
+
+    /// Tokens, secrets and other long words are shortened in their middle, unless everything is to be seen.
     pub(super) fn short(&self, text: &str) -> String {
         if self.full {
             return text.to_owned();
@@ -227,14 +252,43 @@ impl Wire {
                 Some((at, last)) if "&?# =".contains(last) => part.split_at(at),
                 _ => (part, ""),
             };
-            let is_secret = word.len() > 40 && !word.starts_with("http") && !word.contains('/') || word.len() > 100;
-            if is_secret && word.is_ascii() {
-                out.push_str(&format!("{}…{}", &word[..10], &word[word.len() - 6..]));
+            let is_opaque = word.len() > 40 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            if is_opaque {
+                out.push_str(&format!("{}…{}", &word[..8], &word[word.len() - 6..]));
             } else {
                 out.push_str(word);
             }
             out.push_str(end);
         }
         out
+    }
+}
+
+/// The network: passes the request on, keeps the answer, and ends both connections.
+async fn swallow(network: TcpListener, server: &str) -> std::io::Result<Vec<u8>> {
+    let (mut client, _) = network.accept().await?;
+    let (from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
+    let mut answer = Vec::new();
+    let mut from_server = from_server.take(MAX_SWALLOWED);
+    tokio::select! {
+        passed = tokio::io::copy(&mut client, &mut to_server) => { passed?; }
+        read = from_server.read_to_end(&mut answer) => { read?; }
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_long_and_opaque_is_shortened() {
+        let token = format!("rgr_{}", "a1B2".repeat(20));
+        let wire = Wire::new("127.0.0.1:1", false);
+        assert_eq!(wire.short(&token), "rgr_a1B2…B2a1B2");
+        assert_eq!(wire.short(&format!("http://a/cb?code={token}&state=x")), "http://a/cb?code=rgr_a1B2…B2a1B2&state=x");
+        let prose = "the grant is invalid, expired, revoked, or was issued to another client";
+        assert_eq!(wire.short(prose), prose);
+        assert_eq!(Wire::new("127.0.0.1:1", true).short(&token), token);
     }
 }

@@ -1,179 +1,201 @@
-//! The stage: a real server on a real store, a clock that can be moved, a protected resource, users and clients.
+//! The stage: a real server on a real store, a clock that can be moved, a protected resource, a user and clients.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use regrant_core::one_time::{client_secret, client_secret_hash};
-use regrant_jose::{JwkSet, VerifyingKey};
-use regrant_server::config::hash_text;
+use regrant_core::Timestamp;
+use regrant_core::one_time::client_secret;
 use regrant_server::{App, Clock, Config, chance};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-use super::exchange::{Ask, Wire};
-use super::resource::{self, Guard, RESOURCE};
-use super::{Trouble, flow};
-use crate::context::write_root_key;
+use super::exchange::Wire;
+use super::resource::{self, Guard};
+use super::telling;
+use super::{Trouble, place};
 use crate::output;
 
-/// Says that a directory is a demonstration's own, and may be replaced by the next.
-const MARKER: &str = ".regrant-demo";
+/// The client of the article. It keeps one refresh token.
+pub(super) const REUSABLE: &str = "12345";
+/// The confidential client whose refresh tokens work once.
+pub(super) const SINGLE_USE: &str = "67890";
+/// The public client, whose refresh tokens work once.
+pub(super) const PUBLIC: &str = "phone";
+/// The client of the implicit grant.
+pub(super) const IMPLICIT: &str = "old-browser-app";
+/// The client without a user.
+pub(super) const JOB: &str = "nightly-job";
 /// The demonstration's user.
-pub(super) const USER: &str = "demo";
-/// The user's password.
-pub(super) const PASSWORD: &str = "correct horse battery";
-/// Where the clients want their answers.
-pub(super) const CALLBACK: &str = "http://127.0.0.1/callback";
+pub(super) const USER: &str = "alice";
+
+/// How long ago the demonstration's clock begins. All that it moves must fit, so that it ends before now: a store never goes back
+/// behind the newest time it has seen, and goes on with the machine's clock afterwards.
+const BEFORE: Duration = Duration::from_secs(61 * 86_400);
+/// How long a server that was stopped may take to let go of its store.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The clients' secrets, made anew each time.
+pub(super) struct Secrets {
+    pub(super) reusable: String,
+    pub(super) single_use: String,
+    pub(super) job: String,
+}
+
+impl Secrets {
+    fn new() -> Self {
+        let [reusable, single_use, job] = std::array::from_fn(|_| client_secret(chance::bytes()).to_string());
+        Self { reusable, single_use, job }
+    }
+
+    /// The secret of a client; a public one has none.
+    pub(super) fn of(&self, client: &str) -> Option<&str> {
+        match client {
+            REUSABLE => Some(&self.reusable),
+            SINGLE_USE => Some(&self.single_use),
+            JOB => Some(&self.job),
+            _ => None,
+        }
+    }
+}
 
 /// Everything that the acts play on.
 pub(super) struct Stage {
-    pub(super) app: Arc<App>,
-    pub(super) clock: Clock,
     pub(super) wire: Wire,
+    pub(super) secrets: Secrets,
+    pub(super) password: String,
     /// The URL of the protected resource.
     pub(super) things: String,
-    pub(super) secret: String,
+    /// Where browsers are sent back to.
+    pub(super) callback: String,
+    clock: Clock,
+    guard: Guard,
     dir: PathBuf,
-    server: tokio::task::JoinHandle<()>,
+    server: Option<Server>,
+}
+
+/// A server that runs.
+struct Server {
+    app: Arc<App>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
 }
 
 impl Stage {
     /// Makes the directory, the key, the store, the clients and the user, and starts serving.
     pub(super) async fn build(dir: &Path, full: bool) -> Result<Self, Trouble> {
-        clear(dir)?;
-        let secret = client_secret(chance::bytes()).to_string();
-        let text = configuration(&hash_text(&client_secret_hash(&secret)));
-        let file = dir.join("regrant.toml");
-        std::fs::write(&file, text).map_err(|error| cannot(&file, &error))?;
-        let key = dir.join("root.key");
-        write_root_key(&key).map_err(|error| cannot(&key, &error))?;
-        let mut config = Config::load(&file).map_err(Trouble::new)?;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Trouble::new)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(Trouble::new)?;
         let address = listener.local_addr().map_err(Trouble::new)?;
-        config.listen = address;
-        let clock = Clock::manual(Clock::system().now());
-        let app = App::open(config, clock.clone()).map_err(Trouble::new)?;
-        app.admin().add_user(USER, PASSWORD.to_owned().into()).await.map_err(Trouble::new)?;
-        let serving = Arc::clone(&app);
-        let server = tokio::spawn(async move {
-            let _ = regrant_server::serve(serving, listener, std::future::pending()).await;
-        });
+        let secrets = Secrets::new();
+        place::make(dir, address, &secrets)?;
+        let start = Clock::system().now().millis() - i64::try_from(BEFORE.as_millis()).unwrap_or(0);
+        let clock = Clock::manual(Timestamp::from_millis(start));
+        let server = Server::start(&load(dir)?, clock.clone(), listener).await?;
+        let password = password();
+        server.app.admin().add_user(USER, password.clone().into()).await.map_err(Trouble::new)?;
         let wire = Wire::new(&address.to_string(), full);
-        let things = protect(&app, &wire, clock.clone()).await?;
-        output::line(&format!(
-            "A server with a fresh root key, an empty SQLite store and the user `{USER}` runs at {}.",
-            app.issuer()
-        ));
-        output::line(&format!("Its files are in {}. Its clock moves when this demonstration moves it.", dir.display()));
-        Ok(Self { app, clock, wire, things, secret, dir: dir.to_owned(), server })
+        let guard = Guard::new(&wire, clock.clone()).await?;
+        let api = TcpListener::bind("127.0.0.1:0").await.map_err(Trouble::new)?;
+        let base = format!("http://{}", api.local_addr().map_err(Trouble::new)?);
+        let router = resource::router(guard.clone());
+        tokio::spawn(async move { axum::serve(api, router).await });
+        let (things, callback) = (format!("{base}/things"), format!("{base}/callback"));
+        Ok(Self { wire, secrets, password, things, callback, clock, guard, dir: dir.to_owned(), server: Some(server) })
     }
 
-    /// Leaves the server up, on the machine's clock, with a grant that is alive.
-    pub(super) async fn keep(self) -> Result<(), Trouble> {
-        let Self { app, wire, secret, dir, server, .. } = self;
-        let address = app.issuer().trim_start_matches("http://").to_owned();
-        server.abort();
-        let _ = server.await;
+    /// Says what is there.
+    pub(super) fn introduce(&self) {
+        telling::act("Regrant, demonstrated");
+        telling::say(
+            "An authorization server runs in this process, and everything below goes to it over HTTP. The texts between the \
+             exchanges say what to look for; a line with a tick was checked.",
+        );
+        let began = regrant_server::admin::rfc3339(Timestamp::from_millis(self.clock.now().seconds() * 1000));
+        let keys = format!("{} (mode 0400, made just now)", self.dir.join("root.key").display());
+        telling::compare(&[
+            ("server", &format!("http://{}", self.wire.address())),
+            ("store", &format!("{} (SQLite, empty)", self.dir.join("regrant.db").display())),
+            ("root key", &keys),
+            ("settings", &place::config_file(&self.dir).display().to_string()),
+            ("user", USER),
+            ("clients", "12345 (has a secret), 67890 (the same, single-use tokens), phone (no secret), …"),
+            ("clock", &format!("the demonstration's own: it begins at {began}, and is moved to wait")),
+        ]);
+        output::line("  Tokens are shortened in their middle; --full shows them whole.");
+    }
+
+    /// The server.
+    pub(super) fn app(&self) -> Result<&Arc<App>, Trouble> {
+        self.server.as_ref().map(|server| &server.app).ok_or_else(|| Trouble::new("the server is stopped"))
+    }
+
+    /// The server's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Time goes by, and it is said.
+    pub(super) fn wait(&self, by: Duration) {
+        self.clock.advance(by);
+        telling::later(by, self.now());
+    }
+
+    /// Stops the server: it answers what is under way, and lets go of its store.
+    pub(super) async fn stop(&mut self) -> Result<(), Trouble> {
+        let Some(Server { app, stop, serving }) = self.server.take() else { return Ok(()) };
+        let _ = stop.send(());
         drop(app);
-        let mut config = Config::load(&dir.join("regrant.toml")).map_err(Trouble::new)?;
-        config.listen = address.parse().map_err(Trouble::new)?;
-        let app = reopen(&config).await?;
-        let listener = tokio::net::TcpListener::bind(&address).await.map_err(Trouble::new)?;
-        let serving = Arc::clone(&app);
-        let server = tokio::spawn(async move {
-            let stop = async {
-                let _ = tokio::signal::ctrl_c().await;
-            };
-            let _ = regrant_server::serve(serving, listener, stop).await;
+        let stopped = tokio::time::timeout(PATIENCE, serving).await.map_err(|_| Trouble::new("the server does not stop"))?;
+        stopped.map_err(Trouble::new)?.map_err(Trouble::new)
+    }
+
+    /// Starts it again: the same files, the same address, from now on by the machine's clock.
+    pub(super) async fn start_again(&mut self) -> Result<(), Trouble> {
+        let listener = TcpListener::bind(self.wire.address()).await.map_err(Trouble::new)?;
+        self.clock = Clock::system();
+        self.server = Some(Server::start(&load(&self.dir)?, Clock::system(), listener).await?);
+        self.guard.go_by(Clock::system());
+        Ok(())
+    }
+
+    /// Serves until the listener fails.
+    pub(super) async fn serving(&mut self) -> Result<(), Trouble> {
+        let Some(server) = &mut self.server else { return Ok(()) };
+        (&mut server.serving).await.map_err(Trouble::new)?.map_err(Trouble::new)
+    }
+}
+
+impl Server {
+    async fn start(config: &Config, clock: Clock, listener: TcpListener) -> Result<Self, Trouble> {
+        let app = open(config, &clock).await?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = regrant_server::serve(Arc::clone(&app), listener, async move {
+            let _ = stopped.await;
         });
-        let tokens = flow::log_in(&wire, "12345", Some(&secret)).await?;
-        let refresh_token = tokens.text("refresh_token");
-        let issuer = app.issuer();
-        output::line("\nThe server stays up until Ctrl-C. Try:\n");
-        output::line(&format!("curl {issuer}/.well-known/oauth-authorization-server\n"));
-        output::line(&format!(
-            "curl {issuer}/oauth/v2/accessToken -d grant_type=refresh_token -d client_id=12345 \\\n  -d client_secret={secret} \\\n  -d refresh_token={refresh_token}\n"
-        ));
-        output::line(&format!(
-            "curl {issuer}/oauth2/introspect -d client_id=12345 -d client_secret={secret} \\\n  -d token={refresh_token}\n"
-        ));
-        output::line(&format!(
-            "curl {issuer}/oauth2/revoke -d client_id=12345 -d client_secret={secret} \\\n  -d token={refresh_token}\n"
-        ));
-        output::line(&format!(
-            "In a browser, as {USER} with the password `{PASSWORD}`:\n{issuer}{}\n",
-            flow::authorization_path("phone")
-        ));
-        server.await.map_err(Trouble::new)
+        Ok(Self { app, stop, serving: tokio::spawn(serving) })
     }
 }
 
-/// The writer of the server before lets go of the store when its last batch is done.
-async fn reopen(config: &Config) -> Result<Arc<App>, Trouble> {
-    let mut last = Trouble::new("the store is still in use");
-    for _ in 0..100_000 {
-        match App::open(config.clone(), Clock::system()) {
-            Ok(app) => return Ok(app),
-            Err(error) if error.exit_code() == 75 => last = Trouble::new(error),
-            Err(error) => return Err(Trouble::new(error)),
+/// The writer of a server before lets go of the store when its last batch is done: this waits for it.
+async fn open(config: &Config, clock: &Clock) -> Result<Arc<App>, Trouble> {
+    let patiently = async {
+        loop {
+            match App::open(config.clone(), clock.clone()) {
+                Err(error) if error.exit_code() == 75 => tokio::time::sleep(Duration::from_millis(2)).await,
+                opened => return opened.map_err(Trouble::new),
+            }
         }
-        tokio::task::yield_now().await;
-    }
-    Err(last)
-}
-
-/// Replaces an earlier demonstration's directory, and nothing else.
-fn clear(dir: &Path) -> Result<(), Trouble> {
-    if dir.exists() {
-        if !dir.join(MARKER).exists() {
-            let shown = dir.display();
-            return Err(Trouble::new(format!(
-                "{shown} is there and is no demonstration's\n  remedy: name another directory with --dir"
-            )));
-        }
-        std::fs::remove_dir_all(dir).map_err(|error| cannot(dir, &error))?;
-    }
-    std::fs::create_dir_all(dir).map_err(|error| cannot(dir, &error))?;
-    std::fs::write(dir.join(MARKER), "").map_err(|error| cannot(dir, &error))
-}
-
-fn cannot(path: &Path, error: &std::io::Error) -> Trouble {
-    Trouble::new(format!("{} cannot be written: {error}\n  remedy: name another directory with --dir", path.display()))
-}
-
-/// Starts the protected resource, which gets the server's keys over HTTP as any other would.
-async fn protect(app: &App, wire: &Wire, clock: Clock) -> Result<String, Trouble> {
-    let published = wire.quietly(&Ask::get("/oauth2/jwks")).await?;
-    let set: JwkSet = serde_json::from_str(&published.body).map_err(Trouble::new)?;
-    let keys = set.keys.iter().filter_map(|key| VerifyingKey::from_jwk(key).ok()).collect();
-    let guard = Guard { issuer: app.issuer().to_owned(), keys, clock };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Trouble::new)?;
-    let address = listener.local_addr().map_err(Trouble::new)?;
-    tokio::spawn(async move {
-        let _ = axum::serve(listener, resource::router(guard)).await;
-    });
-    Ok(format!("http://{address}/things"))
-}
-
-fn configuration(secret_hash: &str) -> String {
-    let confidential = |id: &str, rotation: &str| {
-        format!(
-            "[[client]]\nid = \"{id}\"\nname = \"Demo App\"\nsecret_hash = \"{secret_hash}\"\n\
-             token_endpoint_auth_method = \"client_secret_post\"\nredirect_uris = [\"{CALLBACK}\"]\n\
-             scopes = [\"things.read\", \"things.write\"]\nresources = [\"{RESOURCE}\"]\nrotation = \"{rotation}\"\nmay_introspect = true\n\n"
-        )
     };
-    format!(
-        "# Written by `regrant demo`.\nstore = \"sqlite:demo.db\"\n\n\
-         [[scope]]\nname = \"things.read\"\ndescription = \"Read your things\"\n\n\
-         [[scope]]\nname = \"things.write\"\ndescription = \"Change your things\"\n\n\
-         [[resource]]\nuri = \"{RESOURCE}\"\nscopes = [\"things.read\", \"things.write\"]\n\n\
-         {}{}\
-         [[client]]\nid = \"phone\"\nname = \"Demo Phone App\"\ntoken_endpoint_auth_method = \"none\"\nredirect_uris = [\"{CALLBACK}\"]\n\
-         scopes = [\"things.read\"]\nresources = [\"{RESOURCE}\"]\n\n\
-         [[client]]\nid = \"old-browser-app\"\ntoken_endpoint_auth_method = \"none\"\nredirect_uris = [\"{CALLBACK}\"]\n\
-         grant_types = [\"implicit\"]\nscopes = [\"things.read\"]\nresources = [\"{RESOURCE}\"]\n\n\
-         [[client]]\nid = \"daemon\"\nsecret_hash = \"{secret_hash}\"\ntoken_endpoint_auth_method = \"client_secret_post\"\n\
-         grant_types = [\"client_credentials\"]\nscopes = [\"things.read\"]\nresources = [\"{RESOURCE}\"]\n",
-        confidential("12345", "reusable"),
-        confidential("67890", "single_use"),
-    )
+    tokio::time::timeout(PATIENCE, patiently).await.map_err(|_| Trouble::new("the store is still in use"))?
+}
+
+fn load(dir: &Path) -> Result<Config, Trouble> {
+    Config::load(&place::config_file(dir)).map_err(Trouble::new)
+}
+
+/// A password for the demonstration's user, which people can type: 48 bits, for a server on this machine only.
+fn password() -> String {
+    let hex: Vec<String> = chance::bytes::<6>().chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
+    hex.join("-")
 }

@@ -6,6 +6,7 @@
 mod world;
 
 mod ages;
+mod clocks;
 mod codes;
 mod introspection;
 mod keys;

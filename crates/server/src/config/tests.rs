@@ -206,7 +206,7 @@ fn a_bad_client_is_refused_with_its_line_and_remedy() {
         (web("").replace("/cb", "/cb#x"), 4, "client.redirect_uris", "fragment"),
         (web("").replace("https://a.example/cb", "myapp:/cb"), 4, "client.redirect_uris", "RFC 8252 section 7.1"),
         (
-            format!("[[client]]\nid = \"a\"\nredirect_uris = [\"https://a/\"]"),
+            "[[client]]\nid = \"a\"\nredirect_uris = [\"https://a/\"]".to_owned(),
             1,
             "client.token_endpoint_auth_method",
             "RFC 7591 section 2",

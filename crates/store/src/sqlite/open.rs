@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regrant_core::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::schema::{self, Origin};
+use super::trouble::unavailable;
 use super::{SqliteOptions, Synchronous};
+use crate::{Cause, Unavailable};
 
 /// Why a file cannot be opened. Each message names the path and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +124,9 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
     if is_new {
         make(&file).map_err(|source| unusable_directory(path, source))?;
     }
+    if !may_be_a_database(&file).map_err(|source| unreadable(path, &source))? {
+        return Err(OpenError::NotADatabase { path: path.to_owned() });
+    }
     let refused = |error: rusqlite::Error| refused(path, &error);
     let mut connection = connect(&file).map_err(refused)?;
     if connection.is_readonly("main").map_err(refused)? {
@@ -186,6 +191,15 @@ fn make(file: &Path) -> io::Result<()> {
     file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
 }
 
+/// Whether the file is empty or begins as each SQLite file does. Asked of SQLite too late: it takes a file shorter than its
+/// header for an empty one, and would write over it.
+fn may_be_a_database(file: &Path) -> io::Result<bool> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut beginning = Vec::new();
+    File::open(file)?.take(MAGIC.len() as u64).read_to_end(&mut beginning)?;
+    Ok(beginning.is_empty() || beginning == MAGIC)
+}
+
 fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
@@ -197,7 +211,11 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<Timestamp> {
     // The page size is fixed when the first page is written, so it comes first.
     connection.pragma_update(None, "page_size", 8192)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        let detail = format!("the file system cannot carry a write-ahead log (journal mode {mode})");
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(detail)));
+    }
     let synchronous = match options.synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Off => "OFF",
@@ -218,7 +236,7 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
     // What an earlier run left in the log may have been read from memory that never reached the device. Written into the
     // file it is durable; if a full disk hinders that, it stays where it is.
     match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        Err(error) if error.sqlite_error_code() != Some(ErrorCode::DiskFull) => return Err(error),
+        Err(error) if unavailable(&error).cause != Cause::Full => return Err(error),
         Ok(()) | Err(_) => {}
     }
     connection.query_row("SELECT high_water FROM meta WHERE only = 1", [], |row| row.get(0).map(Timestamp::from_millis))
@@ -235,14 +253,20 @@ fn unusable_directory(path: &Path, source: io::Error) -> OpenError {
     }
 }
 
+fn unreadable(path: &Path, source: &io::Error) -> OpenError {
+    OpenError::Broken { path: path.to_owned(), detail: source.to_string() }
+}
+
 fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
-    let (path, detail) = (path.to_owned(), error.to_string());
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, detail },
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => OpenError::ReadOnly { path, detail },
-        Some(ErrorCode::DiskFull) => OpenError::Full { path },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse { path, pid: None },
-        _ => OpenError::Broken { path, detail },
+    let (path, Unavailable { cause, detail }) = (path.to_owned(), unavailable(error));
+    match cause {
+        Cause::Full => OpenError::Full { path },
+        Cause::ReadOnly => OpenError::ReadOnly { path, detail },
+        Cause::Locked => OpenError::InUse { path, pid: None },
+        Cause::Io => OpenError::Broken { path, detail },
+        Cause::Damaged if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            OpenError::NotADatabase { path }
+        }
+        Cause::Damaged => OpenError::Damaged { path, detail },
     }
 }

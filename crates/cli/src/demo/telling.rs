@@ -1,0 +1,159 @@
+//! How the demonstration speaks: titles, sentences wrapped to the terminal, ticks for what was checked, the last table.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use regrant_core::Timestamp;
+
+use super::Trouble;
+use crate::output;
+
+/// Longer lines are hard to read, however wide the terminal is.
+const WIDEST: u16 = 100;
+/// Below this, wrapping makes nothing better.
+const NARROWEST: u16 = 40;
+
+/// A row of the last table: the act, what happened in it, and the values that prove it.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) act: &'static str,
+    pub(super) happened: String,
+    pub(super) proof: String,
+}
+
+/// The title of an act.
+pub(super) fn act(title: &str) {
+    let bold = Style::new().bold();
+    let rule = "─".repeat(width().saturating_sub(title.chars().count() + 4));
+    output::line(&format!("\n{bold}── {title} {rule}{bold:#}"));
+}
+
+/// A paragraph.
+pub(super) fn say(text: &str) {
+    output::line("");
+    for line in wrap(text, width()) {
+        output::line(&line);
+    }
+}
+
+/// Goes on only if the server did what is claimed, and says so.
+pub(super) fn check(holds: bool, claim: &str) -> Result<(), Trouble> {
+    require(holds, claim)?;
+    let green = AnsiColor::Green.on_default();
+    for (position, line) in wrap(claim, width() - 4).iter().enumerate() {
+        let tick = if position == 0 { "✓" } else { " " };
+        output::line(&format!("  {green}{tick}{green:#} {line}"));
+    }
+    Ok(())
+}
+
+/// The same without saying so, for what nobody would ask.
+pub(super) fn require(holds: bool, claim: &str) -> Result<(), Trouble> {
+    if holds { Ok(()) } else { Err(Trouble::new(format!("the server did otherwise than this: {claim}"))) }
+}
+
+/// A blank line.
+pub(super) fn gap() {
+    output::line("");
+}
+
+/// Names and values below each other, to be compared.
+pub(super) fn compare(rows: &[(&str, &str)]) {
+    let widest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    gap();
+    for (name, value) in rows {
+        output::line(&format!("  {name:<widest$}  {value}"));
+    }
+    gap();
+}
+
+/// That time went by.
+pub(super) fn later(by: Duration, now: Timestamp) {
+    let style = AnsiColor::Magenta.on_default();
+    let at = regrant_server::admin::rfc3339(Timestamp::from_millis(now.seconds() * 1000));
+    output::line(&format!("\n  {style}… {} later, at {at} on the server's clock{style:#}", words(by)));
+}
+
+/// A time as people say it.
+pub(super) fn words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (count, unit) = match seconds {
+        0 => return "no time".to_owned(),
+        _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
+        _ if seconds.is_multiple_of(3600) => (seconds / 3600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The last table.
+pub(super) fn summary(rows: Vec<Row>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(width()).unwrap_or(WIDEST));
+    table.set_header(["", "", "act", "what happened", "proof"]);
+    for (position, Row { act, happened, proof }) in rows.into_iter().enumerate() {
+        table.add_row(["✓".to_owned(), (position + 1).to_string(), act.to_owned(), happened, proof]);
+    }
+    gap();
+    for line in table.to_string().lines() {
+        output::line(line.trim_end());
+    }
+}
+
+/// Commands to type, each with what it is for.
+pub(super) fn commands(commands: &[(String, &str)]) {
+    let dim = Style::new().dimmed();
+    for (command, purpose) in commands {
+        output::line(&format!("\n  {dim}# {purpose}{dim:#}\n  {command}"));
+    }
+}
+
+/// How this program was called, for commands to copy.
+pub(super) fn command() -> String {
+    if std::env::var_os("CARGO").is_some() {
+        return "cargo run --release --".to_owned();
+    }
+    std::env::args().next().unwrap_or_else(|| "regrant".to_owned())
+}
+
+fn width() -> usize {
+    static WIDTH: OnceLock<u16> = OnceLock::new();
+    usize::from(*WIDTH.get_or_init(|| Table::new().width().unwrap_or(WIDEST).clamp(NARROWEST, WIDEST)))
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_but_for_one_long_word() {
+        assert_eq!(wrap("a bb ccc dddd", 6), ["a bb", "ccc", "dddd"]);
+        assert_eq!(wrap("a https://long.example/ b", 6), ["a", "https://long.example/", "b"]);
+    }
+
+    #[test]
+    fn times_are_said_in_their_largest_whole_unit() {
+        let said = [1, 60, 7200, 86_400, 90].map(|seconds| words(Duration::from_secs(seconds)));
+        assert_eq!(said, ["1 second", "1 minute", "2 hours", "1 day", "90 seconds"]);
+    }
+}

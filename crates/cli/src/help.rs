@@ -1,0 +1,74 @@
+//! The first page of help: the commands in the order in which an operator meets them, not in the order of the code.
+
+use clap::builder::styling::{AnsiColor, Styles};
+
+/// Headings stand out; names are what one types.
+pub(crate) const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Lines of at most 80 characters; clap takes the colours out where there is no terminal.
+pub(crate) const TEMPLATE: &str = "\
+regrant {version}: an OAuth 2.0 and OpenID Connect authorization server whose
+sessions live when they should, and die when they should.
+
+\x1b[1;32mUsage:\x1b[0m \x1b[1;36mregrant\x1b[0m [OPTIONS] <COMMAND>
+
+\x1b[1;32mSee it\x1b[0m
+  \x1b[1;36mdemo\x1b[0m         play the whole refresh token grant on real HTTP, explained
+
+\x1b[1;32mRun it\x1b[0m
+  \x1b[1;36minit\x1b[0m         write a commented configuration and a root key into a directory
+  \x1b[1;36mconfig\x1b[0m       check the configuration, and hear what its choices cost
+  \x1b[1;36mserve\x1b[0m        run the server
+
+\x1b[1;32mLook after it\x1b[0m
+  \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make a secret
+  \x1b[1;36muser\x1b[0m         people: add, list, set-password, disable, enable
+  \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
+
+\x1b[1;32mAlso\x1b[0m
+  \x1b[1;36mcompletions\x1b[0m  print a completion script for your shell
+  \x1b[1;36mhelp\x1b[0m         print this, or the help of a command
+
+\x1b[1;32mOptions:\x1b[0m
+{options}
+
+\x1b[1;32mExamples:\x1b[0m
+  regrant demo
+  regrant init auth && regrant -c auth/regrant.toml serve
+  regrant -c auth/regrant.toml user add alice
+  regrant -c auth/regrant.toml client add phone --public \\
+      --redirect-uri com.example.app:/callback --scope notes:read
+  regrant -c auth/regrant.toml grants list --user alice --json
+
+\x1b[1;32mExit codes:\x1b[0m
+   0  done                                 69  the store is not available
+   1  not done: it is not there, say       75  a running server has the store
+   2  wrong usage                          78  the configuration does not fit
+  65  bad input
+";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use crate::Arguments;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_on_the_first_page() {
+        let help = Arguments::command().render_help().to_string();
+        for command in Arguments::command().get_subcommands() {
+            assert!(help.contains(&format!("\n  {:<13}", command.get_name())), "{}:\n{help}", command.get_name());
+        }
+        assert!(help.contains("--config <FILE>") && !help.contains('\x1b'), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+}

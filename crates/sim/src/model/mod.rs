@@ -1,0 +1,148 @@
+//! The small worlds, exhaustively: every order in which workers, a thief, a lossy network, a crashing server and time can act
+//! on one grant, within small numbers, driven through the core's own `decide` functions.
+//!
+//! | part        | what it may do                                                                              |
+//! |-------------|---------------------------------------------------------------------------------------------|
+//! | workers     | one or two honest ones with one token store, which each reads again before it asks          |
+//! | thief       | copies the store once, at any instant, and presents what he has whenever he likes           |
+//! | network     | loses and doubles requests and answers, and delays each for less than 30 s                  |
+//! | server      | loads a row, decides, commits by compare-and-set; crashes before or after the commit        |
+//! | operator    | revokes the grant                                                                           |
+//! | time        | passes in steps that tell the core's limits apart (5 s, 30 s, 60 s)                         |
+//!
+//! Breadth first, so that the first violation found has the shortest way to it. What is checked in every state: [`Law`].
+//! Planted [`Fault`]s prove that the search finds what it is for.
+
+mod bench;
+mod laws;
+mod report;
+mod search;
+mod state;
+mod step;
+
+pub use laws::Law;
+pub use report::{Counters, Report, Violation};
+pub use search::run;
+
+/// What the honest client can prove, and so which retry rule it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// A key at each refresh; the thief has not got it.
+    Key,
+    /// A client secret; the thief is another client.
+    Secret,
+    /// A public client with an `Idempotency-Key`; the thief copies it too, if it is there when he comes.
+    IdempotencyKey,
+    /// A public client with nothing but its token.
+    Plain,
+}
+
+impl Holder {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Key, Self::Secret, Self::IdempotencyKey, Self::Plain];
+
+    /// Whether the token alone is no use to a thief.
+    #[must_use]
+    pub const fn is_bound(self) -> bool {
+        matches!(self, Self::Key | Self::Secret)
+    }
+}
+
+/// Ways to get it wrong, as others did: each wraps the core's function, and the search must find what comes of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The row is written as it was decided, whatever was committed in between.
+    ReadThenWrite,
+    /// The predecessor of the live token is answered for ever.
+    RetryWithoutBound,
+    /// A spent token ends its grant before anybody asks whose it is.
+    RevokeBeforeClient,
+    /// A predecessor is never answered: each token works once, and a lost answer is a lost session.
+    NoRetry,
+    /// A retry is answered with a new successor instead of the same one.
+    RetryBranches,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::ReadThenWrite, Self::RetryWithoutBound, Self::RevokeBeforeClient, Self::NoRetry, Self::RetryBranches];
+}
+
+/// A world's size. Each number is a budget for the whole of one history.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The honest client.
+    pub holder: Holder,
+    /// How many honest workers share its store: 1 or 2.
+    pub workers: u8,
+    /// Whether somebody copies the store.
+    pub thief: bool,
+    /// Whether the history begins with an authorization code; else with the first refresh token.
+    pub from_code: bool,
+    /// Nobody asks for a generation beyond this.
+    pub generations: u8,
+    /// Messages lost.
+    pub losses: u8,
+    /// Messages doubled.
+    pub doubles: u8,
+    /// Crashes of the server.
+    pub crashes: u8,
+    /// Revocations by an operator.
+    pub revocations: u8,
+    /// Time passes in steps of this many seconds, and of 60. The stories of the core know the limits to the millisecond; here
+    /// 15 s tells all of them apart (5 s, 30 s, 60 s) with the fewest states.
+    pub tick: u8,
+    /// Messages under way at once: at most 4.
+    pub slots: u8,
+    /// What is wrong with the server; `None` is the core as it is.
+    pub fault: Option<Fault>,
+    /// The search stops after this many distinct states.
+    pub states: u64,
+}
+
+impl Options {
+    /// A world that is searched to its end in about a second.
+    #[must_use]
+    pub const fn small(holder: Holder) -> Self {
+        Self {
+            workers: 1,
+            generations: 3,
+            losses: 1,
+            doubles: 1,
+            crashes: 1,
+            revocations: 0,
+            slots: 2,
+            states: u64::MAX,
+            ..Self::new(holder)
+        }
+    }
+
+    /// A world of moderate size with everything in it.
+    #[must_use]
+    pub const fn new(holder: Holder) -> Self {
+        Self {
+            holder,
+            workers: 2,
+            thief: true,
+            from_code: false,
+            generations: 4,
+            losses: 2,
+            doubles: 1,
+            crashes: 1,
+            revocations: 1,
+            tick: 15,
+            slots: 3,
+            fault: None,
+            states: 1_000_000,
+        }
+    }
+}
+
+/// How often, at most, a thief of this class is answered with a token and the honest client goes on unharmed afterwards, so
+/// that nobody notices. A result equal to `generations - 1` means that the bound of the search was the limit, not the rule.
+#[must_use]
+pub fn thief_rides(holder: Holder, generations: u8) -> u32 {
+    let options = Options { generations, doubles: 0, crashes: 0, ..Options::small(holder) };
+    run(&options, &mut |_| {}).rides
+}

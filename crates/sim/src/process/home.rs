@@ -1,0 +1,154 @@
+//! A deployment on disk: `regrant.toml`, `root.key`, and beside them the store.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use regrant_server::Config;
+
+use super::Inside;
+use super::server::regrant;
+use crate::wire::{CONFIG, PASSWORD, SECRET, USER};
+
+/// A directory that `regrant` serves from.
+#[derive(Clone, Debug)]
+pub struct Home {
+    directory: PathBuf,
+}
+
+impl Home {
+    /// Writes the configuration of all worlds and a fresh root key into a directory.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn make(directory: &Path) -> Self {
+        Self::make_with(directory, CONFIG)
+    }
+
+    /// The same with other clients.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn make_with(directory: &Path, clients: &str) -> Self {
+        let home = Self { directory: directory.to_owned() };
+        std::fs::create_dir_all(directory.join("data")).expect("a directory");
+        let top = "listen = \"127.0.0.1:0\"\nstore = \"sqlite:data/regrant.db\"\nroot_key_file = \"root.key\"\n";
+        std::fs::write(home.config_file(), format!("{top}{}", with_hash(clients))).expect("the configuration is written");
+        let key = regrant_server::keyring::new_root_key();
+        std::fs::write(home.root_key_file(), format!("{}\n", *key.text())).expect("the root key is written");
+        home
+    }
+
+    /// A directory that is such a home already.
+    #[must_use]
+    pub fn at(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.join("regrant.toml")
+    }
+
+    /// The root key.
+    #[must_use]
+    pub fn root_key_file(&self) -> PathBuf {
+        self.directory.join("root.key")
+    }
+
+    /// The directory of the store.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.data().join("regrant.db")
+    }
+
+    /// What the server writes to standard error goes here.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.directory.join("server.log")
+    }
+
+    /// The configuration, read.
+    ///
+    /// # Panics
+    /// If it is wrong.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        Config::load(&self.config_file()).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    /// `regrant --config FILE …`.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(regrant());
+        command.arg("--config").arg(self.config_file()).args(arguments);
+        command
+    }
+
+    /// Adds the user of all worlds, with the real command.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn add_user(&self) {
+        let mut child = self
+            .command(&["user", "add", USER, "--password-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("regrant starts");
+        child.stdin.take().expect("piped").write_all(PASSWORD.as_bytes()).expect("the password is read");
+        assert!(child.wait().expect("regrant ends").success(), "regrant user add failed");
+    }
+
+    /// The same server within this process, on the same files, at the machine's time.
+    ///
+    /// # Panics
+    /// If it does not open.
+    #[must_use]
+    pub fn open_inside(&self) -> Inside {
+        Inside::open(self.config(), regrant_server::Clock::system()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A copy of everything, with the write-ahead log as it stands: what a backup or a thief of the disk has.
+    ///
+    /// # Panics
+    /// If it cannot be copied.
+    #[must_use]
+    pub fn copy_to(&self, directory: &Path) -> Self {
+        copy_all(&self.directory, directory);
+        Self::at(directory)
+    }
+}
+
+/// `HASH` stands for the hash of [`SECRET`].
+fn with_hash(clients: &str) -> String {
+    let hash = regrant_server::config::hash_text(&regrant_core::one_time::client_secret_hash(SECRET));
+    clients.replace("HASH", &hash)
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).expect("a copy");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A running `regrant serve`: started, asked where it listens, stopped or killed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use super::Home;
+use crate::wire::Http;
+
+/// The real binary, which stands beside this one; built if it is missing.
+///
+/// # Panics
+/// If it cannot be built.
+#[must_use]
+pub fn regrant() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let here = std::env::current_exe().expect("this program has a path");
+        // A test stands one directory deeper, in `deps`.
+        let beside = here.ancestors().skip(1).take(2).map(|directory| directory.join("regrant"));
+        let found = || beside.clone().find(|path| path.is_file());
+        found().unwrap_or_else(|| {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let built = Command::new(cargo).args(["build", "--release", "-p", "regrant"]).current_dir(root).status();
+            assert!(built.is_ok_and(|status| status.success()), "cargo build --release -p regrant failed");
+            found().expect("the binary stands beside this one")
+        })
+    })
+}
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    base: String,
+    log: PathBuf,
+}
+
+/// The server did not start: how it ended, and what it said.
+#[derive(Debug)]
+pub struct Refused {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// Standard error.
+    pub said: String,
+}
+
+impl Server {
+    /// `regrant serve` in a home.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(home: &Home) -> Self {
+        Self::try_start(home.command(&["serve"]), &home.log()).unwrap_or_else(|refused| panic!("{refused:?}"))
+    }
+
+    /// Any program that says in its first line where it listens. Its standard error is added to `log`.
+    ///
+    /// # Errors
+    /// [`Refused`] if it ends before it listens.
+    ///
+    /// # Panics
+    /// If there is no such program.
+    pub fn try_start(mut command: Command, log: &Path) -> Result<Self, Refused> {
+        let before = std::fs::metadata(log).map_or(0, |log| log.len());
+        let errors = OpenOptions::new().create(true).append(true).open(log).expect("a log file");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+        let mut first = String::new();
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        let _ = output.read_line(&mut first);
+        let listen = serde_json::from_str::<serde_json::Value>(&first).ok();
+        let listen = listen.as_ref().and_then(|line| line["listen"].as_str());
+        let Some(listen) = listen else {
+            let code = child.wait().ok().and_then(|status| status.code());
+            let log = std::fs::read(log).unwrap_or_default();
+            let said = log.get(before as usize..).unwrap_or_default();
+            return Err(Refused { code, said: String::from_utf8_lossy(said).into_owned() });
+        };
+        Ok(Self { base: format!("http://{listen}"), child, log: log.to_owned() })
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A client of it.
+    #[must_use]
+    pub fn http(&self) -> Http {
+        Http::new(&self.base)
+    }
+
+    /// Its process id; under strace, strace's.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: nothing of its own runs any more.
+    ///
+    /// # Panics
+    /// If it cannot be killed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a running process");
+        self.child.wait().expect("an ended process");
+    }
+
+    /// SIGTERM to `pid`, and waits for the end. Returns what was logged.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub fn stop_by(mut self, pid: u32) -> String {
+        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill");
+        assert!(sent.success(), "no process {pid}");
+        let ended = self.child.wait().expect("an ended process");
+        let mut log = Vec::new();
+        let _ = File::open(&self.log).and_then(|mut file| std::io::Read::read_to_end(&mut file, &mut log));
+        let log = String::from_utf8_lossy(&log).into_owned();
+        assert!(ended.success(), "{ended}: {log}");
+        log
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(self) -> String {
+        let pid = self.pid();
+        self.stop_by(pid)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,1 +1,0 @@
-//! The contract, as a suite that every store must pass.

@@ -1,0 +1,247 @@
+//! The contract, as a suite that every store must pass.
+//!
+//! Each check is a story over a place of its own: a function that opens one and the same store each time it is called,
+//! empty at first. [`contract_tests!`](crate::contract_tests) makes a test of each. They need neither keys nor a clock: to a
+//! store a MAC is 16 bytes and a time is a number.
+//!
+//! | checks      | of                                                       |
+//! |-------------|----------------------------------------------------------|
+//! | [`grants`]  | rows, compare-and-set, batches, pages                    |
+//! | [`events`]  | events and the newest time                               |
+//! | [`people`]  | users, their sessions and consents                       |
+//! | [`things`]  | the deployment, clients, keys, denied tokens, the sweep  |
+//! | [`lasting`] | extreme values, and what is there after reopening        |
+
+pub mod events;
+pub mod grants;
+pub mod lasting;
+pub mod people;
+pub mod things;
+
+use std::sync::Arc;
+
+use regrant_core::decision::Event;
+use regrant_core::grant::{Binding, CodeTerms, Rotation, RowMac};
+use regrant_core::secret::Hash;
+use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
+
+use crate::{Answer, EventRecord, Loaded, Outcome, Question, Record, Store, StoredEvent, User};
+
+/// Opens the store of one place. What it opened before is dropped by then.
+pub type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Store>;
+
+/// Makes a test of every check: `contract_tests!(place)`, where `place()` gives the function that opens a new place.
+#[macro_export]
+macro_rules! contract_tests {
+    ($place:expr) => {
+        $crate::contract_tests!($place, grants:
+            a_new_grant_is_loaded_as_it_was_written,
+            a_taken_number_is_stale,
+            a_write_replaces_the_version_it_was_decided_on,
+            of_two_writers_on_one_version_one_is_stale,
+            a_write_to_a_missing_grant_is_stale,
+            the_terms_of_a_grant_are_written_once,
+            records_take_effect_in_order,
+            a_stale_record_leaves_the_others_standing,
+            rows_come_in_the_order_asked,
+            another_random_half_finds_nothing,
+            a_load_tells_whether_the_user_may_log_in,
+            a_grant_is_removed_at_its_version_only,
+            grants_are_listed_in_pages,
+            the_greatest_numbers_come_last,
+        );
+        $crate::contract_tests!($place, events:
+            an_event_is_kept_with_all_it_tells,
+            the_events_of_a_stale_write_are_not_kept,
+            a_noisy_kind_is_kept_once_a_minute_and_grant,
+            a_noisy_kind_without_a_grant_is_kept_once_a_minute_and_user,
+            a_quiet_kind_is_always_kept,
+            events_come_newest_first,
+            a_position_is_never_used_twice,
+            the_newest_time_never_falls,
+            a_batch_that_changes_nothing_still_raises_the_newest_time,
+        );
+        $crate::contract_tests!($place, people:
+            a_name_and_a_subject_are_taken_once,
+            a_user_is_replaced_unless_the_name_is_taken,
+            a_missing_user_can_be_neither_replaced_nor_removed,
+            a_removed_name_is_free_again,
+            users_are_listed_in_order_of_name,
+            a_session_is_there_until_it_is_ended,
+            all_sessions_of_a_user_end_together,
+            a_consent_is_replaced_and_forgotten,
+        );
+        $crate::contract_tests!($place, things:
+            a_deployment_is_initialised_once,
+            a_block_of_numbers_is_reserved_once,
+            a_client_is_replaced_and_removed,
+            a_key_is_added_once_and_dropped,
+            a_denied_token_stays_denied_until_its_later_end,
+            a_sweep_removes_only_what_is_over,
+            a_sweep_is_bounded_and_takes_the_oldest,
+            a_swept_minute_can_be_told_again,
+        );
+        $crate::contract_tests!($place, lasting:
+            the_greatest_values_come_back,
+            the_smallest_values_come_back,
+            a_long_scope_comes_back,
+            everything_is_there_after_reopening,
+        );
+    };
+    ($place:expr, $module:ident: $($check:ident,)+) => {
+        mod $module {
+            use super::*;
+            $(
+                #[test]
+                fn $check() {
+                    $crate::contract::$module::$check(&mut $place());
+                }
+            )+
+        }
+    };
+}
+
+/// A store and short ways to ask it.
+struct Desk(Box<dyn Store>);
+
+impl Desk {
+    fn at(open: Open<'_>) -> Self {
+        Self(open())
+    }
+
+    fn commit(&mut self, records: &[Record]) -> Vec<Outcome> {
+        self.commit_at(records, Timestamp::EPOCH)
+    }
+
+    fn commit_at(&mut self, records: &[Record], now: Timestamp) -> Vec<Outcome> {
+        let outcomes = self.0.commit(records, now).expect("the store can be written");
+        assert_eq!(outcomes.len(), records.len(), "one outcome per record");
+        outcomes
+    }
+
+    fn one(&mut self, record: Record) -> Outcome {
+        let [outcome] = self.commit(&[record])[..] else { panic!("one record has one outcome") };
+        outcome
+    }
+
+    fn load(&mut self, ids: &[GrantId]) -> Vec<Option<Loaded>> {
+        let rows = self.0.load(ids).expect("the store can be read");
+        assert_eq!(rows.len(), ids.len(), "one row per id");
+        rows
+    }
+
+    fn row(&mut self, id: GrantId) -> Option<Loaded> {
+        self.load(&[id]).pop().flatten()
+    }
+
+    fn ask(&mut self, question: &Question) -> Answer {
+        self.0.ask(question).expect("the store can be read")
+    }
+
+    fn user(&mut self, name: &str) -> Option<User> {
+        let Answer::User(user) = self.ask(&Question::UserByName(name.to_owned())) else { panic!("not a user") };
+        user
+    }
+
+    fn events(&mut self, grant: Option<u64>) -> Vec<StoredEvent> {
+        let Answer::Events(events) = self.ask(&Question::Events { grant, limit: 1000 }) else { panic!("no events") };
+        events
+    }
+
+    fn grants(&mut self, client: Option<&str>, subject: Option<&str>, after: u64, limit: u32) -> Vec<u64> {
+        let (client, subject) = (client.map(str::to_owned), subject.map(str::to_owned));
+        let Answer::Grants(rows) = self.ask(&Question::Grants { client, subject, after, limit }) else {
+            panic!("not grants")
+        };
+        rows.into_iter().map(|row| row.grant.id.number).collect()
+    }
+}
+
+const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// A single-use grant of generation 1, whose values are all different.
+fn grant(number: u64) -> Grant {
+    Grant {
+        id: GrantId { number, random: number ^ 0xabcd },
+        version: 1,
+        write_id: 77,
+        generation: 1,
+        current: Some(Hash([4; 32])),
+        ratchet: Some([5; 32]),
+        tag_key: 1,
+        era: 2,
+        seed_key: 3,
+        rotated_at: at(1_001),
+        previously_rotated_at: at(1_002),
+        answered_at: at(1_003),
+        retries: 6,
+        retry_proof: Some(Hash([7; 32])),
+        idle_at: at(1_004),
+        absolute_at: at(1_005),
+        ended: None,
+        redeemed_at: Some(at(1_006)),
+        terms: Arc::new(terms("app", "usr_ann")),
+    }
+}
+
+fn terms(client: &str, subject: &str) -> Terms {
+    Terms {
+        client: ClientId::parse(client).expect("a client id"),
+        subject: subject.to_owned(),
+        scope: Scope::parse("read write").expect("a scope"),
+        resources: Resources::parse("https://api.example/ urn:files").expect("resources"),
+        binding: Binding::Key(Hash([8; 32])),
+        rotation: Rotation::SingleUse,
+        refreshable: true,
+        authenticated_at: at(1_007),
+        created_at: at(1_008),
+        code: Some(CodeTerms {
+            secret: Hash([9; 32]),
+            challenge: Some(Hash([10; 32])),
+            redirect_uri: Some(Hash([11; 32])),
+            expires_at: at(1_009),
+        }),
+    }
+}
+
+fn held_by(number: u64, client: &str, subject: &str) -> Grant {
+    Grant { terms: Arc::new(terms(client, subject)), ..grant(number) }
+}
+
+const MAC: RowMac = RowMac { key_id: 1, mac: [12; 16] };
+
+fn new(grant: &Grant) -> Record {
+    Record::Grant { expected: None, grant: grant.clone(), mac: MAC, events: Vec::new() }
+}
+
+/// The row's next version.
+fn next(grant: &Grant) -> Grant {
+    Grant { version: grant.version + 1, generation: grant.generation + 1, ..grant.clone() }
+}
+
+fn replacing(expected: u64, grant: &Grant) -> Record {
+    Record::Grant { expected: Some(expected), grant: grant.clone(), mac: MAC, events: Vec::new() }
+}
+
+fn told(kind: EventKind, grant: Option<&Grant>, at: Timestamp) -> EventRecord {
+    let event = Event {
+        kind,
+        grant: grant.map(|grant| grant.id),
+        client: grant.map(|grant| grant.terms.client.clone()),
+        subject: grant.map(|grant| grant.terms.subject.clone()),
+        detail: "detail".to_owned(),
+    };
+    EventRecord { at, event, correlation: "correlation".to_owned() }
+}
+
+fn user(subject: &str, name: &str) -> User {
+    User {
+        subject: subject.to_owned(),
+        name: name.to_owned(),
+        password: "$argon2id$".to_owned(),
+        disabled_at: None,
+        created_at: at(5),
+    }
+}

@@ -1,0 +1,135 @@
+//! Users, their sessions, and what they allowed.
+
+use super::{Desk, Open, at, user};
+use crate::Outcome::{Committed, Stale};
+use crate::{Answer, Consent, Question, Record, Session, User};
+
+/// Two people never share a name or a subject.
+pub fn a_name_and_a_subject_are_taken_once(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let add = |subject, name| Record::AddUser(user(subject, name));
+    let batch = [add("usr_1", "ann"), add("usr_2", "ann"), add("usr_1", "bob"), add("usr_1", "ann"), add("usr_2", "Ann")];
+    assert_eq!(desk.commit(&batch), [Committed, Stale, Stale, Stale, Committed]);
+    assert_eq!(desk.user("ann"), Some(user("usr_1", "ann")));
+    assert_eq!(desk.user("Ann"), Some(user("usr_2", "Ann")), "names are compared byte by byte");
+    assert_eq!(desk.user("bob"), None);
+}
+
+/// All but the subject may change.
+pub fn a_user_is_replaced_unless_the_name_is_taken(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.commit(&[Record::AddUser(user("usr_1", "ann")), Record::AddUser(user("usr_2", "bob"))]);
+    assert_eq!(desk.one(Record::PutUser(user("usr_1", "bob"))), Stale);
+    assert_eq!(desk.user("ann"), Some(user("usr_1", "ann")));
+    let changed = User {
+        name: "anna".to_owned(),
+        password: "other".to_owned(),
+        disabled_at: Some(at(-1)),
+        created_at: at(9),
+        ..user("usr_1", "ann")
+    };
+    assert_eq!(desk.one(Record::PutUser(changed.clone())), Committed);
+    assert_eq!(desk.one(Record::PutUser(changed.clone())), Committed, "its own name is not another's");
+    assert_eq!((desk.user("ann"), desk.user("anna")), (None, Some(changed.clone())));
+    let Answer::User(found) = desk.ask(&Question::UserBySubject("usr_1".to_owned())) else { panic!("not a user") };
+    assert_eq!(found, Some(changed));
+}
+
+/// Nobody comes into being by a change.
+pub fn a_missing_user_can_be_neither_replaced_nor_removed(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let removal = Record::RemoveUser { subject: "usr_1".to_owned() };
+    assert_eq!(desk.commit(&[Record::PutUser(user("usr_1", "ann")), removal]), [Stale, Stale]);
+    assert_eq!(desk.user("ann"), None);
+}
+
+/// The name, not the subject: that is the caller's to choose anew.
+pub fn a_removed_name_is_free_again(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let batch = [
+        Record::AddUser(user("usr_1", "ann")),
+        Record::RemoveUser { subject: "usr_1".to_owned() },
+        Record::AddUser(user("usr_2", "ann")),
+    ];
+    assert_eq!(desk.commit(&batch), [Committed; 3]);
+    assert_eq!(desk.user("ann"), Some(user("usr_2", "ann")));
+}
+
+/// Byte by byte, from where the page before ended.
+pub fn users_are_listed_in_order_of_name(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for (subject, name) in [("usr_1", "é"), ("usr_2", "b"), ("usr_3", "a"), ("usr_4", "B"), ("usr_5", "aa")] {
+        desk.one(Record::AddUser(user(subject, name)));
+    }
+    let mut names = |after: &str, limit| {
+        let Answer::Users(users) = desk.ask(&Question::Users { after: after.to_owned(), limit }) else {
+            panic!("not users")
+        };
+        users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("", 3), ["B", "a", "aa"]);
+    assert_eq!(names("aa", 3), ["b", "é"]);
+    assert_eq!(names("é", 3), [] as [&str; 0]);
+    assert_eq!(names("", 0), [] as [&str; 0]);
+}
+
+fn session(id: u8, subject: &str) -> Session {
+    Session { id: [id; 32], subject: subject.to_owned(), authenticated_at: at(1), expires_at: at(2) }
+}
+
+fn find(desk: &mut Desk, id: u8) -> Option<Session> {
+    let Answer::Session(session) = desk.ask(&Question::Session([id; 32])) else { panic!("not a session") };
+    session
+}
+
+/// Whether it has run out is the caller's question.
+pub fn a_session_is_there_until_it_is_ended(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let first = session(1, "usr_ann");
+    let longer = Session { expires_at: at(9), ..first.clone() };
+    desk.commit_at(&[Record::PutSession(first.clone())], at(5));
+    assert_eq!(find(&mut desk, 1), Some(first));
+    assert_eq!(find(&mut desk, 2), None);
+    assert_eq!(desk.one(Record::PutSession(longer.clone())), Committed);
+    assert_eq!(find(&mut desk, 1), Some(longer));
+    let end = Record::EndSession { id: [1; 32] };
+    assert_eq!(desk.commit(&[end.clone(), end]), [Committed, Committed], "it may be gone already");
+    assert_eq!(find(&mut desk, 1), None);
+}
+
+/// And nobody else's.
+pub fn all_sessions_of_a_user_end_together(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for (id, subject) in [(1, "usr_ann"), (2, "usr_bob"), (3, "usr_ann")] {
+        desk.one(Record::PutSession(session(id, subject)));
+    }
+    let end = Record::EndSessionsOf { subject: "usr_ann".to_owned() };
+    assert_eq!(desk.commit(&[end.clone(), end]), [Committed, Committed]);
+    assert_eq!([1, 2, 3].map(|id| find(&mut desk, id).is_some()), [false, true, false]);
+}
+
+/// One per user and client.
+pub fn a_consent_is_replaced_and_forgotten(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let consent = |subject: &str, client: &str, scope: &str| Consent {
+        subject: subject.to_owned(),
+        client: client.to_owned(),
+        scope: scope.to_owned(),
+        resources: "urn:a urn:b".to_owned(),
+        at: at(3),
+    };
+    let find = |desk: &mut Desk, subject: &str, client: &str| {
+        let question = Question::Consent { subject: subject.to_owned(), client: client.to_owned() };
+        let Answer::Consent(found) = desk.ask(&question) else { panic!("not a consent") };
+        found
+    };
+    for (subject, client, scope) in [("usr_1", "a", "x"), ("usr_1", "b", "x"), ("usr_2", "a", "x"), ("usr_1", "a", "y")] {
+        assert_eq!(desk.one(Record::PutConsent(consent(subject, client, scope))), Committed);
+    }
+    assert_eq!(find(&mut desk, "usr_1", "a"), Some(consent("usr_1", "a", "y")));
+    let forget = Record::RemoveConsent { subject: "usr_1".to_owned(), client: "a".to_owned() };
+    assert_eq!(desk.commit(&[forget.clone(), forget]), [Committed, Committed]);
+    assert_eq!(find(&mut desk, "usr_1", "a"), None);
+    assert_eq!(find(&mut desk, "usr_1", "b"), Some(consent("usr_1", "b", "x")));
+    assert_eq!(find(&mut desk, "usr_2", "a"), Some(consent("usr_2", "a", "x")));
+}

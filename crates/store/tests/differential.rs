@@ -1,0 +1,233 @@
+//! Random batches do the same to both stores: the same outcomes, the same newest time, the same answers to everything.
+//!
+//! Ids, names, versions and times are few, so that records meet. Now and then the SQLite store is closed and opened again.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use regrant_core::decision::Event;
+use regrant_core::grant::{Binding, EndReason, Rotation, RowMac};
+use regrant_core::keys::DeploymentId;
+use regrant_core::secret::Hash;
+use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
+use regrant_store::{
+    Answer, Consent, EventRecord, KeyKind, KeyRecord, Memory, Question, Record, Session, Sqlite, SqliteOptions, Store,
+    Synchronous, User,
+};
+
+mod place;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_stores_do_the_same(
+        batches in prop::collection::vec((prop::collection::vec(record(), 0..12), small_time(), any::<u8>()), 1..12)
+    ) {
+        let directory = place::Directory::new();
+        // No power is cut here.
+        let options = SqliteOptions { synchronous: Synchronous::Off, ..SqliteOptions::default() };
+        let open = || Sqlite::open(&directory.file(), &options).expect("the store opens");
+        let (mut memory, mut sqlite) = (Memory::new(), open());
+        for (records, now, chance) in batches {
+            prop_assert_eq!(memory.commit(&records, now), sqlite.commit(&records, now), "{:?}", records);
+            if chance < 32 {
+                drop(sqlite);
+                sqlite = open();
+            }
+            prop_assert_eq!(memory.high_water(), sqlite.high_water());
+            prop_assert_eq!(memory.load(&ids()), sqlite.load(&ids()));
+            for question in questions() {
+                let answers = [memory.ask(&question), sqlite.ask(&question)].map(|answer| said(answer.expect("an answer")));
+                prop_assert_eq!(&answers[0], &answers[1], "{:?}", question);
+            }
+        }
+    }
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    prop_oneof![
+        8 => (prop::option::of(0..4_u64), grant(), prop::collection::vec(event(), 0..3)).prop_map(
+            |(expected, grant, events)| Record::Grant { expected, grant, mac: RowMac { key_id: 1, mac: [3; 16] }, events }
+        ),
+        2 => (number(), 0..4_u64).prop_map(|(number, expected)| Record::RemoveGrant { number, expected }),
+        2 => event().prop_map(Record::Event),
+        1 => any::<u8>().prop_map(|byte| {
+            Record::Initialise { deployment: DeploymentId([byte; 16]), root_check: [byte; 16] }
+        }),
+        1 => number().prop_map(|next| Record::ReserveGrants { next }),
+        1 => (client(), ".{0,8}").prop_map(|(id, definition)| Record::PutClient { id, definition }),
+        1 => client().prop_map(|id| Record::RemoveClient { id }),
+        2 => user().prop_map(Record::AddUser),
+        2 => user().prop_map(Record::PutUser),
+        1 => subject().prop_map(|subject| Record::RemoveUser { subject }),
+        2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
+            Record::PutSession(Session { id: [id; 32], subject, authenticated_at, expires_at })
+        }),
+        1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
+        1 => subject().prop_map(|subject| Record::EndSessionsOf { subject }),
+        1 => (subject(), client(), ".{0,8}", small_time()).prop_map(|(subject, client, scope, at)| {
+            Record::PutConsent(Consent { subject, client, scope, resources: String::new(), at })
+        }),
+        1 => (subject(), client()).prop_map(|(subject, client)| Record::RemoveConsent { subject, client }),
+        1 => (0..3_u8, small_time()).prop_map(|(jti, expires_at)| Record::DenyAccess { jti: [jti; 32], expires_at }),
+        2 => (key_kind(), 0..3_u32, any::<[u8; 4]>()).prop_map(|(kind, id, wrapped)| {
+            let algorithm = "ES256".to_owned();
+            Record::PutKey(KeyRecord { kind, id, algorithm, wrapped: wrapped.to_vec(), created_at: Timestamp::EPOCH })
+        }),
+        1 => (key_kind(), 0..3_u32).prop_map(|(kind, id)| Record::DropKey { kind, id }),
+        2 => (small_time(), 0..4_u32).prop_map(|(events_before, limit)| Record::Sweep { events_before, limit }),
+    ]
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
+    let hash = || prop::option::of(any::<[u8; 32]>().prop_map(Hash));
+    let ended = prop::option::of((small_time(), Just(EndReason::RevokedByUser)));
+    (number(), 0..4_u64, any::<(u32, u8, u16, u32)>(), hash(), hash(), ended, client(), subject()).prop_map(
+        |(number, version, (generation, tag_key, era, seed_key), current, key, ended, client, subject)| Grant {
+            id: GrantId { number, random: number },
+            version,
+            write_id: u64::from(generation),
+            generation,
+            current,
+            ratchet: current.map(|hash| hash.0),
+            tag_key,
+            era,
+            seed_key,
+            rotated_at: Timestamp::EPOCH,
+            previously_rotated_at: Timestamp::EPOCH,
+            answered_at: Timestamp::EPOCH,
+            retries: generation,
+            retry_proof: key,
+            idle_at: Timestamp::MAX,
+            absolute_at: Timestamp::MAX,
+            ended,
+            redeemed_at: None,
+            terms: Arc::new(Terms {
+                client: ClientId::parse(&client).expect("a client id"),
+                subject,
+                scope: Scope::default(),
+                resources: Resources::default(),
+                binding: key.map_or(Binding::Client, Binding::Key),
+                rotation: Rotation::SingleUse,
+                refreshable: key.is_some(),
+                authenticated_at: Timestamp::EPOCH,
+                created_at: Timestamp::EPOCH,
+                code: None,
+            }),
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = EventRecord> {
+    let kind = prop::sample::select(vec![
+        EventKind::Admin,
+        EventKind::Alarm,
+        EventKind::LoginFailed,
+        EventKind::GrantEnded(EndReason::CodeReplayed),
+    ]);
+    (kind, prop::option::of(number()), prop::option::of(subject()), small_time()).prop_map(
+        |(kind, grant, subject, at)| {
+            let grant = grant.map(|number| GrantId { number, random: number });
+            let event = Event { kind, grant, client: None, subject, detail: String::new() };
+            EventRecord { at, event, correlation: String::new() }
+        },
+    )
+}
+
+fn user() -> impl Strategy<Value = User> {
+    (subject(), prop::sample::select(vec!["ann", "bob", "cyd"]), prop::option::of(small_time()), small_time()).prop_map(
+        |(subject, name, disabled_at, created_at)| User {
+            subject,
+            name: name.to_owned(),
+            password: String::new(),
+            disabled_at,
+            created_at,
+        },
+    )
+}
+
+const NUMBERS: [u64; 4] = [1, 2, 1 << 63, u64::MAX];
+const SUBJECTS: [&str; 3] = ["usr_1", "usr_2", ""];
+const CLIENTS: [&str; 2] = ["a", "b"];
+
+fn number() -> impl Strategy<Value = u64> {
+    prop::sample::select(NUMBERS.to_vec())
+}
+
+fn subject() -> impl Strategy<Value = String> {
+    prop::sample::select(SUBJECTS.to_vec()).prop_map(str::to_owned)
+}
+
+fn client() -> impl Strategy<Value = String> {
+    prop::sample::select(CLIENTS.to_vec()).prop_map(str::to_owned)
+}
+
+fn key_kind() -> impl Strategy<Value = KeyKind> {
+    prop::sample::select(vec![KeyKind::Seed, KeyKind::Signing])
+}
+
+/// Around the edges of minutes.
+fn small_time() -> impl Strategy<Value = Timestamp> {
+    prop::sample::select(vec![-60_001, -1, 0, 1, 59_999, 60_000, 60_001, i64::MAX]).prop_map(Timestamp::from_millis)
+}
+
+fn ids() -> Vec<GrantId> {
+    let right = NUMBERS.map(|number| GrantId { number, random: number });
+    let wrong = NUMBERS.map(|number| GrantId { number, random: 0 });
+    [right, wrong].concat()
+}
+
+fn questions() -> Vec<Question> {
+    let mut questions = vec![
+        Question::Deployment,
+        Question::Clients,
+        Question::Users { after: String::new(), limit: 9 },
+        Question::Users { after: "ann".to_owned(), limit: 1 },
+        Question::UserByName("ann".to_owned()),
+        Question::UserBySubject("usr_1".to_owned()),
+        Question::Keys(KeyKind::Seed),
+        Question::Keys(KeyKind::Signing),
+        Question::Events { grant: None, limit: 100 },
+        Question::Events { grant: None, limit: 2 },
+        Question::Events { grant: Some(1), limit: 100 },
+    ];
+    for id in 0..3 {
+        questions.extend([Question::Session([id; 32]), Question::AccessDenied([id; 32])]);
+    }
+    for subject in SUBJECTS.map(str::to_owned) {
+        for client in CLIENTS.map(str::to_owned) {
+            questions.push(Question::Consent { subject: subject.clone(), client });
+        }
+    }
+    for client in [None, Some("a".to_owned())] {
+        for subject in [None, Some("usr_1".to_owned())] {
+            for (after, limit) in [(0, 9), (0, 2), (1, 2), (1 << 63, 9)] {
+                questions.push(Question::Grants { client: client.clone(), subject: subject.clone(), after, limit });
+            }
+        }
+    }
+    questions
+}
+
+/// All of an answer in words: positions of events may differ, their order may not. Nothing is redacted here.
+fn said(answer: Answer) -> Vec<String> {
+    let full = |user: User| format!("{user:?} {} {} {:?}", user.name, user.password, user.created_at);
+    match answer {
+        Answer::User(user) => user.into_iter().map(full).collect(),
+        Answer::Users(users) => users.into_iter().map(full).collect(),
+        Answer::Keys(keys) => {
+            keys.into_iter().map(|key| format!("{key:?} {} {:?} {:?}", key.algorithm, key.wrapped, key.created_at)).collect()
+        }
+        Answer::Events(events) => {
+            assert!(events.is_sorted_by(|newer, older| newer.id > older.id), "{events:?}");
+            events.into_iter().map(|event| format!("{:?}", regrant_store::StoredEvent { id: 0, ..event })).collect()
+        }
+        Answer::Grants(rows) => rows.into_iter().map(|row| format!("{row:?}")).collect(),
+        Answer::Deployment(_)
+        | Answer::Clients(_)
+        | Answer::Session(_)
+        | Answer::Consent(_)
+        | Answer::AccessDenied(_) => vec![format!("{answer:?}")],
+    }
+}

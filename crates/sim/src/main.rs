@@ -1,2 +1,286 @@
-//! placeholder
-fn main() {}
+//! `sim`: how we know, by command: as many kills, states, answers or forgeries as one has time for. Never shipped.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use regrant_server::config::StoreLocation;
+use regrant_server::{App, Clock, Config, keyring};
+use regrant_store::{Sqlite, SqliteOptions, Synchronous};
+use serde_json::json;
+use sim::exploit::{Haul, Loot, format};
+use sim::model::{self, Holder};
+use sim::process::{Home, Inside, Scratch, fresh_seed};
+use sim::{kill, syscalls, wire};
+
+#[derive(Parser, Debug)]
+#[command(name = "sim", about = "How we know: kill tests, recordings of system calls, the model, the exploit.")]
+struct Arguments {
+    /// Print one JSON object for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Kill the real server again and again under load: nothing acknowledged is lost, nobody is logged out, nothing forks.
+    Kill {
+        /// How often.
+        #[arg(long, default_value_t = 60)]
+        cycles: u64,
+        /// How many clients refresh at the same time.
+        #[arg(long, default_value_t = 64)]
+        clients: u64,
+        /// Where the chance comes from; a fresh one is printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Record the server's system calls: every 200 comes after the device has confirmed its batch.
+    Syscalls {
+        /// How many clients refresh at the same time.
+        #[arg(long, default_value_t = 8)]
+        clients: u64,
+        /// How often each of them refreshes.
+        #[arg(long, default_value_t = 30)]
+        times: u64,
+        /// `off` must fail: it shows that the check bites.
+        #[arg(long, value_enum, default_value = "full")]
+        synchronous: Waits,
+    },
+    /// Search the small worlds, one for each kind of client.
+    Model {
+        /// Stop after this many states of each world.
+        #[arg(long, default_value_t = 1_000_000)]
+        states: u64,
+    },
+    /// Try to mint a working refresh token from a deployment's database and all its keys. Works on copies.
+    Exploit {
+        /// The directory with `regrant.toml`.
+        directory: PathBuf,
+        /// A refresh token that was stolen from a client, to see what it adds.
+        #[arg(long)]
+        token: Option<String>,
+    },
+    /// Serve the clients of the tests on a store that may be told not to wait for the device.
+    Serve {
+        /// The SQLite file.
+        #[arg(long)]
+        store: PathBuf,
+        /// The root key file.
+        #[arg(long)]
+        root: PathBuf,
+        /// What COMMIT waits for.
+        #[arg(long, value_enum, default_value = "full")]
+        synchronous: Waits,
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+}
+
+/// What COMMIT waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Waits {
+    /// The device.
+    Full,
+    /// Nothing.
+    Off,
+}
+
+fn main() -> ExitCode {
+    let Arguments { json, command } = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let holds = runtime.block_on(async {
+        match command {
+            Command::Kill { cycles, clients, seed } => {
+                let options = kill::Options { cycles, clients, seed: seed.unwrap_or_else(fresh_seed), fault: None };
+                kill_again(options, json).await
+            }
+            Command::Syscalls { clients, times, synchronous } => record(clients, times, synchronous, json).await,
+            Command::Model { states } => search(states, json),
+            Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
+            Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
+        }
+    });
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn kill_again(options: kill::Options, json: bool) -> bool {
+    if !json {
+        println!("seed {}", options.seed);
+    }
+    let scratch = Scratch::new("kill");
+    let mut progress = |now: &kill::Report| {
+        let (done, all) = (now.cycles, options.cycles);
+        let (told, broken) = (now.acknowledged, now.interrupted);
+        let wrong = now.lost + now.forks + now.sessions_lost;
+        show(&format!("cycle {done} of {all}: {told} rotations acknowledged, {broken} requests interrupted, {wrong} wrong"));
+    };
+    let report = kill::run(options, scratch.path(), &mut progress).await;
+    show("");
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
+}
+
+async fn record(clients: u64, times: u64, synchronous: Waits, json: bool) -> bool {
+    if let Err(why) = syscalls::can_record() {
+        eprintln!("strace cannot run: {why}");
+        return false;
+    }
+    let scratch = Scratch::new("syscalls");
+    let home = Home::make(scratch.path());
+    home.add_user();
+    let instead = (synchronous == Waits::Off).then(|| {
+        let mut command = std::process::Command::new(std::env::current_exe().expect("this program has a path"));
+        command.arg("serve").arg("--store").arg(home.store()).arg("--root").arg(home.root_key_file());
+        command.args(["--synchronous", "off"]);
+        command
+    });
+    let (recording, told) = syscalls::record(&home, clients, times, instead).await;
+    let syscalls::Checked { answers, log_writes, syncs, violations } = syscalls::check(&recording, &told);
+    if json {
+        println!("{}", json!({"answers": answers, "log_writes": log_writes, "syncs": syncs, "violations": violations}));
+    } else {
+        println!("answers with 200          {answers}");
+        println!("writes to the log         {log_writes}");
+        println!("confirmed by the device   {syncs}");
+        println!("answered too early        {}", violations.len());
+        violations.iter().take(5).for_each(|violation| println!("  {violation}"));
+    }
+    violations.is_empty()
+}
+
+fn search(states: u64, json: bool) -> bool {
+    let mut reports = Vec::new();
+    for holder in Holder::ALL {
+        let options = model::Options { states, ..model::Options::new(holder) };
+        let report = model::run(&options, &mut |seen| show(&format!("{holder:?}: {seen} of {states} states")));
+        show("");
+        if !json {
+            println!("{report}");
+        }
+        reports.push(report);
+    }
+    let holds = reports.iter().all(|report| report.violation.is_none());
+    if json {
+        let worlds: Vec<_> = reports
+            .iter()
+            .map(|report| {
+                let counters: serde_json::Map<_, _> =
+                    report.counters.named().into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+                let holder = format!("{:?}", report.options.holder);
+                let broken = report.violation.as_ref().map(ToString::to_string);
+                json!({"holder": holder, "states": report.states, "transitions": report.transitions,
+                    "complete": report.is_complete, "seconds": report.elapsed.as_secs_f64(), "counters": counters,
+                    "violation": broken})
+            })
+            .collect();
+        println!("{}", json!({"worlds": worlds, "holds": holds}));
+    }
+    holds
+}
+
+/// Loots a copy, and attacks a server on another copy: nothing happens to the deployment itself.
+async fn exploit(directory: &Path, token: Option<&str>, json: bool) -> bool {
+    let file = directory.join("regrant.toml");
+    let mut config = match Config::load(&file) {
+        Ok(config) => config,
+        Err(errors) => return refuse(&errors.to_string()),
+    };
+    let StoreLocation::Sqlite(store) = config.store.clone() else { return refuse("there is no file to steal") };
+    let scratch = Scratch::new("exploit");
+    let copies = ["looted.db", "served.db"].map(|name| scratch.path().join(name));
+    for copy in &copies {
+        for ending in ["", "-wal"] {
+            let with = |path: &Path| PathBuf::from(format!("{}{ending}", path.display()));
+            if with(&store).exists() && std::fs::copy(with(&store), with(copy)).is_err() {
+                return refuse("the store cannot be copied");
+            }
+        }
+    }
+    let [looted, served] = copies;
+    let loot = match Loot::take(&looted, &config.root_key_file) {
+        Ok(loot) => loot,
+        Err(why) => return refuse(&why),
+    };
+    let seeds = token.and_then(format::Token::read).map(|token| token.seed).into_iter().collect();
+    let haul = Haul { copies: vec![loot], seeds };
+    let (live, looked_at) = haul.live_seeds();
+    config.store = StoreLocation::Sqlite(served);
+    let server = match Inside::open(config, Clock::system()) {
+        Ok(server) => server,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    let outcome = Haul::attack(haul.forge(), async |forged| sim::exploit::present(&server, forged).await).await;
+    let (grants, keys) = haul.copies.first().map_or((0, 0), |loot| (loot.rows.len(), loot.seed_keys.len()));
+    if json {
+        println!(
+            "{}",
+            json!({"grants": grants, "seed_keys": keys, "guesses": looked_at, "live_seeds": live.len(),
+                "presented": outcome.attempts, "answers": outcome.answers, "accepted": outcome.accepted.len()})
+        );
+    } else {
+        println!("looted: {grants} grants, {keys} seed keys, the root key and all that it derives");
+        println!("seeds that hash to a row, out of {looked_at} guesses: {}", live.len());
+        println!("presented {} forged tokens and codes; the answers:", outcome.attempts);
+        outcome.answers.iter().for_each(|(answer, count)| println!("  {count:>8}  {answer}"));
+        println!("accepted: {}", outcome.accepted.len());
+    }
+    outcome.accepted.is_empty()
+}
+
+fn refuse(why: &str) -> bool {
+    eprintln!("{why}");
+    false
+}
+
+/// The server as a library, on a store of our choice.
+async fn serve(store: &Path, root: &Path, synchronous: Waits, listen: SocketAddr) -> bool {
+    let synchronous = match synchronous {
+        Waits::Full => Synchronous::Full,
+        Waits::Off => Synchronous::Off,
+    };
+    let served = async {
+        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| error.to_string())?;
+        let bound = listener.local_addr().map_err(|error| error.to_string())?;
+        let options = SqliteOptions { synchronous, ..SqliteOptions::default() };
+        let store = Sqlite::open(store, &options).map_err(|error| error.to_string())?;
+        let root = keyring::read_root_key(root).map_err(|error| error.to_string())?;
+        let mut config = wire::config(wire::CONFIG);
+        config.listen = bound;
+        let app =
+            App::open_with(config, Box::new(store), root, Clock::system()).map_err(|error| error.to_string())?;
+        println!("{}", json!({"issuer": app.issuer(), "listen": bound.to_string()}));
+        let _ = std::io::stdout().flush();
+        regrant_server::serve(app, listener, stop()).await.map_err(|error| error.to_string())
+    };
+    served.await.map_or_else(|error: String| refuse(&error), |()| true)
+}
+
+async fn stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// One line of progress, over the last one; nothing where nobody looks.
+fn show(line: &str) {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        let _ = write!(out, "\r\x1b[2K{line}");
+        let _ = out.flush();
+    }
+}

@@ -114,6 +114,17 @@ fn the_model_finds_read_then_write() {
     }
 }
 
+/// Law L9: an answer without a write must be compared too, or a node vouches for a grant that another has ended: where more than
+/// one node writes, an uncounted retry is only answered if the row is still the one it was decided on.
+#[test]
+fn the_model_finds_answers_that_are_not_compared() {
+    for holder in Holder::ALL {
+        let report = searched(&Options { fault: Some(Fault::AnswerUncompared), ..Options::new(holder) });
+        let violation = report.violation.expect("the search must find what was planted");
+        assert_eq!(violation.law, Law::NothingAfterRevocation, "{violation}");
+    }
+}
+
 /// Law L4: a predecessor that is answered for ever lets a thief ride for ever.
 #[test]
 fn the_model_finds_a_retry_without_bound() {

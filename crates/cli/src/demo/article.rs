@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
+use super::Trouble;
 use super::exchange::{Answer, Ask};
 use super::flow::{self, Login};
 use super::stage::{REUSABLE, Stage};
 use super::telling::{Row, check, require, say, words};
-use super::Trouble;
 
 /// RFC 6749 section 4.1 with RFC 7636 and RFC 9207.
 pub(super) async fn log_in(stage: &Stage) -> Result<(Row, Answer), Trouble> {
@@ -19,13 +19,18 @@ pub(super) async fn log_in(stage: &Stage) -> Result<(Row, Answer), Trouble> {
     let login = Login::new(REUSABLE);
     let path = login.path(stage, "code");
     stage.wire.print_request(&Ask::get(&path));
-    say("The browser goes through the server's own pages. The password is typed there, and the application never sees it.");
+    say(
+        "The browser goes through the server's own pages. The password is typed there, and the application never sees it.",
+    );
     let back = flow::browse(stage, &path).await?;
     flow::print_steps(&back.steps);
     say("The last answer sends the browser back to the application, with a code:");
     stage.wire.print_answer(&back.answer);
     let code = flow::parameter(&back.location, "code").ok_or_else(|| Trouble::new("no code came back"))?;
-    check(flow::parameter(&back.location, "state").as_ref() == Some(&login.state), "state is what the application sent")?;
+    check(
+        flow::parameter(&back.location, "state").as_ref() == Some(&login.state),
+        "state is what the application sent",
+    )?;
     let issuer = stage.app()?.issuer().to_owned();
     check(flow::parameter(&back.location, "iss") == Some(issuer), "iss names this server (RFC 9207)")?;
     say(
@@ -75,8 +80,9 @@ pub(super) async fn access(stage: &Stage, tokens: &Answer) -> Result<Row, Troubl
 /// RFC 6749 section 6.
 pub(super) async fn renew(stage: &Stage, tokens: &Answer) -> Result<Row, Trouble> {
     say(
-        "To ask alice again every hour would be very frustrating. So the application uses the refresh token: this is the request \
-         of the article, parameter by parameter, and the answer to it.",
+        "\"If the client asks the user to authenticate and authorize every time the access token expires then it will be very \
+         frustrating.\" So the application sends the refresh token instead, with its id and its secret. (The path is one that many \
+         introductions show; it is another name of /oauth2/token.)",
     );
     let renewed = stage.wire.show(&flow::refresh(stage, REUSABLE, &tokens.text("refresh_token"))).await?;
     let members = ["access_token", "token_type", "expires_in", "refresh_token", "refresh_token_expires_in", "scope"];
@@ -92,8 +98,8 @@ pub(super) async fn renew(stage: &Stage, tokens: &Answer) -> Result<Row, Trouble
     let accepted = stage.wire.quietly(&flow::things(stage, &renewed.text("access_token"))).await?;
     check(accepted.is_ok(), "the API accepts it (200)")?;
     Ok(Row {
-        act: "POST /oauth/v2/accessToken",
-        happened: "the refresh token gives a new access token, which the API accepts".to_owned(),
-        proof: format!("{}, {} at the API", renewed.status.as_u16(), accepted.status.as_u16()),
+        act: "access token renewed",
+        happened: "the refresh token gives a new one, which the API accepts".to_owned(),
+        proof: format!("{} at the server, {} at the API", renewed.status.as_u16(), accepted.status.as_u16()),
     })
 }

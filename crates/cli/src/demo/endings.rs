@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::Trouble;
 use super::acts::newest;
 use super::exchange::Answer;
 use super::flow::{self, Login, refresh};
 use super::stage::{IMPLICIT, JOB, REUSABLE, SINGLE_USE, Stage};
 use super::telling::{Row, check, compare, gap, require, say};
-use super::Trouble;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,9 +78,9 @@ pub(super) async fn flows_without(stage: &Stage) -> Result<Row, Trouble> {
 /// The idle clock and the absolute one.
 pub(super) async fn both_clocks(stage: &Stage) -> Result<Row, Trouble> {
     say(
-        "\"The refresh token expires after some time, but this time is much longer.\" Here it has two clocks: it ends when it was not \
-         used for 30 days, and at the latest after 365 days; client 67890 is set to 60. alice logs in to both clients, and from then \
-         on only 67890 refreshes.",
+        "\"The refresh token expires after some time, but this time is much longer than the expiration time of the access token.\" \
+         Here it has two clocks: it ends when it was not used for 30 days, and at the latest after 365 days, or as each client is \
+         set. alice logs in to 12345 and 67890, and from then on only 67890 refreshes.",
     );
     let unused = flow::log_in(stage, REUSABLE).await?;
     let used = flow::log_in(stage, SINGLE_USE).await?;
@@ -99,11 +99,17 @@ pub(super) async fn both_clocks(stage: &Stage) -> Result<Row, Trouble> {
     let token = unused.text("refresh_token");
     let before = stage.wire.quietly(&flow::introspection(stage, &token)).await?;
     gap();
-    check(before.json()["active"] == true, "12345: one second before its end, introspection calls the refresh token active")?;
+    check(
+        before.json()["active"] == true,
+        "12345: one second before its end, introspection calls the refresh token active",
+    )?;
     stage.wait(SECOND);
     let refused = stage.wire.show(&refresh(stage, REUSABLE, &token)).await?;
     let (idle_grant, _) = newest(stage, REUSABLE).await?;
-    check(refused.is_refusal() && idle_grant.state == "idle_expired", "12345: not used for 30 days, ended to the second")?;
+    check(
+        refused.is_refusal() && idle_grant.state == "idle_expired",
+        "12345: not used for 30 days, ended to the second",
+    )?;
 
     stage.wait(third_visit - idle);
     let used = step(stage, &used).await?;

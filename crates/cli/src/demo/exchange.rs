@@ -12,8 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Trouble;
-use super::telling::{gap, require};
-use crate::output;
+use super::telling::{gap, line, require};
 
 /// The order of RFC 6749 section 5, and of the article.
 const ORDER: [&str; 12] = [
@@ -123,8 +122,7 @@ impl Answer {
 
 impl Wire {
     pub(super) fn new(address: &str, full: bool) -> Self {
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(HttpConnector::new());
         Self { client, address: address.to_owned(), full }
     }
 
@@ -174,7 +172,8 @@ impl Wire {
         require(heard.is_err(), "the client hears nothing")?;
         let text = String::from_utf8(swallowed.map_err(Trouble::new)?).map_err(Trouble::new)?;
         let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| Trouble::new("no answer was swallowed"))?;
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| Trouble::new("no status"))?;
+        let status =
+            head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| Trouble::new("no status"))?;
         Ok(Answer { status, headers: HeaderMap::new(), body: body.to_owned() })
     }
 
@@ -184,30 +183,35 @@ impl Wire {
             Some((host, path)) => (host, format!("/{path}")),
             None => (self.address.as_str(), ask.url.clone()),
         };
-        output::line(&format!("\n  {blue}{} {} HTTP/1.1{blue:#}", ask.method, self.url_by_line(&target)));
-        output::line(&format!("  Host: {host}"));
+        gap();
+        line(&format!("  {blue}{} {} HTTP/1.1{blue:#}", ask.method, self.url_by_line(&target)));
+        line(&format!("  Host: {host}"));
         for (name, value) in &ask.headers {
-            output::line(&format!("  {name}: {}", self.short(value)));
+            line(&format!("  {name}: {}", self.short(value)));
         }
         if ask.form.is_empty() {
+            gap();
             return;
         }
-        output::line("  Content-Type: application/x-www-form-urlencoded\n");
+        line("  Content-Type: application/x-www-form-urlencoded");
+        gap();
         for (position, (name, value)) in ask.form.iter().enumerate() {
             let and = if position == 0 { "" } else { "&" };
-            output::line(&format!("  {and}{name}={}", self.short(value)));
+            line(&format!("  {and}{name}={}", self.short(value)));
         }
+        gap();
     }
 
     pub(super) fn print_answer(&self, answer: &Answer) {
         let is_good = answer.status.is_success() || answer.status.is_redirection();
         let color = if is_good { anstyle::AnsiColor::Green } else { anstyle::AnsiColor::Yellow };
         let style = color.on_default();
-        output::line(&format!("\n  {style}HTTP/1.1 {}{style:#}", answer.status));
+        gap();
+        line(&format!("  {style}HTTP/1.1 {}{style:#}", answer.status));
         for name in SHOWN {
             let value = answer.header(name);
             if !value.is_empty() {
-                output::line(&format!("  {name}: {}", self.url_by_line(&value)));
+                line(&format!("  {name}: {}", self.url_by_line(&value)));
             }
         }
         if let Value::Object(members) = answer.json() {
@@ -222,16 +226,16 @@ impl Wire {
         let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
         let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
         sorted.sort_by_key(|(name, _)| place(name));
-        output::line("  {");
+        line("  {");
         for (position, (name, value)) in sorted.iter().enumerate() {
             let comma = if position + 1 < sorted.len() { "," } else { "" };
             let value = match value {
                 Value::String(text) => Value::String(self.short(text)),
                 other => (*other).clone(),
             };
-            output::line(&format!("    \"{name}\": {value}{comma}"));
+            line(&format!("    \"{name}\": {value}{comma}"));
         }
-        output::line("  }");
+        line("  }");
     }
 
     /// A URL with its query or fragment one parameter a line.
@@ -252,7 +256,8 @@ impl Wire {
                 Some((at, last)) if "&?# =".contains(last) => part.split_at(at),
                 _ => (part, ""),
             };
-            let is_opaque = word.len() > 40 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            let is_opaque =
+                word.len() > 40 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
             if is_opaque {
                 out.push_str(&format!("{}…{}", &word[..8], &word[word.len() - 6..]));
             } else {
@@ -286,7 +291,10 @@ mod tests {
         let token = format!("rgr_{}", "a1B2".repeat(20));
         let wire = Wire::new("127.0.0.1:1", false);
         assert_eq!(wire.short(&token), "rgr_a1B2…B2a1B2");
-        assert_eq!(wire.short(&format!("http://a/cb?code={token}&state=x")), "http://a/cb?code=rgr_a1B2…B2a1B2&state=x");
+        assert_eq!(
+            wire.short(&format!("http://a/cb?code={token}&state=x")),
+            "http://a/cb?code=rgr_a1B2…B2a1B2&state=x"
+        );
         let prose = "the grant is invalid, expired, revoked, or was issued to another client";
         assert_eq!(wire.short(prose), prose);
         assert_eq!(Wire::new("127.0.0.1:1", true).short(&token), token);

@@ -184,8 +184,9 @@ fn told(ask: &Ask, typed: &str, answer: &Answer) -> String {
 pub(super) fn print_steps(steps: &[String]) {
     telling::gap();
     for step in steps {
-        crate::output::line(&format!("  {step}"));
+        telling::line(&format!("  {step}"));
     }
+    telling::gap();
 }
 
 fn hidden(page: &str, name: &str) -> String {

@@ -4,12 +4,13 @@ use super::Trouble;
 use super::flow::{self, Login};
 use super::stage::{PUBLIC, REUSABLE, Stage, USER};
 use super::telling;
-use crate::output;
 
 /// Prints the lines and waits for Ctrl-C.
 pub(super) async fn keep(mut stage: Stage) -> Result<(), Trouble> {
     telling::act("The server stays up, until Ctrl-C");
-    telling::say("It goes by the machine's clock now, and alice has logged in once more for you. Copy, paste, change, repeat:");
+    telling::say(
+        "It goes by the machine's clock now, and alice has logged in once more for you. Copy, paste, change, repeat:",
+    );
     let tokens = flow::log_in(&stage, REUSABLE).await?;
     let secret = stage.secrets.of(REUSABLE).unwrap_or_default().to_owned();
     let issuer = format!("http://{}", stage.wire.address());
@@ -17,8 +18,11 @@ pub(super) async fn keep(mut stage: Stage) -> Result<(), Trouble> {
     let client = format!("-d client_id={REUSABLE} -d client_secret={secret}");
     telling::commands(&[
         (
-            format!("curl -i {issuer}{} -d grant_type=refresh_token \\\n    {client} \\\n    -d refresh_token={token}", flow::ARTICLE_PATH),
-            "the article's request: renew the access token",
+            format!(
+                "curl -i {issuer}{} -d grant_type=refresh_token \\\n    {client} \\\n    -d refresh_token={token}",
+                flow::ARTICLE_PATH
+            ),
+            "renew the access token: the request of act 3",
         ),
         (
             format!("curl {} -H 'Authorization: Bearer {}'", stage.things, tokens.text("access_token")),
@@ -30,16 +34,16 @@ pub(super) async fn keep(mut stage: Stage) -> Result<(), Trouble> {
         ),
         (
             format!("curl -i {issuer}/oauth2/revoke {client} \\\n    -d token={token}"),
-            "log out: from now on the lines above hear `invalid_grant` and `\"active\":false`",
+            "log out: from now on the first line hears invalid_grant, and the third \"active\":false",
         ),
         (format!("curl {issuer}/.well-known/oauth-authorization-server"), "what the server announces"),
     ]);
     in_a_browser(&stage, &issuer);
-    output::line("");
+    telling::gap();
     tokio::select! {
         stopped = tokio::signal::ctrl_c() => {
             stopped.map_err(Trouble::new)?;
-            output::line("\nThe server stops.");
+            telling::say("The server stops.");
             stage.stop().await
         }
         served = stage.serving() => served,

@@ -43,7 +43,8 @@ async fn things(State(guard): State<Guard>, request: Request) -> Response {
         Err(why) => {
             // RFC 6750 section 3.1: "The access token provided is expired, revoked, malformed, or invalid for other reasons."
             let why = why.replace('"', "'");
-            let challenge = [(WWW_AUTHENTICATE, format!("Bearer error=\"invalid_token\", error_description=\"{why}\""))];
+            let challenge =
+                [(WWW_AUTHENTICATE, format!("Bearer error=\"invalid_token\", error_description=\"{why}\""))];
             (StatusCode::UNAUTHORIZED, challenge, json_answer(&json!({"error": "invalid_token"}))).into_response()
         }
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::Trouble;
 use super::acts::newest;
 use super::exchange::Answer;
 use super::flow::{self, refresh};
 use super::stage::{PUBLIC, REUSABLE, SINGLE_USE, Stage};
-use super::telling::{Row, check, compare, require, say};
-use super::Trouble;
+use super::telling::{Row, aside, check, compare, require, say};
 use crate::grants;
 
 pub(super) async fn reusable(stage: &Stage, tokens: &Answer) -> Result<Row, Trouble> {
@@ -31,11 +31,16 @@ pub(super) async fn reusable(stage: &Stage, tokens: &Answer) -> Result<Row, Trou
         ("fourth use", &shown[2]),
     ]);
     let is_same = answers.iter().all(|answer| answer.is_ok() && answer.text("refresh_token") == token);
-    check(is_same, "each answer names the token that was sent, and gives a new access token")?;
+    check(is_same, "each answer names the refresh token that was sent")?;
+    let mut access_tokens: Vec<String> = answers.iter().map(|answer| answer.text("access_token")).collect();
+    access_tokens.push(tokens.text("access_token"));
+    access_tokens.sort();
+    access_tokens.dedup();
+    check(access_tokens.len() == 4, "and each gives another access token")?;
     Ok(Row {
         act: "reusable refresh token",
-        happened: "four uses, four access tokens, one refresh token".to_owned(),
-        proof: "200 and the same token each time".to_owned(),
+        happened: "each use gives an access token, and the same refresh token".to_owned(),
+        proof: format!("{} access tokens, equal refresh tokens", access_tokens.len()),
     })
 }
 
@@ -76,7 +81,6 @@ pub(super) async fn lost_answer(stage: &Stage) -> Result<Row, Trouble> {
     let swallowed = stage.wire.lose(&ask).await?;
     say("… the connection ends before a byte of the answer arrives.");
     let (grant, _) = newest(stage, PUBLIC).await?;
-    super::telling::gap();
     check(grant.generation == 2, "the server is at generation 2 already: the sent token was replaced")?;
     stage.wait(Duration::from_secs(20));
     say("The phone still has the token that was replaced. It simply sends the same request again:");
@@ -102,14 +106,16 @@ pub(super) async fn lost_answer(stage: &Stage) -> Result<Row, Trouble> {
 }
 
 pub(super) async fn at_once(stage: &Stage) -> Result<Row, Trouble> {
-    say("Two windows of one application hold the same single-use token, and both send it in the same moment.");
+    say("Two processes of one application hold the same single-use token, and both send it in the same moment.");
     let first = flow::log_in(stage, PUBLIC).await?.text("refresh_token");
     let ask = refresh(stage, PUBLIC, &first);
     let (wire, other_wire, other_ask) = (stage.wire.clone(), stage.wire.clone(), ask.clone());
     let one = tokio::spawn(async move { wire.quietly(&ask).await });
     let other = tokio::spawn(async move { other_wire.quietly(&other_ask).await });
     let (one, other) = (one.await.map_err(Trouble::new)??, other.await.map_err(Trouble::new)??);
-    let told = |answer: &Answer| format!("{}  refresh_token {}", answer.status, stage.wire.short(&answer.text("refresh_token")));
+    let told = |answer: &Answer| {
+        format!("{}  refresh_token {}", answer.status, stage.wire.short(&answer.text("refresh_token")))
+    };
     compare(&[("one", &told(&one)), ("the other", &told(&other))]);
     let successor = one.text("refresh_token");
     check(one.is_ok() && other.is_ok(), "both are answered 200")?;
@@ -125,9 +131,7 @@ pub(super) async fn at_once(stage: &Stage) -> Result<Row, Trouble> {
 
 pub(super) async fn replay(stage: &Stage) -> Result<Row, Trouble> {
     say(
-        "A thief has copied a phone's first refresh token. The phone knows nothing of it, and goes on to its second and third. Then \
-         the thief sends the first. Two parties hold tokens of one grant, and the server cannot know which of them is the thief: it \
-         ends the grant (RFC 9700 section 4.14.2).",
+        "A thief has copied a phone's first refresh token. The phone knows nothing of it: it refreshes now, and again an hour later.",
     );
     let stolen = flow::log_in(stage, PUBLIC).await?.text("refresh_token");
     let second = stage.wire.quietly(&refresh(stage, PUBLIC, &stolen)).await?;
@@ -135,6 +139,10 @@ pub(super) async fn replay(stage: &Stage) -> Result<Row, Trouble> {
     let third = stage.wire.quietly(&refresh(stage, PUBLIC, &second.text("refresh_token"))).await?;
     require(second.is_ok() && third.is_ok(), "the phone refreshes twice")?;
     stage.wait(Duration::from_secs(600));
+    say(
+        "Then the thief sends the first token. Two parties hold tokens of one grant, and the server cannot know which of them is the \
+         thief: it ends the grant (RFC 9700 section 4.14.2).",
+    );
     let refused = stage.wire.show(&refresh(stage, PUBLIC, &stolen)).await?;
     check(refused.is_refusal(), "the thief gets nothing, and hears nothing of why")?;
     let newest_token = third.text("refresh_token");
@@ -142,15 +150,14 @@ pub(super) async fn replay(stage: &Stage) -> Result<Row, Trouble> {
     check(dead.is_refusal(), "the phone's newest token is dead, too: whoever was the thief has to log in as alice")?;
     let (grant, events) = newest(stage, PUBLIC).await?;
     say(&format!("The operator sees why, with `regrant grants show {}`:", grant.id));
-    super::telling::gap();
-    grants::print(&grant, &events);
-    super::telling::gap();
+    aside(|| grants::print(&grant, &events));
     check(
         grant.state == "revoked" && grant.reason == Some("refresh_replayed"),
         "the grant is revoked, because of refresh_replayed",
     )?;
     let correlation = refused.text("correlation_id");
-    let is_told = |event: &&regrant_server::admin::EventView| event.correlation == correlation && event.kind == "grant_ended";
+    let is_told =
+        |event: &&regrant_server::admin::EventView| event.correlation == correlation && event.kind == "grant_ended";
     check(
         !correlation.is_empty() && events.iter().any(|event| is_told(&event)),
         &format!("the event carries {correlation}, the correlation_id of the refused request"),
@@ -158,6 +165,11 @@ pub(super) async fn replay(stage: &Stage) -> Result<Row, Trouble> {
     Ok(Row {
         act: "a stolen token replayed",
         happened: "refused, and the whole grant ended".to_owned(),
-        proof: format!("{} invalid_grant; {}: {}", refused.status.as_u16(), grant.state, grant.reason.unwrap_or_default()),
+        proof: format!(
+            "{} invalid_grant; {}: {}",
+            refused.status.as_u16(),
+            grant.state,
+            grant.reason.unwrap_or_default()
+        ),
     })
 }

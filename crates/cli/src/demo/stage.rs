@@ -15,7 +15,6 @@ use super::exchange::Wire;
 use super::resource::{self, Guard};
 use super::telling;
 use super::{Trouble, place};
-use crate::output;
 
 /// The client of the article. It keeps one refresh token.
 pub(super) const REUSABLE: &str = "12345";
@@ -106,10 +105,11 @@ impl Stage {
 
     /// Says what is there.
     pub(super) fn introduce(&self) {
-        telling::act("Regrant, demonstrated");
+        telling::act("The refresh token grant, on a real server");
         telling::say(
-            "An authorization server runs in this process, and everything below goes to it over HTTP. The texts between the \
-             exchanges say what to look for; a line with a tick was checked.",
+            "An OAuth authorization server runs in this process, and everything below goes to it over HTTP. The texts between the \
+             exchanges say what to look for; sentences in quotation marks are what introductions to OAuth promise. A line with a \
+             tick was checked.",
         );
         let began = regrant_server::admin::rfc3339(Timestamp::from_millis(self.clock.now().seconds() * 1000));
         let keys = format!("{} (mode 0400, made just now)", self.dir.join("root.key").display());
@@ -120,9 +120,9 @@ impl Stage {
             ("settings", &place::config_file(&self.dir).display().to_string()),
             ("user", USER),
             ("clients", "12345 (has a secret), 67890 (the same, single-use tokens), phone (no secret), …"),
-            ("clock", &format!("the demonstration's own: it begins at {began}, and is moved to wait")),
+            ("clock", &format!("its own, which stands at {began}: to wait is to move it")),
         ]);
-        output::line("  Tokens are shortened in their middle; --full shows them whole.");
+        telling::say("Tokens are shortened in their middle; --full shows them whole.");
     }
 
     /// The server.
@@ -146,7 +146,8 @@ impl Stage {
         let Some(Server { app, stop, serving }) = self.server.take() else { return Ok(()) };
         let _ = stop.send(());
         drop(app);
-        let stopped = tokio::time::timeout(PATIENCE, serving).await.map_err(|_| Trouble::new("the server does not stop"))?;
+        let stopped =
+            tokio::time::timeout(PATIENCE, serving).await.map_err(|_| Trouble::new("the server does not stop"))?;
         stopped.map_err(Trouble::new)?.map_err(Trouble::new)
     }
 
@@ -196,6 +197,7 @@ fn load(dir: &Path) -> Result<Config, Trouble> {
 
 /// A password for the demonstration's user, which people can type: 48 bits, for a server on this machine only.
 fn password() -> String {
-    let hex: Vec<String> = chance::bytes::<6>().chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
+    let hex: Vec<String> =
+        chance::bytes::<6>().chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
     hex.join("-")
 }

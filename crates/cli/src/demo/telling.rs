@@ -1,6 +1,7 @@
 //! How the demonstration speaks: titles, sentences wrapped to the terminal, ticks for what was checked, the last table.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -27,24 +28,27 @@ pub(super) struct Row {
 pub(super) fn act(title: &str) {
     let bold = Style::new().bold();
     let rule = "─".repeat(width().saturating_sub(title.chars().count() + 4));
-    output::line(&format!("\n{bold}── {title} {rule}{bold:#}"));
+    gap();
+    line(&format!("{bold}── {title} {rule}{bold:#}"));
+    gap();
 }
 
 /// A paragraph.
 pub(super) fn say(text: &str) {
-    output::line("");
-    for line in wrap(text, width()) {
-        output::line(&line);
+    gap();
+    for part in wrap(text, width()) {
+        line(&part);
     }
+    gap();
 }
 
 /// Goes on only if the server did what is claimed, and says so.
 pub(super) fn check(holds: bool, claim: &str) -> Result<(), Trouble> {
     require(holds, claim)?;
     let green = AnsiColor::Green.on_default();
-    for (position, line) in wrap(claim, width() - 4).iter().enumerate() {
+    for (position, part) in wrap(claim, width() - 4).iter().enumerate() {
         let tick = if position == 0 { "✓" } else { " " };
-        output::line(&format!("  {green}{tick}{green:#} {line}"));
+        line(&format!("  {green}{tick}{green:#} {part}"));
     }
     Ok(())
 }
@@ -54,9 +58,28 @@ pub(super) fn require(holds: bool, claim: &str) -> Result<(), Trouble> {
     if holds { Ok(()) } else { Err(Trouble::new(format!("the server did otherwise than this: {claim}"))) }
 }
 
-/// A blank line.
+/// Whether the last line was blank. What is printed stands between blank lines, and two of them are one.
+static IS_BLANK: AtomicBool = AtomicBool::new(false);
+
+/// A line as it is.
+pub(super) fn line(text: &str) {
+    IS_BLANK.store(false, Ordering::Relaxed);
+    output::line(text);
+}
+
+/// A blank line, if the last one was none.
 pub(super) fn gap() {
-    output::line("");
+    if !IS_BLANK.swap(true, Ordering::Relaxed) {
+        output::line("");
+    }
+}
+
+/// What another module prints, between blank lines.
+pub(super) fn aside(print: impl FnOnce()) {
+    gap();
+    print();
+    IS_BLANK.store(false, Ordering::Relaxed);
+    gap();
 }
 
 /// Names and values below each other, to be compared.
@@ -64,7 +87,7 @@ pub(super) fn compare(rows: &[(&str, &str)]) {
     let widest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     gap();
     for (name, value) in rows {
-        output::line(&format!("  {name:<widest$}  {value}"));
+        line(&format!("  {name:<widest$}  {value}"));
     }
     gap();
 }
@@ -73,20 +96,22 @@ pub(super) fn compare(rows: &[(&str, &str)]) {
 pub(super) fn later(by: Duration, now: Timestamp) {
     let style = AnsiColor::Magenta.on_default();
     let at = regrant_server::admin::rfc3339(Timestamp::from_millis(now.seconds() * 1000));
-    output::line(&format!("\n  {style}… {} later, at {at} on the server's clock{style:#}", words(by)));
+    gap();
+    line(&format!("  {style}… {} later, at {at} on the server's clock{style:#}", words(by)));
+    gap();
 }
 
 /// A time as people say it.
 pub(super) fn words(time: Duration) -> String {
     let seconds = time.as_secs();
-    let (count, unit) = match seconds {
-        0 => return "no time".to_owned(),
-        _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
-        _ if seconds.is_multiple_of(3600) => (seconds / 3600, "hour"),
-        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
-        _ => (seconds, "second"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    let parts = [
+        (seconds / 86_400, "day"),
+        (seconds / 3600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let told = |(count, unit): (u64, &str)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
+    parts.into_iter().filter(|(count, _)| *count > 0).map(told).collect::<Vec<_>>().join(" ")
 }
 
 /// The last table.
@@ -99,8 +124,8 @@ pub(super) fn summary(rows: Vec<Row>) {
         table.add_row(["✓".to_owned(), (position + 1).to_string(), act.to_owned(), happened, proof]);
     }
     gap();
-    for line in table.to_string().lines() {
-        output::line(line.trim_end());
+    for row in table.to_string().lines() {
+        line(row.trim_end());
     }
 }
 
@@ -108,7 +133,8 @@ pub(super) fn summary(rows: Vec<Row>) {
 pub(super) fn commands(commands: &[(String, &str)]) {
     let dim = Style::new().dimmed();
     for (command, purpose) in commands {
-        output::line(&format!("\n  {dim}# {purpose}{dim:#}\n  {command}"));
+        gap();
+        line(&format!("  {dim}# {purpose}{dim:#}\n  {command}"));
     }
 }
 
@@ -127,17 +153,17 @@ fn width() -> usize {
 
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = String::new();
+    let mut last = String::new();
     for word in text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(std::mem::take(&mut line));
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::take(&mut last));
         }
-        if !line.is_empty() {
-            line.push(' ');
+        if !last.is_empty() {
+            last.push(' ');
         }
-        line.push_str(word);
+        last.push_str(word);
     }
-    lines.push(line);
+    lines.push(last);
     lines
 }
 
@@ -152,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_in_their_largest_whole_unit() {
-        let said = [1, 60, 7200, 86_400, 90].map(|seconds| words(Duration::from_secs(seconds)));
-        assert_eq!(said, ["1 second", "1 minute", "2 hours", "1 day", "90 seconds"]);
+    fn times_are_said_in_days_hours_minutes_and_seconds() {
+        let said = [1, 7200, 86_400, 86_399].map(|seconds| words(Duration::from_secs(seconds)));
+        assert_eq!(said, ["1 second", "2 hours", "1 day", "23 hours 59 minutes 59 seconds"]);
     }
 }

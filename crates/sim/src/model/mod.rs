@@ -53,6 +53,8 @@ impl Holder {
 pub enum Fault {
     /// The row is written as it was decided, whatever was committed in between.
     ReadThenWrite,
+    /// The row is compared only where something is written: an uncounted retry is answered from a row that was read earlier.
+    AnswerUncompared,
     /// The predecessor of the live token is answered for ever.
     RetryWithoutBound,
     /// A spent token ends its grant before anybody asks whose it is.
@@ -65,8 +67,14 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::ReadThenWrite, Self::RetryWithoutBound, Self::RevokeBeforeClient, Self::NoRetry, Self::RetryBranches];
+    pub const ALL: [Self; 6] = [
+        Self::ReadThenWrite,
+        Self::AnswerUncompared,
+        Self::RetryWithoutBound,
+        Self::RevokeBeforeClient,
+        Self::NoRetry,
+        Self::RetryBranches,
+    ];
 }
 
 /// A world's size. Each number is a budget for the whole of one history.

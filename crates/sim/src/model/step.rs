@@ -192,7 +192,12 @@ impl World<'_> {
             return Ok(state);
         };
         let ask = Ask { actor: message.actor, token: message.token, proof: message.proof };
-        let is_stale = seen.version != state.row.version && self.options.fault != Some(Fault::ReadThenWrite);
+        let is_compared = match self.options.fault {
+            Some(Fault::ReadThenWrite) => false,
+            Some(Fault::AnswerUncompared) => self.bench.rule(&seen, ask, chance).write.is_some(),
+            _ => true,
+        };
+        let is_stale = is_compared && seen.version != state.row.version;
         let (row, age) = if is_stale { (state.row, 0) } else { (seen, age) };
         self.counters.stale += u64::from(is_stale);
         let ruling = self.bench.rule(&row, ask, chance);

@@ -182,6 +182,11 @@ impl World {
         Self::start(CONFIG, Kept::Sqlite(path.to_owned()), "").await.with_user(USER).await
     }
 
+    /// The usual world, on what this store holds already; no user is added.
+    pub async fn on_memory(memory: &Memory) -> Self {
+        Self::start(CONFIG, Kept::Memory(memory.clone()), "").await
+    }
+
     /// A world whose issuer has a path.
     pub async fn at_path(path: &str) -> Self {
         Self::start(CONFIG, Kept::Memory(Memory::new()), path).await.with_user(USER).await

@@ -39,7 +39,7 @@ async fn any_port_of_the_loopback_address_will_do() {
             [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", uri), ("code_verifier", VERIFIER)];
         let elsewhere = parameters.map(|(name, value)| (name, if name == "redirect_uri" { "http://127.0.0.1:2/cb" } else { value }));
         world.token("native", &elsewhere).await.expect_error(400, "invalid_grant");
-        world.token("native", &parameters).await.expect_status(200).json();
+        assert_eq!(world.token("native", &parameters).await.status, 200);
     }
 }
 

@@ -58,7 +58,7 @@ async fn the_user_consents_to_the_resources() {
     let page = browser.get(&authorization("web", &[API])).await;
     let page = browser.log_in(&page, USER).await;
     assert!(page.text().contains("https:&#x2f;&#x2f;api.example&#x2f;") && !page.text().contains("files.example"));
-    browser.submit(&page, &[("decision", "allow")]).await.expect_status(303);
-    browser.get(&authorization("web", &[API])).await.expect_status(303);
+    assert_eq!(browser.submit(&page, &[("decision", "allow")]).await.status, 303);
+    assert_eq!(browser.get(&authorization("web", &[API])).await.status, 303);
     assert!(is_consent(&browser.get(&authorization("web", &[API, FILES])).await));
 }

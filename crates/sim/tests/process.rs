@@ -1,0 +1,13 @@
+//! The whole process: the real binary, its files and its signals; what a power cut, a thief of the disk, a full disk and a
+//! careless restore find.
+
+mod process {
+    mod canary;
+    mod exploit;
+    mod full_disk;
+    mod kill;
+    mod refusals;
+    mod rows;
+    mod size;
+    mod syscalls;
+}

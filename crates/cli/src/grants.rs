@@ -88,7 +88,9 @@ fn list(context: &Context, filter: &GrantFilter, limit: usize) -> Done {
         grants.into_iter().map(|grant| {
             let state = grant.reason.map_or(grant.state.to_owned(), |reason| format!("{}: {reason}", grant.state));
             let user = grant.user.unwrap_or(grant.subject);
-            let last = grant.last_refreshed_at.as_deref().map(output::minute).unwrap_or_default();
+            // The first answer counts as one in the row; people would not call it a refresh.
+            let refreshed = grant.last_refreshed_at.as_deref().filter(|at| *at != grant.created_at);
+            let last = refreshed.map_or_else(|| "none yet".to_owned(), output::minute);
             let ends = match (&grant.ended_at, grant.state) {
                 (Some(ended), _) => format!("ended {}", output::minute(ended)),
                 (None, "code" | "code_expired") => String::new(),

@@ -50,6 +50,10 @@ pub fn check(uri: &str) -> Result<(), BadRedirectUri> {
             if authority.contains('@') {
                 return Err(BadRedirectUri::UserInfo);
             }
+            // Nothing that parsers read differently, and nothing that could end a directive of a Content-Security-Policy.
+            if !authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte)) {
+                return Err(BadRedirectUri::ForeignCharacter);
+            }
             if authority.is_empty() || authority.starts_with(':') {
                 return Err(BadRedirectUri::NoHost);
             }
@@ -173,6 +177,8 @@ mod tests {
             ("http://localhost.evil.example/", BadRedirectUri::PlainHttp),
             ("https://u@app.example/", BadRedirectUri::UserInfo),
             ("https://app.example\\@evil.example/", BadRedirectUri::ForeignCharacter),
+            ("https://app.example;script-src/", BadRedirectUri::ForeignCharacter),
+            ("https://app%2eexample/", BadRedirectUri::ForeignCharacter),
             ("javascript:alert(1)", BadRedirectUri::Scheme),
             ("data:text/html,x", BadRedirectUri::Scheme),
             ("myapp:/cb", BadRedirectUri::Scheme),

@@ -118,8 +118,9 @@ impl AuthorizationRequest {
         let response_type = form.credential("response_type").unwrap_or_default().to_owned();
         let to = Destination {
             redirect_uri,
-            // RFC 6749 section 4.1.2: "the exact value received from the client". A repeated one is no value.
-            state: form.credential("state").filter(|_| !form.is_repeated("state")).map(str::to_owned),
+            // RFC 6749 section 4.1.2: "the exact value received from the client". A repeated one is no value, and one that is
+            // not UTF-8 cannot be given back as it was.
+            state: form.utf8("state").filter(|_| !form.is_repeated("state")).map(str::to_owned),
             in_fragment: response_type == "token",
         };
         let rest = Rest { form: &form, client: &client, response_type: &response_type };

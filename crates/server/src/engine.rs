@@ -77,6 +77,8 @@ enum Job {
     Ask { question: Question, reply: oneshot::Sender<Result<Answer, Unavailable>> },
     /// Read grants.
     Load { ids: Vec<GrantId>, reply: oneshot::Sender<Result<Vec<Option<Loaded>>, Unavailable>> },
+    /// Close the store.
+    Stop { reply: oneshot::Sender<()> },
 }
 
 impl Engine {
@@ -191,6 +193,15 @@ impl Engine {
         Ok(loaded.pop().flatten().filter(|found| found.grant.is_intact(found.mac, &keys)))
     }
 
+    /// Finishes what waits, closes the store, and returns when it is closed: everything is then in the database file itself.
+    /// Whoever asks later hears [`Unavailable`].
+    pub async fn stop(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Job::Stop { reply }).is_ok() {
+            let _ = answer.await;
+        }
+    }
+
     fn send(&self, job: Job) -> Result<(), Unavailable> {
         self.jobs.try_send(job).map_err(|refused| match refused {
             mpsc::TrySendError::Full(_) => {
@@ -251,11 +262,16 @@ impl Writer {
         while let Ok(first) = queue.recv() {
             let mut waiting = vec![first];
             waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
-            self.batch(waiting);
+            if let Some(reply) = self.batch(waiting) {
+                drop(self);
+                let _ = reply.send(());
+                return;
+            }
         }
     }
 
-    fn batch(&mut self, jobs: Vec<Job>) {
+    /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
+    fn batch(&mut self, jobs: Vec<Job>) -> Option<oneshot::Sender<()>> {
         let mut decided = Vec::new();
         for job in jobs {
             match job {
@@ -277,9 +293,14 @@ impl Writer {
                     self.decide_all(std::mem::take(&mut decided));
                     let _ = reply.send(self.store.load(&ids));
                 }
+                Job::Stop { reply } => {
+                    self.decide_all(decided);
+                    return Some(reply);
+                }
             }
         }
         self.decide_all(decided);
+        None
     }
 
     /// Decides and commits, and again for those whose row somebody else wrote meanwhile.

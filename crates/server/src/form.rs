@@ -157,6 +157,12 @@ impl Form {
         self.values(name).next().map(|value| value.text.as_str())
     }
 
+    /// A parameter of any characters; nothing if it is not UTF-8.
+    #[must_use]
+    pub fn utf8(&self, name: &str) -> Option<&str> {
+        self.values(name).next().filter(|value| value.is_utf8).map(|value| value.text.as_str())
+    }
+
     /// A parameter of printable ASCII (RFC 6749 appendix A, `VSCHAR`), at most `max` characters.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use regrant_core::decision::{Change, Decision};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Event, EventKind, Refusal, Scope, redirect};
+use regrant_core::{Event, EventKind, Refusal, Resources, Scope, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 use zeroize::Zeroizing;
 
@@ -21,11 +21,11 @@ use crate::answer::Failure;
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
 use crate::correlation::Correlation;
-use crate::form::Form;
+use crate::form::{self, Form};
 use crate::mint::{self, Access};
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
-use crate::request::read_form;
+use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn, MAX_USERNAME_LEN};
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
@@ -147,12 +147,26 @@ impl Visit {
         if request.client.skip_consent {
             return Ok(true);
         }
+        // RFC 8252 section 8.6: "unless the identity of the client can be proven, the request SHOULD be processed as if no
+        // previous request had been approved": any program on the device could be this client.
+        if request.client.is_public() && !request.to.redirect_uri.starts_with("https://") {
+            return Ok(false);
+        }
+        let Some((scope, resources)) = self.remembered(request, who).await? else { return Ok(false) };
+        Ok(request.granted.scope.is_within(&scope) && request.granted.resources.is_within(&resources))
+    }
+
+    /// What this user allowed this client before.
+    async fn remembered(
+        &self,
+        request: &AuthorizationRequest,
+        who: &LoggedIn,
+    ) -> Result<Option<(Scope, Resources)>, Unavailable> {
         let question =
             Question::Consent { subject: who.user.subject.clone(), client: request.client.id.as_str().to_owned() };
-        let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(false) };
+        let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
         let scope = Scope::parse(&known.scope).unwrap_or_default();
-        let resources = regrant_core::Resources::parse(&known.resources).unwrap_or_default();
-        Ok(request.granted.scope.is_within(&scope) && request.granted.resources.is_within(&resources))
+        Ok(Some((scope, Resources::parse(&known.resources).unwrap_or_default())))
     }
 
     /// Everything is known: a code, or for the implicit flow an access token, goes to the client.
@@ -328,11 +342,19 @@ impl Visit {
         request: &AuthorizationRequest,
         who: &LoggedIn,
     ) -> Result<Response<Body>, Unavailable> {
+        let granted = &request.granted;
+        // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
+        let scope = match self.remembered(request, who).await? {
+            Some((scope, resources)) if resources == granted.resources => {
+                Scope::from_tokens(scope.iter().chain(granted.scope.iter())).unwrap_or_else(|_| granted.scope.clone())
+            }
+            _ => granted.scope.clone(),
+        };
         let consent = Consent {
             subject: who.user.subject.clone(),
             client: request.client.id.as_str().to_owned(),
-            scope: request.granted.scope.to_string(),
-            resources: request.granted.resources.to_string(),
+            scope: scope.to_string(),
+            resources: granted.resources.to_string(),
             at: self.app.engine.now(),
         };
         self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
@@ -479,22 +501,20 @@ impl Visit {
 async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
     let bytes =
         http_body_util::BodyExt::collect(http_body_util::Limited::new(body, MAX_REQUEST)).await.ok()?.to_bytes();
-    let is_form = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
     let text = std::str::from_utf8(&bytes).ok()?;
-    (is_form && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
+    (is_form(headers) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }
 
-/// The request without `prompt=login`, which has been done: or the login page would come again and again.
+/// The request without the login that it asked for, which has been done: or the login page would come again and again. What
+/// else `prompt` asks for stays.
 fn without_login(query: &str) -> String {
-    let asks_for_login = |pair: &&str| {
-        pair.split_once('=').is_none_or(|(name, value)| {
-            name != "prompt" || !(value.contains("login") || value.contains("select_account"))
-        })
+    let done = |pair: &str| {
+        let form = Form::parse_repeated(pair.as_bytes()).ok()?;
+        let words = form.credential("prompt")?.split(' ');
+        let left: Vec<&str> = words.filter(|word| !matches!(*word, "login" | "select_account")).collect();
+        Some(form::write(&[("prompt", &left.join(" "))]))
     };
-    query.split('&').filter(asks_for_login).collect::<Vec<_>>().join("&")
+    query.split('&').map(|pair| done(pair).unwrap_or_else(|| pair.to_owned())).collect::<Vec<_>>().join("&")
 }
 
 /// For the consent page: how long the application keeps what it gets.

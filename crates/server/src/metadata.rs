@@ -38,7 +38,16 @@ fn public(body: &Value) -> Response<Body> {
     response
 }
 
+/// RFC 8414 section 3.2: "Claims with zero elements MUST be omitted from the response."
 fn document(app: &App) -> Value {
+    let mut document = whole_document(app);
+    if let Value::Object(members) = &mut document {
+        members.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+    }
+    document
+}
+
+fn whole_document(app: &App) -> Value {
     let url = |endpoint: &str| app.issuer.url(endpoint);
     let methods = ["client_secret_basic", "client_secret_post", "none"];
     let confidential = ["client_secret_basic", "client_secret_post"];

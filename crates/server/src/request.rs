@@ -67,7 +67,7 @@ pub(crate) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Form, M
 }
 
 /// The media type, with no parameter but `charset=utf-8`; sent once.
-fn is_form(headers: &HeaderMap) -> bool {
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else { return false };
     let Ok(value) = value.to_str() else { return false };

@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::router::router;
 use crate::sweep;
 
-/// Serves until `shutdown` is done, then lets the requests that are under way finish.
+/// Serves until `shutdown` is done, then lets the requests that are under way finish, and closes the store: when it returns,
+/// the database file is whole without its write-ahead log.
 ///
 /// # Errors
 /// If the listener fails.

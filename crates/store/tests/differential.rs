@@ -216,9 +216,10 @@ fn said(answer: Answer) -> Vec<String> {
     match answer {
         Answer::User(user) => user.into_iter().map(full).collect(),
         Answer::Users(users) => users.into_iter().map(full).collect(),
-        Answer::Keys(keys) => {
-            keys.into_iter().map(|key| format!("{key:?} {} {:?} {:?}", key.algorithm, key.wrapped, key.created_at)).collect()
-        }
+        Answer::Keys(keys) => keys
+            .into_iter()
+            .map(|key| format!("{key:?} {} {:?} {:?}", key.algorithm, key.wrapped, key.created_at))
+            .collect(),
         Answer::Events(events) => {
             assert!(events.is_sorted_by(|newer, older| newer.id > older.id), "{events:?}");
             events.into_iter().map(|event| format!("{:?}", regrant_store::StoredEvent { id: 0, ..event })).collect()

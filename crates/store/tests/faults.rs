@@ -88,7 +88,8 @@ mod opening {
     fn a_store_has_one_owner() {
         let directory = place::Directory::new();
         let store = open(&directory.file()).expect("the store opens");
-        let mine = |error: &OpenError| matches!(error, OpenError::InUse { pid, .. } if *pid == Some(std::process::id()));
+        let mine =
+            |error: &OpenError| matches!(error, OpenError::InUse { pid, .. } if *pid == Some(std::process::id()));
         assert!(refuses(&directory.file(), mine).contains("stop that server"));
         let alias = directory.file().with_file_name("alias.db");
         std::os::unix::fs::symlink(directory.file(), &alias).expect("a link");
@@ -195,8 +196,9 @@ mod running {
         store.commit(&[rows::write(None, &rows::grant(1), &keys)], Timestamp::EPOCH).expect("the store can be written");
         drop(store);
         let sql = Connection::open(directory.file()).expect("a file of SQLite");
-        let page: i64 =
-            sql.query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'grants'", [], |row| row.get(0)).expect("a page");
+        let page: i64 = sql
+            .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'grants'", [], |row| row.get(0))
+            .expect("a page");
         drop(sql);
         let page = usize::try_from(page).expect("a page number");
         let mut bytes = fs::read(directory.file()).expect("the file");
@@ -364,12 +366,8 @@ mod broken_device {
         drop(open(&directory.file()).expect("the store opens"));
         let test = std::env::current_exe().expect("this program");
         let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" --ignored --exact broken_device::the_limited_half";
-        let output = Command::new("sh")
-            .args(["-c", script])
-            .arg(test)
-            .env(PLACE, directory.file())
-            .output()
-            .expect("a shell");
+        let output =
+            Command::new("sh").args(["-c", script]).arg(test).env(PLACE, directory.file()).output().expect("a shell");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         let mut store = open(&directory.file()).expect("the store opens");
         assert!(store.load(&[rows::grant(1).id]).expect("readable")[0].is_some(), "what was answered is there");

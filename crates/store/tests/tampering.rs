@@ -77,7 +77,10 @@ fn no_change_to_a_column_goes_unnoticed() {
             }
         }
         assert!(tried > 300, "{tried}");
-        assert!(is_believed(store.load(&[grant.id]).expect("readable")[0].as_ref(), &keys), "the test has put all back");
+        assert!(
+            is_believed(store.load(&[grant.id]).expect("readable")[0].as_ref(), &keys),
+            "the test has put all back"
+        );
     }
 }
 

@@ -106,6 +106,14 @@ fn a_change_of_any_column_is_seen() {
     }
 }
 
+/// Check K8: the encoding under the MAC, by example: whoever changes it makes every stored row look tampered with.
+#[test]
+fn the_mac_of_a_row_is_this_one() {
+    let world = rotated_world();
+    let mac = world.grant.mac(&world.keys);
+    assert_eq!((mac.key_id, u128::from_be_bytes(mac.mac)), (1, 0x02bb07a82951cd050f7cbf80d3717331));
+}
+
 /// Check K8: the list above names every column. A new one breaks this pattern, and whoever adds it comes here.
 #[test]
 fn the_list_of_columns_is_complete() {

@@ -5,7 +5,7 @@
 //! and 2^64 guesses with less than 2^-95.
 
 use proptest::prelude::*;
-use regrant_core::access::{ACCESS_PREFIX, AccessToken, open_jti, seal_jti};
+use regrant_core::access::{ACCESS_PREFIX, AccessToken, MAX_LEN, open_jti, seal_jti};
 use regrant_core::keys::{DeploymentId, KeyStatus, RootKey};
 use regrant_core::one_time::{Kind, client_secret, client_secret_hash};
 use regrant_core::token::{CODE_PREFIX, Code, REFRESH_PREFIX, RefreshToken, TOKEN_LEN};
@@ -230,17 +230,17 @@ fn each_kind_opens_its_own_slot_only() {
     ];
     for (kind, text) in &texts {
         assert_eq!(Kind::of(text), Some(*kind));
-        for slot in Kind::ALL {
-            let disguised = format!("{}{}", slot.prefix(), &text[4..]);
+        for (disguise, slot) in Kind::ALL.into_iter().flat_map(|kind| Kind::ALL.map(|slot| (kind, slot))) {
+            let disguised = format!("{}{}", disguise.prefix(), &text[4..]);
             let resummed = format!("{}{}", &disguised[..disguised.len() - 6], checksum(&disguised));
-            for text in [text, &disguised, &resummed] {
+            for text in [disguised, resummed] {
                 let taken = match slot {
-                    Kind::Refresh => RefreshToken::open(text, keys).is_some(),
-                    Kind::Access => AccessToken::open(text, keys).is_some(),
-                    Kind::Code => Code::open(text, keys).is_some(),
-                    Kind::ClientSecret => client_secret_hash(text) == client_secret_hash(&texts[3].1),
+                    Kind::Refresh => RefreshToken::open(&text, keys).is_some(),
+                    Kind::Access => AccessToken::open(&text, keys).is_some(),
+                    Kind::Code => Code::open(&text, keys).is_some(),
+                    Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[3].1),
                 };
-                assert_eq!(taken, slot == *kind, "{kind:?} at {slot:?}: {text}");
+                assert_eq!(taken, slot == *kind && disguise == *kind, "{kind:?} as {disguise:?} at {slot:?}: {text}");
             }
         }
     }
@@ -298,6 +298,14 @@ fn an_opaque_access_token_comes_back() {
         assert!(text.starts_with(ACCESS_PREFIX));
         assert_eq!(AccessToken::open(&text, &keys), Some(token));
     }
+    let sealed = |length| {
+        let token = AccessToken { scope: "s".repeat(length), ..plain.clone() };
+        token.seal([7; 12], &keys).expect("its key")
+    };
+    let longest = (12_000..).map(sealed).take_while(|text| text.len() <= MAX_LEN).last().expect("some fit");
+    assert_eq!((longest.len(), AccessToken::open(&longest, &keys).is_some()), (MAX_LEN, true));
+    let longer = sealed(12_500);
+    assert!(longer.len() > MAX_LEN && AccessToken::open(&longer, &keys).is_none(), "nobody makes us decrypt a book");
     assert_ne!(plain.seal([7; 12], &keys), plain.seal([8; 12], &keys), "a fresh nonce each");
     assert_eq!(AccessToken { scope: "s".repeat(65_536), ..plain }.seal([7; 12], &keys), None, "absurdly long");
 }

@@ -137,7 +137,7 @@ impl std::fmt::Display for Report {
 /// # Panics
 /// If the server does not start, or the deployment cannot be made.
 pub async fn run(options: Options, directory: &Path, progress: &mut dyn FnMut(&Report)) -> Report {
-    let home = Home::make(directory);
+    let home = Home::make(&directory.join("home"));
     home.add_user();
     let mut dice = Dice::new(options.seed);
     let mut report = Report { seed: options.seed, ..Report::default() };

@@ -122,7 +122,7 @@ async fn a_challenge_is_43_characters_of_base64url() {
         &format!("{CHALLENGE}A"),
         &format!("{CHALLENGE}="),
         &CHALLENGE.replace('-', "+"),
-        &CHALLENGE.replace('_', "/"),
+        &CHALLENGE.replace('-', "/"),
         &format!(" {}", &CHALLENGE[1..]),
         &other_end,
         &"A".repeat(4000),

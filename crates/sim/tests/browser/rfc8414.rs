@@ -10,14 +10,14 @@
 //! And ours: what is announced is enforced, and what is not announced is not there.
 
 use serde_json::{Value, json};
-use sim::wire::{CONFIG, Reply, SECRET, USER, World, authorization, http, text};
+use sim::wire::{CONFIG, SECRET, USER, World, authorization, http, text};
 
 use super::support::{ask, assert_denied};
 
 const PLACES: [&str; 2] = ["oauth-authorization-server", "openid-configuration"];
 
 /// Every member, so that a new one comes with its test.
-const MEMBERS: [&str; 23] = [
+const MEMBERS: [&str; 24] = [
     "authorization_endpoint",
     "authorization_response_iss_parameter_supported",
     "claims_supported",
@@ -41,6 +41,7 @@ const MEMBERS: [&str; 23] = [
     "subject_types_supported",
     "token_endpoint",
     "token_endpoint_auth_methods_supported",
+    "userinfo_endpoint",
 ];
 
 async fn document(world: &World) -> Value {
@@ -110,6 +111,7 @@ async fn every_announced_endpoint_answers_as_itself() {
             assert!(!is_place || text(&document, name).starts_with(&format!("{}{path}/", world.base)), "{name}");
         }
         assert_eq!(ask(&world, &at("authorization_endpoint")).await.status, 400, "a page");
+        assert_eq!(ask(&world, &at("userinfo_endpoint")).await.status, 401, "without a token");
         for (endpoint, error) in [("token_endpoint", "invalid_request"), ("revocation_endpoint", "invalid_request")] {
             world.http().post(&at(endpoint), &[], &[]).await.expect_error(400, error);
         }
@@ -201,9 +203,10 @@ async fn clients_authenticate_as_announced_and_not_otherwise() {
         let reply = world.post("/oauth2/revoke", client, &[("token", &token)], &[]).await;
         assert_eq!(reply.status, 200, "{client}");
     }
-    for (client, status) in [("api", 200), ("opaque", 200), ("phone", 401)] {
-        let reply: Reply = world.post("/oauth2/introspect", client, &[("token", "x")], &[]).await;
-        assert_eq!(reply.status, status, "{client}");
+    let token = text(&world.grant("web").await, "access_token");
+    for (client, active) in [("api", true), ("opaque", true), ("phone", false)] {
+        let reply = world.post("/oauth2/introspect", client, &[("token", &token)], &[]).await;
+        assert_eq!(reply.json()["active"], active, "{client}");
     }
     let assertion = [
         ("grant_type", "client_credentials"),

@@ -23,8 +23,9 @@ async fn subject(world: &World, answer: &Reply) -> String {
 }
 
 async fn subject_of(world: &World, name: &str) -> String {
-    let mut browser = logged_in(world, name).await;
+    let mut browser = world.browser();
     let page = browser.get(&authorization("web", &[("prompt", "consent")])).await;
+    let page = browser.log_in(&page, name).await;
     let answer = browser.submit(&page, &[("decision", "allow")]).await;
     subject(world, &answer).await
 }

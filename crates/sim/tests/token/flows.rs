@@ -43,7 +43,11 @@ fn lacking(what: &str, flow: &str) -> Option<String> {
     let client = client(flow);
     let web = client == "web";
     Some(match (what, flow) {
-        ("the grant type", "authorization_code") => with_client(client, "\"authorization_code\", ", ""),
+        ("the grant type", "authorization_code") => with_client(
+            client,
+            "redirect_uris = [\"https://app.example/cb\"]\ngrant_types = [\"authorization_code\", ",
+            "grant_types = [",
+        ),
         ("the grant type", "refresh_token") => with_client(client, "\"refresh_token\", ", ""),
         ("the grant type", "password") => with_client(client, ", \"password\"", ""),
         ("the grant type", _) => with_client(
@@ -120,7 +124,12 @@ async fn the_implicit_flow_meets_the_same_verdict() {
         let reply = browser.get(&authorization("spa-old", &others(&more))).await;
         let reply = browser.follow(reply).await;
         let heard = format!("{} {}", reply.header("location"), reply.text());
-        assert!(!heard.contains("access_token") && !heard.contains("id=\"consent-allow\"") && !heard.contains("id=\"login-submit\""), "{heard}");
+        assert!(
+            !heard.contains("access_token")
+                && !heard.contains("id=\"consent-allow\"")
+                && !heard.contains("id=\"login-submit\""),
+            "{heard}"
+        );
         assert!(heard.contains("error") || reply.status.is_client_error(), "{heard}");
     }
 }

@@ -79,7 +79,11 @@ async fn only_a_form_is_read() {
         refused(&reply, 400, "invalid_request", "malformed: ContentType");
     }
     assert_eq!(world.row(&first).await, before);
-    for media_type in ["APPLICATION/X-WWW-FORM-URLENCODED", "application/x-www-form-urlencoded;charset=UTF-8", "application/x-www-form-urlencoded ; charset=\"utf-8\""] {
+    for media_type in [
+        "APPLICATION/X-WWW-FORM-URLENCODED",
+        "application/x-www-form-urlencoded;charset=UTF-8",
+        "application/x-www-form-urlencoded ; charset=\"utf-8\"",
+    ] {
         let _ = next(world.http().post_raw("/oauth2/token", &body, media_type, &[("authorization", &own)]).await);
     }
 }
@@ -91,7 +95,19 @@ async fn characters_that_cannot_be_there_are_refused() {
     let world = world().await;
     let first = world.first("phone").await;
     let before = world.row(&first).await;
-    let bad = ["%00", "%0A", "%7F", "%80", "%FF", "%C0%80", "%ED%A0%80", "%F4%90%80%80", "%C3%A4", "%E2%80%8B", "%F0%9F%A6%80"];
+    let bad = [
+        "%00",
+        "%0A",
+        "%7F",
+        "%80",
+        "%FF",
+        "%C0%80",
+        "%ED%A0%80",
+        "%F4%90%80%80",
+        "%C3%A4",
+        "%E2%80%8B",
+        "%F0%9F%A6%80",
+    ];
     for bad in bad {
         for (name, status, error, reason) in [
             ("grant_type", 400, "invalid_request", "malformed: Characters(\"grant_type\")"),
@@ -100,7 +116,11 @@ async fn characters_that_cannot_be_there_are_refused() {
             ("scope", 400, "invalid_scope", "malformed_scope"),
             ("resource", 400, "invalid_target", "malformed_target"),
         ] {
-            let mut parts = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", first.clone()), ("client_id", "phone".to_owned())];
+            let mut parts = vec![
+                ("grant_type", "refresh_token".to_owned()),
+                ("refresh_token", first.clone()),
+                ("client_id", "phone".to_owned()),
+            ];
             match parts.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, value)) => value.push_str(bad),
                 None => parts.push((name, format!("a:read{bad}"))),
@@ -124,7 +144,9 @@ async fn characters_that_cannot_be_there_are_refused() {
 async fn broken_percent_encoding_is_refused() {
     let world = world().await;
     for path in ENDPOINTS {
-        for body in ["%", "a=%", "a=%4", "a=%zz", "grant_type=refresh_token&refresh_token=%4g&token=x", "a=%u0041", "%=x"] {
+        for body in
+            ["%", "a=%", "a=%4", "a=%zz", "grant_type=refresh_token&refresh_token=%4g&token=x", "a=%u0041", "%=x"]
+        {
             refused(&raw(&world, path, body).await, 400, "invalid_request", "malformed: Encoding");
         }
     }
@@ -138,7 +160,11 @@ async fn overlong_parameters_are_refused() {
     let before = world.row(&first).await;
     let long = |count: usize| "a".repeat(count);
     let whole = |more: Vec<(&'static str, String)>| {
-        let mut form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", first.clone()), ("client_id", "phone".to_owned())];
+        let mut form = vec![
+            ("grant_type", "refresh_token".to_owned()),
+            ("refresh_token", first.clone()),
+            ("client_id", "phone".to_owned()),
+        ];
         form.retain(|(known, _)| more.iter().all(|(name, _)| name != known));
         form.extend(more);
         form
@@ -152,7 +178,12 @@ async fn overlong_parameters_are_refused() {
         (whole(vec![("refresh_token", long(60_000))]), 400, "invalid_grant", "not_ours"),
         (whole(vec![("scope", long(4097))]), 400, "invalid_scope", "malformed_scope"),
         (whole(vec![("scope", "a ".repeat(2000))]), 400, "invalid_scope", "malformed_scope"),
-        (whole(vec![("scope", (0..129).map(|number| format!("s{number}")).collect::<Vec<_>>().join(" "))]), 400, "invalid_scope", "malformed_scope"),
+        (
+            whole(vec![("scope", (0..129).map(|number| format!("s{number}")).collect::<Vec<_>>().join(" "))]),
+            400,
+            "invalid_scope",
+            "malformed_scope",
+        ),
         (whole(vec![("resource", format!("https://a/{}", long(503)))]), 400, "invalid_target", "malformed_target"),
     ] {
         let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -173,7 +204,9 @@ async fn too_many_parameters_are_refused() {
         let others: String = (0..count).map(|number| format!("&p{number}=")).collect();
         format!("grant_type=refresh_token&refresh_token={first}{others}")
     };
-    for body in [with(63), with(5_000), "&a".repeat(10_000), "=".repeat(10_000) + &"&".repeat(10_000) + &"=&".repeat(10_000)] {
+    for body in
+        [with(63), with(5_000), "&a".repeat(10_000), "=".repeat(10_000) + &"&".repeat(10_000) + &"=&".repeat(10_000)]
+    {
         let reply = raw(&world, "/oauth2/token", &body).await;
         refused(&reply, 400, "invalid_request", "malformed: TooMany");
     }
@@ -185,9 +218,26 @@ async fn too_many_parameters_are_refused() {
 async fn strange_numbers_break_nothing() {
     let world = world().await;
     let first = world.first("phone").await;
-    for number in ["9007199254740993", "-0", "1e400", "NaN", "-9223372036854775809", "18446744073709551616", "0x10", "1_000", "\u{661}"] {
-        for (name, error) in [("refresh_token", "invalid_grant"), ("client_id", ""), ("scope", "invalid_scope"), ("resource", "invalid_target"), ("grant_type", "")] {
-            let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("client_id", "phone")];
+    for number in [
+        "9007199254740993",
+        "-0",
+        "1e400",
+        "NaN",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "0x10",
+        "1_000",
+        "\u{661}",
+    ] {
+        for (name, error) in [
+            ("refresh_token", "invalid_grant"),
+            ("client_id", ""),
+            ("scope", "invalid_scope"),
+            ("resource", "invalid_target"),
+            ("grant_type", ""),
+        ] {
+            let mut form =
+                vec![("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("client_id", "phone")];
             form.retain(|(known, _)| *known != name);
             form.push((name, number));
             form.extend([("expires_in", number), ("max_age", number)]);
@@ -195,7 +245,10 @@ async fn strange_numbers_break_nothing() {
             assert!(reply.status.is_client_error(), "{name}={number}: {}", reply.text());
             assert!(error.is_empty() || reply.json()["error"] == error, "{name}={number}: {}", reply.text());
         }
-        let length = world.http().send(Method::POST, "/oauth2/token", &[("content-type", FORM), ("idempotency-key", number)], Body::empty()).await;
+        let length = world
+            .http()
+            .send(Method::POST, "/oauth2/token", &[("content-type", FORM), ("idempotency-key", number)], Body::empty())
+            .await;
         assert!(length.status.is_client_error());
     }
     let _ = next(world.refresh("phone", &first).await);
@@ -250,7 +303,7 @@ async fn a_hundred_megabytes_are_cut_off() {
             let address = world.base.trim_start_matches("http://");
             let mut socket = TcpStream::connect(address).await.expect("a connection");
             let (mut from, mut to) = socket.split();
-            let start = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: {FORM}\r\nauthorization: Basic eDp5\r\n{head}\r\n");
+            let start = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: {FORM}\r\n{head}\r\n");
             let chunked = head.contains("chunked");
             let mut sent = 0;
             let sending = async {
@@ -301,7 +354,10 @@ async fn half_a_request_consumes_nothing() {
     let body = format!("grant_type=refresh_token&client_id=phone&refresh_token={first}");
     for cut in [0, 20, body.len() - 1] {
         let mut socket = TcpStream::connect(address).await.expect("a connection");
-        let head = format!("POST /oauth2/token HTTP/1.1\r\nhost: {address}\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /oauth2/token HTTP/1.1\r\nhost: {address}\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         socket.write_all(head.as_bytes()).await.expect("sent");
         socket.write_all(&body.as_bytes()[..cut]).await.expect("sent");
         socket.shutdown().await.expect("closed");
@@ -325,12 +381,18 @@ async fn two_thousand_malformed_requests_disturb_nobody() {
         let parent = world.first("opaque").await;
         for round in 0..2_000 {
             let reply = malformed(&world, path, &mut seeded, &live).await;
-            assert!(!reply.status.is_server_error() && !reply.text().contains("access_token\":"), "round {round}: {} {}", reply.status, reply.text());
+            assert!(
+                !reply.status.is_server_error() && !reply.text().contains("access_token\":"),
+                "round {round}: {} {}",
+                reply.status,
+                reply.text()
+            );
             if round % 10 == 0 {
                 match path {
                     "/oauth2/token" => live = next(world.refresh("phone", &live).await),
                     "/oauth2/revoke" => {
-                        let own = text(&world.refresh("opaque", &parent).await.expect_status(200).json(), "access_token");
+                        let own =
+                            text(&world.refresh("opaque", &parent).await.expect_status(200).json(), "access_token");
                         let _ = world.post(path, "opaque", &[("token", &own)], &[]).await.expect_status(200);
                     }
                     "/oauth2/introspect" => assert!(is_active(&world, &access).await),
@@ -344,8 +406,41 @@ async fn two_thousand_malformed_requests_disturb_nobody() {
 
 /// A request that is wrong in some way: pieces of real ones, broken.
 async fn malformed(world: &World, path: &str, seeded: &mut Seeded, live: &str) -> Reply {
-    let names = ["grant_type", "refresh_token", "client_id", "client_secret", "scope", "resource", "code", "token", "access_token", "redirect_uri", "", "%00", "username", "password"];
-    let values = ["refresh_token", "authorization_code", "password", "client_credentials", "", "%", "%FF%FE", "rgr_", "a b", "\u{0}", "web", "phone-strict", "https://api.example/", "%0d%0a", "../../", "{}", "'--"];
+    let names = [
+        "grant_type",
+        "refresh_token",
+        "client_id",
+        "client_secret",
+        "scope",
+        "resource",
+        "code",
+        "token",
+        "access_token",
+        "redirect_uri",
+        "",
+        "%00",
+        "username",
+        "password",
+    ];
+    let values = [
+        "refresh_token",
+        "authorization_code",
+        "password",
+        "client_credentials",
+        "",
+        "%",
+        "%FF%FE",
+        "rgr_",
+        "a b",
+        "\u{0}",
+        "web",
+        "phone-strict",
+        "https://api.example/",
+        "%0d%0a",
+        "../../",
+        "{}",
+        "'--",
+    ];
     let mut body = Vec::new();
     for _ in 0..seeded.below(8) {
         body.extend_from_slice(names[seeded.below(names.len())].as_bytes());
@@ -358,7 +453,18 @@ async fn malformed(world: &World, path: &str, seeded: &mut Seeded, live: &str) -
         body.push(b'&');
     }
     let types = [FORM, FORM, FORM, "application/json", "", "application/x-www-form-urlencoded; charset=utf-7"];
-    let authorizations = ["", "", "Basic", "Basic eDp5", "Basic d2ViLXNpbmdsZTo=", "Bearer", "Bearer e30.e30.", "Basic \u{fffd}", "Digest x", "Bearer rga_0"];
+    let authorizations = [
+        "",
+        "",
+        "Basic",
+        "Basic eDp5",
+        "Basic d2ViLXNpbmdsZTo=",
+        "Bearer",
+        "Bearer e30.e30.",
+        "Basic \u{fffd}",
+        "Digest x",
+        "Bearer rga_0",
+    ];
     let mut headers = vec![("content-type", types[seeded.below(types.len())])];
     let authorization = authorizations[seeded.below(authorizations.len())];
     if !authorization.is_empty() {
@@ -380,8 +486,11 @@ async fn what_is_wrong_last_undoes_nothing_because_nothing_was_done() {
     let world = world().await;
     let first = world.first("phone").await;
     let commits = world.watch.commits();
-    for (name, value) in [("scope", "openid admin"), ("resource", "https://evil.example/"), ("scope", "\u{7f}"), ("client_secret", "x")] {
-        let form = [("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("client_id", "phone"), (name, value)];
+    for (name, value) in
+        [("scope", "openid admin"), ("resource", "https://evil.example/"), ("scope", "\u{7f}"), ("client_secret", "x")]
+    {
+        let form =
+            [("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("client_id", "phone"), (name, value)];
         let reply = world.http().post("/oauth2/token", &form, &[]).await;
         assert!(reply.status.is_client_error(), "{}", reply.text());
     }

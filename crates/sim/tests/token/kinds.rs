@@ -6,8 +6,17 @@ use sim::wire::{Browser, CALLBACK, Reply, SECRET, VERIFIER, World, authorization
 
 use super::support::{basic, is_active, next, userinfo, world};
 
-const KINDS: [&str; 9] =
-    ["code", "refresh token", "opaque access token", "JWT access token", "client secret", "session cookie", "browser cookie", "csrf token", "verifier"];
+const KINDS: [&str; 9] = [
+    "code",
+    "refresh token",
+    "opaque access token",
+    "JWT access token",
+    "client secret",
+    "session cookie",
+    "browser cookie",
+    "csrf token",
+    "verifier",
+];
 
 /// One fresh credential of each kind, all of one user and, where a client has it, of the client `opaque`.
 async fn credentials(world: &World) -> Vec<(&'static str, String)> {
@@ -15,8 +24,14 @@ async fn credentials(world: &World) -> Vec<(&'static str, String)> {
     let code = browser.log_in_for_code(&authorization("opaque", &[])).await;
     let consent = browser.get(&authorization("web", &[])).await;
     let consent = browser.follow(consent).await;
-    let csrf = form(&consent.text()).hidden.iter().map(|(_, value)| value.clone()).filter(|value| value.len() < 64).max_by_key(String::len);
-    let cookie = |name: &str| browser.cookies().iter().find(|(known, _)| known.contains(name)).expect("a cookie").1.clone();
+    let csrf = form(&consent.text())
+        .hidden
+        .iter()
+        .map(|(_, value)| value.clone())
+        .filter(|value| value.len() < 64)
+        .max_by_key(String::len);
+    let cookie =
+        |name: &str| browser.cookies().iter().find(|(known, _)| known.contains(name)).expect("a cookie").1.clone();
     let grant = world.grant("opaque").await;
     let values = [
         code,
@@ -103,7 +118,8 @@ async fn a_resource_takes_access_tokens_only() {
     let world = world().await;
     for (kind, credential) in credentials(&world).await {
         let status = userinfo(&world, &credential).await.status.as_u16();
-        let in_body = world.http().post("/oauth2/userinfo", &[("access_token", &credential)], &[]).await.status.as_u16();
+        let in_body =
+            world.http().post("/oauth2/userinfo", &[("access_token", &credential)], &[]).await.status.as_u16();
         let expected = if kind.ends_with("access token") { 200 } else { 401 };
         assert_eq!((status, in_body), (expected, expected), "{kind}");
     }
@@ -119,7 +135,12 @@ async fn only_a_client_secret_is_one() {
         let header = basic("web-single", &credential);
         let by_header = world.http().post("/oauth2/token", &form, &[("authorization", &header)]).await;
         let first = world.first("opaque").await;
-        let form = [("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("client_id", "opaque"), ("client_secret", &credential)];
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", first.as_str()),
+            ("client_id", "opaque"),
+            ("client_secret", &credential),
+        ];
         let in_body = world.http().post("/oauth2/token", &form, &[]).await;
         for reply in [by_header, in_body] {
             if kind == "client secret" {
@@ -153,8 +174,16 @@ async fn no_credential_of_ours_is_a_password_or_a_verifier() {
     let code = world.code("phone").await;
     for (kind, credential) in credentials(&world).await {
         let form = [("grant_type", "password"), ("username", "alice"), ("password", &credential)];
-        world.token("phone", &form).await.expect_error(400, if credential.len() > 1024 { "invalid_request" } else { "invalid_grant" });
-        let form = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("code_verifier", &credential)];
+        world
+            .token("phone", &form)
+            .await
+            .expect_error(400, if credential.len() > 1024 { "invalid_request" } else { "invalid_grant" });
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", &credential),
+        ];
         let reply = world.token("phone", &form).await;
         if kind == "verifier" {
             let _ = next(reply);

@@ -13,7 +13,12 @@ const PRESENTERS: usize = 64;
 const ROUNDS: usize = 12;
 
 /// The same request from many tasks at once.
-async fn at_once(world: &Arc<World>, count: usize, client: &'static str, form: &[(&'static str, String)]) -> Vec<Reply> {
+async fn at_once(
+    world: &Arc<World>,
+    count: usize,
+    client: &'static str,
+    form: &[(&'static str, String)],
+) -> Vec<Reply> {
     let gate = Arc::new(tokio::sync::Barrier::new(count));
     let tasks: Vec<_> = (0..count)
         .map(|_| {
@@ -46,7 +51,8 @@ async fn sixty_four_presenters_of_one_token_make_one_step() {
         for round in 0..ROUNDS {
             let before = world.row(&token).await.generation;
             let replies = at_once(&world, PRESENTERS, client, &refresh_form(&token)).await;
-            let (answered, waiting): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status.as_u16() == 200);
+            let (answered, waiting): (Vec<_>, Vec<_>) =
+                replies.into_iter().partition(|reply| reply.status.as_u16() == 200);
             for reply in &waiting {
                 refused(reply, 503, "temporarily_unavailable", "straggler");
             }
@@ -95,7 +101,8 @@ async fn sixty_four_redeemers_of_one_code_make_one_grant() {
                 ("code_verifier", sim::wire::VERIFIER.to_owned()),
             ];
             let replies = at_once(&world, PRESENTERS, client, &form).await;
-            let (mut answered, late): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status.as_u16() == 200);
+            let (mut answered, late): (Vec<_>, Vec<_>) =
+                replies.into_iter().partition(|reply| reply.status.as_u16() == 200);
             assert_eq!(answered.len(), 1);
             for reply in &late {
                 refused(reply, 400, "invalid_grant", "code_spent");
@@ -143,7 +150,10 @@ async fn many_grants_at_once_keep_apart() {
     let world = Arc::new(world().await);
     let mut firsts = Vec::new();
     for number in 0..24_usize {
-        firsts.push((["web", "web-single", "phone", "opaque"][number % 4], world.first(["web", "web-single", "phone", "opaque"][number % 4]).await));
+        firsts.push((
+            ["web", "web-single", "phone", "opaque"][number % 4],
+            world.first(["web", "web-single", "phone", "opaque"][number % 4]).await,
+        ));
     }
     let tasks: Vec<_> = firsts
         .into_iter()

@@ -120,7 +120,8 @@ async fn another_root_key_is_refused_and_changes_nothing() {
     other[31] ^= 1;
     let clock = Clock::manual(start_plus(5));
     let seen = memory.high_water();
-    let refused = App::open_with(config(CONFIG), Box::new(memory.clone()), RootKey::new(other), clock).expect_err("another key");
+    let refused =
+        App::open_with(config(CONFIG), Box::new(memory.clone()), RootKey::new(other), clock).expect_err("another key");
     assert_eq!(refused.exit_code(), 78);
     assert!(refused.to_string().contains("root key"), "{refused}");
     assert_eq!(memory.high_water(), seen, "nothing was written");
@@ -154,7 +155,11 @@ async fn a_client_that_became_public_loses_its_reusable_grants() {
     let world = world().await;
     let token = world.first("web").await;
     let row = world.row(&token).await;
-    let public = with_client("web", "secret_hash = \"HASH\"\ntoken_endpoint_auth_method = \"client_secret_post\"", "token_endpoint_auth_method = \"none\"");
+    let public = with_client(
+        "web",
+        "secret_hash = \"HASH\"\ntoken_endpoint_auth_method = \"client_secret_post\"",
+        "token_endpoint_auth_method = \"none\"",
+    );
     let world = world.restart_with(Some(&public)).await;
     refused(&world.refresh("web", &token).await, 400, "invalid_grant", "reusable_for_public");
     assert_eq!(world.row(&token).await, row);
@@ -167,7 +172,9 @@ async fn a_client_that_became_public_loses_its_reusable_grants() {
 async fn a_changed_rotation_is_for_new_grants() {
     let world = world().await;
     let old = world.first("web-single").await;
-    let world = world.restart_with(Some(&with_client("web-single", "rotation = \"single_use\"", "rotation = \"reusable\""))).await;
+    let world = world
+        .restart_with(Some(&with_client("web-single", "rotation = \"single_use\"", "rotation = \"reusable\"")))
+        .await;
     let young = world.first("web-single").await;
     assert_ne!(next(world.refresh("web-single", &old).await), old);
     assert_eq!(next(world.refresh("web-single", &young).await), young);

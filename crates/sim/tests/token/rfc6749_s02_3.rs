@@ -77,7 +77,9 @@ async fn a_client_id_beside_basic_must_be_the_same() {
 #[tokio::test]
 async fn an_empty_secret_fits_nothing() {
     let world = world().await;
-    for (client, reason) in [("web-single", "wrong_client_secret"), ("web", "other_auth_method"), ("phone", "other_auth_method")] {
+    for (client, reason) in
+        [("web-single", "wrong_client_secret"), ("web", "other_auth_method"), ("phone", "other_auth_method")]
+    {
         let token = world.first(client).await;
         let before = world.row(&token).await;
         let header = basic(client, "");
@@ -171,7 +173,10 @@ async fn a_secret_of_hard_characters_is_taken_in_both_readings() {
         let hash: String = client_secret_hash(secret).0.iter().map(|byte| format!("{byte:02x}")).collect();
         let world = world_with(&CONFIG.replace("HASH", &format!("sha256:{hash}"))).await;
         let ask = async |header: String| {
-            world.http().post("/oauth2/token", &[("grant_type", "client_credentials")], &[("authorization", &header)]).await
+            world
+                .http()
+                .post("/oauth2/token", &[("grant_type", "client_credentials")], &[("authorization", &header)])
+                .await
         };
         let _ = ask(sim::wire::http::basic("daemon", secret)).await.expect_status(200);
         let _ = ask(basic("daemon", secret)).await.expect_status(200);
@@ -191,7 +196,12 @@ async fn a_client_id_with_a_colon_is_sent_encoded() {
     let form = [("grant_type", "client_credentials")];
     let _ = world.http().post("/oauth2/token", &form, &[("authorization", &header)]).await.expect_status(200);
     let raw = basic("https://daemon.example:8443/@a~b", SECRET);
-    refused(&world.http().post("/oauth2/token", &form, &[("authorization", &raw)]).await, 401, "invalid_client", "unknown_client");
+    refused(
+        &world.http().post("/oauth2/token", &form, &[("authorization", &raw)]).await,
+        401,
+        "invalid_client",
+        "unknown_client",
+    );
 }
 
 /// Laws L11, L12: a client that fails to prove itself changes nothing, at none of the endpoints, and no grant is read for it.
@@ -203,7 +213,12 @@ async fn nothing_is_read_for_who_is_not_authenticated() {
     let wrong = basic("web-single", "wrong");
     for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"] {
         let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("token", token.as_str())];
-        refused(&world.http().post(path, &form, &[("authorization", &wrong)]).await, 401, "invalid_client", "wrong_client_secret");
+        refused(
+            &world.http().post(path, &form, &[("authorization", &wrong)]).await,
+            401,
+            "invalid_client",
+            "wrong_client_secret",
+        );
     }
     assert_eq!((world.watch.grant_reads(), world.watch.commits()), (reads, commits));
     assert_eq!(world.row(&token).await, before);

@@ -114,7 +114,9 @@ async fn the_issued_scope_is_always_told() {
         let answer = world.token("phone", &form).await.expect_status(200).json();
         assert_eq!(text(&answer, "scope"), issued);
     }
-    for (bad, reason) in [("admin", "scope_not_allowed"), ("read  write", "malformed_scope"), ("r\u{e9}ad", "malformed_scope")] {
+    for (bad, reason) in
+        [("admin", "scope_not_allowed"), ("read  write", "malformed_scope"), ("r\u{e9}ad", "malformed_scope")]
+    {
         let form = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("scope", bad)];
         refused(&world.token("phone", &form).await, 400, "invalid_scope", reason);
     }

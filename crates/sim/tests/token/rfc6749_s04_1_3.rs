@@ -60,7 +60,9 @@ async fn a_client_without_refresh_gets_none() {
 /// Check A2: a code lives 60 s: redeemed at 59 s, refused at its instant and a second later.
 #[tokio::test]
 async fn a_code_expires() {
-    for (after, lives) in [(millis(59_000), true), (millis(59_999), true), (millis(60_000), false), (millis(61_000), false)] {
+    for (after, lives) in
+        [(millis(59_000), true), (millis(59_999), true), (millis(60_000), false), (millis(61_000), false)]
+    {
         let world = world().await;
         let code = world.code("phone").await;
         world.advance(after);
@@ -92,7 +94,9 @@ async fn a_double_click_ends_nothing() {
 /// Check A3: later, an otherwise valid replay ends the grant that the code made, with everything minted from it, and leaves one event.
 #[tokio::test]
 async fn a_replayed_code_ends_the_grant_it_made() {
-    for (client, after) in [("phone", millis(500)), ("web", secs(30)), ("web-single", secs(120)), ("opaque", secs(25 * DAY))] {
+    for (client, after) in
+        [("phone", millis(500)), ("web", secs(30)), ("web-single", secs(120)), ("opaque", secs(25 * DAY))]
+    {
         let world = world().await;
         let code = world.code(client).await;
         let (access, refresh) = tokens(world.redeem(client, &code).await);
@@ -135,7 +139,9 @@ async fn a_code_is_bound_to_its_client() {
     for client in ["web-single", "phone"] {
         let code = world.code(client).await;
         let before = world.row(&code).await;
-        for stranger in ["web", "web-single", "phone", "phone-strict", "opaque"].into_iter().filter(|other| *other != client) {
+        for stranger in
+            ["web", "web-single", "phone", "phone-strict", "opaque"].into_iter().filter(|other| *other != client)
+        {
             refused(&world.redeem(stranger, &code).await, 400, "invalid_grant", "other_client");
         }
         assert_eq!(world.row(&code).await, before);
@@ -149,7 +155,9 @@ async fn a_code_is_bound_to_its_redirect_uri() {
     let world = world().await;
     let code = world.code("phone").await;
     let before = world.row(&code).await;
-    for other in ["", "https://app.example/cb/", "https://app.example/CB", "https://app.example/cb?", "http://127.0.0.1/cb"] {
+    for other in
+        ["", "https://app.example/cb/", "https://app.example/CB", "https://app.example/cb?", "http://127.0.0.1/cb"]
+    {
         let reply = redeem_with(&world, "phone", &code, &[("redirect_uri", other)]).await;
         refused(&reply, 400, "invalid_grant", "redirect_uri_mismatch");
     }
@@ -174,10 +182,18 @@ async fn a_wrong_verifier_consumes_nothing() {
     let code = world.code("phone").await;
     let before = world.row(&code).await;
     let other = VERIFIER.replace('d', "e");
-    for (verifier, reason) in
-        [("", "verifier_missing"), ("short", "verifier_malformed"), (other.as_str(), "verifier_wrong"), (sim::wire::CHALLENGE, "verifier_wrong")]
-    {
-        refused(&redeem_with(&world, "phone", &code, &[("code_verifier", verifier)]).await, 400, "invalid_grant", reason);
+    for (verifier, reason) in [
+        ("", "verifier_missing"),
+        ("short", "verifier_malformed"),
+        (other.as_str(), "verifier_wrong"),
+        (sim::wire::CHALLENGE, "verifier_wrong"),
+    ] {
+        refused(
+            &redeem_with(&world, "phone", &code, &[("code_verifier", verifier)]).await,
+            400,
+            "invalid_grant",
+            reason,
+        );
     }
     assert_eq!(world.row(&code).await, before);
     let _ = next(world.redeem("phone", &code).await);
@@ -199,7 +215,12 @@ async fn a_replay_that_is_not_otherwise_valid_ends_nothing() {
         refused(&redeem_with(&world, "web-single", &code, &others).await, 400, "invalid_grant", reason);
     }
     refused(&world.redeem("web", &code).await, 400, "invalid_grant", "other_client");
-    let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
     let wrong = basic("web-single", "wrong");
     let reply = world.http().post("/oauth2/token", &form, &[("authorization", &wrong)]).await;
     refused(&reply, 401, "invalid_client", "wrong_client_secret");

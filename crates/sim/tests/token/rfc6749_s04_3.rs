@@ -6,7 +6,7 @@
 
 use sim::wire::{PASSWORD, USER};
 
-use super::support::{REFRESHING, refused, world, world_with, with_client};
+use super::support::{REFRESHING, refused, with_client, world, world_with};
 
 fn form<'a>(username: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
     [("grant_type", "password"), ("username", username), ("password", password)]
@@ -32,7 +32,9 @@ async fn the_password_grant_is_off_by_default() {
 async fn a_wrong_password_and_an_unknown_user_sound_alike() {
     let world = world().await;
     let mut bodies = Vec::new();
-    for (username, password) in [(USER, "wrong"), ("nobody", PASSWORD), (USER, "correct horse batterY"), ("alice\u{301}", PASSWORD)] {
+    for (username, password) in
+        [(USER, "wrong"), ("nobody", PASSWORD), (USER, "correct horse batterY"), ("alice\u{301}", PASSWORD)]
+    {
         let reply = world.token("phone", &form(username, password)).await;
         refused(&reply, 400, "invalid_grant", "wrong_password");
         let mut body = reply.json();

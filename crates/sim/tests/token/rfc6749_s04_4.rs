@@ -9,22 +9,38 @@ use sim::wire::{Browser, USER, authorization, text};
 
 use super::support::{claims, is_active, refused, secs, userinfo, with_client, world, world_with};
 
+const DAEMONS: &str = "\"client_credentials\"]\nscopes = [\"read\"";
+
 /// Check T38, law L7: client credentials never yield a refresh token, not even to a client that has the `refresh_token` grant type.
 #[tokio::test]
 async fn client_credentials_never_yield_a_refresh_token() {
-    let both = "grant_types = [\"client_credentials\", \"refresh_token\"]\nscopes = [\"read\", \"write\"]";
-    let config = with_client("daemon", "grant_types = [\"client_credentials\"]\nscopes = [\"read\", \"write\"]", both);
-    let world = world_with(&config).await;
-    for more in [vec![], vec![("scope", "read")], vec![("scope", "write read")], vec![("resource", "https://api.example/")]] {
+    let world = world_with(&with_client(
+        "daemon",
+        DAEMONS,
+        "\"client_credentials\", \"password\", \"refresh_token\"]\nscopes = [\"read\"",
+    ))
+    .await;
+    let _ = world.first("daemon").await;
+    for more in
+        [vec![], vec![("scope", "read")], vec![("scope", "write read")], vec![("resource", "https://api.example/")]]
+    {
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(more);
         for _ in 0..16 {
             let answer = world.token("daemon", &form).await.expect_status(200).json();
             let known = ["access_token", "token_type", "expires_in", "scope"];
-            assert!(answer.as_object().expect("an object").keys().all(|name| known.contains(&name.as_str())), "{answer}");
+            assert!(
+                answer.as_object().expect("an object").keys().all(|name| known.contains(&name.as_str())),
+                "{answer}"
+            );
         }
     }
-    assert_eq!(world.grants().await, 0, "there is nothing to refresh");
+    assert_eq!(world.grants().await, 1, "there is nothing to refresh but what the password grant made");
+    // Where there is no other flow, the configuration says that the grant type is of no use.
+    let alone = with_client("daemon", DAEMONS, "\"client_credentials\", \"refresh_token\"]\nscopes = [\"read\"");
+    let alone = alone.replace("HASH", &format!("sha256:{}", "0".repeat(64)));
+    let errors = regrant_server::Config::parse(&alone, "test.toml", std::path::Path::new(".")).expect_err("refused");
+    assert!(errors.to_string().contains("needs a flow that yields refresh tokens"), "{errors}");
 }
 
 /// Check T38, law L7: the implicit flow never yields a refresh token, nor a grant.

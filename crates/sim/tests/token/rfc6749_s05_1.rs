@@ -40,7 +40,12 @@ async fn every_answer_with_tokens_is_json_that_nobody_keeps() {
         let names: Vec<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
         let mut expected = vec!["access_token", "expires_in", "scope", "token_type"];
         if client != "daemon" {
-            expected.extend(["authorization_expires_in", "refresh_token", "refresh_token_expires_in", "refresh_token_timeout"]);
+            expected.extend([
+                "authorization_expires_in",
+                "refresh_token",
+                "refresh_token_expires_in",
+                "refresh_token_timeout",
+            ]);
         }
         expected.sort_unstable();
         assert_eq!(names, expected, "{client}");
@@ -79,7 +84,11 @@ async fn tokens_show_what_they_are() {
         assert!(access.bytes().all(|byte| (0x20..=0x7e).contains(&byte)));
         assert_eq!(access.starts_with("rga_"), client == "opaque", "{client}");
         if let Value::String(refresh) = &answer["refresh_token"] {
-            assert!(refresh.starts_with("rgr_") && refresh.len() == 113 && refresh[4..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            assert!(
+                refresh.starts_with("rgr_")
+                    && refresh.len() == 113
+                    && refresh[4..].bytes().all(|byte| byte.is_ascii_alphanumeric())
+            );
         }
     }
 }

@@ -17,14 +17,44 @@ async fn each_error_has_its_code() {
     let first = world.first("phone").await;
     for (client, form, status, error, reason) in [
         ("phone", vec![("grant_type", "refresh_token")], 400, "invalid_request", "malformed: Missing"),
-        ("nobody", vec![("grant_type", "refresh_token"), ("refresh_token", "x")], 401, "invalid_client", "unknown_client"),
+        (
+            "nobody",
+            vec![("grant_type", "refresh_token"), ("refresh_token", "x")],
+            401,
+            "invalid_client",
+            "unknown_client",
+        ),
         ("phone", vec![("grant_type", "refresh_token"), ("refresh_token", "x")], 400, "invalid_grant", "not_ours"),
         ("phone", vec![("grant_type", "client_credentials")], 400, "unauthorized_client", "grant_type_not_allowed"),
-        ("phone", vec![("grant_type", "urn:ietf:params:oauth:grant-type:saml2-bearer")], 400, "unsupported_grant_type", "unsupported_grant_type"),
+        (
+            "phone",
+            vec![("grant_type", "urn:ietf:params:oauth:grant-type:saml2-bearer")],
+            400,
+            "unsupported_grant_type",
+            "unsupported_grant_type",
+        ),
         ("phone", vec![("grant_type", "implicit")], 400, "unsupported_grant_type", "unsupported_grant_type"),
-        ("phone", vec![("grant_type", "Refresh_Token"), ("refresh_token", &first)], 400, "unsupported_grant_type", "unsupported_grant_type"),
-        ("phone", vec![("grant_type", "refresh_token"), ("refresh_token", &first), ("scope", "files")], 400, "invalid_scope", "scope_exceeded"),
-        ("phone", vec![("grant_type", "refresh_token"), ("refresh_token", &first), ("resource", "https://api.example/")], 400, "invalid_target", "target_exceeded"),
+        (
+            "phone",
+            vec![("grant_type", "Refresh_Token"), ("refresh_token", &first)],
+            400,
+            "unsupported_grant_type",
+            "unsupported_grant_type",
+        ),
+        (
+            "phone",
+            vec![("grant_type", "refresh_token"), ("refresh_token", &first), ("scope", "files")],
+            400,
+            "invalid_scope",
+            "scope_exceeded",
+        ),
+        (
+            "phone",
+            vec![("grant_type", "refresh_token"), ("refresh_token", &first), ("resource", "https://api.example/")],
+            400,
+            "invalid_target",
+            "target_exceeded",
+        ),
     ] {
         refused(&world.token(client, &form).await, status, error, reason);
     }
@@ -37,16 +67,32 @@ async fn malformed_comes_before_invalid_client_before_the_token() {
     let world = world().await;
     let first = world.first("web-single").await;
     let wrong = basic("web-single", "wrong");
-    let with = async |form: &[(&str, &str)], headers: &[(&str, &str)]| world.http().post("/oauth2/token", form, headers).await;
+    let with =
+        async |form: &[(&str, &str)], headers: &[(&str, &str)]| world.http().post("/oauth2/token", form, headers).await;
     let wrong = [("authorization", wrong.as_str())];
     let own = super::support::own_basic("web-single");
     let own = [("authorization", own.as_str())];
     let token = |token| [("grant_type", "refresh_token"), ("refresh_token", token)];
     // All three are wrong, then two, then one, then none.
-    refused(&with(&[("grant_type", "refresh_token"), ("scope", "\u{7f}")], &wrong).await, 400, "invalid_request", "malformed: Missing");
+    refused(
+        &with(&[("grant_type", "refresh_token"), ("scope", "\u{7f}")], &wrong).await,
+        400,
+        "invalid_request",
+        "malformed: Missing",
+    );
     refused(&with(&token("forged"), &wrong).await, 401, "invalid_client", "wrong_client_secret");
-    refused(&with(&[token("forged").as_slice(), &[("scope", "\u{7f}")]].concat(), &wrong).await, 401, "invalid_client", "wrong_client_secret");
-    refused(&with(&[token("forged").as_slice(), &[("scope", "\u{7f}")]].concat(), &own).await, 400, "invalid_scope", "malformed_scope");
+    refused(
+        &with(&[token("forged").as_slice(), &[("scope", "\u{7f}")]].concat(), &wrong).await,
+        401,
+        "invalid_client",
+        "wrong_client_secret",
+    );
+    refused(
+        &with(&[token("forged").as_slice(), &[("scope", "\u{7f}")]].concat(), &own).await,
+        400,
+        "invalid_scope",
+        "malformed_scope",
+    );
     refused(&with(&token("forged"), &own).await, 400, "invalid_grant", "not_ours");
     let _ = next(with(&token(&first), &own).await);
 }
@@ -94,7 +140,12 @@ async fn every_invalid_grant_sounds_alike() {
     hear("absolute_expired", world.refresh("phone", &idle).await);
     let outside = |reply: &Reply| {
         let id = reply.header("x-correlation-id");
-        let headers: Vec<_> = reply.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).filter(|line| !line.starts_with("date")).collect();
+        let headers: Vec<_> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value:?}"))
+            .filter(|line| !line.starts_with("date"))
+            .collect();
         format!("{headers:?} {}", reply.text()).replace(&id, "")
     };
     for (reason, reply) in &heard {
@@ -107,13 +158,26 @@ async fn every_invalid_grant_sounds_alike() {
 async fn errors_repeat_nothing_that_was_sent() {
     let world = world().await;
     let marked = "\"marked\\<script>\r\n\u{1b}[31m";
-    for (name, value) in [("grant_type", marked), ("client_id", marked), ("scope", marked), ("resource", marked), ("refresh_token", marked), ("username", marked), (marked, "x")] {
+    for (name, value) in [
+        ("grant_type", marked),
+        ("client_id", marked),
+        ("scope", marked),
+        ("resource", marked),
+        ("refresh_token", marked),
+        ("username", marked),
+        (marked, "x"),
+    ] {
         for grant_type in ["refresh_token", "authorization_code", "password", "client_credentials"] {
-            let mut form = vec![("grant_type", grant_type), ("refresh_token", "x"), ("code", "x"), ("client_id", "daemon")];
+            let mut form =
+                vec![("grant_type", grant_type), ("refresh_token", "x"), ("code", "x"), ("client_id", "daemon")];
             form.retain(|(known, _)| *known != name);
             form.push((name, value));
             let reply = world.http().post("/oauth2/token", &form, &[]).await;
-            assert!((400..500).contains(&reply.status.as_u16()) && !reply.text().contains("marked"), "{}", reply.text());
+            assert!(
+                (400..500).contains(&reply.status.as_u16()) && !reply.text().contains("marked"),
+                "{}",
+                reply.text()
+            );
             for member in ["error", "error_description"] {
                 let text = sim::wire::text(&reply.json(), member);
                 assert!(text.bytes().all(|byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{text}");

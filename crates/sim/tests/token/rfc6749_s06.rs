@@ -10,7 +10,8 @@
 use sim::wire::{USER, World, text};
 
 use super::support::{
-    REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, tokens, userinfo, with_client, without_client, world,
+    REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, tokens, userinfo,
+    with_client, without_client, world,
 };
 
 async fn refresh_scoped(world: &World, client: &str, token: &str, scope: &str) -> sim::wire::Reply {
@@ -22,7 +23,11 @@ async fn refresh_scoped(world: &World, client: &str, token: &str, scope: &str) -
 async fn a_refresh_token_brings_a_new_access_token() {
     let world = world().await;
     for client in REFRESHING {
-        let (old, first) = tokens(world.token(client, &[("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD)]).await);
+        let (old, first) = tokens(
+            world
+                .token(client, &[("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD)])
+                .await,
+        );
         world.advance(secs(3600));
         assert!(!is_active(&world, &old).await, "{client}");
         let (new, _) = tokens(world.refresh(client, &first).await);
@@ -74,12 +79,18 @@ async fn a_wider_scope_sounds_the_same_in_every_state() {
         let tokens = chain(&world, client, 4).await;
         // Spent, straggler or spent, just replaced or spent, live.
         for token in &tokens {
-            for (scope, reason) in [("files", "scope_exceeded"), ("read admin", "scope_exceeded"), ("read  write", "malformed_scope")] {
+            for (scope, reason) in
+                [("files", "scope_exceeded"), ("read admin", "scope_exceeded"), ("read  write", "malformed_scope")]
+            {
                 let before = world.row(token).await;
                 refused(&refresh_scoped(&world, client, token, scope).await, 400, "invalid_scope", reason);
                 assert_eq!(world.row(token).await, before);
             }
-            let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("resource", "https://evil.example/")];
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", token.as_str()),
+                ("resource", "https://evil.example/"),
+            ];
             let before = world.row(token).await;
             refused(&world.token(client, &form).await, 400, "invalid_target", "target_exceeded");
             assert_eq!(world.row(token).await, before);
@@ -108,7 +119,13 @@ async fn twenty_five_clients_each_refresh_only_their_own() {
     for (number, name) in names.iter().enumerate() {
         let method = ["none", "client_secret_basic", "client_secret_post"][number % 3];
         let secret = if method == "none" { "" } else { "secret_hash = \"HASH\"\n" };
-        let rotation = if number % 6 == 1 { "rotation = \"reusable\"\n" } else if number % 3 == 0 { "" } else { "rotation = \"single_use\"\n" };
+        let rotation = if number % 6 == 1 {
+            "rotation = \"reusable\"\n"
+        } else if number % 3 == 0 {
+            ""
+        } else {
+            "rotation = \"single_use\"\n"
+        };
         config.push_str(&format!(
             "\n[[client]]\nid = \"{name}\"\n{secret}token_endpoint_auth_method = \"{method}\"\nredirect_uris = [\"https://app.example/cb\"]\n\
              grant_types = [\"authorization_code\", \"refresh_token\", \"password\"]\nscopes = [\"read\"]\n{rotation}"
@@ -143,7 +160,8 @@ async fn what_was_withdrawn_since_is_noticed_at_each_refresh() {
     admin.set_user_disabled(USER, true).await.expect("the user is there");
     refused(&world.refresh("phone", &token).await, 400, "invalid_grant", "subject_disabled");
     admin.set_user_disabled(USER, false).await.expect("the user is there");
-    let no_refresh = with_client("phone", "\"authorization_code\", \"refresh_token\", \"password\"", "\"authorization_code\"");
+    let no_refresh =
+        with_client("phone", "\"authorization_code\", \"refresh_token\", \"password\"", "\"authorization_code\"");
     let no_scope = with_client("phone", "scopes = [\"openid\", \"read\", \"write\"]", "scopes = [\"files\"]");
     for (config, status, error, reason) in [
         (no_refresh, 400, "unauthorized_client", "grant_type_not_allowed"),
@@ -151,7 +169,14 @@ async fn what_was_withdrawn_since_is_noticed_at_each_refresh() {
         (without_client("phone"), 401, "invalid_client", "unknown_client"),
     ] {
         world = world.restart_with(Some(&config)).await;
-        let reply = world.http().post("/oauth2/token", &[("grant_type", "refresh_token"), ("refresh_token", &token), ("client_id", "phone")], &[]).await;
+        let reply = world
+            .http()
+            .post(
+                "/oauth2/token",
+                &[("grant_type", "refresh_token"), ("refresh_token", &token), ("client_id", "phone")],
+                &[],
+            )
+            .await;
         refused(&reply, status, error, reason);
     }
     world = world.restart_with(Some(sim::wire::CONFIG)).await;
@@ -164,7 +189,9 @@ async fn what_was_withdrawn_since_is_noticed_at_each_refresh() {
 async fn a_scope_that_the_client_lost_is_left_out() {
     let world = world().await;
     let token = world.first("phone").await;
-    let world = world.restart_with(Some(&with_client("phone", "\"openid\", \"read\", \"write\"", "\"openid\", \"read\""))).await;
+    let world = world
+        .restart_with(Some(&with_client("phone", "\"openid\", \"read\", \"write\"", "\"openid\", \"read\"")))
+        .await;
     let answer = world.refresh("phone", &token).await.expect_status(200).json();
     assert_eq!(text(&answer, "scope"), "openid read");
     world.advance(secs(3600));

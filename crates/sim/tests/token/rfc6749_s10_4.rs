@@ -133,7 +133,8 @@ async fn a_token_has_one_text() {
     assert_eq!(world.row(&token).await, before);
     // Percent-encoding is the form's, not the token's: the same text.
     let encoded: String = token.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let body = format!("grant_type=refresh_token&client_id=web&client_secret={}&refresh_token={encoded}", sim::wire::SECRET);
+    let body =
+        format!("grant_type=refresh_token&client_id=web&client_secret={}&refresh_token={encoded}", sim::wire::SECRET);
     let reply = world.http().post_raw("/oauth2/token", &body, "application/x-www-form-urlencoded", &[]).await;
     assert_eq!(next(reply), token);
 }
@@ -222,10 +223,16 @@ async fn a_tampered_row_is_refused_and_told() {
         ("idle_at", |grant| grant.idle_at = grant.idle_at.plus(secs(1))),
         ("absolute_at", |grant| grant.absolute_at = grant.absolute_at.plus(secs(1))),
         ("redeemed_at", |grant| grant.redeemed_at = grant.redeemed_at.map(|at| at.plus(secs(1)))),
-        ("client", |grant| Arc::make_mut(&mut grant.terms).client = regrant_core::ClientId::parse("web").expect("an id")),
+        ("client", |grant| {
+            Arc::make_mut(&mut grant.terms).client = regrant_core::ClientId::parse("web").expect("an id");
+        }),
         ("subject", |grant| Arc::make_mut(&mut grant.terms).subject.push('x')),
-        ("scope", |grant| Arc::make_mut(&mut grant.terms).scope = regrant_core::Scope::parse("admin").expect("a scope")),
-        ("resources", |grant| Arc::make_mut(&mut grant.terms).resources = regrant_core::Resources::new(["a:b"]).expect("a URI")),
+        ("scope", |grant| {
+            Arc::make_mut(&mut grant.terms).scope = regrant_core::Scope::parse("admin").expect("a scope");
+        }),
+        ("resources", |grant| {
+            Arc::make_mut(&mut grant.terms).resources = regrant_core::Resources::new(["a:b"]).expect("a URI");
+        }),
         ("rotation", |grant| Arc::make_mut(&mut grant.terms).rotation = regrant_core::grant::Rotation::Reusable),
         ("refreshable", |grant| Arc::make_mut(&mut grant.terms).refreshable = false),
     ];
@@ -242,7 +249,8 @@ async fn a_tampered_row_is_refused_and_told() {
         refused(&world.refresh("phone", &live).await, 400, "invalid_grant", "tampered_row");
         assert!(!super::support::is_active(&world, &access).await, "{column}: its access token is vouched for");
         let question = regrant_store::Question::Events { grant: Some(id.number), limit: 10 };
-        let regrant_store::Answer::Events(events) = world.app.engine.ask(question).await.expect("the store answers") else {
+        let regrant_store::Answer::Events(events) = world.app.engine.ask(question).await.expect("the store answers")
+        else {
             panic!("another answer");
         };
         assert_eq!(events.iter().filter(|event| event.kind == "alarm").count(), 1, "{column}: nobody is told");

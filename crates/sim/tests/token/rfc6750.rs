@@ -28,7 +28,11 @@ async fn a_users_token_tells_its_subject() {
         let in_body = post(&world, &[("access_token", &access)], &[]).await.expect_status(200).json();
         assert_eq!(text(&in_body, "sub"), subject);
         let bearer = format!("bearer {access}");
-        let _ = world.http().send(Method::POST, "/oauth2/userinfo", &[("authorization", &bearer)], Body::empty()).await.expect_status(200);
+        let _ = world
+            .http()
+            .send(Method::POST, "/oauth2/userinfo", &[("authorization", &bearer)], Body::empty())
+            .await
+            .expect_status(200);
     }
 }
 
@@ -40,7 +44,12 @@ async fn a_token_is_sent_in_one_way() {
     let bearer = format!("Bearer {access}");
     let header = ("authorization", bearer.as_str());
     refused(&post(&world, &[("access_token", &access)], &[header]).await, 400, "invalid_request", "bearer: Malformed");
-    refused(&world.http().get("/oauth2/userinfo", &[header, header]).await, 400, "invalid_request", "bearer: Malformed");
+    refused(
+        &world.http().get("/oauth2/userinfo", &[header, header]).await,
+        400,
+        "invalid_request",
+        "bearer: Malformed",
+    );
     let in_query = world.http().get(&format!("/oauth2/userinfo?access_token={access}"), &[]).await;
     assert_eq!(in_query.status.as_u16(), 401, "RFC 9700 section 4.3.2: not in the query");
 }
@@ -49,7 +58,12 @@ async fn a_token_is_sent_in_one_way() {
 #[tokio::test]
 async fn without_a_token_there_is_a_challenge_and_no_error_code() {
     let world = world().await;
-    for headers in [vec![], vec![("authorization", "Basic eDp5")], vec![("authorization", "Bearer")], vec![("authorization", "Bearer  ")]] {
+    for headers in [
+        vec![],
+        vec![("authorization", "Basic eDp5")],
+        vec![("authorization", "Bearer")],
+        vec![("authorization", "Bearer  ")],
+    ] {
         let reply = world.http().get("/oauth2/userinfo", &headers).await.expect_status(401);
         let challenge = reply.header("www-authenticate");
         assert!(challenge.starts_with("Bearer realm=\"") && !challenge.contains("error"), "{challenge}");
@@ -66,13 +80,17 @@ async fn without_a_token_there_is_a_challenge_and_no_error_code() {
 /// Law L9: from the moment of its revocation, its end, or its user's, nothing is told for a token any more.
 #[tokio::test]
 async fn what_has_ended_tells_nothing() {
-    for (reason, client) in [("revoked", "phone"), ("operator", "web"), ("disabled", "opaque"), ("expired", "phone"), ("expired", "opaque")] {
+    for (reason, client) in
+        [("revoked", "phone"), ("operator", "web"), ("disabled", "opaque"), ("expired", "phone"), ("expired", "opaque")]
+    {
         let world = world().await;
         let grant = world.grant(client).await;
         let (access, refresh) = (text(&grant, "access_token"), text(&grant, "refresh_token"));
         let _ = userinfo(&world, &access).await.expect_status(200);
         match reason {
-            "revoked" => drop(world.post("/oauth2/revoke", client, &[("token", &refresh)], &[]).await.expect_status(200)),
+            "revoked" => {
+                drop(world.post("/oauth2/revoke", client, &[("token", &refresh)], &[]).await.expect_status(200));
+            }
             "operator" => {
                 let id = world.seen(&refresh).await.0.id;
                 assert!(world.app.admin().revoke_grant(&id, "lost phone").await.expect("the grant is there"));

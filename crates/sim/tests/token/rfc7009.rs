@@ -114,7 +114,12 @@ async fn the_client_is_authenticated_first() {
     let before = world.row(&refresh).await;
     let wrong = super::support::basic("web-single", "wrong");
     let form = [("token", refresh.as_str())];
-    refused(&world.http().post("/oauth2/revoke", &form, &[("authorization", &wrong)]).await, 401, "invalid_client", "wrong_client_secret");
+    refused(
+        &world.http().post("/oauth2/revoke", &form, &[("authorization", &wrong)]).await,
+        401,
+        "invalid_client",
+        "wrong_client_secret",
+    );
     refused(&world.http().post("/oauth2/revoke", &form, &[]).await, 401, "invalid_client", "no_client");
     let reply = world.http().post("/oauth2/revoke", &[], &[("authorization", &own_basic("web-single"))]).await;
     refused(&reply, 400, "invalid_request", "malformed: Missing(\"token\")");
@@ -126,7 +131,11 @@ async fn the_client_is_authenticated_first() {
 async fn an_access_token_is_revoked_by_itself() {
     for client in ["web", "phone", "opaque"] {
         let mut world = world().await;
-        let (_, first) = tokens(world.token(client, &[("grant_type", "password"), ("username", "alice"), ("password", sim::wire::PASSWORD)]).await);
+        let (_, first) = tokens(
+            world
+                .token(client, &[("grant_type", "password"), ("username", "alice"), ("password", sim::wire::PASSWORD)])
+                .await,
+        );
         let (one, second) = tokens(world.refresh(client, &first).await);
         let (other, third) = tokens(world.refresh(client, &second).await);
         let _ = revoke(&world, client, &one).await.expect_status(200);

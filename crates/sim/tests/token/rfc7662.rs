@@ -10,11 +10,16 @@
 use serde_json::json;
 use sim::wire::{CONFIG, USER, World, text};
 
-use super::support::{basic, chain, is_active, next, own_basic, refused, secs, userinfo, with_setting, world, world_with};
+use super::support::{
+    basic, chain, is_active, next, own_basic, refused, secs, userinfo, with_setting, world, world_with,
+};
 
 async fn ask(world: &World, caller: &str, token: &str) -> serde_json::Value {
     let reply = world.post("/oauth2/introspect", caller, &[("token", token)], &[]).await.expect_status(200);
-    assert_eq!((reply.header("cache-control").as_str(), reply.header("content-type").as_str()), ("no-store", "application/json"));
+    assert_eq!(
+        (reply.header("cache-control").as_str(), reply.header("content-type").as_str()),
+        ("no-store", "application/json")
+    );
     reply.json()
 }
 
@@ -33,7 +38,9 @@ async fn an_active_token_is_described() {
         assert_eq!(answer["iat"].as_i64(), Some(now));
         assert_eq!(answer["exp"].as_i64(), grant["expires_in"].as_i64().map(|lifetime| now + lifetime));
         assert_eq!(answer["auth_time"].as_i64(), Some(now));
-        assert!(text(&answer, "sub").starts_with("usr_") && !text(&answer, "jti").is_empty() && !answer["aud"].is_null());
+        assert!(
+            text(&answer, "sub").starts_with("usr_") && !text(&answer, "jti").is_empty() && !answer["aud"].is_null()
+        );
     }
 }
 
@@ -86,7 +93,10 @@ async fn a_refresh_token_is_shown_to_its_own_client_only() {
     assert_eq!(ask(&world, "api", &tokens[2]).await, json!({"active": false}));
     let others = world.first("phone").await;
     assert_eq!(ask(&world, "opaque", &others).await, json!({"active": false}));
-    assert_eq!(ask(&world, "opaque", &world.forge(&tokens[2], |token| token.generation += 1)).await, json!({"active": false}));
+    assert_eq!(
+        ask(&world, "opaque", &world.forge(&tokens[2], |token| token.generation += 1)).await,
+        json!({"active": false})
+    );
 }
 
 /// Laws L2, L11: introspection reads, never writes: whatever is shown to it, the row stays, and a spent token shown here is no replay.

@@ -31,7 +31,13 @@ fn audience(access: &str) -> Vec<String> {
 async fn a_refresh_narrows_the_audience_and_never_the_grant() {
     let world = world().await;
     let first = world.first("web").await;
-    for (asked, heard) in [(vec![], vec![API, FILES]), (vec![API], vec![API]), (vec![FILES, FILES], vec![FILES]), (vec![FILES, API], vec![API, FILES]), (vec![], vec![API, FILES])] {
+    for (asked, heard) in [
+        (vec![], vec![API, FILES]),
+        (vec![API], vec![API]),
+        (vec![FILES, FILES], vec![FILES]),
+        (vec![FILES, API], vec![API, FILES]),
+        (vec![], vec![API, FILES]),
+    ] {
         let answer = refresh_for(&world, &first, &asked).await.expect_status(200).json();
         assert_eq!(audience(&text(&answer, "access_token")), heard);
         assert_eq!(world.row(&first).await.terms.resources.to_string(), format!("{API} {FILES}"));
@@ -45,7 +51,10 @@ async fn the_scope_of_a_token_is_what_its_audience_understands() {
     let first = world.first("web").await;
     for (resource, scope) in [(API, "openid read write"), (FILES, "files openid")] {
         let answer = refresh_for(&world, &first, &[resource]).await.expect_status(200).json();
-        assert_eq!((text(&answer, "scope"), claims(&text(&answer, "access_token"))["scope"].as_str()), (scope.to_owned(), Some(scope)));
+        assert_eq!(
+            (text(&answer, "scope"), claims(&text(&answer, "access_token"))["scope"].as_str()),
+            (scope.to_owned(), Some(scope))
+        );
     }
 }
 
@@ -85,7 +94,13 @@ async fn a_redemption_narrows_the_audience() {
     let world = world().await;
     let code = world.code("web").await;
     let form = |resource| {
-        [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", sim::wire::CALLBACK), ("code_verifier", sim::wire::VERIFIER), ("resource", resource)]
+        [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", sim::wire::CALLBACK),
+            ("code_verifier", sim::wire::VERIFIER),
+            ("resource", resource),
+        ]
     };
     refused(&world.token("web", &form("https://evil.example/")).await, 400, "invalid_target", "target_exceeded");
     let answer = world.token("web", &form(FILES)).await.expect_status(200).json();

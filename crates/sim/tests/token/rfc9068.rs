@@ -25,7 +25,9 @@ async fn a_jwt_has_the_claims_of_the_profile() {
     let world = world().await;
     let now = START / 1000;
     let daemon = text(&world.token("daemon", &[("grant_type", "client_credentials")]).await.json(), "access_token");
-    for (client, token) in [("web", access(&world, "web").await), ("phone", access(&world, "phone").await), ("daemon", daemon)] {
+    for (client, token) in
+        [("web", access(&world, "web").await), ("phone", access(&world, "phone").await), ("daemon", daemon)]
+    {
         assert_eq!((header(&token)["typ"].as_str(), header(&token)["alg"].as_str()), (Some("at+jwt"), Some("ES256")));
         let claims = claims(&token);
         let names: BTreeSet<&str> = claims.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -39,7 +41,11 @@ async fn a_jwt_has_the_claims_of_the_profile() {
         assert!((now + 1..=now + 3600).contains(&claims["exp"].as_i64().expect("a number")));
     }
     assert_eq!(claims(&access(&world, "web").await)["aud"], json!(["https://api.example/", "https://files.example/"]));
-    assert_eq!(claims(&access(&world, "phone").await)["aud"].as_str(), Some(world.base.as_str()), "without a resource, our own");
+    assert_eq!(
+        claims(&access(&world, "phone").await)["aud"].as_str(),
+        Some(world.base.as_str()),
+        "without a resource, our own"
+    );
 }
 
 /// A resource server verifies it with nothing but the published key set.
@@ -48,7 +54,8 @@ async fn the_published_keys_verify_it() {
     let world = world().await;
     let keys = world.http().get("/oauth2/jwks", &[]).await.expect_status(200);
     let set: regrant_jose::JwkSet = serde_json::from_slice(&keys.body).expect("a key set");
-    let verifying: Vec<_> = set.keys.iter().map(|key| regrant_jose::VerifyingKey::from_jwk(key).expect("a key")).collect();
+    let verifying: Vec<_> =
+        set.keys.iter().map(|key| regrant_jose::VerifyingKey::from_jwk(key).expect("a key")).collect();
     let token = access(&world, "phone").await;
     let verified = regrant_jose::verify(&token, "at+jwt", &verifying).expect("a good signature");
     assert_eq!(verified.claims.get("client_id").and_then(|id| id.as_str()), Some("phone"));
@@ -135,7 +142,9 @@ async fn the_subject_and_the_login_time_stay() {
 /// Check F9: no client can be named like a subject, so that `sub` tells which of the two it is.
 #[tokio::test]
 async fn a_client_cannot_be_named_like_a_user() {
-    let config = sim::wire::CONFIG.replace("id = \"daemon\"", "id = \"usr_daemon\"").replace("HASH", &format!("sha256:{}", "0".repeat(64)));
+    let config = sim::wire::CONFIG
+        .replace("id = \"daemon\"", "id = \"usr_daemon\"")
+        .replace("HASH", &format!("sha256:{}", "0".repeat(64)));
     let errors = regrant_server::Config::parse(&config, "test.toml", std::path::Path::new(".")).expect_err("refused");
     assert!(errors.to_string().contains("usr_"), "{errors}");
     let world = world().await;

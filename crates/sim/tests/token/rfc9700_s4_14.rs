@@ -10,8 +10,8 @@
 use sim::wire::{Reply, World, text};
 
 use super::support::{
-    DAY, HOUR, ROTATING, chain, is_active, millis, next, refused, refused_without_a_trace, secs, tokens, userinfo, with_setting, world,
-    world_with,
+    DAY, HOUR, ROTATING, chain, is_active, millis, next, refused, refused_without_a_trace, secs, tokens, userinfo,
+    with_setting, world, world_with,
 };
 
 async fn with_key(world: &World, token: &str, keys: &[&str]) -> Reply {
@@ -67,7 +67,10 @@ async fn a_retry_brings_a_fresh_access_token_and_extends_nothing() {
         let (two, _) = tokens(world.refresh(client, &first).await);
         assert!(one != two && is_active(&world, &one).await && is_active(&world, &two).await);
         let after = world.row(&first).await;
-        assert_eq!((after.generation, after.idle_at, after.absolute_at), (before.generation, before.idle_at, before.absolute_at));
+        assert_eq!(
+            (after.generation, after.idle_at, after.absolute_at),
+            (before.generation, before.idle_at, before.absolute_at)
+        );
     }
 }
 
@@ -98,7 +101,11 @@ async fn an_authenticated_client_may_repeat_for_as_long_as_the_grant_lives() {
         for _ in 0..29 {
             world.advance(secs(DAY));
             regrant_server::sweep::pass(&world.app, millis(0)).await.expect("a sweep");
-            assert_eq!(next(world.refresh(client, &first).await), second, "seed keys rotate daily, and those that are needed stay");
+            assert_eq!(
+                next(world.refresh(client, &first).await),
+                second,
+                "seed keys rotate daily, and those that are needed stay"
+            );
         }
         let _ = next(world.refresh(client, &second).await);
         world.advance(secs(60));
@@ -396,9 +403,13 @@ async fn an_operator_can_tell_what_happened() {
     world.advance(secs(60));
     let replay = world.refresh("phone-strict", &first).await;
     let (grant, events) = world.seen(&second).await;
-    let told: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.reason.as_deref(), event.correlation.clone())).collect();
+    let told: Vec<_> =
+        events.iter().map(|event| (event.kind.as_str(), event.reason.as_deref(), event.correlation.clone())).collect();
     assert_eq!(told[0], ("grant_ended", Some("refresh_replayed"), text(&replay.json(), "correlation_id")));
     assert_eq!(told[1], ("straggler", None, text(&late.json(), "correlation_id")));
     assert_eq!((told[2].0, told.len()), ("grant_created", 3));
-    assert_eq!((grant.state, grant.reason, grant.client.as_str()), ("revoked", Some("refresh_replayed"), "phone-strict"));
+    assert_eq!(
+        (grant.state, grant.reason, grant.client.as_str()),
+        ("revoked", Some("refresh_replayed"), "phone-strict")
+    );
 }

@@ -70,7 +70,10 @@ pub(crate) fn refused(reply: &Reply, status: u16, error: &str, reason: &str) {
     let logged = log::reason(reply);
     let fits = if reason.starts_with("malformed") { logged.starts_with(reason) } else { logged == reason };
     assert!(fits, "the log says {logged:?}, not {reason:?}");
-    assert!(reply.json()["access_token"].is_null() && reply.json()["refresh_token"].is_null(), "a token beside an error");
+    assert!(
+        reply.json()["access_token"].is_null() && reply.json()["refresh_token"].is_null(),
+        "a token beside an error"
+    );
 }
 
 /// The tokens of an answer.

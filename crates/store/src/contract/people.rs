@@ -8,7 +8,8 @@ use crate::{Answer, Consent, Question, Record, Session, User};
 pub fn a_name_and_a_subject_are_taken_once(open: Open<'_>) {
     let mut desk = Desk::at(open);
     let add = |subject, name| Record::AddUser(user(subject, name));
-    let batch = [add("usr_1", "ann"), add("usr_2", "ann"), add("usr_1", "bob"), add("usr_1", "ann"), add("usr_2", "Ann")];
+    let batch =
+        [add("usr_1", "ann"), add("usr_2", "ann"), add("usr_1", "bob"), add("usr_1", "ann"), add("usr_2", "Ann")];
     assert_eq!(desk.commit(&batch), [Committed, Stale, Stale, Stale, Committed]);
     assert_eq!(desk.user("ann"), Some(user("usr_1", "ann")));
     assert_eq!(desk.user("Ann"), Some(user("usr_2", "Ann")), "names are compared byte by byte");
@@ -123,7 +124,8 @@ pub fn a_consent_is_replaced_and_forgotten(open: Open<'_>) {
         let Answer::Consent(found) = desk.ask(&question) else { panic!("not a consent") };
         found
     };
-    for (subject, client, scope) in [("usr_1", "a", "x"), ("usr_1", "b", "x"), ("usr_2", "a", "x"), ("usr_1", "a", "y")] {
+    for (subject, client, scope) in [("usr_1", "a", "x"), ("usr_1", "b", "x"), ("usr_2", "a", "x"), ("usr_1", "a", "y")]
+    {
         assert_eq!(desk.one(Record::PutConsent(consent(subject, client, scope))), Committed);
     }
     assert_eq!(find(&mut desk, "usr_1", "a"), Some(consent("usr_1", "a", "y")));

@@ -85,9 +85,8 @@ const fn always(_: usize) -> usize {
 
 /// Numbers are compared as they are, and kept as the bit pattern.
 fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
-    let held: i64 = connection
-        .prepare_cached("SELECT next_grant FROM meta WHERE only = 1")?
-        .query_row([], |row| row.get(0))?;
+    let held: i64 =
+        connection.prepare_cached("SELECT next_grant FROM meta WHERE only = 1")?.query_row([], |row| row.get(0))?;
     if next <= held.cast_unsigned() {
         return Ok(0);
     }
@@ -203,11 +202,13 @@ fn put_key(connection: &Connection, key: &KeyRecord) -> rusqlite::Result<usize> 
 
 /// The oldest first, bounded by `limit` for each table, so that a batch that sweeps is not much longer than one that does not.
 fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limit: u32) -> rusqlite::Result<()> {
-    for (sql, before) in [
-        ("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)", now),
-        ("DELETE FROM denied_access WHERE jti IN (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)", now),
-        ("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ?1 ORDER BY at, id LIMIT ?2)", events_before),
-    ] {
+    const SESSIONS: &str = "DELETE FROM sessions WHERE id IN \
+        (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
+    const DENIED: &str = "DELETE FROM denied_access WHERE jti IN \
+        (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
+    const EVENTS: &str = "DELETE FROM events WHERE id IN \
+        (SELECT id FROM events WHERE at < ?1 ORDER BY at, id LIMIT ?2)";
+    for (sql, before) in [(SESSIONS, now), (DENIED, now), (EVENTS, events_before)] {
         connection.prepare_cached(sql)?.execute(params![before.millis(), limit])?;
     }
     Ok(())

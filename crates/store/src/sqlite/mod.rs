@@ -11,12 +11,12 @@ mod rows;
 mod schema;
 mod trouble;
 
-use std::fs::File;
 use std::path::Path;
 
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::Connection;
 
+use open::Lock;
 pub use open::OpenError;
 
 use crate::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
@@ -53,9 +53,8 @@ pub struct Sqlite {
     high_water: Timestamp,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
-    /// Held for as long as the store is open, and let go after the connection is closed; the system lets go of it when the
-    /// process dies.
-    _lock: File,
+    /// Held for as long as the store is open: dropped after the connection.
+    _lock: Lock,
 }
 
 impl Sqlite {

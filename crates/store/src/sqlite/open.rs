@@ -111,7 +111,7 @@ pub enum OpenError {
 }
 
 /// Opens and prepares the file: the connection, the newest time in it, and the lock.
-pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, Timestamp, File), OpenError> {
+pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, Timestamp, Lock), OpenError> {
     if path.is_dir() {
         return Err(OpenError::IsDirectory { path: path.to_owned() });
     }
@@ -158,9 +158,20 @@ fn one_name(path: &Path, is_new: bool) -> io::Result<PathBuf> {
     Ok(directory.canonicalize()?.join(name))
 }
 
+/// The lock on a store. The system lets go of it when the process dies.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Not left to closing the file: a child process that is just being started holds a copy of it for a moment.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the lock file, and writes our process id into it for whoever comes second. The file stays: removing it would let
 /// a third process lock a new one while the second still holds the old.
-fn lock(path: &Path, file: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path, file: &Path) -> Result<Lock, OpenError> {
     let mut name = file.as_os_str().to_owned();
     name.push(".lock");
     let mut lock = OpenOptions::new()
@@ -182,7 +193,7 @@ fn lock(path: &Path, file: &Path) -> Result<File, OpenError> {
     }
     // Only for people: that it cannot be written changes nothing.
     let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
-    Ok(lock)
+    Ok(Lock(lock))
 }
 
 /// A new file is ours alone (0600); SQLite gives its `-wal` and `-shm` the same mode. Its name is made durable at once.
@@ -268,5 +279,24 @@ fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
             OpenError::NotADatabase { path }
         }
         Cause::Damaged => OpenError::Damaged { path, detail },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Those settings that only the connection itself knows. 2 is FULL (law L1).
+    #[test]
+    fn the_connection_waits_for_the_device() {
+        let path = std::env::temp_dir().join(format!("regrant-settings-{}.db", std::process::id()));
+        let (connection, _, _lock) = open(&path, &SqliteOptions::default()).expect("the store opens");
+        let setting = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect(name);
+        let settings = ["synchronous", "secure_delete", "cell_size_check", "trusted_schema", "foreign_keys"];
+        assert_eq!(settings.map(setting), [2, 1, 1, 0, 0]);
+        drop(connection);
+        for name in [path.clone(), path.with_extension("db.lock")] {
+            let _ = std::fs::remove_file(name);
+        }
     }
 }

@@ -1,0 +1,188 @@
+//! Starting on what does not fit (checks K6, K7): the real binary refuses, says what to do, and changes nothing.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use sim::exploit::format::sha256;
+use sim::process::{Home, Refused, Scratch, Server};
+use sim::wire::{PASSWORD, USER, text};
+
+/// A service that cannot have what it needs; and one whose configuration is wrong (sysexits.h).
+const UNAVAILABLE: Option<i32> = Some(69);
+const IN_USE: Option<i32> = Some(75);
+const CONFIGURATION: Option<i32> = Some(78);
+
+/// A deployment that has served, with one grant, and is stopped.
+async fn served(name: &str) -> (Scratch, Home, String) {
+    let scratch = Scratch::new(name);
+    let home = Home::make(&scratch.path().join("home"));
+    home.add_user();
+    let server = Server::start(&home);
+    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    let reply = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+    server.stop();
+    (scratch, home, text(&reply.json(), "refresh_token"))
+}
+
+/// Every file of the data directory but the lock, and its hash.
+fn hashes(home: &Home) -> BTreeMap<PathBuf, [u8; 32]> {
+    let entries = std::fs::read_dir(home.data()).expect("the data").flatten().map(|entry| entry.path());
+    let kept = entries.filter(|path| path.extension().is_none_or(|ending| ending != "lock"));
+    kept.map(|path| (path.clone(), sha256(&std::fs::read(&path).expect("a file")))).collect()
+}
+
+fn refused(home: &Home) -> Refused {
+    Server::try_start(home.command(&["serve"]), &home.log()).expect_err("the server must not start")
+}
+
+/// It refuses with this code, names what to do, and leaves every file as it was.
+fn expect_refusal(home: &Home, code: Option<i32>, words: &[&str]) {
+    let before = hashes(home);
+    assert!(!before.is_empty());
+    let Refused { code: ended, said } = refused(home);
+    assert_eq!(ended, code, "{said}");
+    for word in words.iter().chain(&["remedy"]) {
+        assert!(said.contains(word), "no {word:?} in: {said}");
+    }
+    assert_eq!(hashes(home), before, "something was changed");
+}
+
+/// Once what was wrong is put right, the session lives.
+async fn expect_recovery(home: &Home, token: &str) {
+    let server = Server::start(home);
+    let asked = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "phone")];
+    let _ = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+    server.stop();
+}
+
+/// Check K6: with another root key the server refuses to start, says so, and changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_root_key_is_refused_and_changes_nothing() {
+    let (scratch, home, token) = served("wrong-key").await;
+    let other = Home::make(&scratch.path().join("other"));
+    let right = std::fs::read(home.root_key_file()).expect("the key");
+    std::fs::copy(other.root_key_file(), home.root_key_file()).expect("the wrong key");
+    expect_refusal(&home, CONFIGURATION, &["root key does not belong to this store", "root_key_file"]);
+    std::fs::write(home.root_key_file(), right).expect("the right key");
+    expect_recovery(&home, &token).await;
+}
+
+/// Check K7: another deployment's database is refused, and neither is changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_of_another_deployment_is_refused_and_changes_nothing() {
+    let (_one, home, token) = served("one").await;
+    let (_two, other, _) = served("two").await;
+    let right = std::fs::read(home.store()).expect("the store");
+    std::fs::copy(other.store(), home.store()).expect("the wrong store");
+    expect_refusal(&home, CONFIGURATION, &["root key does not belong to this store", "nothing was changed"]);
+    std::fs::write(home.store(), right).expect("the right store");
+    expect_recovery(&home, &token).await;
+}
+
+/// Checks K5, K6: a lost root key file is no reason to make a new one, and a short, damaged or default key is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_or_damaged_root_key_file_is_refused_and_changes_nothing() {
+    let (_scratch, home, token) = served("lost-key").await;
+    let right = std::fs::read_to_string(home.root_key_file()).expect("the key");
+    std::fs::remove_file(home.root_key_file()).expect("lost");
+    let name = home.root_key_file().display().to_string();
+    expect_refusal(&home, CONFIGURATION, &[&name, "put the file back"]);
+    assert!(!home.root_key_file().exists(), "no new key is made");
+    for damaged in ["", "secret", &right[..right.len() - 2], &right.to_uppercase(), &format!("{right}{right}")] {
+        std::fs::write(home.root_key_file(), damaged).expect("a damaged key");
+        expect_refusal(&home, CONFIGURATION, &[&name, "no root key"]);
+    }
+    std::fs::write(home.root_key_file(), right).expect("the right key");
+    expect_recovery(&home, &token).await;
+}
+
+/// Checks K6, K7: a store that a newer program wrote is refused and not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_is_refused_and_changes_nothing() {
+    let (_scratch, home, token) = served("newer").await;
+    let version = |to: i64| {
+        let connection = Connection::open(home.store()).expect("the store");
+        let found = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).expect("a version");
+        connection.pragma_update(None, "user_version", to).expect("a version");
+        found
+    };
+    let known = version(9_999);
+    expect_refusal(&home, UNAVAILABLE, &["schema version 9999", "newer program"]);
+    version(known);
+    expect_recovery(&home, &token).await;
+}
+
+/// Checks K6, K7: a file that is no database, and one of another application, are refused and not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_another_kind_is_refused_and_changes_nothing() {
+    let (_scratch, home, token) = served("foreign").await;
+    let right = std::fs::read(home.store()).expect("the store");
+    std::fs::write(home.store(), "These are somebody's notes and no database at all. ".repeat(100)).expect("notes");
+    expect_refusal(&home, UNAVAILABLE, &["is not a database"]);
+    std::fs::remove_file(home.store()).expect("gone");
+    Connection::open(home.store()).and_then(|other| other.execute_batch("CREATE TABLE photos (a)")).expect("a database");
+    expect_refusal(&home, UNAVAILABLE, &["another application"]);
+    std::fs::write(home.store(), right).expect("the right store");
+    expect_recovery(&home, &token).await;
+}
+
+/// A second process is kept out, and told by whom.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_one_store_is_refused() {
+    let (_scratch, home, token) = served("second").await;
+    let first = Server::start(&home);
+    let Refused { code, said } = refused(&home);
+    assert_eq!(code, IN_USE, "{said}");
+    assert!(said.contains(&first.pid().to_string()) && said.contains("remedy"), "{said}");
+    first.stop();
+    expect_recovery(&home, &token).await;
+}
+
+/// Checks K6, K7: what cannot be written is refused at start and not at the first client: a database, or its directory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_database_or_directory_is_refused_and_changes_nothing() {
+    let (scratch, home, token) = served("read-only").await;
+    // The superuser may write everything: then the server runs as nobody, and everything is nobody's.
+    let nobody = 65_534;
+    let is_root = std::fs::metadata(scratch.path()).expect("ours").uid() == 0;
+    let binary = scratch.path().join("regrant");
+    std::fs::copy(sim::process::regrant(), &binary).expect("a binary that nobody may run");
+    let start = || {
+        let mut command = std::process::Command::new(&binary);
+        command.arg("--config").arg(home.config_file()).arg("serve");
+        if is_root {
+            command.uid(nobody).gid(nobody);
+        }
+        Server::try_start(command, &home.log())
+    };
+    let all = || {
+        let data = std::fs::read_dir(home.data()).expect("the data").flatten().map(|entry| entry.path());
+        data.chain([home.directory().to_owned(), home.data(), home.config_file(), home.root_key_file()])
+    };
+    if is_root {
+        all().for_each(|path| std::os::unix::fs::chown(path, Some(nobody), Some(nobody)).expect("given away"));
+    }
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("a mode");
+    let expect_read_only = |what: &str| {
+        let before = hashes(&home);
+        let Refused { code, said } = start().expect_err(what);
+        assert_eq!(code, UNAVAILABLE, "{what}: {said}");
+        assert!(said.contains("cannot be written") && said.contains("remedy"), "{what}: {said}");
+        assert_eq!(hashes(&home), before, "{what}: something was changed");
+    };
+    mode(&home.store(), 0o400);
+    expect_read_only("a read-only database");
+    mode(&home.store(), 0o600);
+    mode(&home.data(), 0o500);
+    expect_read_only("a read-only directory");
+    mode(&home.data(), 0o700);
+    start().expect("it starts again").stop();
+    let asked_as_before = if is_root { 0 } else { nobody };
+    if is_root {
+        all().for_each(|path| std::os::unix::fs::chown(path, Some(asked_as_before), Some(0)).expect("taken back"));
+    }
+    expect_recovery(&home, &token).await;
+}

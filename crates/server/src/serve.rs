@@ -20,8 +20,12 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let engine = app.engine.clone();
     // Ends with this future, also where it is dropped: what holds the app holds the store.
     let mut background = tokio::task::JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
-    axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await
+    let served = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await;
+    background.shutdown().await;
+    engine.stop().await;
+    served
 }

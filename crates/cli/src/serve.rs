@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use clap::ValueEnum;
 use regrant_server::{App, Clock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::context::{Context, Done, Failure, runtime};
@@ -48,13 +49,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
             tracing::warn!("{notice}");
         }
         let app = App::open(config, Clock::system())?;
+        // Whoever has read the first line may send a signal.
+        let signals = Signals::listen()?;
         // The first line: how programs learn where we are.
         let first = serde_json::json!({"issuer": app.issuer(), "listen": bound.to_string()});
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "{first}");
         let _ = stdout.flush();
         tracing::info!(issuer = app.issuer(), listen = %bound, "serving");
-        regrant_server::serve(app, listener, stop()).await?;
+        regrant_server::serve(app, listener, signals.stop()).await?;
         tracing::info!("stopped");
         Ok(())
     })
@@ -78,24 +81,31 @@ fn start_log(format: Option<LogFormat>) {
     }
 }
 
-/// SIGINT or SIGTERM. The first lets requests finish; a second one ends the process at once, which loses nothing that was
-/// answered (law L1).
-async fn stop() {
-    if signalled().await {
-        tracing::info!("stopping: requests that are under way are finished; ask again to stop at once");
-        tokio::spawn(async {
-            if signalled().await {
-                std::process::exit(1);
-            }
-        });
-    }
+/// SIGINT and SIGTERM, listened for from its making on: before it is made they end the process as they always did.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-async fn signalled() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
-        came = terminate.recv() => came.is_some(),
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// The first lets requests finish; a second one ends the process at once, which loses nothing that was answered (law L1).
+    async fn stop(mut self) {
+        self.came().await;
+        tracing::info!("stopping: requests that are under way are finished; ask again to stop at once");
+        tokio::spawn(async move {
+            self.came().await;
+            std::process::exit(1);
+        });
+    }
+
+    async fn came(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Code {
             Self::UnsupportedGrantType => "the grant type is not supported",
             Self::InvalidScope => "the scope is malformed, unknown, or exceeds what was granted",
             Self::InvalidTarget => "the resource is malformed, unknown, or exceeds what was granted",
-            Self::TemporarilyUnavailable => "ask again shortly; nothing was consumed",
+            Self::TemporarilyUnavailable => "the server cannot answer now; ask again shortly with the same request",
             Self::AccessDenied => "the request was denied",
             Self::InvalidToken => "the access token is invalid, expired or revoked",
             Self::InsufficientScope => "the access token is not a user's",

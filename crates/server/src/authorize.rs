@@ -82,7 +82,7 @@ impl Denied {
     pub(crate) const LOGIN_REQUIRED: Self = Self::new("login_required", "the user is not logged in");
     pub(crate) const CONSENT_REQUIRED: Self = Self::new("consent_required", "the user has not consented");
     pub(crate) const UNAVAILABLE: Self =
-        Self::new("temporarily_unavailable", "ask again shortly; nothing was consumed");
+        Self::new("temporarily_unavailable", "the server cannot answer now; ask again shortly with the same request");
 
     /// What a refusal of the rules is called here.
     pub(crate) const fn of(refusal: Refusal) -> Self {

@@ -476,8 +476,16 @@ impl Visit {
         response
     }
 
+    /// The request again, in the characters that a URI has: some clients send others, and we send none on (check R16).
     fn url(&self, query: &str) -> String {
-        format!("{}/oauth2/authorize?{query}", self.app.issuer.path())
+        let mut url = format!("{}/oauth2/authorize?", self.app.issuer.path());
+        for byte in query.bytes() {
+            match byte {
+                0x21..=0x7E => url.push(char::from(byte)),
+                other => url.push_str(&format!("%{other:02X}")),
+            }
+        }
+        url
     }
 
     /// Leaves an event about a user. That it cannot be kept does not undo what it tells of.

@@ -119,7 +119,8 @@ mod tests {
         let secret = b"a secret + of bytes\xff\x00\x7f";
         let canary = Canary::bytes("it", secret);
         let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut places = vec![hex.clone().into_bytes(), hex.to_uppercase().into_bytes(), format!("{secret:?}").into_bytes()];
+        let mut places =
+            vec![hex.clone().into_bytes(), hex.to_uppercase().into_bytes(), format!("{secret:?}").into_bytes()];
         for before in ["", "x", "xy", "xyz"] {
             let inner = [before.as_bytes(), secret, b"tail"].concat();
             places.push(STANDARD_NO_PAD.encode(&inner).into_bytes());

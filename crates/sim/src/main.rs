@@ -120,7 +120,9 @@ async fn kill_again(options: kill::Options, json: bool) -> bool {
         let (done, all) = (now.cycles, options.cycles);
         let (told, broken) = (now.acknowledged, now.interrupted);
         let wrong = now.lost + now.forks + now.sessions_lost;
-        show(&format!("cycle {done} of {all}: {told} rotations acknowledged, {broken} requests interrupted, {wrong} wrong"));
+        show(&format!(
+            "cycle {done} of {all}: {told} rotations acknowledged, {broken} requests interrupted, {wrong} wrong"
+        ));
     };
     let report = kill::run(options, scratch.path(), &mut progress).await;
     show("");
@@ -258,8 +260,7 @@ async fn serve(store: &Path, root: &Path, synchronous: Waits, listen: SocketAddr
         let root = keyring::read_root_key(root).map_err(|error| error.to_string())?;
         let mut config = wire::config(wire::CONFIG);
         config.listen = bound;
-        let app =
-            App::open_with(config, Box::new(store), root, Clock::system()).map_err(|error| error.to_string())?;
+        let app = App::open_with(config, Box::new(store), root, Clock::system()).map_err(|error| error.to_string())?;
         println!("{}", json!({"issuer": app.issuer(), "listen": bound.to_string()}));
         let _ = std::io::stdout().flush();
         regrant_server::serve(app, listener, stop()).await.map_err(|error| error.to_string())

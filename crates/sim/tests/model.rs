@@ -30,7 +30,7 @@ fn no_honest_client_is_ever_logged_out() {
     }
 }
 
-/// Check T17, laws L3, L11: a thief without the key or the secret is refused in every state, rides never, and logs nobody out;
+/// Checks T17, L3, L11: a thief without the key or the secret is refused in every state, rides never, and logs nobody out;
 /// every state there is was seen.
 #[test]
 fn a_thief_of_a_bound_token_gets_nothing() {
@@ -73,7 +73,7 @@ fn finer_steps_of_time_break_no_law() {
     }
 }
 
-/// Checks A1, A6, A8, laws L3, L11: from the code on: it is redeemed once however often it is presented, by whom, and wherever
+/// Checks A1, A6, A8, L3, L11: from the code on: it is redeemed once however often it is presented, by whom, and wherever
 /// the server crashes; every state there is was seen.
 #[test]
 fn a_code_is_redeemed_once_in_every_world() {
@@ -131,7 +131,7 @@ fn the_model_finds_a_retry_without_bound() {
     found(Fault::RetryWithoutBound, Holder::Plain, Law::SpentIsSpent, 7);
 }
 
-/// Check T17, law L11: a replay that is acted on before it is asked whose token it is lets a stranger end the grant.
+/// Checks T17, L11: a replay that is acted on before it is asked whose token it is lets a stranger end the grant.
 #[test]
 fn the_model_finds_a_revocation_before_the_client_is_known() {
     for holder in [Holder::Key, Holder::Secret] {

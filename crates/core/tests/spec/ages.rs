@@ -119,7 +119,7 @@ fn at_generation(holder: Holder, current: u32) -> (World, RefreshToken, RefreshT
     (world, predecessor, live)
 }
 
-/// Checks T8, T9, T18, T19, T34, laws L4, L8: all combinations of class, proof, generations, seed, ages, count, key status and
+/// Checks T8, T9, T18, T19, T34, L4, L8: all combinations of class, proof, generations, seed, ages, count, key status and
 /// scope give exactly the state that the table names, write only what its row allows, and never panic.
 #[test]
 fn every_cell_of_the_table() {

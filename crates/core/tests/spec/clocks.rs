@@ -61,7 +61,7 @@ fn changed_lifetimes_act_at_the_next_rotation() {
     assert_eq!(world.after(days(1)).refresh(&second).map(|_| ()), Err(Refusal::IdleExpired));
 }
 
-/// Check N3, law L10: a clock that steps back underflows nothing and revives nothing that has ended.
+/// Checks N3, L10: a clock that steps back underflows nothing and revives nothing that has ended.
 #[test]
 fn a_clock_that_steps_back_revives_nothing() {
     for mut world in World::of_each_class() {

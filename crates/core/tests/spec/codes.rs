@@ -128,7 +128,7 @@ fn a_code_is_over_at_its_instant() {
     assert!(story.redeem().is_ok(), "nothing was consumed");
 }
 
-/// Check A3, law L3: within 500 ms a second presentation is refused only; from then on it ends the grant that the code made,
+/// Checks A3, L3: within 500 ms a second presentation is refused only; from then on it ends the grant that the code made,
 /// also after the code's own expiry and where replays of refresh tokens are only refused.
 #[test]
 fn a_code_presented_again_ends_its_grant() {
@@ -170,7 +170,7 @@ fn what_a_replayed_code_made_is_refused() {
     assert_eq!(world.refresh(&live).map(|_| ()), Err(Refusal::Ended(EndReason::CodeReplayed)));
 }
 
-/// Checks A4, A5, A6, P1, law L11: a code that is asked for wrongly is refused without a write, before and after its
+/// Checks A4, A5, A6, P1, L11: a code that is asked for wrongly is refused without a write, before and after its
 /// redemption: whoever finds a code in a log can neither use it nor end its grant.
 #[test]
 fn a_code_asked_for_wrongly_changes_nothing() {
@@ -207,7 +207,7 @@ fn a_verifier_or_redirect_uri_out_of_nowhere_is_refused() {
     assert!(story.redeem().is_ok(), "what was never sent need not come");
 }
 
-/// Check A8, law L1: a decision that was never committed redeemed nothing; one that was, is never made again.
+/// Checks A8, L1: a decision that was never committed redeemed nothing; one that was, is never made again.
 #[test]
 fn a_crash_before_the_commit_leaves_the_code() {
     let mut story = Redemption::new();

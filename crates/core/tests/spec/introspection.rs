@@ -39,7 +39,7 @@ fn only_the_live_refresh_token_is_active() {
     }
 }
 
-/// Checks T22, T23, law L9: what ended with its grant, its user or its clocks is inactive at once.
+/// Checks T22, T23, L9: what ended with its grant, its user or its clocks is inactive at once.
 #[test]
 fn nothing_of_an_ended_grant_is_active() {
     let world = World::public();

@@ -24,7 +24,7 @@ fn outcome(world: &mut World, token: &RefreshToken) -> Result<How, Refusal> {
     world.refresh(token).map(|answer| answer.how)
 }
 
-/// Check T8, law L3: whatever proves itself by a key, a secret or the same `Idempotency-Key` may ask again for as long as
+/// Checks T8, L3: whatever proves itself by a key, a secret or the same `Idempotency-Key` may ask again for as long as
 /// nobody has presented the successor, and always hears the same one.
 #[test]
 fn bound_clients_may_ask_again_until_the_idle_clock_ends() {
@@ -39,7 +39,7 @@ fn bound_clients_may_ask_again_until_the_idle_clock_ends() {
     }
 }
 
-/// Check T9, law L4: once the successor was presented, the predecessor never works again, whoever holds it.
+/// Checks T9, L4: once the successor was presented, the predecessor never works again, whoever holds it.
 #[test]
 fn the_last_but_one_is_never_answered() {
     for world in World::of_each_class() {

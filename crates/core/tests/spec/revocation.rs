@@ -24,7 +24,7 @@ fn three_generations() -> (World, [RefreshToken; 3]) {
     (world, [first, second, third])
 }
 
-/// Check T22, law L9: any genuine generation of the caller's own grant ends it, and nothing is issued afterwards.
+/// Checks T22, L9: any genuine generation of the caller's own grant ends it, and nothing is issued afterwards.
 #[test]
 fn any_genuine_generation_ends_its_grant() {
     let (world, tokens) = three_generations();
@@ -42,7 +42,7 @@ fn any_genuine_generation_ends_its_grant() {
     }
 }
 
-/// Check O4, law L11: nobody ends another client's grant.
+/// Checks O4, L11: nobody ends another client's grant.
 #[test]
 fn a_stranger_ends_nothing() {
     let (world, tokens) = three_generations();

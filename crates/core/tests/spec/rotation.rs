@@ -73,7 +73,7 @@ fn a_replay_is_only_refused_where_the_policy_says_so() {
     assert!(world.refresh(&third).is_ok());
 }
 
-/// Checks T9, T10, law L4: of a hundred rotations, every superseded token is recognised after an hour, a day and 25 days, at
+/// Checks T9, T10, L4: of a hundred rotations, every superseded token is recognised after an hour, a day and 25 days, at
 /// no byte per token and through three rotations of the tag keys.
 #[test]
 fn every_spent_token_is_recognised_for_ever() {
@@ -197,7 +197,7 @@ fn narrowing_is_for_one_access_token() {
     assert_eq!(world.refresh(&narrowed.token).expect("live").granted.scope, scope("email openid profile"));
 }
 
-/// Checks T20, T31, law L8: wider scope and foreign resources are refused alike in every state and without a write, or a
+/// Checks T20, T31, L8: wider scope and foreign resources are refused alike in every state and without a write, or a
 /// thief could ask which state it is.
 #[test]
 fn a_wider_request_is_answered_alike_in_every_state() {
@@ -249,7 +249,7 @@ fn the_audience_is_kept_or_narrowed() {
     assert_eq!(all, resources(&["https://api.example/", "https://files.example/"]));
 }
 
-/// Check T30, laws L5, L8: whatever the number of refreshes, who gave what to whom stays as it was.
+/// Checks T30, L5, L8: whatever the number of refreshes, who gave what to whom stays as it was.
 #[test]
 fn a_thousand_refreshes_change_no_term_and_add_no_byte() {
     let mut world = World::public();

@@ -27,7 +27,7 @@ fn assert_nothing_happened<T: std::fmt::Debug>(decision: Decision<T>, expected: 
     assert_eq!(decision.outcome.map(|_| ()).expect_err("a stranger"), expected);
 }
 
-/// Check T14, law L11: 25 clients present 25 grants' tokens; only the diagonal is answered, and off it nothing is written,
+/// Checks T14, L11: 25 clients present 25 grants' tokens; only the diagonal is answered, and off it nothing is written,
 /// whatever the token's age, class and policy.
 #[test]
 fn no_client_can_use_or_end_anothers_grant() {
@@ -51,7 +51,7 @@ fn no_client_can_use_or_end_anothers_grant() {
     }
 }
 
-/// Check T17, law L11: without the key it is bound to, a token does nothing, spent or live.
+/// Checks T17, L11: without the key it is bound to, a token does nothing, spent or live.
 #[test]
 fn a_bound_token_without_its_key_changes_nothing() {
     let mut world = World::bound();

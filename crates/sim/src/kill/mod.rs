@@ -120,7 +120,11 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "seed                    {}", self.seed)?;
         writeln!(f, "cycles                  {} (and {} kills at start)", self.cycles, self.kills_at_start)?;
-        writeln!(f, "acknowledged rotations  {} (and {} answers with a reusable token)", self.acknowledged, self.reused)?;
+        writeln!(
+            f,
+            "acknowledged rotations  {} (and {} answers with a reusable token)",
+            self.acknowledged, self.reused
+        )?;
         writeln!(f, "interrupted requests    {}", self.interrupted)?;
         writeln!(f, "retried and answered    {}", self.retried)?;
         writeln!(f, "asked for twice         {} ({} of them after a kill)", self.repeated, self.repeated_after_kill)?;
@@ -235,7 +239,9 @@ async fn compare_with_rows(home: &Home, clients: &mut [Client]) {
             client.trouble(format!("was told of generation {told}, and the row has {generation}"));
             client.heard.lost += told - generation;
         } else if generation > told {
-            client.trouble(format!("was told of generation {told}, and the row has {generation}: a step nobody knows of"));
+            client.trouble(format!(
+                "was told of generation {told}, and the row has {generation}: a step nobody knows of"
+            ));
             client.heard.forks += 1;
         }
     }

@@ -35,7 +35,8 @@ impl Home {
         let home = Self { directory: directory.to_owned() };
         std::fs::create_dir_all(directory.join("data")).expect("a directory");
         let top = "listen = \"127.0.0.1:0\"\nstore = \"sqlite:data/regrant.db\"\nroot_key_file = \"root.key\"\n";
-        std::fs::write(home.config_file(), format!("{top}{}", with_hash(clients))).expect("the configuration is written");
+        std::fs::write(home.config_file(), format!("{top}{}", with_hash(clients)))
+            .expect("the configuration is written");
         let key = regrant_server::keyring::new_root_key();
         std::fs::write(home.root_key_file(), format!("{}\n", *key.text())).expect("the root key is written");
         home

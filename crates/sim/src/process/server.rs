@@ -5,11 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use super::Home;
 use crate::wire::Http;
 
-/// The real binary, which stands beside this one; built if it is missing.
+/// The real binary, which stands beside this one; built if it is missing or older than its sources.
 ///
 /// # Panics
 /// If it cannot be built.
@@ -19,16 +20,28 @@ pub fn regrant() -> &'static Path {
     BINARY.get_or_init(|| {
         let here = std::env::current_exe().expect("this program has a path");
         // A test stands one directory deeper, in `deps`.
-        let beside = here.ancestors().skip(1).take(2).map(|directory| directory.join("regrant"));
-        let found = || beside.clone().find(|path| path.is_file());
-        found().unwrap_or_else(|| {
+        let directory = here.ancestors().nth(1).expect("a directory");
+        let directory = directory.parent().filter(|_| directory.ends_with("deps")).unwrap_or(directory);
+        let binary = directory.join("regrant");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let built = std::fs::metadata(&binary).and_then(|found| found.modified()).ok();
+        if built.is_none_or(|built| newest(&root.join("crates")) > built) {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            let built = Command::new(cargo).args(["build", "--release", "-p", "regrant"]).current_dir(root).status();
-            assert!(built.is_ok_and(|status| status.success()), "cargo build --release -p regrant failed");
-            found().expect("the binary stands beside this one")
-        })
+            let done = Command::new(cargo).args(["build", "--release", "-p", "regrant"]).current_dir(root).status();
+            assert!(done.is_ok_and(|status| status.success()), "cargo build --release -p regrant failed");
+        }
+        binary
     })
+}
+
+/// When a source of what ships was last changed.
+fn newest(directory: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let ships = |path: &PathBuf| !path.ends_with("sim") && !path.ends_with("tests");
+    let changed = entries.filter(ships).filter_map(|path| {
+        if path.is_dir() { Some(newest(&path)) } else { std::fs::metadata(path).and_then(|file| file.modified()).ok() }
+    });
+    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// A running server. Dropping it kills it.

@@ -100,7 +100,8 @@ mod tests {
 
     const WRITE: &str = r#"7 1.0 pwrite64(9</d/regrant.db-wal>, "HASH", 8192, 32) = 8192"#;
     const SYNC: &str = "7 1.1 fdatasync(9</d/regrant.db-wal>) = 0";
-    const ANSWER: &str = r#"8 1.2 writev(11<socket:[5]>, [{iov_base="HTTP/1.1 200 OK\r\n\r\n{\"refresh_token\":\"rgr_x\"}"}], 1) = 99"#;
+    const ANSWER: &str =
+        r#"8 1.2 writev(11<socket:[5]>, [{iov_base="HTTP/1.1 200 OK\r\n\r\n{\"refresh_token\":\"rgr_x\"}"}], 1) = 99"#;
 
     fn checked(lines: &[&str]) -> Checked {
         let hash: String = [5_u8; 32].iter().map(|byte| format!("\\x{byte:02x}")).collect();
@@ -122,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_sync_that_ends_after_the_answer_or_fails_confirms_nothing() {
-        let (begun, ended) = ("7 1.1 fdatasync(9</d/regrant.db-wal> <unfinished ...>", "7 1.3 <... fdatasync resumed>) = 0");
+        let (begun, ended) =
+            ("7 1.1 fdatasync(9</d/regrant.db-wal> <unfinished ...>", "7 1.3 <... fdatasync resumed>) = 0");
         assert_eq!(checked(&[WRITE, begun, ANSWER, ended]).violations.len(), 1);
         assert_eq!(checked(&[WRITE, begun, ended, ANSWER]).violations, [""; 0]);
         let failed = "7 1.1 fdatasync(9</d/regrant.db-wal>) = -1 EIO (Input/output error)";

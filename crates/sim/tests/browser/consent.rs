@@ -19,9 +19,19 @@ async fn the_page_says_who_wants_what_where_and_for_how_long() {
     let mut browser = logged_in(&world, USER).await;
     let page = browser.get(&authorization("web", &[])).await.text();
     for part in [
-        "Web App", "app.example", USER, "Read your things", "Change your things", "See your files", "Know who you are", "<bdi>read</bdi>",
-        "https:&#x2f;&#x2f;api.example&#x2f;", "https:&#x2f;&#x2f;files.example&#x2f;", "30 days without use, 365 days at most",
-        "id=\"consent-allow\"", "id=\"consent-deny\"",
+        "Web App",
+        "app.example",
+        USER,
+        "Read your things",
+        "Change your things",
+        "See your files",
+        "Know who you are",
+        "<bdi>read</bdi>",
+        "https:&#x2f;&#x2f;api.example&#x2f;",
+        "https:&#x2f;&#x2f;files.example&#x2f;",
+        "30 days without use, 365 days at most",
+        "id=\"consent-allow\"",
+        "id=\"consent-deny\"",
     ] {
         assert!(page.contains(part), "{part}");
     }
@@ -37,7 +47,10 @@ async fn consent_is_remembered_for_the_client_and_the_scope() {
     browser.authorize_as(&read, USER).await;
     assert_eq!(browser.get(&read).await.status, 303, "not asked twice");
     assert!(is_consent(&browser.get(&both).await), "asked again when the scope grows");
-    assert!(is_consent(&browser.get(&authorization("web-single", &[("scope", "read")])).await), "another client asks for itself");
+    assert!(
+        is_consent(&browser.get(&authorization("web-single", &[("scope", "read")])).await),
+        "another client asks for itself"
+    );
     browser.authorize_as(&both, USER).await;
     assert_eq!(browser.get(&read).await.status, 303, "less than was allowed");
     let mut elsewhere = logged_in_without_asking(&world, USER, &both).await;
@@ -61,7 +74,8 @@ async fn what_was_allowed_stays_allowed_when_something_else_is() {
     let world = World::new().await;
     let mut browser = logged_in(&world, USER).await;
     let api = ("resource", "https://api.example/");
-    let (read, write) = (authorization("web", &[("scope", "read"), api]), authorization("web", &[("scope", "write"), api]));
+    let (read, write) =
+        (authorization("web", &[("scope", "read"), api]), authorization("web", &[("scope", "write"), api]));
     browser.authorize_as(&read, USER).await;
     assert!(is_consent(&browser.get(&write).await));
     browser.authorize_as(&write, USER).await;

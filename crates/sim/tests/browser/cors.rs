@@ -12,7 +12,11 @@ use super::support::logged_in;
 const LISTED: &str = "https://app.example";
 
 async fn preflight(world: &World, path: &str, origin: &str) -> Reply {
-    let headers = [("origin", origin), ("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
+    let headers = [
+        ("origin", origin),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization"),
+    ];
     world.http().send(Method::OPTIONS, path, &headers, Body::empty()).await
 }
 
@@ -30,7 +34,8 @@ async fn a_listed_origin_may_call_token_and_revocation_for_its_client() {
         assert_eq!((reply.status.as_u16(), allowed(&reply).as_str()), (204, LISTED));
         assert!(reply.header("access-control-allow-headers").contains("idempotency-key"));
         assert_eq!(reply.header("vary"), "Origin");
-        let reply = world.post(path, "phone", &[("grant_type", "refresh_token"), ("token", "x")], &[("origin", LISTED)]).await;
+        let reply =
+            world.post(path, "phone", &[("grant_type", "refresh_token"), ("token", "x")], &[("origin", LISTED)]).await;
         assert_eq!(allowed(&reply), LISTED, "{path}: also of an error");
         assert!(reply.header("access-control-expose-headers").contains("x-correlation-id"));
     }
@@ -45,8 +50,18 @@ async fn a_listed_origin_may_call_token_and_revocation_for_its_client() {
 async fn other_origins_are_not_allowed() {
     let world = World::new().await;
     for origin in [
-        "https://evil.example", "null", "http://app.example", "https://APP.example", "https://app.example.", "https://app.example:443",
-        "https://app.example.evil.example", "https://evilapp.example", "https://app.example/", "https://app.example@evil.example", "*", "",
+        "https://evil.example",
+        "null",
+        "http://app.example",
+        "https://APP.example",
+        "https://app.example.",
+        "https://app.example:443",
+        "https://app.example.evil.example",
+        "https://evilapp.example",
+        "https://app.example/",
+        "https://app.example@evil.example",
+        "*",
+        "",
     ] {
         for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"] {
             let reply = preflight(&world, path, origin).await;
@@ -73,13 +88,23 @@ async fn no_origin_may_read_the_authorization_endpoint_or_a_page() {
     let browser = logged_in(&world, USER).await;
     let cookie: String = browser.cookies().iter().map(|(name, value)| format!("{name}={value}; ")).collect();
     for origin in [LISTED, "https://evil.example", "null", &world.base] {
-        for path in [&authorization("phone", &[]), &authorization("opaque", &[]), "/", "/logout", "/login", "/consent", "/nowhere", "/oauth2/introspect"] {
+        for path in [
+            &authorization("phone", &[]),
+            &authorization("opaque", &[]),
+            "/",
+            "/logout",
+            "/login",
+            "/consent",
+            "/nowhere",
+            "/oauth2/introspect",
+        ] {
             let reply = world.http().get(path, &[("origin", origin), ("cookie", &cookie)]).await;
             assert_eq!(allowed(&reply), "", "{path}");
             let reply = preflight(&world, path, origin).await;
             assert_eq!(allowed(&reply), "", "{path}");
         }
-        let reply = world.http().post("/consent", &[("decision", "allow")], &[("origin", origin), ("cookie", &cookie)]).await;
+        let reply =
+            world.http().post("/consent", &[("decision", "allow")], &[("origin", origin), ("cookie", &cookie)]).await;
         assert_eq!(allowed(&reply), "");
     }
 }

@@ -9,7 +9,11 @@ use sim::wire::{Browser, PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login, logged_in};
 
 fn field(form: &PageForm, name: &str) -> String {
-    form.hidden.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("no {name}"))
+    form.hidden
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.clone())
+        .unwrap_or_else(|| panic!("no {name}"))
 }
 
 async fn consent_form(browser: &mut Browser, path: &str) -> PageForm {
@@ -33,14 +37,17 @@ async fn a_consent_counts_only_from_its_own_page() {
     let path = authorization("web", &[("scope", "read")]);
     let mine = consent_form(&mut alice, &path).await;
     let (request, csrf) = (field(&mine, "request"), field(&mine, "csrf"));
-    let other_request = field(&consent_form(&mut alice, &authorization("web", &[("scope", "read write")])).await, "csrf");
+    let other_request =
+        field(&consent_form(&mut alice, &authorization("web", &[("scope", "read write")])).await, "csrf");
     let other_client = field(&consent_form(&mut alice, &authorization("phone", &[("scope", "read")])).await, "csrf");
     let bobs = field(&consent_form(&mut bob, &path).await, "csrf");
     let other_session = field(&consent_form(&mut same_user, &path).await, "csrf");
     let logouts = field(&form(&alice.get("/logout").await.text()), "csrf");
-    let logins = field(&form(&alice.get(&authorization("web", &[("scope", "read"), ("prompt", "login")])).await.text()), "csrf");
+    let logins =
+        field(&form(&alice.get(&authorization("web", &[("scope", "read"), ("prompt", "login")])).await.text()), "csrf");
     let upper = csrf.to_uppercase();
-    for wrong in ["", "x", &csrf[1..], &upper, &other_request, &other_client, &bobs, &other_session, &logouts, &logins] {
+    for wrong in ["", "x", &csrf[1..], &upper, &other_request, &other_client, &bobs, &other_session, &logouts, &logins]
+    {
         let reply = allow(&mut alice, &request, wrong).await;
         assert_eq!((reply.status.as_u16(), reply.header("location")), (403, String::new()), "{wrong}");
     }
@@ -60,7 +67,11 @@ async fn a_link_decides_nothing() {
     let mut browser = logged_in(&world, USER).await;
     let path = authorization("web", &[]);
     let form = consent_form(&mut browser, &path).await;
-    let query = regrant_server::form::write(&[("request", &field(&form, "request")), ("csrf", &field(&form, "csrf")), ("decision", "allow")]);
+    let query = regrant_server::form::write(&[
+        ("request", &field(&form, "request")),
+        ("csrf", &field(&form, "csrf")),
+        ("decision", "allow"),
+    ]);
     assert_eq!(browser.get(&format!("/consent?{query}")).await.status, 405);
     assert_eq!(browser.post(&format!("/consent?{query}"), &[]).await.status, 403);
     for more in ["decision=allow", "consent=true", "csrf=x&decision=allow", "prompt=allow", "approval_prompt=auto"] {
@@ -86,7 +97,8 @@ async fn a_login_counts_only_from_its_own_page() {
         assert!(!mine.cookies().keys().any(|name| name.contains("-session-")), "nobody was logged in");
     }
     let mut without_cookies = world.browser();
-    let parameters = [("request", request.as_str()), ("csrf", &field(&page, "csrf")), ("username", USER), ("password", PASSWORD)];
+    let parameters =
+        [("request", request.as_str()), ("csrf", &field(&page, "csrf")), ("username", USER), ("password", PASSWORD)];
     assert_eq!(without_cookies.post("/login", &parameters).await.status, 403, "another browser");
     assert_eq!(mine.post("/login", &parameters).await.status, 303, "its own");
 }
@@ -113,5 +125,8 @@ async fn a_consent_page_without_a_session_leads_to_the_login() {
     let mut restarted = world.browser();
     let login = restarted.submit(&page, &[("decision", "allow")]).await;
     assert!(is_login(&login));
-    assert!(is_consent(&restarted.log_in(&login, USER).await), "and the user is asked, not taken at a word said elsewhere");
+    assert!(
+        is_consent(&restarted.log_in(&login, USER).await),
+        "and the user is asked, not taken at a word said elsewhere"
+    );
 }

@@ -168,8 +168,14 @@ async fn what_a_page_loads_is_there() {
     for base in ["", "/op"] {
         let world = World::at_path(base).await;
         let home = super::support::ask(&world, &format!("{base}/")).await.text().replace("&#x2f;", "/");
-        let style = home.split("rel=\"stylesheet\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a style sheet");
-        for (path, media_type) in [(style, "text/css; charset=utf-8"), (&format!("{base}/assets/favicon.svg"), "image/svg+xml")] {
+        let style = home
+            .split("rel=\"stylesheet\" href=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .expect("a style sheet");
+        for (path, media_type) in
+            [(style, "text/css; charset=utf-8"), (&format!("{base}/assets/favicon.svg"), "image/svg+xml")]
+        {
             let reply = super::support::ask(&world, path).await.expect_status(200);
             assert_eq!(reply.header("content-type"), media_type);
             assert_eq!(reply.header("x-content-type-options"), "nosniff");

@@ -15,7 +15,8 @@ async fn attempt(world: &World, username: &str, password: &str) -> Reply {
 /// What a person reads of the page, without what differs by itself.
 fn heard(reply: &Reply, username: &str) -> String {
     let text = reply.text();
-    let csrf = sim::wire::browser::form(&text).hidden.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value);
+    let csrf =
+        sim::wire::browser::form(&text).hidden.into_iter().find(|(name, _)| name == "csrf").map(|(_, value)| value);
     text.replace(&csrf.unwrap_or_default(), "").replace(&format!("value=\"{username}\""), "")
 }
 
@@ -26,7 +27,14 @@ async fn whatever_was_wrong_the_same_is_told() {
     world.add_user("mallory").await;
     world.app.admin().set_user_disabled("mallory", true).await.expect("switched off");
     let mut told = Vec::new();
-    for (username, password) in [("alice", "wrong"), ("nobody", PASSWORD), ("mallory", PASSWORD), ("mallory", "wrong"), ("alice", ""), ("\u{0}", "x")] {
+    for (username, password) in [
+        ("alice", "wrong"),
+        ("nobody", PASSWORD),
+        ("mallory", PASSWORD),
+        ("mallory", "wrong"),
+        ("alice", ""),
+        ("\u{0}", "x"),
+    ] {
         let reply = attempt(&world, username, password).await;
         assert_eq!(reply.status, 401, "{username}");
         assert!(reply.text().contains("That username and password do not match."));
@@ -69,7 +77,13 @@ async fn a_user_has_one_name_however_it_is_typed() {
 #[tokio::test]
 async fn a_password_has_one_spelling() {
     let world = World::new().await;
-    for wrong in [format!(" {PASSWORD}"), format!("{PASSWORD} "), PASSWORD.to_uppercase(), PASSWORD[1..].to_owned(), "x".repeat(1025)] {
+    for wrong in [
+        format!(" {PASSWORD}"),
+        format!("{PASSWORD} "),
+        PASSWORD.to_uppercase(),
+        PASSWORD[1..].to_owned(),
+        "x".repeat(1025),
+    ] {
         assert_eq!(attempt(&world, USER, &wrong).await.status, 401, "{wrong}");
     }
     assert_eq!(attempt(&world, USER, PASSWORD).await.status, 303);
@@ -100,8 +114,17 @@ async fn the_page_says_who_asks_and_can_be_filled_by_a_password_manager() {
     let page = browser.get(&authorization("web", &[])).await;
     assert!(is_login(&page));
     for part in [
-        "Web App", "asks you to log in", "name=\"username\"", "name=\"password\"", "type=\"password\"", "id=\"login-submit\"",
-        "autocomplete=\"current-password\"", "autocomplete=\"username\"", "<label for=\"username\">", "<html lang=\"en\">", "name=\"viewport\"",
+        "Web App",
+        "asks you to log in",
+        "name=\"username\"",
+        "name=\"password\"",
+        "type=\"password\"",
+        "id=\"login-submit\"",
+        "autocomplete=\"current-password\"",
+        "autocomplete=\"username\"",
+        "<label for=\"username\">",
+        "<html lang=\"en\">",
+        "name=\"viewport\"",
     ] {
         assert!(page.text().contains(part), "{part}");
     }

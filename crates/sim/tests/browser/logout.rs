@@ -33,7 +33,12 @@ async fn a_foreign_form_logs_nobody_out() {
     let mut bob = logged_in(&world, "bob").await;
     let theirs = sim::wire::browser::form(&bob.get("/logout").await.text()).hidden[0].1.clone();
     let consents = browser.get(&authorization("web", &[])).await;
-    let consents = sim::wire::browser::form(&consents.text()).hidden.into_iter().find(|(name, _)| name == "csrf").expect("a token").1;
+    let consents = sim::wire::browser::form(&consents.text())
+        .hidden
+        .into_iter()
+        .find(|(name, _)| name == "csrf")
+        .expect("a token")
+        .1;
     for csrf in ["", "x", &theirs, &consents] {
         assert_eq!(browser.post("/logout", &[("csrf", csrf)]).await.status, 403, "{csrf}");
     }

@@ -42,7 +42,9 @@ async fn login_asks_again_and_once() {
 #[tokio::test]
 async fn login_is_understood_in_any_encoding() {
     let world = World::new().await;
-    for prompt in ["prompt=%6Cogin", "pr%6Fmpt=login", "prompt=login%20consent", "prompt=login+consent", "prompt=consent%20login"] {
+    for prompt in
+        ["prompt=%6Cogin", "pr%6Fmpt=login", "prompt=login%20consent", "prompt=login+consent", "prompt=consent%20login"]
+    {
         let mut browser = logged_in(&world, USER).await;
         let page = browser.get(&format!("{}&{prompt}", authorization("web", &[]))).await;
         assert!(is_login(&page), "{prompt}");
@@ -57,7 +59,10 @@ async fn consent_asks_again() {
     browser.authorize_as(&authorization("web", &[]), USER).await;
     assert_eq!(browser.get(&authorization("web", &[])).await.status, 303);
     assert!(is_consent(&browser.get(&authorization("web", &[("prompt", "consent")])).await));
-    assert!(is_consent(&browser.get(&authorization("opaque", &[("prompt", "consent")])).await), "also of a trusted client");
+    assert!(
+        is_consent(&browser.get(&authorization("opaque", &[("prompt", "consent")])).await),
+        "also of a trusted client"
+    );
 }
 
 /// What is asked for beside a login is asked for after it, too.

@@ -19,24 +19,116 @@ const REGISTERED: [&str; 5] = [
 
 /// What attackers put before, behind and into a URI. Each has fooled somebody's parser.
 const PIECES: [&str; 62] = [
-    "@", "@@", "evil.example@", "@evil.example", "@evil.example/", "user:pass@", "%40evil.example", "\\", "\\\\", "\\@evil.example", "/\\evil.example",
-    "%5C", "/", "//", "//evil.example/", "..", "/..", "/../", "/..;/", "..;/", "/./", "/%2e%2e/", "%2e", "%2E", "%2f", "%252f", "%252e%252e",
-    "%00", "%0d%0a", "%09", "\t", "\r\n", "\n", "\r", "\0", " ", "+", "%20", "#", "#evil", "%23", "?", "?x=https://evil.example", "&", ";", ":", ":443",
-    ":80", ":0", ":65536", ":+443", ":٤٤٣", ".", ".evil.example", "%E3%80%82", "。evil.example", "\u{2044}", "\u{ff0f}", "\u{ff20}evil.example",
-    "\u{200b}", "\u{202e}", "*",
+    "@",
+    "@@",
+    "evil.example@",
+    "@evil.example",
+    "@evil.example/",
+    "user:pass@",
+    "%40evil.example",
+    "\\",
+    "\\\\",
+    "\\@evil.example",
+    "/\\evil.example",
+    "%5C",
+    "/",
+    "//",
+    "//evil.example/",
+    "..",
+    "/..",
+    "/../",
+    "/..;/",
+    "..;/",
+    "/./",
+    "/%2e%2e/",
+    "%2e",
+    "%2E",
+    "%2f",
+    "%252f",
+    "%252e%252e",
+    "%00",
+    "%0d%0a",
+    "%09",
+    "\t",
+    "\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "+",
+    "%20",
+    "#",
+    "#evil",
+    "%23",
+    "?",
+    "?x=https://evil.example",
+    "&",
+    ";",
+    ":",
+    ":443",
+    ":80",
+    ":0",
+    ":65536",
+    ":+443",
+    ":٤٤٣",
+    ".",
+    ".evil.example",
+    "%E3%80%82",
+    "。evil.example",
+    "\u{2044}",
+    "\u{ff0f}",
+    "\u{ff20}evil.example",
+    "\u{200b}",
+    "\u{202e}",
+    "*",
 ];
 
 /// Whole URIs that are somebody else's, or nobody's.
 const OTHERS: [&str; 44] = [
-    "https://evil.example/cb", "https://app.example.evil.example/cb", "https://evilapp.example/cb", "https://app.example@evil.example/cb",
-    "https://app.example:443@evil.example/cb", "https://a@b@app.example/cb", "https://app.example\\@evil.example/cb", "https:app.example/cb",
-    "https:/app.example/cb", "https:///app.example/cb", "//app.example/cb", "/cb", "cb", "https://APP.example/cb", "https://app.example./cb",
-    "https://app.example:443/cb", "https://app.example:/cb", "http://app.example/cb", "HTTPS://app.example/cb", "hTTps://app.example/cb",
-    "https://xn--pp-6ia.example/cb", "https://\u{430}pp.example/cb", "https://app\u{3002}example/cb", "https://app.example/%63b",
-    "https://[fe80::1%25eth0]/cb", "https://[::ffff:127.0.0.1]/cb", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\tscript:alert(1)",
-    "javascript://app.example/cb%0aalert(1)", "data:text/html,<script>alert(1)</script>", "DATA:text/html;base64,PHNjcmlwdD4=", "vbscript:x",
-    "file:///etc/passwd", "blob:https://app.example/x", "about:blank", "view-source:https://app.example/cb", "intent://app.example#Intent;end",
-    "com.example.app:/cb/", "com.example.app://cb", "COM.example.app:/cb", "urn:ietf:wg:oauth:2.0:oob", "http://127.0.0.1", "null",
+    "https://evil.example/cb",
+    "https://app.example.evil.example/cb",
+    "https://evilapp.example/cb",
+    "https://app.example@evil.example/cb",
+    "https://app.example:443@evil.example/cb",
+    "https://a@b@app.example/cb",
+    "https://app.example\\@evil.example/cb",
+    "https:app.example/cb",
+    "https:/app.example/cb",
+    "https:///app.example/cb",
+    "//app.example/cb",
+    "/cb",
+    "cb",
+    "https://APP.example/cb",
+    "https://app.example./cb",
+    "https://app.example:443/cb",
+    "https://app.example:/cb",
+    "http://app.example/cb",
+    "HTTPS://app.example/cb",
+    "hTTps://app.example/cb",
+    "https://xn--pp-6ia.example/cb",
+    "https://\u{430}pp.example/cb",
+    "https://app\u{3002}example/cb",
+    "https://app.example/%63b",
+    "https://[fe80::1%25eth0]/cb",
+    "https://[::ffff:127.0.0.1]/cb",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "java\tscript:alert(1)",
+    "javascript://app.example/cb%0aalert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "DATA:text/html;base64,PHNjcmlwdD4=",
+    "vbscript:x",
+    "file:///etc/passwd",
+    "blob:https://app.example/x",
+    "about:blank",
+    "view-source:https://app.example/cb",
+    "intent://app.example#Intent;end",
+    "com.example.app:/cb/",
+    "com.example.app://cb",
+    "COM.example.app:/cb",
+    "urn:ietf:wg:oauth:2.0:oob",
+    "http://127.0.0.1",
+    "null",
 ];
 
 fn mutated(chance: &mut Chance) -> String {
@@ -49,7 +141,9 @@ fn mutated(chance: &mut Chance) -> String {
                 uri.splice(at..at, piece);
             }
             4 => uri.extend(chance.pick(&PIECES).chars()),
-            5 if at < uri.len() => uri[at] = if uri[at].is_ascii_lowercase() { uri[at].to_ascii_uppercase() } else { '_' },
+            5 if at < uri.len() => {
+                uri[at] = if uri[at].is_ascii_lowercase() { uri[at].to_ascii_uppercase() } else { '_' }
+            }
             6 if at < uri.len() => {
                 uri.remove(at);
             }
@@ -69,7 +163,9 @@ fn mutated(chance: &mut Chance) -> String {
 /// Whether RFC 8252 section 7.3 lets it pass, written down a second time and otherwise than in the server.
 fn is_port_of_loopback(uri: &str) -> bool {
     let port = uri.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.strip_suffix("/cb"));
-    port.is_some_and(|port| port.bytes().all(|digit| digit.is_ascii_digit()) && (1..=65_535).contains(&port.parse::<u32>().unwrap_or(0)))
+    port.is_some_and(|port| {
+        port.bytes().all(|digit| digit.is_ascii_digit()) && (1..=65_535).contains(&port.parse::<u32>().unwrap_or(0))
+    })
 }
 
 async fn world() -> World {

@@ -11,9 +11,32 @@ use sim::wire::{CONFIG, USER, World, authorization};
 use super::support::{Chance, is_consent, is_login, logged_in};
 
 const PIECES: [&str; 26] = [
-    "\"", "'", "`", ">", "\">", "'>", "</title>", "</form>", "</main>", "<script>alert(1)</script>", "<ScRiPt/x>", "<img src=x onerror=alert(1)>",
-    "<svg/onload=alert(1)>", "<base href=//evil.example>", "<form action=//evil.example>", "<meta http-equiv=refresh content=0>", "<!--", "-->",
-    " onfocus=alert(1) autofocus x=", "javascript:alert(1)", "&lt;script&gt;", "&#60;script&#62;", "{{ 7 * 7 }}", "{% raw %}", "\u{2028}", "＜script＞",
+    "\"",
+    "'",
+    "`",
+    ">",
+    "\">",
+    "'>",
+    "</title>",
+    "</form>",
+    "</main>",
+    "<script>alert(1)</script>",
+    "<ScRiPt/x>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<base href=//evil.example>",
+    "<form action=//evil.example>",
+    "<meta http-equiv=refresh content=0>",
+    "<!--",
+    "-->",
+    " onfocus=alert(1) autofocus x=",
+    "javascript:alert(1)",
+    "&lt;script&gt;",
+    "&#60;script&#62;",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "\u{2028}",
+    "＜script＞",
 ];
 
 fn payload(chance: &mut Chance) -> String {
@@ -79,7 +102,13 @@ async fn a_hostile_state_stays_text() {
 async fn a_raw_query_stays_text() {
     let world = World::new().await;
     let harmless = skeleton(&world.browser().get(&authorization("web", &[])).await.text());
-    for raw in ["\"><script>alert(1)</script>", "'><svg/onload=alert(1)>", "\"onfocus=alert(1)autofocus=\"", "</form>", "`${7}`"] {
+    for raw in [
+        "\"><script>alert(1)</script>",
+        "'><svg/onload=alert(1)>",
+        "\"onfocus=alert(1)autofocus=\"",
+        "</form>",
+        "`${7}`",
+    ] {
         let target = format!("{}&x={raw}", authorization("web", &[]));
         let answer = super::support::raw_get(&world, target.as_bytes(), "").await;
         if let Some((head, body)) = answer.split_once("\r\n\r\n")
@@ -134,7 +163,8 @@ async fn an_error_page_reflects_nothing() {
             let text = reply.text();
             assert!(!text.contains("alert(1)") && !text.contains("evil.example"), "{payload}");
         }
-        let reply = http.post("/consent", &[("csrf", &payload), ("decision", &payload), ("request", &payload)], &[]).await;
+        let reply =
+            http.post("/consent", &[("csrf", &payload), ("decision", &payload), ("request", &payload)], &[]).await;
         assert!(!reply.text().contains("alert(1)"), "{payload}");
     }
 }
@@ -146,7 +176,9 @@ async fn a_hostile_scope_comes_back_nowhere() {
     let mut chance = Chance::of(18);
     for _ in 0..60 {
         let payload = payload(&mut chance);
-        for name in ["scope", "resource", "prompt", "response_type", "code_challenge", "code_challenge_method", "response_mode"] {
+        for name in
+            ["scope", "resource", "prompt", "response_type", "code_challenge", "code_challenge_method", "response_mode"]
+        {
             let reply = super::support::ask(&world, &authorization("web", &[(name, &payload)])).await;
             let place = reply.header("location") + &reply.text();
             let known = name == "prompt" && is_login(&reply);

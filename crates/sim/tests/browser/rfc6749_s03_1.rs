@@ -111,16 +111,24 @@ async fn unrecognized_parameters_are_ignored() {
 #[tokio::test]
 async fn no_parameter_is_there_twice() {
     let world = World::new().await;
-    let path = authorization("web", &[("scope", "read"), ("prompt", "login"), ("nonce", "n"), ("response_mode", "query")]);
+    let path =
+        authorization("web", &[("scope", "read"), ("prompt", "login"), ("nonce", "n"), ("response_mode", "query")]);
     for name in ["client_id", "redirect_uri"] {
         for value in ["web", CALLBACK, "https://evil.example/", ""] {
             let again = format!("{path}&{name}={}", regrant_server::form::encode(value));
             assert_stopped(&ask(&world, &again).await, &again);
         }
     }
-    for name in
-        ["response_type", "state", "scope", "code_challenge", "code_challenge_method", "prompt", "nonce", "response_mode"]
-    {
+    for name in [
+        "response_type",
+        "state",
+        "scope",
+        "code_challenge",
+        "code_challenge_method",
+        "prompt",
+        "nonce",
+        "response_mode",
+    ] {
         for value in ["code", "x", ""] {
             let location = assert_denied(&ask(&world, &format!("{path}&{name}={value}")).await, "invalid_request");
             let state = (name != "state").then_some(super::support::STATE);
@@ -245,7 +253,13 @@ async fn no_registered_uri_is_a_pattern() {
     for itself in ["https://app.example/a.b(c)?", "https://app.example/.+", "https://app.example/x?y=[0-9]+$"] {
         assert!(is_login(&ask(&world, &super::support::request_to("star", itself)).await), "{itself}");
     }
-    for other in ["https://app.example/", "https://app.example/x", "https://app.example/axbc", "https://app.example/a.b", "https://app.example/x?y=1"] {
+    for other in [
+        "https://app.example/",
+        "https://app.example/x",
+        "https://app.example/axbc",
+        "https://app.example/a.b",
+        "https://app.example/x?y=1",
+    ] {
         assert_stopped(&ask(&world, &super::support::request_to("star", other)).await, other);
     }
 }
@@ -271,7 +285,9 @@ async fn nobody_is_sent_to_an_invalid_redirect_uri() {
         assert_stopped(&reply, &format!("client {client:?}"));
         assert!(!reply.text().contains(CALLBACK), "nor shown a link to it");
     }
-    for uri in ["https://evil.example/", "https://app.example/", "https://app.example/cb/", "https://app.example/CB", "cb"] {
+    for uri in
+        ["https://evil.example/", "https://app.example/", "https://app.example/cb/", "https://app.example/CB", "cb"]
+    {
         for more in [vec![], vec![("prompt", "none")], vec![("response_type", "")], vec![("scope", "nonsense")]] {
             let mut more = more;
             more.push(("redirect_uri", uri));
@@ -285,8 +301,9 @@ async fn nobody_is_sent_to_an_invalid_redirect_uri() {
 /// Check F9: a client cannot be named like a user's `sub`, so that neither passes for the other.
 #[test]
 fn no_client_is_named_like_a_subject() {
-    let config = config_with("id = \"usr_1\"\ntoken_endpoint_auth_method = \"none\"\nredirect_uris = [\"https://a.example/\"]")
-        .replace("HASH", &format!("sha256:{}", "0".repeat(64)));
+    let config =
+        config_with("id = \"usr_1\"\ntoken_endpoint_auth_method = \"none\"\nredirect_uris = [\"https://a.example/\"]")
+            .replace("HASH", &format!("sha256:{}", "0".repeat(64)));
     assert!(Config::parse(&config, "test.toml", std::path::Path::new(".")).is_err());
 }
 

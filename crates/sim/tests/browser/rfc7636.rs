@@ -10,7 +10,7 @@
 
 use regrant_core::secret::Hash;
 use sim::wire::browser::parameter;
-use sim::wire::{CALLBACK, CHALLENGE, USER, VERIFIER, World, authorization, text};
+use sim::wire::{CALLBACK, CHALLENGE, VERIFIER, World, authorization, text};
 
 use super::support::{STATE, ask, assert_denied, config_with, is_login};
 
@@ -51,9 +51,13 @@ async fn a_code_needs_its_verifier() {
 #[tokio::test]
 async fn a_verifier_has_43_to_128_characters() {
     let world = World::new().await;
-    for (verifier, status) in
-        [("a".repeat(42), 400), ("~".repeat(43), 200), ("-._~".repeat(32), 200), ("a".repeat(129), 400), ("+".repeat(43), 400)]
-    {
+    for (verifier, status) in [
+        ("a".repeat(42), 400),
+        ("~".repeat(43), 200),
+        ("-._~".repeat(32), 200),
+        ("a".repeat(129), 400),
+        ("+".repeat(43), 400),
+    ] {
         let path = authorization("phone", &[("code_challenge", &challenge_of(&verifier))]);
         let code = world.browser().log_in_for_code(&path).await;
         assert_eq!(redeemed_with(&world, "phone", &code, Some(&verifier)).await.status, status, "{verifier}");
@@ -106,8 +110,10 @@ async fn a_client_without_pkce_is_refused() {
         assert_denied(&ask(&world, &authorization(client, &without)).await, "invalid_request");
     }
     assert!(is_login(&ask(&world, &authorization("relaxed", &without)).await));
-    let public = relaxed().replace("token_endpoint_auth_method = \"client_secret_post\" #", "token_endpoint_auth_method = \"none\" #");
-    let public = public.replace("secret_hash = \"HASH\" #\n", "").replace("HASH", &format!("sha256:{}", "0".repeat(64)));
+    let public = relaxed()
+        .replace("token_endpoint_auth_method = \"client_secret_post\" #", "token_endpoint_auth_method = \"none\" #");
+    let public =
+        public.replace("secret_hash = \"HASH\" #\n", "").replace("HASH", &format!("sha256:{}", "0".repeat(64)));
     assert!(regrant_server::Config::parse(&public, "test.toml", std::path::Path::new(".")).is_err());
 }
 
@@ -152,7 +158,6 @@ async fn a_code_is_bound_to_its_own_challenge() {
     redeemed_with(&world, "phone", &mine, Some(&other)).await.expect_error(400, "invalid_grant");
     redeemed_with(&world, "phone", &theirs, Some(VERIFIER)).await.expect_error(400, "invalid_grant");
     assert_eq!(redeemed_with(&world, "phone", &theirs, Some(&other)).await.status, 200);
-    assert_eq!(USER, "alice");
 }
 
 fn relaxed() -> String {

@@ -35,9 +35,14 @@ async fn any_port_of_the_loopback_address_will_do() {
         let location = world.browser().authorize_as(&request_to("native", uri), USER).await;
         assert!(location.starts_with(uri), "{location}");
         let code = parameter(&location, "code").expect("a code");
-        let parameters =
-            [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", uri), ("code_verifier", VERIFIER)];
-        let elsewhere = parameters.map(|(name, value)| (name, if name == "redirect_uri" { "http://127.0.0.1:2/cb" } else { value }));
+        let parameters = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", uri),
+            ("code_verifier", VERIFIER),
+        ];
+        let elsewhere = parameters
+            .map(|(name, value)| (name, if name == "redirect_uri" { "http://127.0.0.1:2/cb" } else { value }));
         world.token("native", &elsewhere).await.expect_error(400, "invalid_grant");
         assert_eq!(world.token("native", &parameters).await.status, 200);
     }

@@ -120,10 +120,13 @@ async fn every_announced_endpoint_answers_as_itself() {
         let tokens = world.http().post(&at("token_endpoint"), &grant, &[("authorization", &basic)]).await.json();
         let token = text(&tokens, "access_token");
         let basic = http::basic("api", SECRET);
-        let seen = world.http().post(&at("introspection_endpoint"), &[("token", &token)], &[("authorization", &basic)]).await;
+        let seen =
+            world.http().post(&at("introspection_endpoint"), &[("token", &token)], &[("authorization", &basic)]).await;
         assert_eq!(seen.json()["active"], true);
         let keys = ask(&world, &at("jwks_uri")).await.expect_status(200).json();
-        assert!(keys["keys"].as_array().is_some_and(|keys| !keys.is_empty() && keys.iter().all(|key| key["d"].is_null())));
+        assert!(
+            keys["keys"].as_array().is_some_and(|keys| !keys.is_empty() && keys.iter().all(|key| key["d"].is_null()))
+        );
     }
 }
 
@@ -172,7 +175,9 @@ async fn response_types_and_modes_are_those_announced() {
     let document = document(&world).await;
     assert_eq!(words(&document, "response_types_supported"), ["code", "token"]);
     assert_eq!(words(&document, "response_modes_supported"), ["query", "fragment"]);
-    for (client, response_type, mode, mark) in [("opaque", "code", "query", "?code="), ("spa-old", "token", "fragment", "#access_token=")] {
+    for (client, response_type, mode, mark) in
+        [("opaque", "code", "query", "?code="), ("spa-old", "token", "fragment", "#access_token=")]
+    {
         let path = authorization(client, &[("response_type", response_type), ("response_mode", mode)]);
         let location = world.browser().authorize_as(&path, USER).await;
         assert!(location.contains(mark), "{location}");
@@ -180,10 +185,9 @@ async fn response_types_and_modes_are_those_announced() {
     for mode in ["form_post", "query.jwt", "jwt", "web_message"] {
         assert_denied(&ask(&world, &authorization("web", &[("response_mode", mode)])).await, "invalid_request");
     }
-    for (name, value, error) in [
-        ("request", "x", "request_not_supported"),
-        ("request_uri", "urn:x", "request_uri_not_supported"),
-    ] {
+    for (name, value, error) in
+        [("request", "x", "request_not_supported"), ("request_uri", "urn:x", "request_uri_not_supported")]
+    {
         assert_eq!(document[format!("{name}_parameter_supported")], false);
         assert_denied(&ask(&world, &authorization("web", &[(name, value)])).await, error);
     }
@@ -224,7 +228,8 @@ async fn the_scopes_are_those_that_clients_can_have() {
     for scope in ["read", "write", "files", "openid"] {
         assert!(announced.iter().any(|known| known == scope), "{scope}");
     }
-    let config = CONFIG.replacen("scopes = [\"openid\", \"read\", \"write\", \"files\"]", "scopes = [\"unannounced\"]", 1);
+    let config =
+        CONFIG.replacen("scopes = [\"openid\", \"read\", \"write\", \"files\"]", "scopes = [\"unannounced\"]", 1);
     let config = config.replace("HASH", &format!("sha256:{}", "0".repeat(64)));
     let parsed = regrant_server::Config::parse(&config, "test.toml", std::path::Path::new("."));
     assert!(parsed.is_err(), "a client cannot have a scope that is not announced");

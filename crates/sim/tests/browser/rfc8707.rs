@@ -17,7 +17,7 @@ async fn audience(world: &World, path: &str) -> serde_json::Value {
     world.introspect(&text(&tokens, "access_token")).await["aud"].clone()
 }
 
-/// Check T31: the token is for what the authorization request named: one, several, or all that the client has.
+/// Check F7: the token is for what the authorization request named: one, several, or all that the client has.
 #[tokio::test]
 async fn the_audience_is_what_was_asked_for() {
     let world = World::new().await;

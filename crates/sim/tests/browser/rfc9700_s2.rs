@@ -18,8 +18,22 @@ async fn no_page_forwards_the_browser_elsewhere() {
     let mut browser = logged_in(&world, USER).await;
     let evil = "https%3A%2F%2Fevil.example%2F";
     for name in [
-        "next", "return_to", "returnTo", "redirect", "redirect_url", "redirect_uri", "url", "continue", "goto", "target",
-        "post_logout_redirect_uri", "ui_locales", "login_hint", "error_uri", "request", "RelayState",
+        "next",
+        "return_to",
+        "returnTo",
+        "redirect",
+        "redirect_url",
+        "redirect_uri",
+        "url",
+        "continue",
+        "goto",
+        "target",
+        "post_logout_redirect_uri",
+        "ui_locales",
+        "login_hint",
+        "error_uri",
+        "request",
+        "RelayState",
     ] {
         for path in ["/", "/logout", "/login", "/consent", "/nowhere", "/oauth2/authorize"] {
             let reply = browser.get(&format!("{path}?{name}={evil}")).await;
@@ -28,7 +42,8 @@ async fn no_page_forwards_the_browser_elsewhere() {
         }
         let page = browser.get("/logout").await;
         let hidden = sim::wire::browser::form(&page.text()).hidden;
-        let mut parameters: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut parameters: Vec<(&str, &str)> =
+            hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         parameters.push((name, "https://evil.example/"));
         let reply = browser.post("/logout", &parameters).await;
         assert_eq!((reply.status.as_u16(), reply.header("location")), (200, String::new()), "{name}");
@@ -39,7 +54,16 @@ async fn no_page_forwards_the_browser_elsewhere() {
 #[tokio::test]
 async fn no_path_is_normalised_by_a_redirect() {
     let world = World::at_path("/op").await;
-    for target in ["//evil.example/", "//evil.example/..", "/\\evil.example", "/%2f%2fevil.example", "/op//evil.example/", "/op/..//evil.example", "/;@evil.example", "/op"] {
+    for target in [
+        "//evil.example/",
+        "//evil.example/..",
+        "/\\evil.example",
+        "/%2f%2fevil.example",
+        "/op//evil.example/",
+        "/op/..//evil.example",
+        "/;@evil.example",
+        "/op",
+    ] {
         let answer = super::support::raw_get(&world, target.as_bytes(), "").await;
         assert_eq!(super::support::raw_header(&answer, "location"), None, "{target}: {answer}");
     }
@@ -49,12 +73,22 @@ async fn no_path_is_normalised_by_a_redirect() {
 #[tokio::test]
 async fn the_login_leads_back_to_its_own_request() {
     let world = World::new().await;
-    for request in ["//evil.example", "https://evil.example/", "\r\nLocation: https://evil.example", "@evil.example", "/../..//evil.example", ".evil.example", "#x"] {
+    for request in [
+        "//evil.example",
+        "https://evil.example/",
+        "\r\nLocation: https://evil.example",
+        "@evil.example",
+        "/../..//evil.example",
+        ".evil.example",
+        "#x",
+    ] {
         let mut browser = world.browser();
         let page = browser.get(&authorization("web", &[])).await;
         let form = sim::wire::browser::form(&page.text());
-        let csrf = form.hidden.iter().find(|(name, _)| name == "csrf").map(|(_, value)| value.clone()).expect("a token");
-        let parameters = [("request", request), ("csrf", csrf.as_str()), ("username", USER), ("password", sim::wire::PASSWORD)];
+        let csrf =
+            form.hidden.iter().find(|(name, _)| name == "csrf").map(|(_, value)| value.clone()).expect("a token");
+        let parameters =
+            [("request", request), ("csrf", csrf.as_str()), ("username", USER), ("password", sim::wire::PASSWORD)];
         let reply = browser.post("/login", &parameters).await;
         assert_eq!((reply.status.as_u16(), reply.header("location")), (403, String::new()), "{request}");
     }

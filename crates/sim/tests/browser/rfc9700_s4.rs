@@ -34,7 +34,10 @@ async fn every_redirect_is_a_303() {
     for reply in &redirects {
         assert_eq!(reply.status, 303);
         assert!(reply.body.is_empty() && !reply.header("location").is_empty());
-        assert_eq!((reply.header("cache-control"), reply.header("referrer-policy")), ("no-store".into(), "no-referrer".into()));
+        assert_eq!(
+            (reply.header("cache-control"), reply.header("referrer-policy")),
+            ("no-store".into(), "no-referrer".into())
+        );
         assert_eq!(reply.header("x-frame-options"), "DENY");
         assert!(!reply.header("location").contains("battery"), "no password in a URL");
     }

@@ -91,7 +91,8 @@ async fn a_planted_session_is_not_adopted() {
     let mut victim = world.browser();
     let page = victim.get(&authorization("web", &[])).await;
     let form = sim::wire::browser::form(&page.text());
-    let mut parameters: Vec<(&str, &str)> = form.hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut parameters: Vec<(&str, &str)> =
+        form.hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     parameters.extend([("username", USER), ("password", PASSWORD)]);
     let own: String = victim.cookies().iter().map(|(name, value)| format!("{name}={value}; ")).collect();
     let reply = world.http().post("/login", &parameters, &[("cookie", &format!("{own}{name}={planted}"))]).await;
@@ -144,10 +145,12 @@ async fn a_changed_cookie_is_nobody() {
     let browser = logged_in(&world, USER).await;
     let name = session_cookie(&browser);
     let value = browser.cookies()[&name].clone();
-    let other_kind = browser.cookies().iter().find(|(other, _)| **other != name).map(|(_, value)| value.clone()).expect("two");
+    let other_kind =
+        browser.cookies().iter().find(|(other, _)| **other != name).map(|(_, value)| value.clone()).expect("two");
     let other_server = World::new().await;
     let foreign = logged_in(&other_server, USER).await.cookies().values().cloned().collect::<Vec<_>>();
-    let mut wrong = vec![value[1..].to_owned(), format!("{value}0"), value.to_uppercase(), other_kind, String::new(), "\"".into()];
+    let mut wrong =
+        vec![value[1..].to_owned(), format!("{value}0"), value.to_uppercase(), other_kind, String::new(), "\"".into()];
     wrong.extend(foreign);
     wrong.push(value.chars().rev().collect());
     for wrong in wrong {

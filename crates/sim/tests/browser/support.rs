@@ -84,14 +84,18 @@ pub(crate) async fn raw(world: &World, request: &[u8]) -> String {
 pub(crate) async fn raw_get(world: &World, target: &[u8], headers: &str) -> String {
     let mut request = b"GET ".to_vec();
     request.extend_from_slice(target);
-    request.extend_from_slice(format!(" HTTP/1.1\r\nhost: id.example\r\n{headers}connection: close\r\n\r\n").as_bytes());
+    request
+        .extend_from_slice(format!(" HTTP/1.1\r\nhost: id.example\r\n{headers}connection: close\r\n\r\n").as_bytes());
     raw(world, &request).await
 }
 
 /// The values of a header in a raw answer.
 pub(crate) fn raw_header(answer: &str, name: &str) -> Option<String> {
     let head = answer.split("\r\n\r\n").next()?;
-    head.lines().filter_map(|line| line.split_once(": ")).find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value.to_owned())
 }
 
 /// The same numbers in each run: what fails can be repeated.

@@ -17,7 +17,8 @@ async fn world_of_two() -> World {
 
 /// The `sub` behind the code of an answer.
 async fn subject(world: &World, answer: &Reply) -> String {
-    let code = parameter(&answer.header("location"), "code").unwrap_or_else(|| panic!("no code: {}", answer.header("location")));
+    let code = parameter(&answer.header("location"), "code")
+        .unwrap_or_else(|| panic!("no code: {}", answer.header("location")));
     let tokens = world.redeem("web", &code).await.expect_status(200).json();
     text(&world.introspect(&text(&tokens, "access_token")).await, "sub")
 }

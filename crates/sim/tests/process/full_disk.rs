@@ -18,7 +18,11 @@ impl<'a> Small<'a> {
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs"]).arg(directory);
         let done = command.output().map_err(|error| error.to_string())?;
-        if done.status.success() { Ok(Self(directory)) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+        if done.status.success() {
+            Ok(Self(directory))
+        } else {
+            Err(String::from_utf8_lossy(&done.stderr).into_owned())
+        }
     }
 
     /// Writes until nothing more fits.

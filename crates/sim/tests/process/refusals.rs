@@ -123,7 +123,9 @@ async fn a_file_of_another_kind_is_refused_and_changes_nothing() {
     std::fs::write(home.store(), "These are somebody's notes and no database at all. ".repeat(100)).expect("notes");
     expect_refusal(&home, UNAVAILABLE, &["is not a database"]);
     std::fs::remove_file(home.store()).expect("gone");
-    Connection::open(home.store()).and_then(|other| other.execute_batch("CREATE TABLE photos (a)")).expect("a database");
+    Connection::open(home.store())
+        .and_then(|other| other.execute_batch("CREATE TABLE photos (a)"))
+        .expect("a database");
     expect_refusal(&home, UNAVAILABLE, &["another application"]);
     std::fs::write(home.store(), right).expect("the right store");
     expect_recovery(&home, &token).await;

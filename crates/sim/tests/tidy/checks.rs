@@ -40,7 +40,10 @@ fn every_named_check_has_its_test_and_the_table_says_so() {
     if std::env::var_os("REGRANT_BLESS").is_some() {
         std::fs::write(&path, &document).expect("the document is written");
     }
-    assert!(read(&path) == document, "docs/security-checks.md is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy");
+    assert!(
+        read(&path) == document,
+        "docs/security-checks.md is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy"
+    );
 }
 
 /// All proofs, by id in natural order.
@@ -78,11 +81,21 @@ fn read_comment(comment: &str, test: &str) -> Vec<Proof> {
         for (start, _) in comment.match_indices(word) {
             let rest = &comment[start + word.len()..];
             let end = rest.find([':', '.', '(', ')', ';']).unwrap_or(rest.len());
-            let ids: Vec<String> = rest[..end].replace(" and ", ",").replace(" to ", ",").split(',').map(|id| id.trim().to_owned()).filter(|id| is_id(id)).collect();
+            let ids: Vec<String> = rest[..end]
+                .replace(" and ", ",")
+                .replace(" to ", ",")
+                .split(',')
+                .map(|id| id.trim().to_owned())
+                .filter(|id| is_id(id))
+                .collect();
             let holds = rest.get(end + 1..).unwrap_or_default().trim();
             let holds = if holds.is_empty() { comment } else { holds };
             let holds: String = holds.chars().take(180).collect();
-            proofs.extend(ids.into_iter().map(|id| Proof { id, holds: holds.replace('|', "\\|"), test: test.to_owned() }));
+            proofs.extend(ids.into_iter().map(|id| Proof {
+                id,
+                holds: holds.replace('|', "\\|"),
+                test: test.to_owned(),
+            }));
         }
         if !proofs.is_empty() && word == "Checks " {
             continue;

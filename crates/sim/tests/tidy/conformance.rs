@@ -19,9 +19,9 @@ fn every_section_quoted_in_the_code_has_its_row() {
     let mut missing = BTreeSet::new();
     for path in files("crates", ".rs").into_iter().filter(|path| shown(path).contains("/src/")) {
         for quoted in sections(&read(&path)) {
-            let covered = rows.iter().any(|(rfc, section)| {
-                *rfc == quoted.0 && section.split(',').any(|row| covers(row.trim(), &quoted.1))
-            });
+            let covered = rows
+                .iter()
+                .any(|(rfc, section)| *rfc == quoted.0 && section.split(',').any(|row| covers(row.trim(), &quoted.1)));
             if !covered {
                 missing.insert(format!("RFC {} section {} ({})", quoted.0, quoted.1, shown(&path)));
             }
@@ -43,7 +43,10 @@ fn every_row_names_what_exists() {
         let named: Vec<&str> = cells[4].split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty() || cells[4].starts_with('–'), "no test is named: {line}");
         for name in named {
-            assert!(tests.contains(&format!("fn {name}(")) || root().join("crates").join(name).exists(), "no test {name}: {line}");
+            assert!(
+                tests.contains(&format!("fn {name}(")) || root().join("crates").join(name).exists(),
+                "no test {name}: {line}"
+            );
         }
     }
 }

@@ -9,8 +9,17 @@ use crate::root;
 
 /// What a licence expression may be made of.
 const LICENCES: [&str; 11] = [
-    "MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Zlib", "0BSD", "Unlicense",
-    "Unicode-3.0", "CC0-1.0",
+    "MIT",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "ISC",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "Zlib",
+    "0BSD",
+    "Unlicense",
+    "Unicode-3.0",
+    "CC0-1.0",
 ];
 /// Never in the binary.
 const BANNED: [&str; 6] = ["openssl", "openssl-sys", "native-tls", "ring", "rsa", "chrono"];
@@ -18,7 +27,15 @@ const BANNED: [&str; 6] = ["openssl", "openssl-sys", "native-tls", "ring", "rsa"
 fn metadata() -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
@@ -67,9 +84,11 @@ fn the_binary_has_permissive_licences_only() {
     for package in packages(&metadata, &closure(&metadata, "regrant")) {
         let licence = package["license"].as_str().unwrap_or("none stated");
         // One side of an OR is enough.
-        let fits = licence.replace(['(', ')'], "").replace('/', " OR ").split(" OR ").any(|side| {
-            side.split(" AND ").all(|part| LICENCES.contains(&part.trim()))
-        });
+        let fits = licence
+            .replace(['(', ')'], "")
+            .replace('/', " OR ")
+            .split(" OR ")
+            .any(|side| side.split(" AND ").all(|part| LICENCES.contains(&part.trim())));
         assert!(fits, "{}: {licence}", package["name"]);
     }
 }
@@ -118,7 +137,11 @@ fn dependencies_point_inward() {
         ("regrant-store", ["regrant-server", "regrant-jose", "regrant"]),
     ] {
         for package in packages(&metadata, &closure(&metadata, outer)) {
-            assert!(!never.contains(&package["name"].as_str().expect("name")), "{outer} depends on {}", package["name"]);
+            assert!(
+                !never.contains(&package["name"].as_str().expect("name")),
+                "{outer} depends on {}",
+                package["name"]
+            );
         }
     }
 }

@@ -39,7 +39,8 @@ fn nothing_is_left_for_later_in_the_sources() {
 
 #[test]
 fn the_project_speaks_of_itself_only() {
-    let registries = [["crates", ".io"], ["npmjs", ".com"], ["npmjs", ".org"], ["pypi", ".org"]].map(|parts| parts.concat());
+    let registries =
+        [["crates", ".io"], ["npmjs", ".com"], ["npmjs", ".org"], ["pypi", ".org"]].map(|parts| parts.concat());
     let machines = [["\"/", "work/"], ["\"/", "root/"], ["\"/", "home/"]].map(|parts| parts.concat());
     for ending in [".rs", ".md", ".toml", ".json", ".mjs", ".html", ".css", ".yml", "test", "run", ".lock"] {
         for path in files(".", ending).into_iter().filter(|path| !path.ends_with("Cargo.lock")) {

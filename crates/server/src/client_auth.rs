@@ -10,7 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regrant_core::client::AuthMethod;
-use regrant_core::one_time::{MAX_SECRET_LEN, client_secret_hash};
+use regrant_core::one_time::{Kind, MAX_SECRET_LEN, client_secret_hash};
 use regrant_core::{Client, ClientId};
 use zeroize::Zeroizing;
 
@@ -115,10 +115,15 @@ impl Presented {
         Self { method, readings: vec![(id.to_owned(), Zeroizing::new(secret.to_owned()))] }
     }
 
-    /// The client that was named, for the log: it has proved nothing yet.
+    /// The client that was named, for the log: it has proved nothing yet. Whoever sends a secret or token of ours in its place has
+    /// made a mistake that the log must not keep (law L6).
     #[must_use]
     pub fn claimed(&self) -> &str {
-        self.readings.first().map_or("", |(id, _)| id)
+        match self.readings.first() {
+            None => "",
+            Some((id, _)) if Kind::of(id).is_some() => "(a credential in place of a name)",
+            Some((id, _)) => id,
+        }
     }
 
     /// The client, if it is who it claims to be.

@@ -16,6 +16,7 @@ use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::{kill, syscalls, wire};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
 #[command(name = "sim", about = "How we know: kill tests, recordings of system calls, the model, the exploit.")]
@@ -261,16 +262,16 @@ async fn serve(store: &Path, root: &Path, synchronous: Waits, listen: SocketAddr
         let mut config = wire::config(wire::CONFIG);
         config.listen = bound;
         let app = App::open_with(config, Box::new(store), root, Clock::system()).map_err(|error| error.to_string())?;
+        // Before anybody knows where we are: a signal that comes at once must be heard.
+        let terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
         println!("{}", json!({"issuer": app.issuer(), "listen": bound.to_string()}));
         let _ = std::io::stdout().flush();
-        regrant_server::serve(app, listener, stop()).await.map_err(|error| error.to_string())
+        regrant_server::serve(app, listener, stop(terminate)).await.map_err(|error| error.to_string())
     };
     served.await.map_or_else(|error: String| refuse(&error), |()| true)
 }
 
-async fn stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+async fn stop(mut terminate: Signal) {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}

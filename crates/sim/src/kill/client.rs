@@ -59,7 +59,7 @@ impl Client {
     }
 
     /// Notes what went wrong.
-    pub(super) fn trouble(&mut self, what: String) {
+    pub(super) fn trouble(&mut self, what: &str) {
         self.heard.troubles.push(format!("client {} ({:?}) {what}", self.number, self.holder));
     }
 
@@ -94,7 +94,7 @@ impl Client {
                 return;
             }
         }
-        self.trouble("was never answered".to_owned());
+        self.trouble("was never answered");
         self.heard.sessions_lost += 1;
     }
 
@@ -130,7 +130,7 @@ impl Client {
             None => {
                 self.is_lost = true;
                 self.heard.sessions_lost += 1;
-                self.trouble(format!("presented {present:?} and heard {} {}", reply.status, reply.text()));
+                self.trouble(&format!("presented {present:?} and heard {} {}", reply.status, reply.text()));
             }
         }
         true
@@ -142,7 +142,7 @@ impl Client {
             self.heard.repeated += 1;
             if successor != self.token {
                 self.heard.forks += 1;
-                self.trouble("was told of two successors of one token".to_owned());
+                self.trouble("was told of two successors of one token");
             }
             return;
         }
@@ -151,7 +151,7 @@ impl Client {
         let is_same = successor == self.token;
         if is_same != (self.holder == Holder::Reusable) {
             self.heard.forks += 1;
-            self.trouble("was told of a successor that its rotation mode does not have".to_owned());
+            self.trouble("was told of a successor that its rotation mode does not have");
         }
         if is_same {
             self.heard.reused += 1;

@@ -228,7 +228,7 @@ async fn compare_with_rows(home: &Home, clients: &mut [Client]) {
     let keys = inside.app.engine.keys();
     for client in clients {
         let Some(token) = RefreshToken::open(client.token(), &keys) else {
-            client.trouble("holds a token that is not ours".to_owned());
+            client.trouble("holds a token that is not ours");
             client.heard.sessions_lost += 1;
             continue;
         };
@@ -236,10 +236,10 @@ async fn compare_with_rows(home: &Home, clients: &mut [Client]) {
         let generation = row.map_or(0, |row| u64::from(row.grant.generation));
         let told = 1 + client.heard.acknowledged;
         if generation < told {
-            client.trouble(format!("was told of generation {told}, and the row has {generation}"));
+            client.trouble(&format!("was told of generation {told}, and the row has {generation}"));
             client.heard.lost += told - generation;
         } else if generation > told {
-            client.trouble(format!(
+            client.trouble(&format!(
                 "was told of generation {told}, and the row has {generation}: a step nobody knows of"
             ));
             client.heard.forks += 1;

@@ -114,6 +114,9 @@ pub enum Holder {
     Reusable,
 }
 
+/// Parameters and headers.
+pub type Asked<'a> = (Vec<(&'a str, &'a str)>, Vec<(&'static str, String)>);
+
 impl Holder {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Plain, Self::Keyed, Self::SingleUse, Self::Reusable];
@@ -130,11 +133,7 @@ impl Holder {
 
     /// The parameters and headers of a token request of this client.
     #[must_use]
-    pub fn request<'a>(
-        self,
-        parameters: &[(&'a str, &'a str)],
-        idempotency_key: &'a str,
-    ) -> (Vec<(&'a str, &'a str)>, Vec<(&'static str, String)>) {
+    pub fn request<'a>(self, parameters: &[(&'a str, &'a str)], idempotency_key: &'a str) -> Asked<'a> {
         let mut parameters = parameters.to_vec();
         let mut headers = Vec::new();
         match self {

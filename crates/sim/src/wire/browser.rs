@@ -137,7 +137,7 @@ pub fn form(page: &str) -> PageForm {
 #[must_use]
 pub fn parameter(location: &str, name: &str) -> Option<String> {
     let start = location.find(['?', '#'])?;
-    let form = regrant_server::form::Form::parse(location[start + 1..].as_bytes()).ok()?;
+    let form = regrant_server::form::Form::parse(&location.as_bytes()[start + 1..]).ok()?;
     form.credential(name).map(str::to_owned)
 }
 

@@ -1,13 +1,14 @@
 //! Marked secrets, and everything that the real server leaves behind at its most talkative (check K4, law L6).
 
 use std::path::Path;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Method;
 use rusqlite::Connection;
 use sim::canary::{Canary, Finding, search};
 use sim::exploit::{Loot, format};
-use sim::process::{Home, Scratch, Server};
+use sim::process::{Home, Scratch, Server, pause};
 use sim::wire::browser::parameter;
 use sim::wire::{Browser, PASSWORD, Reply, SECRET, USER, authorization, http, text};
 
@@ -18,6 +19,9 @@ const WRONG_SECRET: &str = "rgs_canaryCanaryCanaryCanaryCanaryCanaryCanary00wron
 const IDEMPOTENCY_KEY: &str = "canary-idempotency-key-1302";
 const VERIFIER: &str = sim::wire::VERIFIER;
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Path, body, media type, headers.
+type Post<'a> = (&'a str, String, &'a str, Vec<(&'a str, &'a str)>);
 
 /// All flows against one server, what was secret in them, and what the world saw.
 struct Run {
@@ -156,6 +160,8 @@ impl Run {
         self.canaries.push(Canary::text("wrong verifier", other));
         self.token("phone", &redeem(&code, other), &[]).await.expect_error(400, "invalid_grant");
         let _ = self.token("phone", &redeem(&code, VERIFIER), &[]).await.expect_status(200);
+        // Behind the half second in which a second click is not a replay.
+        pause(Duration::from_millis(600)).await;
         self.token("phone", &redeem(&code, VERIFIER), &[]).await.expect_error(400, "invalid_grant");
         // Implicit: the token goes out in the fragment, and nowhere else.
         let asked = authorization(
@@ -181,7 +187,14 @@ impl Run {
         let bearer = format!("Bearer {token}");
         let broken = format!("Basic {token}");
         let crossed = http::basic("web", SECRET);
-        let posts: [(&str, String, &str, Vec<(&str, &str)>); 12] = [
+        let swapped = http::basic(SECRET, "web-single");
+        let as_name = format!("grant_type=password&client_id=phone&password=x&username={}", form_of(WRONG_PASSWORD));
+        let posts: [Post<'_>; 16] = [
+            // The secret or the token in place of the name, and the password in place of the user's.
+            ("/oauth2/token", format!("grant_type=refresh_token&refresh_token=x&client_id={SECRET}"), FORM, vec![]),
+            ("/oauth2/token", format!("grant_type=refresh_token&refresh_token=x&client_id={token}"), FORM, vec![]),
+            ("/oauth2/revoke", format!("token={token}"), FORM, vec![("authorization", &swapped)]),
+            ("/oauth2/token", as_name, FORM, vec![]),
             ("/oauth2/token?", query.clone(), FORM, vec![]),
             (&format!("/oauth2/token?{query}"), String::new(), FORM, vec![]),
             ("/oauth2/token", json, "application/json", vec![]),
@@ -291,7 +304,7 @@ async fn no_secret_is_left_behind_anywhere() {
     assert_eq!(run.everywhere(&home), []);
     // The log is one that would have told: it names what happened.
     let log = std::fs::read_to_string(home.log()).expect("a log");
-    for word in ["rotated", "retried", "wrong_client_secret", "wrong_password", "replay"] {
+    for word in ["rotated", "retried", "wrong_client_secret", "wrong_password", "straggler", "code_replayed"] {
         assert!(log.contains(word), "the log does not tell of {word}");
     }
     plant(&mut run, &home).await;
@@ -332,6 +345,10 @@ async fn plant(run: &mut Run, home: &Home) {
     }
     // The hash of a seed is what the database may hold, and what the search must not take for a secret.
     assert_ne!(format::sha256(leaked.as_bytes())[..8], leaked.as_bytes()[..8]);
+}
+
+fn form_of(text: &str) -> String {
+    regrant_server::form::encode(text)
 }
 
 fn base64_of(text: &str) -> String {

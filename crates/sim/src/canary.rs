@@ -32,7 +32,8 @@ impl Canary {
     #[must_use]
     pub fn text(name: impl Into<String>, secret: &str) -> Self {
         let mut dresses = dresses(secret.as_bytes());
-        dresses.push(regrant_server::form::encode(secret).into_bytes());
+        let encoded = regrant_server::form::encode(secret);
+        dresses.extend([encoded.replace("%20", "+").into_bytes(), encoded.replace('+', "%20").into_bytes()]);
         // What JSON and Debug make of it.
         dresses.push(serde_json::to_string(secret).unwrap_or_default().trim_matches('"').as_bytes().to_vec());
         Self::of(name, dresses)

@@ -71,7 +71,7 @@ pub enum Record {
     Grant {
         /// The version it replaces; `None` for a new grant. Another version, or a number already taken, is `Stale`.
         expected: Option<u64>,
-        /// The row.
+        /// The row. Of a grant that is there already only the hot half is written: its id and terms never change.
         grant: Grant,
         /// Its MAC.
         mac: RowMac,

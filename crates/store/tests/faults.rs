@@ -12,6 +12,7 @@ use regrant_core::{Grant, Keys, Timestamp};
 use regrant_store::{Cause, OpenError, Outcome, Question, Record, Sqlite, SqliteOptions, Store};
 use rusqlite::Connection;
 
+mod disk;
 mod place;
 mod rows;
 
@@ -160,7 +161,7 @@ mod opening {
 mod running {
     use super::*;
 
-    /// A reader that holds on to the file is no reason to lose anything.
+    /// Somebody looks into the file with another program, and forgets to let go.
     #[test]
     fn a_foreign_writer_is_waited_for_and_then_named() {
         let (directory, keys) = (place::Directory::new(), rows::keys());
@@ -174,6 +175,25 @@ mod running {
         assert_eq!(store.load(&[rows::grant(1).id]), Ok(vec![None]), "reads go on");
         sql.execute_batch("ROLLBACK").expect("rolled back");
         assert_eq!(store.commit(&write, Timestamp::from_millis(5)), Ok(vec![Outcome::Committed]));
+    }
+
+    /// The grant could be written, the client could not: neither is there, and nothing of it goes with a later batch.
+    #[test]
+    fn a_batch_that_fails_half_way_leaves_nothing() {
+        let (directory, keys) = (place::Directory::new(), rows::keys());
+        let mut store = open(&directory.file()).expect("the store opens");
+        let sql = Connection::open(directory.file()).expect("a file of SQLite");
+        let rename = |from, to| sql.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).expect("renamed");
+        rename("clients", "elsewhere");
+        let client = Record::PutClient { id: "app".to_owned(), definition: "{}".to_owned() };
+        let batch = [rows::write(None, &rows::grant(1), &keys), client];
+        let trouble = store.commit(&batch, Timestamp::from_millis(5)).expect_err("a table is missing");
+        assert_eq!(trouble.cause, Cause::Damaged);
+        assert_eq!((store.high_water(), store.load(&[rows::grant(1).id])), (Timestamp::EPOCH, Ok(vec![None])));
+        rename("elsewhere", "clients");
+        assert_eq!(store.commit(&[], Timestamp::from_millis(6)), Ok(Vec::new()));
+        assert_eq!(store.load(&[rows::grant(1).id]), Ok(vec![None]));
+        assert_eq!(store.commit(&batch, Timestamp::from_millis(7)), Ok(vec![Outcome::Committed; 2]));
     }
 
     #[test]
@@ -234,40 +254,7 @@ mod running {
 /// A disk of 1 MB.
 mod small_disk {
     use super::*;
-
-    /// A tmpfs, unmounted when dropped. `None` where mounting is not permitted.
-    struct Disk {
-        directory: place::Directory,
-    }
-
-    impl Disk {
-        fn new() -> Option<Self> {
-            let disk = Self { directory: place::Directory::new() };
-            let mounted = disk.mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"], &disk.root());
-            if !mounted {
-                assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "mounting must be permitted");
-                println!("skipped: mounting a tmpfs is not permitted here");
-            }
-            mounted.then_some(disk)
-        }
-
-        fn root(&self) -> PathBuf {
-            self.directory.file().parent().expect("a directory").to_owned()
-        }
-
-        fn mount(&self, options: &[&str], at: &Path) -> bool {
-            Command::new("mount").args(options).arg(at).output().is_ok_and(|output| output.status.success())
-        }
-    }
-
-    impl Drop for Disk {
-        fn drop(&mut self) {
-            // What is mounted on the file goes first; of what is not mounted, nobody needs to hear.
-            for path in [self.directory.file(), self.root()] {
-                let _ = Command::new("umount").arg("-l").arg(path).output();
-            }
-        }
-    }
+    use crate::disk::Disk;
 
     /// Writes grants from this number on, so many a batch, until the disk is full; the number of the first that failed.
     fn fill(store: &mut Sqlite, keys: &Keys, mut number: u64, batch: u64) -> u64 {
@@ -300,7 +287,7 @@ mod small_disk {
             let Some(disk) = Disk::new() else { return };
             let filler = disk.root().join("filler");
             fs::write(&filler, vec![0; 200 << 10]).expect("there is room");
-            let mut store = open(&disk.directory.file()).expect("the store opens");
+            let mut store = open(&disk.file()).expect("the store opens");
             let full_at = fill(&mut store, &keys, 1, batch);
             grants_are(&mut store, 1..full_at, true);
             grants_are(&mut store, full_at..full_at + batch, false);
@@ -312,10 +299,10 @@ mod small_disk {
             let write = rows::write(None, &rows::grant(full_at), &keys);
             assert_eq!(store.commit(&[write], Timestamp::EPOCH), Ok(vec![Outcome::Committed]));
             drop(store);
-            let mut store = open(&disk.directory.file()).expect("the store opens");
+            let mut store = open(&disk.file()).expect("the store opens");
             grants_are(&mut store, 1..full_at + 1, true);
             grants_are(&mut store, full_at + 1..full_at + batch + 1, false);
-            let sql = Connection::open(disk.directory.file()).expect("a file of SQLite");
+            let sql = Connection::open(disk.file()).expect("a file of SQLite");
             let health: String = sql.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
             assert_eq!(health, "ok");
         }
@@ -325,27 +312,27 @@ mod small_disk {
     fn a_disk_too_full_for_a_new_store_is_named() {
         let Some(disk) = Disk::new() else { return };
         fs::write(disk.root().join("filler"), vec![0; 1000 << 10]).expect("there is room");
-        let error = open(&disk.directory.file()).expect_err("there is no room");
+        let error = open(&disk.file()).expect_err("there is no room");
         assert!(matches!(error, OpenError::Full { .. }), "{error:?}");
         fs::remove_file(disk.root().join("filler")).expect("space is freed");
-        open(&disk.directory.file()).expect("the failed attempt left nothing that hinders");
+        open(&disk.file()).expect("the failed attempt left nothing that hinders");
     }
 
     #[test]
     fn a_read_only_directory_is_refused() {
         let Some(disk) = Disk::new() else { return };
-        drop(open(&disk.directory.file()).expect("the store opens"));
+        drop(open(&disk.file()).expect("the store opens"));
         assert!(disk.mount(&["-o", "remount,ro"], &disk.root()));
-        let text = refuses(&disk.directory.file(), |error| matches!(error, OpenError::ReadOnlyDirectory { .. }));
+        let text = refuses(&disk.file(), |error| matches!(error, OpenError::ReadOnlyDirectory { .. }));
         assert!(text.contains("mounted read-only"), "{text}");
         assert!(disk.mount(&["-o", "remount,rw"], &disk.root()));
-        assert!(open(&disk.directory.file()).is_ok());
+        assert!(open(&disk.file()).is_ok());
     }
 
     #[test]
     fn a_read_only_file_is_refused() {
         let Some(disk) = Disk::new() else { return };
-        let file = disk.directory.file();
+        let file = disk.file();
         drop(open(&file).expect("the store opens"));
         let path = file.to_str().expect("ASCII");
         assert!(disk.mount(&["--bind", path], &file) && disk.mount(&["-o", "remount,ro,bind"], &file));

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use regrant_core::grant::{Binding, CodeTerms, EndReason};
+use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation};
 use regrant_core::secret::Hash;
 use regrant_core::{Grant, Keys, Terms, Timestamp};
 use regrant_store::{Loaded, Sqlite, SqliteOptions, Store};
@@ -144,12 +144,14 @@ fn columns(sql: &Connection) -> Vec<(&'static str, String)> {
     columns
 }
 
-/// Every option absent.
+/// Every option absent, every switch off.
 fn sparse() -> Grant {
-    Grant { current: None, ratchet: None, redeemed_at: None, ..rows::grant(1) }
+    let grant = rows::grant(1);
+    let terms = Terms { refreshable: false, ..Terms::clone(&grant.terms) };
+    Grant { current: None, ratchet: None, redeemed_at: None, terms: Arc::new(terms), ..grant }
 }
 
-/// Every option set.
+/// Every option set, every switch on.
 fn full() -> Grant {
     let (hash, at) = (Hash([5; 32]), Timestamp::from_millis(3_000));
     let code = CodeTerms { secret: hash, challenge: Some(hash), redirect_uri: Some(hash), expires_at: at };
@@ -157,7 +159,12 @@ fn full() -> Grant {
     Grant {
         retry_proof: Some(hash),
         ended: Some((at, EndReason::RevokedByUser)),
-        terms: Arc::new(Terms { binding: Binding::Key(hash), code: Some(code), ..Terms::clone(&grant.terms) }),
+        terms: Arc::new(Terms {
+            binding: Binding::Key(hash),
+            code: Some(code),
+            rotation: Rotation::Reusable,
+            ..Terms::clone(&grant.terms)
+        }),
         ..grant
     }
 }

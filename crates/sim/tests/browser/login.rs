@@ -20,7 +20,7 @@ fn heard(reply: &Reply, username: &str) -> String {
     text.replace(&csrf.unwrap_or_default(), "").replace(&format!("value=\"{username}\""), "")
 }
 
-/// Check B2: an unknown user, a wrong password and a user who was switched off are told the same, byte by byte.
+/// An unknown user, a wrong password and a user who was switched off are told the same, byte by byte.
 #[tokio::test]
 async fn whatever_was_wrong_the_same_is_told() {
     let world = World::new().await;
@@ -60,7 +60,7 @@ async fn a_wrong_password_can_be_corrected() {
     assert!(is_consent(&browser.log_in(&page, USER).await));
 }
 
-/// Check B1: letter case and space around it make no other user of a name: one name, one bucket.
+/// Letter case and space around it make no other user of a name (what B1 will count by, once logins are counted).
 #[tokio::test]
 async fn a_user_has_one_name_however_it_is_typed() {
     let world = World::new().await;

@@ -69,8 +69,9 @@ fn calls(recording: &str) -> Vec<Call<'_>> {
     let mut calls: Vec<Call<'_>> = Vec::new();
     let mut under_way: HashMap<&str, usize> = HashMap::new();
     for (number, line) in recording.lines().enumerate() {
-        let mut words = line.splitn(3, ' ').map(str::trim_start);
-        let (Some(thread), Some(_time), Some(rest)) = (words.next(), words.next(), words.next()) else { continue };
+        // Short process ids are padded.
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((_time, rest)) = rest.trim_start().split_once(' ') else { continue };
         if rest.starts_with("<... ") {
             if let Some(call) = under_way.remove(thread).and_then(|index| calls.get_mut(index)) {
                 call.ended = number;

@@ -66,17 +66,18 @@ pub struct Moment<'a> {
 pub type Row<'a> = Option<(&'a Grant, SubjectStatus)>;
 
 type Decide = Box<dyn FnMut(Row<'_>, GrantId, &Moment<'_>) -> Decision<Box<dyn Any + Send>> + Send>;
-type Reply = oneshot::Sender<Result<Result<Box<dyn Any + Send>, Refusal>, Unavailable>>;
+type Verdict = Result<Box<dyn Any + Send>, Refusal>;
+type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 enum Job {
     /// Decide about one grant. `None` asks for a new one.
-    Decide { grant: Option<GrantId>, decide: Decide, correlation: String, reply: Reply },
+    Decide { grant: Option<GrantId>, decide: Decide, correlation: String, reply: Reply<Verdict> },
     /// Make records durable as they are.
-    Commit { records: Vec<Record>, reply: oneshot::Sender<Result<Vec<Outcome>, Unavailable>> },
+    Commit { records: Vec<Record>, reply: Reply<Vec<Outcome>> },
     /// Read.
-    Ask { question: Question, reply: oneshot::Sender<Result<Answer, Unavailable>> },
+    Ask { question: Question, reply: Reply<Answer> },
     /// Read grants.
-    Load { ids: Vec<GrantId>, reply: oneshot::Sender<Result<Vec<Option<Loaded>>, Unavailable>> },
+    Load { ids: Vec<GrantId>, reply: Reply<Vec<Option<Loaded>>> },
     /// Close the store.
     Stop { reply: oneshot::Sender<()> },
 }
@@ -153,9 +154,8 @@ impl Engine {
         correlation: &str,
         decide: Decide,
     ) -> Result<Result<T, Refusal>, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Decide { grant, decide, correlation: correlation.to_owned(), reply })?;
-        match answer.await.map_err(|_| stopped())?? {
+        let correlation = correlation.to_owned();
+        match self.answer(|reply| Job::Decide { grant, decide, correlation, reply }).await? {
             Err(refusal) => Ok(Err(refusal)),
             Ok(outcome) => outcome.downcast().map(|outcome| Ok(*outcome)).map_err(|_| stopped()),
         }
@@ -166,9 +166,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn commit(&self, records: Vec<Record>) -> Result<Vec<Outcome>, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Commit { records, reply })?;
-        answer.await.map_err(|_| stopped())?
+        self.answer(|reply| Job::Commit { records, reply }).await
     }
 
     /// Asks the store.
@@ -176,9 +174,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn ask(&self, question: Question) -> Result<Answer, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Ask { question, reply })?;
-        answer.await.map_err(|_| stopped())?
+        self.answer(|reply| Job::Ask { question, reply }).await
     }
 
     /// Reads one grant as it is: `None` if it is not there, or its row is not intact.
@@ -186,9 +182,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn load(&self, id: GrantId) -> Result<Option<Loaded>, Unavailable> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Load { ids: vec![id], reply })?;
-        let mut loaded = answer.await.map_err(|_| stopped())??;
+        let mut loaded = self.answer(|reply| Job::Load { ids: vec![id], reply }).await?;
         let keys = self.keys();
         Ok(loaded.pop().flatten().filter(|found| found.grant.is_intact(found.mac, &keys)))
     }
@@ -200,6 +194,13 @@ impl Engine {
         if self.send(Job::Stop { reply }).is_ok() {
             let _ = answer.await;
         }
+    }
+
+    /// Sends the job that `job` makes of a reply, and waits for what it hears.
+    async fn answer<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.send(job(reply))?;
+        answer.await.map_err(|_| stopped())?
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
@@ -233,7 +234,7 @@ struct Writer {
 /// A job that was decided and waits for the commit.
 struct Pending {
     job: Decided,
-    outcome: Result<Box<dyn Any + Send>, Refusal>,
+    outcome: Verdict,
     /// The grant whose row this outcome rests on, if it is among those written.
     grant: Option<u64>,
 }
@@ -243,7 +244,7 @@ struct Decided {
     is_new: bool,
     decide: Decide,
     correlation: String,
-    reply: Reply,
+    reply: Reply<Verdict>,
     attempts: usize,
 }
 

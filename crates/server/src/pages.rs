@@ -15,8 +15,8 @@
 //! `base` is everywhere the path of the issuer without a slash at its end: `""` or `"/op"`. The pages refer to
 //! `{base}/assets/` + the file name of [`stylesheet`], and to `{base}/assets/favicon.svg` ([`FAVICON`]).
 //!
-//! Serve them with `Referrer-Policy: same-origin`, not `no-referrer`: under the latter browsers send `Origin: null`
-//! with the forms.
+//! They are served with `Referrer-Policy: no-referrer`, under which browsers send `Origin: null` with the forms: it is the
+//! form token that tells our own forms from others', never the origin.
 
 use std::sync::LazyLock;
 

@@ -70,8 +70,7 @@ fn asset(text: &'static str, media_type: &'static str, caching: &'static str) ->
     headers.insert("content-type", HeaderValue::from_static(media_type));
     headers.insert("cache-control", HeaderValue::from_static(caching));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers
-        .insert("content-security-policy", HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"));
+    headers.insert("content-security-policy", HeaderValue::from_static("default-src 'none'"));
     response
 }
 

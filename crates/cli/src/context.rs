@@ -151,7 +151,10 @@ pub(crate) fn on_store<T>(
 ) -> Result<T, Failure> {
     runtime()?.block_on(async {
         let app = App::open(config, Clock::system())?;
-        Ok(work(app.admin()).await?)
+        let done = work(app.admin()).await;
+        // Everything is then in the database file itself.
+        app.engine.stop().await;
+        Ok(done?)
     })
 }
 

@@ -182,7 +182,7 @@ impl Admin {
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
-        if self.app.clients().get(&client.id).is_some() {
+        if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
         }
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
@@ -196,7 +196,8 @@ impl Admin {
     /// All clients, in order of identifier.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientView> {
-        let clients = self.app.clients();
+        let settings = self.app.settings();
+        let clients = &settings.clients;
         let mut views: Vec<ClientView> =
             clients.iter().map(|(client, added)| client_view(client, added.is_none())).collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));

@@ -11,7 +11,7 @@ use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, 
 
 use crate::admin::Admin;
 use crate::clock::Clock;
-use crate::config::{ClientContext, ClientDefinition, Config, ResourceSetting, ScopeSetting, StoreLocation};
+use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::issuer::Issuer;
 use crate::keyring::{self, Keyring, KeyringError};
@@ -22,20 +22,41 @@ pub struct App {
     /// The one writer.
     pub engine: Engine,
     pub(crate) issuer: Issuer,
-    pub(crate) scopes: Vec<ScopeSetting>,
-    pub(crate) resources: Vec<ResourceSetting>,
-    pub(crate) aliases: Vec<String>,
     pub(crate) passwords: Passwords,
     pub(crate) keyring: Mutex<Keyring>,
-    pub(crate) signing: Arc<Signing>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
-    clients: RwLock<Arc<Clients>>,
+    signing: RwLock<Arc<Signing>>,
+    settings: RwLock<Arc<Settings>>,
 }
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// What a reload replaces, whole: a request takes it once and sees one configuration from beginning to end.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The clients of the file and of the store.
+    pub clients: Clients,
+}
+
+impl Settings {
+    /// What of a scope means something to these resources: scopes that another resource owns are left out (RFC 8707
+    /// section 2.2, RFC 9068 section 3).
+    #[must_use]
+    pub fn scope_at(&self, scope: &Scope, resources: &Resources) -> Scope {
+        if resources.is_empty() {
+            return scope.clone();
+        }
+        scope.filtered(|token| {
+            let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
+            owners.peek().is_none() || owners.any(|owner| resources.contains(&owner.uri))
+        })
     }
 }
 
@@ -146,7 +167,11 @@ impl App {
     ) -> Result<Arc<Self>, StartError> {
         let now = clock.now().max(store.high_water());
         let keyring = Keyring::open(store.as_mut(), root, now)?;
-        let clients = clients(&config, store.as_mut())?;
+        let added = match store.ask(&Question::Clients)? {
+            Answer::Clients(added) => added,
+            _ => Vec::new(),
+        };
+        let clients = clients(&config, added)?;
         let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen));
         let keys = keyring.decision_keys()?;
         let next_grant = match store.ask(&Question::Deployment)? {
@@ -160,15 +185,12 @@ impl App {
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
-            scopes: config.scopes,
-            resources: config.resources,
-            aliases: config.token_endpoint_aliases,
             passwords: Passwords::start()?,
             keyring: Mutex::new(keyring),
-            signing,
             session_key,
             csrf_key,
-            clients: RwLock::new(Arc::new(clients)),
+            signing: RwLock::new(signing),
+            settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
         }))
     }
 
@@ -184,25 +206,44 @@ impl App {
         Admin::new(Arc::clone(self))
     }
 
-    /// The clients of this moment.
+    /// The configuration and the clients of this moment.
     #[must_use]
-    pub fn clients(&self) -> Arc<Clients> {
-        Arc::clone(&self.clients.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What signs and verifies at this moment.
+    #[must_use]
+    pub fn signing(&self) -> Arc<Signing> {
+        Arc::clone(&self.signing.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The client of this identifier.
     #[must_use]
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
-        self.clients().get(&ClientId::parse(id)?)
+        self.settings().clients.get(&ClientId::parse(id)?)
+    }
+
+    /// Replaces the configuration, whole or not at all, and tells which of its changes wait for a restart. Clients of the
+    /// store are read again under it.
+    ///
+    /// # Errors
+    /// [`StartError`] if a client of the store does not fit it, or the store cannot be read; nothing was changed.
+    pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
+        let added = match self.engine.ask(Question::Clients).await? {
+            Answer::Clients(added) => added,
+            _ => Vec::new(),
+        };
+        let clients = clients(&config, added)?;
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let waiting = config.keep_what_needs_a_restart(&settings.config);
+        *settings = Arc::new(Settings { config: Arc::new(config), clients });
+        Ok(waiting)
     }
 
     /// The client that a definition of the store describes.
     pub(crate) fn resolve_added(&self, definition: &ClientDefinition) -> Result<Client, String> {
-        let context = ClientContext { scopes: &self.scopes, resources: &self.resources, secret_files: None };
-        definition
-            .resolve(&context)
-            .map(|(client, _)| client)
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        self.settings().config.resolve_added(definition)
     }
 
     /// Adds or replaces a client that the store holds.
@@ -222,32 +263,19 @@ impl App {
     }
 
     fn change_clients(&self, change: impl FnOnce(&mut Clients)) {
-        let mut current = self.clients.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Clients { by_id: current.by_id.clone(), added: current.added.clone() };
-        change(&mut next);
-        *current = Arc::new(next);
-    }
-
-    /// What of a scope means something to these resources: scopes that another resource owns are left out (RFC 8707
-    /// section 2.2, RFC 9068 section 3).
-    pub(crate) fn scope_at(&self, scope: &Scope, resources: &Resources) -> Scope {
-        if resources.is_empty() {
-            return scope.clone();
-        }
-        scope.filtered(|token| {
-            let mut owners = self.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
-            owners.peek().is_none() || owners.any(|owner| resources.contains(&owner.uri))
-        })
+        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = Clients { by_id: current.clients.by_id.clone(), added: current.clients.added.clone() };
+        change(&mut clients);
+        *current = Arc::new(Settings { config: Arc::clone(&current.config), clients });
     }
 }
 
 /// Those of the file, and those of the store; the same identifier in both is an error.
-fn clients(config: &Config, store: &mut dyn Store) -> Result<Clients, StartError> {
+fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
     let mut clients = Clients::default();
     for client in &config.clients {
         clients.by_id.insert(client.id.clone(), Arc::new(client.clone()));
     }
-    let Answer::Clients(added) = store.ask(&Question::Clients)? else { return Ok(clients) };
     for (id, text) in added {
         let definition: ClientDefinition =
             serde_json::from_str(&text).map_err(|error| StartError::Client(id.clone(), error.to_string()))?;

@@ -138,7 +138,7 @@ fn client(app: &App, form: &Form) -> Result<Arc<Client>, Wrong> {
         return Err(UNREADABLE);
     }
     let id = form.credential("client_id").and_then(ClientId::parse).ok_or(NO_CLIENT)?;
-    app.clients().get(&id).ok_or(NO_CLIENT)
+    app.settings().clients.get(&id).ok_or(NO_CLIENT)
 }
 
 /// RFC 6749 section 3.1.2.3: the parameter may be left out where exactly one URI is registered.

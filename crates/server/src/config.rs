@@ -170,6 +170,18 @@ impl Config {
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
+    /// Takes over what a running server cannot change, and tells which of it `self` wanted otherwise.
+    pub fn keep_what_needs_a_restart(&mut self, running: &Self) -> Vec<&'static str> {
+        let mut waiting = Vec::new();
+        keep("issuer", &mut self.issuer, &running.issuer, &mut waiting);
+        keep("listen", &mut self.listen, &running.listen, &mut waiting);
+        keep("store", &mut self.store, &running.store, &mut waiting);
+        keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
+        let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
+        keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
+        waiting
+    }
+
     /// Listens elsewhere than the file says.
     ///
     /// # Errors
@@ -180,6 +192,13 @@ impl Config {
         self.notices.extend(reach_notice(listen, self.issuer.as_deref())?);
         self.listen = listen;
         Ok(())
+    }
+}
+
+fn keep<T: Clone + PartialEq>(key: &'static str, new: &mut T, running: &T, waiting: &mut Vec<&'static str>) {
+    if new != running {
+        waiting.push(key);
+        new.clone_from(running);
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn preflight(State(app): State<Arc<App>>, request: Request) -> 
     let origin = origin(request.headers());
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    allow(&mut response, origin.as_deref(), None, &app.clients());
+    allow(&mut response, origin.as_deref(), None, &app.settings().clients);
     if response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));

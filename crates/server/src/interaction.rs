@@ -226,7 +226,7 @@ impl Visit {
     /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
     fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
         let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.scope_at(&consent.granted.scope, &consent.granted.resources);
+        let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
         let access = Access {
             grant: None,
             client: &request.client,
@@ -417,9 +417,10 @@ impl Visit {
     }
 
     fn consent_page(&self, request: &AuthorizationRequest, query: &str, who: &LoggedIn) -> Response<Body> {
+        let settings = self.app.settings();
         let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
         let described = |name: &str| {
-            let declared = self.app.scopes.iter().find(|scope| scope.name == name);
+            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
             declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
         };
         let scopes: Vec<(String, String)> =

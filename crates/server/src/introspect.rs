@@ -34,7 +34,7 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
     let (parts, form) = post_form(request).await?;
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
-    let caller = client_auth::read(&parts.headers, &form)??.verify(&app.clients())?;
+    let caller = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients)?;
     let inactive = Ok(json!({"active": false}));
     if caller.disabled || !caller.may_introspect {
         return inactive;
@@ -107,7 +107,7 @@ pub(crate) fn open_access_token(app: &App, text: &str) -> Option<AccessToken> {
         return Some(token);
     }
     // RFC 9068 section 4: the type, the signature with a key of ours, the issuer.
-    let claims = regrant_jose::verify(text, "at+jwt", &app.signing.verifying).ok()?.claims;
+    let claims = regrant_jose::verify(text, "at+jwt", &app.signing().verifying).ok()?.claims;
     regrant_jose::check_issuer(&claims, app.issuer()).ok()?;
     let word = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let jti = word("jti")?;

@@ -22,7 +22,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// `GET /oauth2/jwks`: the public keys (RFC 7517 section 5).
 pub(crate) async fn jwks(State(app): State<Arc<App>>) -> Response<Body> {
-    match serde_json::to_value(&app.signing.published) {
+    match serde_json::to_value(&app.signing().published) {
         Ok(keys) => public(&keys),
         Err(_) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "server_error"})),
     }
@@ -48,10 +48,11 @@ fn document(app: &App) -> Value {
 }
 
 fn whole_document(app: &App) -> Value {
+    let settings = app.settings();
     let url = |endpoint: &str| app.issuer.url(endpoint);
     let methods = ["client_secret_basic", "client_secret_post", "none"];
     let confidential = ["client_secret_basic", "client_secret_post"];
-    let declared = app.scopes.iter().map(|scope| scope.name.as_str());
+    let declared = settings.config.scopes.iter().map(|scope| scope.name.as_str());
     let mut scopes: Vec<&str> = BUILT_IN_SCOPES.into_iter().chain(declared).collect();
     scopes.sort_unstable();
     scopes.dedup();
@@ -76,7 +77,7 @@ fn whole_document(app: &App) -> Value {
         "claims_supported": ["sub"],
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
-        "protected_resources": app.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
+        "protected_resources": settings.config.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
         // draft-ietf-oauth-refresh-token-expiration: the value of the second changed between drafts.
         "refresh_token_expiration_types_supported": ["authorization", "token_timeout", "credential"],
         // The defaults; a client may have others.

@@ -65,7 +65,7 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
             };
-            app.signing.key.sign("at+jwt", &claims).ok()
+            app.signing().key.sign("at+jwt", &claims).ok()
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
         }
         Err(failure) => failure.answer(app.issuer(), &correlation),
     };
-    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.clients());
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)
 }
 
@@ -49,7 +49,7 @@ async fn answer(
 ) -> Result<(), Failure> {
     let (parts, form) = post_form(request).await?;
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
-    let client = client_auth::read(&parts.headers, &form)??.verify(&app.clients())?;
+    let client = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients)?;
     *known = Some(Arc::clone(&client));
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
         return refresh_token(app, token, &client, correlation).await;

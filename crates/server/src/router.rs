@@ -45,7 +45,7 @@ pub fn router(app: Arc<App>) -> Router {
             .route(&at("/healthz"), get(healthz))
             .route(&at("/readyz"), get(readyz));
     }
-    for alias in &app.aliases {
+    for alias in &app.settings().config.token_endpoint_aliases {
         router = router.route(&at(alias), back_channel(any(token::endpoint)));
     }
     router.fallback(interaction::not_found).with_state(app)

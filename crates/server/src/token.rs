@@ -39,7 +39,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
         Ok(tokens) => json(StatusCode::OK, &tokens),
         Err(failure) => failure.answer(app.issuer(), &correlation),
     };
-    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.clients());
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)
 }
 
@@ -53,7 +53,7 @@ async fn answer(
     let asked = Asked::read(&form, &parts.headers)?;
     let presented = client_auth::read(&parts.headers, &form)?;
     let known = match presented {
-        Ok(presented) => presented.verify(&app.clients()).inspect_err(|refused| {
+        Ok(presented) => presented.verify(&app.settings().clients).inspect_err(|refused| {
             tracing::warn!(%correlation, client = %presented.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
         })?,
         Err(refused) => return Err(refused.into()),
@@ -246,7 +246,7 @@ impl Asking<'_> {
         let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
         let now = self.app.engine.now();
         let expires_in = self.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.scope_at(&granted.scope, &granted.resources);
+        let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: None,
             client: self.client,
@@ -287,7 +287,7 @@ impl Asking<'_> {
         now: Timestamp,
     ) -> Result<Tokens, Failure> {
         let keys = self.app.engine.keys();
-        let scope = self.app.scope_at(&granted.scope, &granted.resources);
+        let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: Some(grant),
             client: self.client,

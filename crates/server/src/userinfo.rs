@@ -25,7 +25,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
         Ok(body) => answer::json(StatusCode::OK, &body),
         Err(failure) => failure.answer(app.issuer(), &correlation),
     };
-    cors::allow(&mut response, origin.as_deref(), None, &app.clients());
+    cors::allow(&mut response, origin.as_deref(), None, &app.settings().clients);
     correlation.mark(response)
 }
 

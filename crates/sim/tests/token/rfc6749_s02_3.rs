@@ -109,7 +109,7 @@ async fn only_the_whole_secret_is_the_secret() {
         refused(&reply, 401, "invalid_client", "wrong_client_secret");
     }
     assert_eq!(world.row(&token).await, before);
-    let kept = format!("{:?}", world.app.clients());
+    let kept = format!("{:?}", world.app.settings().clients);
     assert!(!kept.contains(SECRET) && !kept.contains(&SECRET[4..]), "the secret is kept in plain");
 }
 

@@ -24,7 +24,8 @@ pub async fn serve(
     // Ends with this future, also where it is dropped: what holds the app holds the store.
     let mut background = tokio::task::JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
-    let served = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await;
+    let service = router(app).into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
     background.shutdown().await;
     engine.stop().await;
     served

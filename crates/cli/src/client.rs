@@ -1,11 +1,11 @@
 //! `regrant client`: clients of the store. Those of the file are shown, and changed there.
 
 use regrant_core::one_time::{client_secret, client_secret_hash};
-use regrant_server::admin::ClientView;
+use regrant_server::admin::{ClientView, Command as Ask};
 use regrant_server::chance;
 use regrant_server::config::{ClientDefinition, Problem, hash_text};
 
-use crate::context::{Context, Done, Failure, on_store};
+use crate::context::{Context, Done, Failure, operate_on};
 use crate::output;
 
 /// What to do with clients.
@@ -105,7 +105,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
         Command::List => list(context),
         Command::Show { id } => show(context, &id),
         Command::Remove { id } => {
-            context.with_admin(async |admin| admin.remove_client(&id).await)?;
+            context.operate(|hands| hands.ask::<()>(Ask::RemoveClient { id: id.clone() }))?;
             confirm(context, &format!("client {id} removed; its grants are unusable until it returns"), &id);
             Ok(())
         }
@@ -129,14 +129,15 @@ fn new_secret() -> (String, String) {
 
 fn add(context: &Context, add: Add) -> Done {
     context.say_defaults();
-    let config = context.load_or_begin()?;
+    let config = context.load_or_begin(None)?;
     let (definition, secret) = define(add);
     // Judged here too, so that what is wrong is said in the words of the command line.
     let (_, notices) = definition.resolve(&config.client_context()).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(in_flags).collect();
         Failure::new(65, lines.join("\n"))
     })?;
-    let view = on_store(config, async |admin| admin.add_client(definition).await)?;
+    let definition = Box::new(definition);
+    let view: ClientView = operate_on(config, |hands| hands.ask(Ask::AddClient { definition }))?;
     if context.json {
         let mut value = serde_json::to_value(&view).unwrap_or_default();
         if let Some(members) = value.as_object_mut() {
@@ -206,7 +207,7 @@ fn in_flags(problem: &Problem) -> String {
 }
 
 fn list(context: &Context) -> Done {
-    let clients = context.with_admin(async |admin| Ok(admin.clients()))?;
+    let clients: Vec<ClientView> = context.operate(|hands| hands.ask(Ask::Clients))?;
     if context.json {
         output::json(&clients);
         return Ok(());
@@ -218,9 +219,9 @@ fn list(context: &Context) -> Done {
     output::table(
         ["client", "name", "authentication", "grant types", "rotation", "defined in"],
         clients.into_iter().map(|client| {
-            let method = client.token_endpoint_auth_method.to_owned();
+            let method = client.token_endpoint_auth_method;
             let grant_types = client.grant_types.join("\n");
-            [client.id, client.name, method, grant_types, client.rotation.to_owned(), client.origin.to_owned()]
+            [client.id, client.name, method, grant_types, client.rotation, client.origin]
         }),
     );
     Ok(())
@@ -228,7 +229,7 @@ fn list(context: &Context) -> Done {
 
 fn show(context: &Context, id: &str) -> Done {
     let client = context
-        .with_admin(async |admin| Ok(admin.client(id)))?
+        .operate(|hands| hands.ask::<Option<ClientView>>(Ask::Client { id: id.to_owned() }))?
         .ok_or_else(|| Failure::new(1, format!("there is no client {id}")))?;
     if context.json {
         output::json(&client);
@@ -242,18 +243,24 @@ fn show(context: &Context, id: &str) -> Done {
     output::pairs([
         ("client", id.clone()),
         ("name", name.clone()),
-        ("defined in", (*origin).to_owned()),
-        ("authentication", (*token_endpoint_auth_method).to_owned()),
+        ("defined in", origin.clone()),
+        ("authentication", token_endpoint_auth_method.clone()),
         ("grant types", grant_types.join(" ")),
+        ("response types", client.response_types.join(" ")),
         ("redirect URIs", redirect_uris.join(" ")),
         ("scope", scope.clone()),
         ("resources", resources.join(" ")),
-        ("rotation", client.rotation.to_owned()),
+        ("rotation", client.rotation.clone()),
+        ("retry window", client.retry_window.map(seconds).unwrap_or_default()),
+        ("on replay", client.on_replay.clone()),
         ("idle lifetime", seconds(client.idle_lifetime)),
         ("absolute lifetime", seconds(client.absolute_lifetime)),
         ("access token lifetime", seconds(client.access_token_lifetime)),
+        ("access token format", client.access_token_format.clone()),
         ("requires PKCE", yes(client.require_pkce)),
         ("may introspect", yes(client.may_introspect)),
+        ("skips consent", yes(client.skip_consent)),
+        ("allowed origins", client.allowed_origins.join(" ")),
     ]);
     Ok(())
 }

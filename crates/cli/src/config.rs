@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Done {
 fn about_root_key(config: &Config) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
     // Without a file, the first start makes the key.
-    config.file.as_ref()?;
+    config.source.file.as_ref()?;
     let path = &config.root_key_file;
     if let Err(error) = keyring::read_root_key(path) {
         return Some(format!("the server would not start here: {error}"));

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use regrant_server::admin::{Admin, AdminError};
-use regrant_server::config::ConfigErrors;
+use regrant_server::admin::socket::Conversation;
+use regrant_server::admin::{AdminError, Command};
+use regrant_server::config::{ConfigErrors, Source, StoreLocation, environment};
 use regrant_server::{App, Clock, Config, StartError, keyring};
+use serde::de::DeserializeOwned;
 
 use crate::output;
 
@@ -65,11 +69,7 @@ impl From<ConfigErrors> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        let hint = match error.exit_code() {
-            75 => "\n  While a server runs on the store, only that server works with it.",
-            _ => "",
-        };
-        Self::new(error.exit_code(), format!("{error}{hint}"))
+        Self::new(error.exit_code(), error)
     }
 }
 
@@ -89,17 +89,21 @@ impl From<std::io::Error> for Failure {
 pub(crate) type Done = Result<(), Failure>;
 
 impl Context {
-    /// The configuration: the file that was named, or safe defaults. Makes nothing.
+    /// The configuration: the file that was named, or safe defaults, with what the environment says. Makes nothing.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
-        Ok(match &self.config {
-            Some(path) => Config::load(path)?,
-            None => Config::safe_defaults(Path::new(DATA_DIR)),
-        })
+        Ok(Config::from_source(&self.source())?)
+    }
+
+    /// Where the configuration comes from.
+    pub(crate) fn source(&self) -> Source {
+        let (file, variables) = (self.config.clone(), environment::variables());
+        Source { file, data_dir: DATA_DIR.into(), variables, listen: None }
     }
 
     /// The same for commands that may be the first of all: without a configuration they make the data directory and its key.
-    pub(crate) fn load_or_begin(&self) -> Result<Config, Failure> {
-        let config = self.load()?;
+    /// `listen` is what the command line says of it.
+    pub(crate) fn load_or_begin(&self, listen: Option<SocketAddr>) -> Result<Config, Failure> {
+        let config = Config::from_source(&Source { listen, ..self.source() })?;
         if self.config.is_none() {
             make_first_root_key(Path::new(DATA_DIR), &config.root_key_file)?;
         }
@@ -123,39 +127,108 @@ impl Context {
         }
     }
 
-    /// Opens the store of a server that does not run, and works on it.
-    pub(crate) fn with_admin<T>(&self, work: impl AsyncFnOnce(Admin) -> Result<T, AdminError>) -> Result<T, Failure> {
+    /// Works on the deployment: through the running server if there is one, else on its store.
+    pub(crate) fn operate<T>(&self, work: impl FnOnce(&mut Hands) -> Result<T, Failure>) -> Result<T, Failure> {
         self.say_defaults();
         if self.config.is_none() && !Path::new(DATA_DIR).exists() {
             let remedy =
                 "name the configuration with --config, or begin here with `regrant serve` or `regrant user add`";
             return Err(Failure::new(69, format!("there is no ./{DATA_DIR} here\n  remedy: {remedy}")));
         }
-        on_store(self.load()?, work)
+        operate_on(self.load()?, work)
     }
 
     /// The same for a command that may be the first of all.
-    pub(crate) fn begin_with_admin<T>(
+    pub(crate) fn begin_and_operate<T>(
         &self,
-        work: impl AsyncFnOnce(Admin) -> Result<T, AdminError>,
+        work: impl FnOnce(&mut Hands) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.say_defaults();
-        on_store(self.load_or_begin()?, work)
+        operate_on(self.load_or_begin(None)?, work)
     }
 }
 
-/// Opens a store and works on it.
-pub(crate) fn on_store<T>(
-    config: Config,
-    work: impl AsyncFnOnce(Admin) -> Result<T, AdminError>,
-) -> Result<T, Failure> {
-    runtime()?.block_on(async {
-        let app = App::open(config, Clock::system())?;
-        let done = work(app.admin()).await;
-        // Everything is then in the database file itself.
-        app.engine.stop().await;
-        Ok(done?)
-    })
+/// Works on the deployment of a configuration.
+pub(crate) fn operate_on<T>(config: Config, work: impl FnOnce(&mut Hands) -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut hands = Hands::reach(config)?;
+    let done = work(&mut hands);
+    hands.let_go();
+    done
+}
+
+/// How a command works on a deployment: there are never two writers on one store.
+pub(crate) enum Hands {
+    /// Through the server that runs on it.
+    Server(Conversation),
+    /// On its store, which this command holds meanwhile.
+    Store(tokio::runtime::Runtime, Arc<App>),
+}
+
+impl Hands {
+    fn reach(config: Config) -> Result<Self, Failure> {
+        let socket = config.admin_socket();
+        let unreachable = match socket.as_deref().map(|path| Conversation::open(path, owner(&config))) {
+            Some(Ok(conversation)) => return Ok(Self::Server(conversation)),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let runtime = runtime()?;
+        match runtime.block_on(async { App::open(config, Clock::system()) }) {
+            Ok(app) => Ok(Self::Store(runtime, app)),
+            Err(error) if error.exit_code() == 75 => {
+                Err(Failure::new(75, in_use(&error, socket.as_deref(), unreachable)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Does what the command says, and reads the answer as the view it is documented to be.
+    pub(crate) fn ask<T: DeserializeOwned>(&mut self, command: Command) -> Result<T, Failure> {
+        let value = match self {
+            Self::Server(conversation) => conversation.ask(&command)?,
+            Self::Store(runtime, app) => runtime.block_on(app.admin().run(command))?,
+        };
+        serde_json::from_value(value).map_err(|error| {
+            let remedy = "use the `regrant` of the same version as the server";
+            Failure::new(
+                1,
+                format!("the running server answers in words of another version: {error}\n  remedy: {remedy}"),
+            )
+        })
+    }
+
+    /// Whether a server runs.
+    pub(crate) const fn is_running(&self) -> bool {
+        matches!(self, Self::Server(_))
+    }
+
+    fn let_go(self) {
+        if let Self::Store(runtime, app) = self {
+            // Everything is then in the database file itself.
+            runtime.block_on(app.engine.stop());
+        }
+    }
+}
+
+/// The user that owns the store, or this one.
+fn owner(config: &Config) -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = match &config.store {
+        StoreLocation::Sqlite(path) => std::fs::metadata(path).ok(),
+        StoreLocation::Memory => None,
+    };
+    found.map_or_else(|| rustix::process::geteuid().as_raw(), |found| found.uid())
+}
+
+/// A server runs, and cannot be reached.
+fn in_use(error: &StartError, socket: Option<&Path>, unreachable: Option<std::io::Error>) -> String {
+    let why = match (socket, unreachable) {
+        (Some(path), Some(why)) => format!("its admin socket {} cannot be reached: {why}", path.display()),
+        _ => "it has no admin socket (admin_socket = \"off\")".to_owned(),
+    };
+    format!(
+        "{error}\n  A server runs on the store, and {why}\n  remedy: run this as the user that runs the server, or stop the server first"
+    )
 }
 
 /// The runtime of a command.

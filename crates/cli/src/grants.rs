@@ -1,12 +1,15 @@
 //! `regrant grants`: who is connected where, and the blacklist.
 
-use regrant_server::admin::{EventView, GrantFilter, GrantView};
+use regrant_server::admin::{Command as Ask, EventView, GrantFilter, GrantView};
 
 use crate::context::{Context, Done};
 use crate::output;
 
 /// Grants asked for at once.
 const PAGE: u32 = 1000;
+
+/// Views, and the number to go on after.
+type Page = (Vec<GrantView>, Option<u64>);
 
 /// What to do with grants.
 #[derive(clap::Subcommand, Debug)]
@@ -46,7 +49,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
         Command::List { client, user, limit } => list(context, &GrantFilter { client, user }, limit),
         Command::Show { id } => show(context, &id),
         Command::Revoke { id, reason } => {
-            let revoked = context.with_admin(async |admin| admin.revoke_grant(&id, &reason).await)?;
+            let revoked: bool = context.operate(|hands| hands.ask(Ask::RevokeGrant { id: id.clone(), reason }))?;
             if context.json {
                 output::json(&serde_json::json!({"ok": true, "id": id, "was_live": revoked}));
             } else if revoked {
@@ -61,18 +64,19 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
 
 fn list(context: &Context, filter: &GrantFilter, limit: usize) -> Done {
     let limit = if limit == 0 { usize::MAX } else { limit };
-    let (grants, more) = context.with_admin(async |admin| {
+    let (grants, more) = context.operate(|hands| {
         let (mut grants, mut after): (Vec<GrantView>, u64) = (Vec::new(), 0);
         while grants.len() < limit {
             let page = u32::try_from(limit - grants.len()).unwrap_or(PAGE).min(PAGE);
-            let (views, next) = admin.grants(filter, after, page).await?;
+            let (views, next): Page = hands.ask(Ask::Grants { filter: filter.clone(), after, limit: page })?;
             grants.extend(views);
             match next {
                 Some(next) => after = next,
                 None => return Ok((grants, false)),
             }
         }
-        let more = !admin.grants(filter, after, 1).await?.0.is_empty();
+        let next: Page = hands.ask(Ask::Grants { filter: filter.clone(), after, limit: 1 })?;
+        let more = !next.0.is_empty();
         Ok((grants, more))
     })?;
     if context.json {
@@ -86,12 +90,15 @@ fn list(context: &Context, filter: &GrantFilter, limit: usize) -> Done {
     output::table(
         ["grant", "client", "user", "state", "generation", "last refresh", "ends without use"],
         grants.into_iter().map(|grant| {
-            let state = grant.reason.map_or(grant.state.to_owned(), |reason| format!("{}: {reason}", grant.state));
+            let state = match &grant.reason {
+                Some(reason) => format!("{}: {reason}", grant.state),
+                None => grant.state.clone(),
+            };
             let user = grant.user.unwrap_or(grant.subject);
             // The first answer counts as one in the row; people would not call it a refresh.
             let refreshed = grant.last_refreshed_at.as_deref().filter(|at| *at != grant.created_at);
             let last = refreshed.map_or_else(|| "none yet".to_owned(), output::minute);
-            let ends = match (&grant.ended_at, grant.state) {
+            let ends = match (&grant.ended_at, grant.state.as_str()) {
                 (Some(ended), _) => format!("ended {}", output::minute(ended)),
                 (None, "code" | "code_expired") => String::new(),
                 (None, _) => output::minute(grant.idle_ends_at.as_str().min(&grant.absolute_ends_at)),
@@ -106,7 +113,8 @@ fn list(context: &Context, filter: &GrantFilter, limit: usize) -> Done {
 }
 
 fn show(context: &Context, id: &str) -> Done {
-    let (grant, events) = context.with_admin(async |admin| admin.grant(id).await)?;
+    let (grant, events): (GrantView, Vec<EventView>) =
+        context.operate(|hands| hands.ask(Ask::Grant { id: id.to_owned() }))?;
     if context.json {
         let mut value = serde_json::to_value(&grant).unwrap_or_default();
         if let Some(members) = value.as_object_mut() {
@@ -124,14 +132,14 @@ pub(crate) fn print(grant: &GrantView, events: &[EventView]) {
     let user = grant.user.clone().map_or(grant.subject.clone(), |name| format!("{name} ({})", grant.subject));
     output::pairs([
         ("grant", grant.id.clone()),
-        ("state", grant.state.to_owned()),
-        ("reason", grant.reason.unwrap_or_default().to_owned()),
+        ("state", grant.state.clone()),
+        ("reason", grant.reason.clone().unwrap_or_default()),
         ("ended at", grant.ended_at.clone().unwrap_or_default()),
         ("client", grant.client.clone()),
         ("user", user),
         ("scope", grant.scope.clone()),
         ("resources", grant.resources.clone()),
-        ("rotation", grant.rotation.to_owned()),
+        ("rotation", grant.rotation.clone()),
         ("generation", grant.generation.to_string()),
         ("retries of the last", grant.retries.to_string()),
         ("made at", grant.created_at.clone()),

@@ -23,6 +23,7 @@ sessions live when they should, and die when they should.
   \x1b[1;36minit\x1b[0m         write a commented configuration and a root key into a directory
   \x1b[1;36mconfig\x1b[0m       check the configuration, and hear what its choices cost
   \x1b[1;36mserve\x1b[0m        run the server
+  \x1b[1;36mreload\x1b[0m       make it read its configuration again
 
 \x1b[1;32mLook after it\x1b[0m
   \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make a secret

@@ -6,11 +6,13 @@
 mod client;
 mod config;
 mod context;
+mod control;
 mod demo;
 mod grants;
 mod help;
 mod init;
 mod output;
+mod reload;
 mod serve;
 mod user;
 
@@ -31,7 +33,7 @@ use context::Context;
     help_template = help::TEMPLATE
 )]
 struct Arguments {
-    /// The configuration file. Without it: safe defaults on 127.0.0.1, data in ./regrant-data.
+    /// The configuration file; else REGRANT_CONFIG. Without either: safe defaults on 127.0.0.1, data in ./regrant-data.
     #[arg(short, long, global = true, value_name = "FILE", display_order = 900)]
     config: Option<PathBuf>,
     /// Print JSON for programs instead of text for people.
@@ -49,6 +51,8 @@ enum Command {
     Init(init::Args),
     /// Run the server. The first line on standard output is JSON with `issuer` and `listen`.
     Serve(serve::Args),
+    /// Make the running server read its configuration again; what is wrong with it changes nothing.
+    Reload,
     /// Add, list, show and remove clients.
     #[command(subcommand)]
     Client(client::Command),
@@ -70,11 +74,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let Arguments { config, json, command } = Arguments::parse();
+    let config = config.or_else(|| std::env::var_os("REGRANT_CONFIG").map(PathBuf::from));
     let context = Context { config, json };
     let done = match command {
         Command::Demo(args) => return demo::run(&args),
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
+        Command::Reload => reload::run(&context),
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::context::{Context, Done, Failure, runtime};
+use crate::control;
 
 /// How to run.
 #[derive(clap::Args, Debug)]
@@ -31,12 +32,9 @@ enum LogFormat {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
     start_log(args.log_format);
-    let mut config = context.load_or_begin()?;
+    let mut config = context.load_or_begin(args.listen)?;
     if let Some(notice) = context.defaults_notice() {
         tracing::warn!("{notice}");
-    }
-    if let Some(listen) = args.listen {
-        config.set_listen(listen).map_err(|problem| Failure::new(78, problem))?;
     }
     runtime()?.block_on(async {
         let listen = config.listen;
@@ -48,7 +46,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         for notice in &config.notices {
             tracing::warn!("{notice}");
         }
+        let socket = config.admin_socket();
         let app = App::open(config, Clock::system())?;
+        // After the store was opened: whoever holds it owns its socket.
+        let _control = control::start(&app, socket.as_deref())?;
         // Whoever has read the first line may send a signal.
         let signals = Signals::listen()?;
         // The first line: how programs learn where we are.

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _};
 
-use regrant_server::admin::UserView;
+use regrant_server::admin::{Command as Ask, Password, UserView};
 use zeroize::Zeroizing;
 
 use crate::context::{Context, Done, Failure};
@@ -50,7 +50,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
     match command {
         Command::Add { name, password_stdin } => {
             let password = read_password(password_stdin)?;
-            let user = context.begin_with_admin(async |admin| admin.add_user(&name, password).await)?;
+            let user = context.begin_and_operate(|hands| {
+                hands.ask::<UserView>(Ask::AddUser { name, password: Password::new(password) })
+            })?;
             if context.json {
                 output::json(&user);
             } else {
@@ -60,15 +62,16 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
         Command::List => list(context)?,
         Command::SetPassword { name, password_stdin } => {
             let password = read_password(password_stdin)?;
-            context.with_admin(async |admin| admin.set_password(&name, password).await)?;
+            let password = Password::new(password);
+            context.operate(|hands| hands.ask::<()>(Ask::SetPassword { name: name.clone(), password }))?;
             confirm(context, &name, "has a new password; the browser sessions have ended");
         }
         Command::Disable { name } => {
-            context.with_admin(async |admin| admin.set_user_disabled(&name, true).await)?;
+            context.operate(|hands| hands.ask::<()>(Ask::SetUserDisabled { name: name.clone(), disabled: true }))?;
             confirm(context, &name, "is disabled: no login, no refresh, nothing vouched for");
         }
         Command::Enable { name } => {
-            context.with_admin(async |admin| admin.set_user_disabled(&name, false).await)?;
+            context.operate(|hands| hands.ask::<()>(Ask::SetUserDisabled { name: name.clone(), disabled: false }))?;
             confirm(context, &name, "is enabled");
         }
     }
@@ -76,11 +79,11 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
 }
 
 fn list(context: &Context) -> Done {
-    let users = context.with_admin(async |admin| {
+    let users = context.operate(|hands| {
         let mut users: Vec<UserView> = Vec::new();
         loop {
             let after = users.last().map_or(String::new(), |user| user.name.clone());
-            let page = admin.users(&after, PAGE).await?;
+            let page: Vec<UserView> = hands.ask(Ask::Users { after, limit: PAGE })?;
             let is_last = page.len() < PAGE as usize;
             users.extend(page);
             if is_last {

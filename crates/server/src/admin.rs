@@ -1,16 +1,22 @@
-//! What operators do: clients, users, grants. Used by the commands, in process or on a stopped server's store.
+//! What operators do: clients, users, grants. The commands reach it through the running server's admin socket, or on a
+//! stopped server's store; programs that mount the server call it directly.
+
+mod command;
+pub mod socket;
 
 use std::sync::Arc;
 
-use regrant_core::client::SUBJECT_PREFIX;
+use regrant_core::client::{AccessTokenFormat, OnReplay, SUBJECT_PREFIX};
 use regrant_core::decision::Event;
 use regrant_core::grant::{EndReason, Rotation};
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Keys, Timestamp, codec, revoke};
 use regrant_store::{Answer, EventRecord, Loaded, Outcome, Question, Record, StoredEvent, Unavailable, User};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use command::{Command, Password, Status};
 use zeroize::Zeroizing;
 
-use crate::app::App;
+use crate::app::{App, Reloaded};
 use crate::chance;
 use crate::config::ClientDefinition;
 use crate::passwords::MAX_PASSWORD_LEN;
@@ -35,6 +41,9 @@ pub enum AdminError {
     /// The definition is not valid.
     #[error("{0}")]
     Invalid(String),
+    /// The configuration is wrong, and stays as it was.
+    #[error("{0}\nnothing was changed")]
+    Config(String),
     /// It is there already.
     #[error("{0}")]
     Exists(String),
@@ -44,6 +53,14 @@ pub enum AdminError {
     /// The pool is full.
     #[error("too many passwords wait to be hashed; try again")]
     Busy,
+    /// What the running server said.
+    #[error("{message}")]
+    Told {
+        /// As [`AdminError::exit_code`] there.
+        exit_code: u8,
+        /// Its words.
+        message: String,
+    },
 }
 
 impl AdminError {
@@ -53,24 +70,28 @@ impl AdminError {
         match self {
             Self::Unavailable(_) | Self::Busy => 69,
             Self::Invalid(_) => 65,
+            Self::Config(_) => 78,
             Self::Exists(_) | Self::NotFound(_) => 1,
+            Self::Told { exit_code, .. } => *exit_code,
         }
     }
 }
 
 /// A client, as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ClientView {
     /// Its identifier.
     pub id: String,
     /// Its name.
     pub name: String,
     /// Where it is defined: `file` or `store`.
-    pub origin: &'static str,
+    pub origin: String,
     /// How it authenticates.
-    pub token_endpoint_auth_method: &'static str,
+    pub token_endpoint_auth_method: String,
     /// What it may use.
-    pub grant_types: Vec<&'static str>,
+    pub grant_types: Vec<String>,
+    /// What it may ask the authorization endpoint for.
+    pub response_types: Vec<String>,
     /// Where answers may go.
     pub redirect_uris: Vec<String>,
     /// Its scopes.
@@ -78,21 +99,31 @@ pub struct ClientView {
     /// Its resources.
     pub resources: Vec<String>,
     /// `single_use` or `reusable`.
-    pub rotation: &'static str,
+    pub rotation: String,
+    /// Seconds; of public clients only.
+    pub retry_window: Option<u64>,
+    /// `revoke` or `refuse`.
+    pub on_replay: String,
     /// Seconds.
     pub idle_lifetime: u64,
     /// Seconds.
     pub absolute_lifetime: u64,
     /// Seconds.
     pub access_token_lifetime: u64,
+    /// `jwt` or `opaque`.
+    pub access_token_format: String,
     /// Whether it may introspect.
     pub may_introspect: bool,
     /// Whether PKCE is required.
     pub require_pkce: bool,
+    /// Origins whose scripts may call the token endpoint.
+    pub allowed_origins: Vec<String>,
+    /// Whether its users are not asked for consent.
+    pub skip_consent: bool,
 }
 
 /// A user, as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UserView {
     /// The name to log in with.
     pub name: String,
@@ -107,7 +138,7 @@ pub struct UserView {
 }
 
 /// A grant, as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GrantView {
     /// For commands and logs.
     pub id: String,
@@ -122,15 +153,15 @@ pub struct GrantView {
     /// For which resources.
     pub resources: String,
     /// `single_use` or `reusable`.
-    pub rotation: &'static str,
+    pub rotation: String,
     /// Of its refresh token; 0 if there is none.
     pub generation: u32,
     /// Counted retries of the last rotation.
     pub retries: u32,
     /// `code`, `live`, `code_expired`, `idle_expired`, `absolute_expired`, `revoked` or `tampered`.
-    pub state: &'static str,
+    pub state: String,
     /// Why it was ended.
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
     /// RFC 3339, as all of the following.
     pub ended_at: Option<String>,
     /// When it was made.
@@ -144,7 +175,7 @@ pub struct GrantView {
 }
 
 /// An event, as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EventView {
     /// RFC 3339.
     pub at: String,
@@ -163,7 +194,7 @@ pub struct EventView {
 }
 
 /// Which grants to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GrantFilter {
     /// Only of this client.
     pub client: Option<String>,
@@ -174,6 +205,16 @@ pub struct GrantFilter {
 impl Admin {
     pub(crate) const fn new(app: Arc<App>) -> Self {
         Self { app }
+    }
+
+    /// Reads the configuration again. What is wrong with it changes nothing.
+    ///
+    /// # Errors
+    /// [`AdminError::Config`] with everything that is wrong.
+    pub async fn reload(&self) -> Result<Reloaded, AdminError> {
+        let reloaded = self.app.reload().await.map_err(|error| AdminError::Config(error.to_string()))?;
+        self.app.engine.commit(vec![self.note("configuration reloaded".to_owned())]).await?;
+        Ok(reloaded)
     }
 
     /// Adds a client to the store.
@@ -405,18 +446,24 @@ fn client_view(client: &regrant_core::Client, declared: bool) -> ClientView {
     ClientView {
         id: client.id.as_str().to_owned(),
         name: client.name.clone(),
-        origin: if declared { "file" } else { "store" },
-        token_endpoint_auth_method: client.auth.as_str(),
-        grant_types: client.grant_types.iter().map(|grant_type| grant_type.as_str()).collect(),
+        origin: if declared { "file" } else { "store" }.to_owned(),
+        token_endpoint_auth_method: client.auth.as_str().to_owned(),
+        grant_types: client.grant_types.iter().map(|grant_type| grant_type.as_str().to_owned()).collect(),
+        response_types: client.response_types.iter().cloned().collect(),
         redirect_uris: client.redirect_uris.clone(),
         scope: client.scopes.to_string(),
         resources: client.resources.iter().map(str::to_owned).collect(),
-        rotation: rotation(client.policy.rotation),
+        rotation: rotation(client.policy.rotation).to_owned(),
+        retry_window: client.is_public().then(|| client.policy.retry_window.as_secs()),
+        on_replay: on_replay(client.policy.on_replay).to_owned(),
         idle_lifetime: client.policy.idle_lifetime.as_secs(),
         absolute_lifetime: client.policy.absolute_lifetime.as_secs(),
         access_token_lifetime: client.policy.access_token_lifetime.as_secs(),
+        access_token_format: format(client.policy.access_token_format).to_owned(),
         may_introspect: client.may_introspect,
         require_pkce: client.require_pkce,
+        allowed_origins: client.allowed_origins.clone(),
+        skip_consent: client.skip_consent,
     }
 }
 
@@ -447,11 +494,11 @@ fn grant_view(grant: &Grant, user: Option<String>, is_intact: bool, keys: &Keys,
         user,
         scope: grant.terms.scope.to_string(),
         resources: grant.terms.resources.to_string(),
-        rotation: rotation(grant.terms.rotation),
+        rotation: rotation(grant.terms.rotation).to_owned(),
         generation: grant.generation,
         retries: grant.retries,
-        state,
-        reason: grant.ended.map(|(_, reason)| reason.as_str()),
+        state: state.to_owned(),
+        reason: grant.ended.map(|(_, reason)| reason.as_str().to_owned()),
         ended_at: grant.ended.map(|(at, _)| rfc3339(at)),
         created_at: rfc3339(grant.terms.created_at),
         last_refreshed_at: grant.redeemed_at.map(|_| rfc3339(grant.answered_at)),
@@ -476,6 +523,20 @@ const fn rotation(rotation: Rotation) -> &'static str {
     match rotation {
         Rotation::SingleUse => "single_use",
         Rotation::Reusable => "reusable",
+    }
+}
+
+const fn on_replay(on_replay: OnReplay) -> &'static str {
+    match on_replay {
+        OnReplay::Revoke => "revoke",
+        OnReplay::Refuse => "refuse",
+    }
+}
+
+const fn format(format: AccessTokenFormat) -> &'static str {
+    match format {
+        AccessTokenFormat::Jwt => "jwt",
+        AccessTokenFormat::Opaque => "opaque",
     }
 }
 

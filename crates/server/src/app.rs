@@ -141,6 +141,31 @@ impl StartError {
     }
 }
 
+/// What a reload did.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Reloaded {
+    /// Clients of the file and of the store.
+    pub clients: usize,
+    /// Settings whose change waits for a restart: until then they stay as they are.
+    pub needs_restart: Vec<String>,
+    /// What choices cost.
+    pub notices: Vec<String>,
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] crate::config::ConfigErrors),
+    /// The store's clients do not fit it, or the store failed.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The server is stopping.
+    #[error("the configuration could not be read: {0}")]
+    Interrupted(String),
+}
+
 impl App {
     /// Opens the store and the keys that the configuration names, and starts the writer.
     ///
@@ -224,21 +249,38 @@ impl App {
         self.settings().clients.get(&ClientId::parse(id)?)
     }
 
-    /// Replaces the configuration, whole or not at all, and tells which of its changes wait for a restart. Clients of the
-    /// store are read again under it.
+    /// Reads the configuration again from where it came from, and replaces it, whole or not at all. Clients of the store are
+    /// read again under it.
     ///
     /// # Errors
-    /// [`StartError`] if a client of the store does not fit it, or the store cannot be read; nothing was changed.
-    pub async fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, StartError> {
-        let added = match self.engine.ask(Question::Clients).await? {
+    /// [`ReloadError`] if something is wrong with it; nothing was changed.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let source = self.settings().config.source.clone();
+        // Files are read on a thread that may wait.
+        let read = tokio::task::spawn_blocking(move || Config::from_source(&source)).await;
+        let config = read.map_err(|error| ReloadError::Interrupted(error.to_string()))??;
+        self.replace_config(config).await
+    }
+
+    /// The same with a configuration that is there already.
+    ///
+    /// # Errors
+    /// As [`App::reload`].
+    pub async fn replace_config(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
+        let added = match self.engine.ask(Question::Clients).await.map_err(StartError::from)? {
             Answer::Clients(added) => added,
             _ => Vec::new(),
         };
         let clients = clients(&config, added)?;
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let waiting = config.keep_what_needs_a_restart(&settings.config);
+        let reloaded = Reloaded {
+            clients: clients.by_id.len(),
+            needs_restart: waiting.into_iter().map(str::to_owned).collect(),
+            notices: config.notices.clone(),
+        };
         *settings = Arc::new(Settings { config: Arc::new(config), clients });
-        Ok(waiting)
+        Ok(reloaded)
     }
 
     /// The client that a definition of the store describes.

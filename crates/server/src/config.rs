@@ -2,11 +2,13 @@
 //!
 //! Every error is told, not only the first, each with its line, its key, what is wrong and what to do. Unknown keys are
 //! errors: a setting that is silently ignored is worse than none. Relative paths are relative to the file. Secrets never
-//! stand in it. [`example`] explains each setting with its default.
+//! stand in it. [`example`] explains each setting with its default. Each setting can come from the environment as well
+//! ([`environment`]).
 
 mod client;
 mod document;
 pub mod duration;
+pub mod environment;
 mod example;
 mod places;
 mod problem;
@@ -25,6 +27,7 @@ pub use example::example;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 
 use document::{Report, Section};
+use environment::Environment;
 
 /// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
@@ -38,7 +41,7 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 5] = ["issuer", "listen", "store", "root_key_file", "token_endpoint_aliases"];
+const TOP: [&str; 6] = ["issuer", "listen", "store", "root_key_file", "admin_socket", "token_endpoint_aliases"];
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const MAX_SCOPES: usize = 1000;
@@ -49,8 +52,8 @@ const MAX_ALIASES: usize = 16;
 /// A checked configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Where it was read; `None` for [`Config::safe_defaults`].
-    pub file: Option<PathBuf>,
+    /// Where it was read, so that it can be read again.
+    pub source: Source,
     /// The issuer (RFC 8414 section 2); `None` means `http://` and the bound address.
     pub issuer: Option<String>,
     /// Where to listen; port 0 takes a free one.
@@ -59,6 +62,8 @@ pub struct Config {
     pub store: StoreLocation,
     /// The file of the root key.
     pub root_key_file: PathBuf,
+    /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
+    pub admin_socket: Option<PathBuf>,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
     /// Declared scopes, in the order of the file.
@@ -71,6 +76,19 @@ pub struct Config {
     pub definitions: Vec<ClientDefinition>,
     /// What choices cost; for `config check` and the log at start.
     pub notices: Vec<String>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Source {
+    /// The file; without one it is [`Config::safe_defaults`].
+    pub file: Option<PathBuf>,
+    /// Where the data is without a file.
+    pub data_dir: PathBuf,
+    /// Our variables, which win over the file.
+    pub variables: environment::Variables,
+    /// What the command line says of `listen`, which wins over both.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Where a store is.
@@ -101,19 +119,37 @@ pub struct ResourceSetting {
 }
 
 impl Config {
-    /// Reads and checks a file.
+    /// Reads and checks a file, without a look at the environment.
     ///
     /// # Errors
     /// Everything that is wrong with it; one error without a line if it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let shown = path.display().to_string();
-        let text = read(path).map_err(|(problem, remedy)| {
-            let error = ConfigError { file: shown.clone(), line: 0, key: String::new(), entry: None, problem, remedy };
-            ConfigErrors(vec![error])
-        })?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        let config = Self::parse(&text, &shown, base)?;
-        Ok(Self { file: Some(path.to_owned()), ..config })
+        Self::from_source(&Source { file: Some(path.to_owned()), ..Source::default() })
+    }
+
+    /// Reads and checks everything that a source names.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_source(source: &Source) -> Result<Self, ConfigErrors> {
+        let alone = |file: String, key: &str, problem: String, remedy: String| {
+            ConfigErrors(vec![ConfigError { file, line: 0, key: key.to_owned(), entry: None, problem, remedy }])
+        };
+        let (text, shown, base) = match &source.file {
+            None => (String::new(), "the safe defaults".to_owned(), source.data_dir.as_path()),
+            Some(path) => {
+                let shown = path.display().to_string();
+                let text = read(path).map_err(|(problem, remedy)| alone(shown.clone(), "", problem, remedy))?;
+                (text, shown, path.parent().unwrap_or(Path::new("")))
+            }
+        };
+        let mut config = Self::parse_with(&text, &shown, base, &source.variables)?;
+        if let Some(listen) = source.listen {
+            config
+                .set_listen(listen)
+                .map_err(|Problem { key, what, remedy, .. }| alone("--listen".to_owned(), key, what, remedy))?;
+        }
+        Ok(Self { source: source.clone(), ..config })
     }
 
     /// Checks a text. `file` names it in messages; `base` is what its relative paths are relative to.
@@ -121,7 +157,23 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it. While it is no TOML, only that.
     pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, ConfigErrors> {
-        let report = Report::new(file, text);
+        Self::parse_with(text, file, base, &environment::Variables::new())
+    }
+
+    /// The same with variables, which win over the text.
+    ///
+    /// # Errors
+    /// As [`Config::parse`].
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        base: &Path,
+        variables: &environment::Variables,
+    ) -> Result<Self, ConfigErrors> {
+        let variables = environment::as_document(variables);
+        let variables = DeTable::parse(&variables).ok();
+        let environment = Environment::new(variables.as_ref().map(|table| table.get_ref()));
+        let report = Report::new(file, text, environment);
         let (document, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
             let at = error.span().map_or(0, |span| span.start);
@@ -139,11 +191,12 @@ impl Config {
     #[must_use]
     pub fn safe_defaults(data_dir: &Path) -> Self {
         Self {
-            file: None,
+            source: Source { data_dir: data_dir.to_owned(), ..Source::default() },
             issuer: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
+            admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             scopes: Vec::new(),
             resources: Vec::new(),
@@ -170,13 +223,32 @@ impl Config {
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
+    /// Where the commands reach the running server; `None` if they cannot.
+    #[must_use]
+    pub fn admin_socket(&self) -> Option<PathBuf> {
+        match (&self.admin_socket, &self.store) {
+            (Some(path), _) => (!path.as_os_str().is_empty()).then(|| path.clone()),
+            (None, StoreLocation::Sqlite(store)) => {
+                let mut path = store.clone().into_os_string();
+                path.push(".sock");
+                Some(path.into())
+            }
+            (None, StoreLocation::Memory) => None,
+        }
+    }
+
     /// Takes over what a running server cannot change, and tells which of it `self` wanted otherwise.
     pub fn keep_what_needs_a_restart(&mut self, running: &Self) -> Vec<&'static str> {
         let mut waiting = Vec::new();
         keep("issuer", &mut self.issuer, &running.issuer, &mut waiting);
+        // Port 0 took a free one, and keeps it.
+        if self.listen.port() == 0 && self.listen.ip() == running.listen.ip() {
+            self.listen = running.listen;
+        }
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
+        keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
         waiting
@@ -258,6 +330,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
             Err(problems) => problems.into_iter().for_each(|problem| section.problem(problem)),
         }
     }
+    config.notices.extend(report.unknown_variables());
     config
 }
 
@@ -284,6 +357,14 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
         top.problem(Problem::new("root_key_file", "this is a key and not a path", remedy));
     }
     config.root_key_file = places::under(base, &root_key_file);
+    match top.string("admin_socket").as_deref() {
+        None => {}
+        Some("off") => config.admin_socket = Some(PathBuf::new()),
+        Some(path) => match places::socket(base, path) {
+            Ok(path) => config.admin_socket = Some(path),
+            Err(problem) => top.problem(problem),
+        },
+    }
     if let Some(aliases) = top.strings("token_endpoint_aliases") {
         read_aliases(top, &aliases);
         config.token_endpoint_aliases = aliases;

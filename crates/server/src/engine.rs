@@ -114,6 +114,12 @@ impl Engine {
         *self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(keys);
     }
 
+    /// Where time comes from.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Now, and never behind the newest time in the store (law L10): a clock that steps back revives nothing.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -3,6 +3,7 @@
 
 mod process {
     mod canary;
+    mod control;
     mod exploit;
     mod full_disk;
     mod kill;

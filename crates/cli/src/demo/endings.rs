@@ -44,7 +44,7 @@ pub(super) async fn blacklist(stage: &Stage) -> Result<Row, Trouble> {
         ),
     )?;
     let (grant, _) = newest(stage, REUSABLE).await?;
-    check(grant.reason == Some("revoked_by_operator"), "the grant says who ended it: revoked_by_operator")?;
+    check(grant.reason.as_deref() == Some("revoked_by_operator"), "the grant says who ended it: revoked_by_operator")?;
     Ok(Row {
         act: "blacklisted by the operator",
         happened: "the refresh token is refused, introspection says so".to_owned(),
@@ -160,7 +160,7 @@ pub(super) async fn restart(stage: &mut Stage) -> Result<Row, Trouble> {
         "started: the refresh token from before gives its successor (200)",
     )?;
     let replayed = newest(stage, super::stage::PUBLIC).await?.0;
-    check(replayed.reason == Some("refresh_replayed"), "what was revoked is still revoked")?;
+    check(replayed.reason.as_deref() == Some("refresh_replayed"), "what was revoked is still revoked")?;
     Ok(Row {
         act: "a restart",
         happened: "the session goes on, the revoked stays revoked".to_owned(),

@@ -152,7 +152,7 @@ pub(super) async fn replay(stage: &Stage) -> Result<Row, Trouble> {
     say(&format!("The operator sees why, with `regrant grants show {}`:", grant.id));
     aside(|| grants::print(&grant, &events));
     check(
-        grant.state == "revoked" && grant.reason == Some("refresh_replayed"),
+        grant.state == "revoked" && grant.reason.as_deref() == Some("refresh_replayed"),
         "the grant is revoked, because of refresh_replayed",
     )?;
     let correlation = refused.text("correlation_id");

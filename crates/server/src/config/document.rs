@@ -8,6 +8,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::environment::Environment;
 use super::problem::{ConfigError, Problem};
 use super::suggest::did_you_mean;
 
@@ -19,11 +20,17 @@ pub(super) struct Report<'a> {
     file: &'a str,
     text: &'a str,
     errors: RefCell<Vec<ConfigError>>,
+    environment: Environment<'a>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, errors: RefCell::default() }
+    pub(super) fn new(file: &'a str, text: &'a str, environment: Environment<'a>) -> Self {
+        Self { file, text, errors: RefCell::default(), environment }
+    }
+
+    /// Notices about variables that name no setting: asked when everything was read.
+    pub(super) fn unknown_variables(&self) -> Vec<String> {
+        self.environment.unknown()
     }
 
     /// The line of a position, from 1.
@@ -37,6 +44,16 @@ impl<'a> Report<'a> {
             let line = self.line(at);
             let Problem { what, remedy, .. } = problem;
             errors.push(ConfigError { file: self.file.to_owned(), line, key, entry, problem: what, remedy });
+        }
+    }
+
+    /// The same for a value that a variable of the environment gave.
+    fn add_variable(&self, name: &str, key: String, problem: Problem) {
+        let mut errors = self.errors.borrow_mut();
+        if errors.len() < MAX_ERRORS {
+            let file = format!("environment variable {name}");
+            let Problem { what, remedy, .. } = problem;
+            errors.push(ConfigError { file, line: 0, key, entry: None, problem: what, remedy });
         }
     }
 
@@ -60,6 +77,8 @@ pub(super) struct Section<'a> {
     /// Keys whose value is of the wrong type: said once, and not again as "missing".
     faulty: RefCell<Vec<&'static str>>,
     entry: Option<String>,
+    /// Entries of a list have no variables of their own: the whole list has one.
+    has_variables: bool,
 }
 
 impl<'a> Section<'a> {
@@ -72,7 +91,8 @@ impl<'a> Section<'a> {
     ) -> Self {
         let entry =
             entry_key.and_then(|key| table.get(key)?.get_ref().as_str()).map(|text| text.chars().take(80).collect());
-        Self { report, name, table, span, asked: RefCell::default(), faulty: RefCell::default(), entry }
+        let has_variables = entry_key.is_none();
+        Self { report, name, table, span, asked: RefCell::default(), faulty: RefCell::default(), entry, has_variables }
     }
 
     /// A text.
@@ -95,28 +115,43 @@ impl<'a> Section<'a> {
     /// The entries of `[[key]]`; `entry_key` names the one it is known by.
     pub(super) fn entries(&self, key: &'static str, entry_key: &'static str, most: usize) -> Vec<Section<'a>> {
         let shape = format!("written as [[{key}]], with two brackets on each side");
-        let Some((value, report)) = self.found(key).map(|value| (value, self.report)) else {
-            return Vec::new();
+        let read = |value: &'a DeValue<'a>| -> Option<Vec<_>> {
+            value.as_array()?.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect()
         };
-        let tables: Option<Vec<_>> = value
-            .get_ref()
-            .as_array()
-            .and_then(|items| items.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect());
+        if let Some(tables) = self.from_variable(key, &shape, read) {
+            return self.sections(key, entry_key, most, tables.unwrap_or_default());
+        }
+        let Some(value) = self.found(key) else { return Vec::new() };
+        let tables = read(value.get_ref());
         let Some(tables) = tables else {
             self.wrong_type(key, value, &shape);
             return Vec::new();
         };
+        self.sections(key, entry_key, most, tables)
+    }
+
+    fn sections(
+        &self,
+        key: &'static str,
+        entry_key: &'static str,
+        most: usize,
+        tables: Vec<(&'a DeTable<'a>, Range<usize>)>,
+    ) -> Vec<Section<'a>> {
         if tables.len() > most {
             let what = format!("there are {} entries, and {most} are the limit", tables.len());
             self.problem(Problem::new(key, what, "Add the others with `regrant client add`, or remove some."));
             return Vec::new();
         }
-        tables.into_iter().map(|(table, span)| Section::new(report, key, table, span, Some(entry_key))).collect()
+        tables.into_iter().map(|(table, span)| Section::new(self.report, key, table, span, Some(entry_key))).collect()
     }
 
     /// Reports a problem at its key, or at the section's head if the key is not there.
     pub(super) fn problem(&self, problem: Problem) {
         if self.faulty.borrow().contains(&problem.key) {
+            return;
+        }
+        if let Some(variable) = self.variable(problem.key) {
+            self.report.add_variable(&variable, self.full_name(problem.key), problem);
             return;
         }
         let found = self.table.get_key_value(problem.key);
@@ -162,13 +197,42 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
-    fn value<T>(&self, key: &'static str, shape: &str, read: impl FnOnce(&'a DeValue<'a>) -> Option<T>) -> Option<T> {
+    fn value<T>(&self, key: &'static str, shape: &str, read: impl Fn(&'a DeValue<'a>) -> Option<T>) -> Option<T> {
+        if let Some(given) = self.from_variable(key, shape, &read) {
+            return given;
+        }
         let value = self.found(key)?;
         let read = read(value.get_ref());
         if read.is_none() {
             self.wrong_type(key, value, shape);
         }
         read
+    }
+
+    /// The variable of a key, if it is set.
+    fn variable(&self, key: &str) -> Option<String> {
+        let name = Environment::name(self.name, key);
+        (self.has_variables && !key.is_empty() && self.report.environment.forms(&name).is_some()).then_some(name)
+    }
+
+    /// What a variable says; the inner `None` if it cannot be read as `shape`, which is then reported.
+    fn from_variable<T>(
+        &self,
+        key: &'static str,
+        shape: &str,
+        read: impl Fn(&'a DeValue<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let variable = self.variable(key)?;
+        // The file's own value is known, and not read.
+        let _ = self.found(key);
+        let forms = self.report.environment.forms(&variable)?;
+        let given = forms.into_iter().find_map(|form| read(form.get_ref()));
+        if given.is_none() {
+            let problem = Problem::new(key, "it cannot be read", format!("It must be {shape}."));
+            self.report.add_variable(&variable, self.full_name(key), problem);
+            self.faulty.borrow_mut().push(key);
+        }
+        Some(given)
     }
 
     fn wrong_type(&self, key: &'static str, value: &'a Spanned<DeValue<'a>>, shape: &str) {

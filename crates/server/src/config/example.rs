@@ -17,7 +17,9 @@ const TEXT: &str = r##"# Regrant's configuration.
 #   regrant --config FILE serve           runs it
 #
 # A setting behind a single # is commented out and shows its default, unless an example is said. Paths are relative to this
-# file. Durations are written like "15m", "30d" or "1h30m". Unknown settings are errors.
+# file; "credential:NAME" is a file that systemd hands over. Durations are written like "15m", "30d" or "1h30m". Unknown
+# settings are errors. Each setting can come from the environment, which wins: issuer is REGRANT_ISSUER, and a setting of a
+# section has the section's name between, like REGRANT_SECTION_KEY. `regrant reload` or SIGHUP makes the server read it again.
 
 
 ## The server
@@ -36,6 +38,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 # The one secret of this server. Keep it apart from backups of the store: both together are a server, each alone is nothing.
 # Without it every refresh token is worthless, so keep a copy in a safe place.
 #root_key_file = "root.key"
+
+# Where the commands reach the running server: a Unix socket that only the server's user can open. Default: beside the store,
+# with .sock added to its name. "off" for none: then the server must be stopped for commands that work on the store. Example:
+#admin_socket = "/run/regrant/admin.sock"
 
 # Other paths of the token endpoint, beside /oauth2/token, for clients that expect it elsewhere.
 #token_endpoint_aliases = ["/oauth/v2/accessToken"]

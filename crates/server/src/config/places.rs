@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use super::StoreLocation;
 use super::problem::Problem;
 
+/// The longest path of a Unix socket, in bytes (`sun_path` of unix(7), with its end).
+const MAX_SOCKET_PATH: usize = 107;
 /// The longest issuer, in bytes.
 const MAX_ISSUER: usize = 512;
 /// Where the server itself answers; nothing else may be mounted there.
@@ -103,9 +105,35 @@ pub(super) fn store(text: &str, base: &Path) -> Result<StoreLocation, Problem> {
     }
 }
 
-/// A path of the file, relative to the file's own directory.
+/// What a path begins with that names a systemd credential (`LoadCredential=`, `LoadCredentialEncrypted=`).
+const CREDENTIAL: &str = "credential:";
+
+/// A path of the file, relative to the file's own directory; or `credential:NAME`, a file that the service manager put where
+/// `CREDENTIALS_DIRECTORY` says. Where there is no such directory the path keeps its name, and cannot be read under it.
 pub(super) fn under(base: &Path, path: &str) -> PathBuf {
-    base.join(path)
+    let Some(name) = path.strip_prefix(CREDENTIAL) else { return base.join(path) };
+    let is_plain = !name.is_empty() && !name.contains('/') && name != "..";
+    match std::env::var_os("CREDENTIALS_DIRECTORY").filter(|_| is_plain) {
+        Some(directory) => PathBuf::from(directory).join(name),
+        None => PathBuf::from(path),
+    }
+}
+
+/// Reads the path of a Unix socket.
+pub(super) fn socket(base: &Path, path: &str) -> Result<PathBuf, Problem> {
+    let refuse = |what: String| {
+        let remedy =
+            "Write a short path in a directory of the server's own, like \"/run/regrant/admin.sock\", or \"off\".";
+        Err(Problem::new("admin_socket", what, remedy))
+    };
+    let found = under(base, path);
+    if path.is_empty() || path.contains('\0') {
+        return refuse("it is no path".to_owned());
+    }
+    if found.as_os_str().len() > MAX_SOCKET_PATH {
+        return refuse(format!("it has more than {MAX_SOCKET_PATH} bytes, which no Unix socket may have"));
+    }
+    Ok(found)
 }
 
 /// Reads an address and port.

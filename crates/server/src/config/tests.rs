@@ -424,3 +424,97 @@ fn known_client_keys() -> Vec<String> {
     assert!(names.len() >= 21, "{error}");
     names
 }
+
+fn with(variables: &[(&str, &str)], text: &str) -> Result<Config, ConfigErrors> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::parse_with(text, "regrant.toml", Path::new("/etc/regrant"), &variables)
+}
+
+/// Every key of the example, written as its variable instead, means the same as in the file.
+#[test]
+fn every_setting_can_come_from_the_environment() {
+    let text = example::with_everything_set().replace("sha256:…", HASH);
+    let text: String =
+        text.lines().filter(|line| !line.contains("secret_file")).map(|line| format!("{line}\n")).collect();
+    let text = text.replace("#secret_hash", "secret_hash");
+    let in_file = Config::parse(&text, "regrant.toml", Path::new("/etc/regrant"));
+    let table: toml::Table = text.parse().expect("TOML");
+    let mut variables = environment::Variables::new();
+    for (key, value) in &table {
+        match value {
+            toml::Value::Table(section) => {
+                for (inner, value) in section {
+                    variables.insert(environment::Environment::name(key, inner), written(value));
+                }
+            }
+            value => {
+                variables.insert(environment::Environment::name("", key), written(value));
+            }
+        }
+    }
+    assert!(variables.len() >= 8 && variables.contains_key("REGRANT_CLIENT"), "{variables:?}");
+    let outside = Config::parse_with("", "regrant.toml", Path::new("/etc/regrant"), &variables);
+    match (in_file, outside) {
+        (Ok(in_file), Ok(outside)) => assert_eq!(in_file, outside),
+        (Err(in_file), Err(outside)) => {
+            assert_eq!(in_file.0.len(), outside.0.len(), "{in_file}\n--\n{outside}");
+        }
+        (in_file, outside) => panic!("{in_file:?}\n--\n{outside:?}"),
+    }
+}
+
+/// A text as it stands; anything else as TOML.
+fn written(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[test]
+fn a_variable_wins_over_the_file_and_names_itself_when_it_is_wrong() {
+    let config = with(
+        &[
+            ("REGRANT_ISSUER", "https://b.example"),
+            ("REGRANT_TOKEN_ENDPOINT_ALIASES", "/a, /b"),
+            ("REGRANT_LOG", "info"),
+        ],
+        "issuer = \"https://a.example\"",
+    )
+    .expect("valid");
+    assert_eq!(config.issuer.as_deref(), Some("https://b.example"));
+    assert_eq!(config.token_endpoint_aliases, ["/a", "/b"]);
+    assert!(config.notices.is_empty(), "{:?}", config.notices);
+    let errors =
+        with(&[("REGRANT_ISSUER", "http://b.example")], "issuer = \"https://a.example\"").expect_err("refused");
+    let shown = errors.to_string();
+    assert!(shown.starts_with("environment variable REGRANT_ISSUER: issuer: plain http"), "{shown}");
+    let errors = with(&[("REGRANT_CLIENT", "web")], "").expect_err("refused");
+    assert!(errors.to_string().contains("environment variable REGRANT_CLIENT: client: it cannot be read"), "{errors}");
+}
+
+#[test]
+fn a_variable_that_names_no_setting_is_said_and_no_error() {
+    let notices = |name: &str| with(&[(name, "x\n\"y")], "").expect("valid").notices;
+    assert!(notices("REGRANT_ISUER")[0].contains("Did you mean REGRANT_ISSUER?"), "{:?}", notices("REGRANT_ISUER"));
+    for quiet in ["REGRANT_LOG", "REGRANT_CONFIG", "REGRANT_SERVICE_HOST", "REGRANT_PORT_8420_TCP"] {
+        assert!(notices(quiet).is_empty(), "{quiet}");
+    }
+}
+
+#[test]
+fn what_a_running_server_cannot_change_waits_for_a_restart() {
+    let running = good("issuer = \"https://a.example\"\nlisten = \"127.0.0.1:1\"");
+    let mut next = good(
+        "issuer = \"https://b.example\"\nlisten = \"127.0.0.1:0\"\nadmin_socket = \"x.sock\"\n[[scope]]\nname = \"new\"",
+    );
+    assert_eq!(next.keep_what_needs_a_restart(&running), ["issuer", "admin_socket"]);
+    assert_eq!((next.issuer.as_deref(), next.listen), (Some("https://a.example"), running.listen));
+    assert_eq!(next.scopes.len(), 1, "the rest is taken");
+}
+
+#[test]
+fn the_admin_socket_is_beside_the_store_unless_set() {
+    let path = |text: &str| good(text).admin_socket().map(|path| path.display().to_string());
+    assert_eq!(path("").as_deref(), Some("/etc/regrant/regrant.db.sock"));
+    assert_eq!(path("admin_socket = \"a.sock\"").as_deref(), Some("/etc/regrant/a.sock"));
+    assert_eq!(path("admin_socket = \"off\""), None);
+    refused(&format!("admin_socket = \"/{}\"", "x".repeat(107)), 1, "admin_socket", "more than 107 bytes");
+}

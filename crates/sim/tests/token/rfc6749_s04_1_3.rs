@@ -104,7 +104,7 @@ async fn a_replayed_code_ends_the_grant_it_made() {
         let reply = world.redeem(client, &code).await;
         refused(&reply, 400, "invalid_grant", "code_replayed_now");
         let (grant, events) = world.seen(&code).await;
-        assert_eq!((grant.state, grant.reason), ("revoked", Some("code_replayed")), "{client}");
+        assert_eq!((grant.state.as_str(), grant.reason.as_deref()), ("revoked", Some("code_replayed")), "{client}");
         let told: Vec<_> = events.iter().filter(|event| event.kind == "grant_ended").collect();
         assert_eq!((told.len(), told[0].correlation.as_str()), (1, reply.header("x-correlation-id").as_str()));
         assert!(!is_active(&world, &access).await);

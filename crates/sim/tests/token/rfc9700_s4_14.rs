@@ -51,7 +51,7 @@ async fn a_lost_answer_is_given_again_and_again() {
         asked_again(&world, "phone", &first).await;
     }
     let seen = world.seen(&first).await;
-    assert_eq!((seen.0.generation, seen.0.state), (2, "live"), "retries step no generation");
+    assert_eq!((seen.0.generation, seen.0.state.as_str()), (2, "live"), "retries step no generation");
     let _ = next(world.refresh("phone", &second).await);
 }
 
@@ -198,7 +198,7 @@ async fn a_replay_ends_this_grant_and_only_this() {
             refused_without_a_trace(&world, client, token, "invalid_grant", "refresh_replayed").await;
         }
         let (grant, events) = world.seen(&first).await;
-        assert_eq!((grant.state, grant.reason), ("revoked", Some("refresh_replayed")));
+        assert_eq!((grant.state.as_str(), grant.reason.as_deref()), ("revoked", Some("refresh_replayed")));
         let ended: Vec<_> = events.iter().filter(|event| event.kind == "grant_ended").collect();
         assert_eq!(ended.len(), 1);
         assert_eq!(ended[0].correlation, reply.header("x-correlation-id"));
@@ -349,7 +349,7 @@ async fn the_largest_generation_is_the_last() {
         assert_eq!(world.open(&last).generation, u32::MAX);
         assert_eq!(next(world.refresh(client, &before_last).await), last);
         refused(&world.refresh(client, &last).await, 400, "invalid_grant", "generations_exhausted_now");
-        assert_eq!(world.seen(&last).await.0.reason, Some("generations_exhausted"));
+        assert_eq!(world.seen(&last).await.0.reason.as_deref(), Some("generations_exhausted"));
         refused_without_a_trace(&world, client, &before_last, "invalid_grant", "generations_exhausted").await;
     }
 }
@@ -409,7 +409,7 @@ async fn an_operator_can_tell_what_happened() {
     assert_eq!(told[1], ("straggler", None, text(&late.json(), "correlation_id")));
     assert_eq!((told[2].0, told.len()), ("grant_created", 3));
     assert_eq!(
-        (grant.state, grant.reason, grant.client.as_str()),
+        (grant.state.as_str(), grant.reason.as_deref(), grant.client.as_str()),
         ("revoked", Some("refresh_replayed"), "phone-strict")
     );
 }

@@ -51,7 +51,7 @@ impl ClientDefinition {
                     None
                 }
                 Some(base) => {
-                    let path = base.join(path);
+                    let path = super::super::places::under(base, path);
                     if readable_by_others(&path) {
                         let path = path.display();
                         checks.notices.push(format!(

@@ -1,0 +1,41 @@
+//! How a running server is told things: the admin socket, and SIGHUP.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use regrant_server::App;
+use regrant_server::admin::socket::AdminSocket;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::context::Failure;
+
+/// Answers on the admin socket and to SIGHUP, until what is returned is dropped.
+pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>) -> Result<JoinSet<()>, Failure> {
+    let mut tasks = JoinSet::new();
+    if let Some(path) = socket {
+        let socket = AdminSocket::bind(path).map_err(|error| {
+            let remedy = "name another path with admin_socket, a short one in a directory of the server's own, or write admin_socket = \"off\"";
+            Failure::new(69, format!("the admin socket {} cannot be opened: {error}\n  remedy: {remedy}", path.display()))
+        })?;
+        let admin = app.admin();
+        tasks.spawn(async move { socket.serve(admin).await });
+    }
+    let mut hangups = signal(SignalKind::hangup())?;
+    let app = Arc::clone(app);
+    tasks.spawn(async move {
+        while hangups.recv().await.is_some() {
+            match app.admin().reload().await {
+                Ok(reloaded) => {
+                    for notice in &reloaded.notices {
+                        tracing::warn!("{notice}");
+                    }
+                    let needs_restart = reloaded.needs_restart.join(", ");
+                    tracing::info!(clients = reloaded.clients, needs_restart, "configuration reloaded");
+                }
+                Err(error) => tracing::error!(%error, "the configuration was not reloaded, and nothing was changed"),
+            }
+        }
+    });
+    Ok(tasks)
+}

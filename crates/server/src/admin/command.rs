@@ -1,0 +1,195 @@
+//! What an operator can ask for, as one type: the same words in this process and over the admin socket.
+//!
+//! [`Admin::run`] is the one door. Its answer is the JSON of the view that the method of the same name returns.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::{Admin, AdminError, GrantFilter};
+use crate::config::ClientDefinition;
+
+/// The most users, grants or events in one answer.
+const MAX_PAGE: u32 = 1000;
+
+/// Something to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Who answers: [`Status`].
+    Status,
+    /// Read the configuration again: [`Reloaded`](crate::app::Reloaded).
+    Reload,
+    /// [`Admin::add_client`].
+    AddClient {
+        /// What to add.
+        definition: Box<ClientDefinition>,
+    },
+    /// [`Admin::clients`].
+    Clients,
+    /// [`Admin::client`]; null if it is not there.
+    Client {
+        /// Its identifier.
+        id: String,
+    },
+    /// [`Admin::remove_client`].
+    RemoveClient {
+        /// Its identifier.
+        id: String,
+    },
+    /// [`Admin::add_user`].
+    AddUser {
+        /// The name to log in with.
+        name: String,
+        /// The password.
+        password: Password,
+    },
+    /// [`Admin::users`].
+    Users {
+        /// The last name of the page before.
+        after: String,
+        /// At most this many, and never more than 1000.
+        limit: u32,
+    },
+    /// [`Admin::set_password`].
+    SetPassword {
+        /// Whose.
+        name: String,
+        /// The new one.
+        password: Password,
+    },
+    /// [`Admin::set_user_disabled`].
+    SetUserDisabled {
+        /// Whom.
+        name: String,
+        /// Off or on.
+        disabled: bool,
+    },
+    /// [`Admin::grants`]: a pair of the page and the number to go on after.
+    Grants {
+        /// Which.
+        filter: GrantFilter,
+        /// The last number of the page before.
+        after: u64,
+        /// At most this many, and never more than 1000.
+        limit: u32,
+    },
+    /// [`Admin::grant`]: a pair of the grant and its events.
+    Grant {
+        /// Its id.
+        id: String,
+    },
+    /// [`Admin::revoke_grant`]: whether it was live.
+    RevokeGrant {
+        /// Its id.
+        id: String,
+        /// Why, for whoever looks at it later.
+        reason: String,
+    },
+}
+
+/// A password on its way: never shown, erased when dropped.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes it.
+    #[must_use]
+    pub const fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(redacted)")
+    }
+}
+
+/// The server that answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its issuer.
+    pub issuer: String,
+    /// Where its configuration was read; `None` for safe defaults.
+    pub config: Option<String>,
+    /// RFC 3339: its clock, or the newest time in the store if that is later.
+    pub now: String,
+    /// RFC 3339: its machine's clock.
+    pub clock: String,
+    /// Clients of the file and of the store.
+    pub clients: usize,
+}
+
+impl Admin {
+    /// Does what a command says.
+    ///
+    /// # Errors
+    /// As the method that it names.
+    pub async fn run(&self, command: Command) -> Result<Value, AdminError> {
+        match command {
+            Command::Status => told(self.status()),
+            Command::Reload => told(self.reload().await?),
+            Command::AddClient { definition } => told(self.add_client(*definition).await?),
+            Command::Clients => told(self.clients()),
+            Command::Client { id } => told(self.client(&id)),
+            Command::RemoveClient { id } => told(self.remove_client(&id).await?),
+            Command::AddUser { name, password } => told(self.add_user(&name, password.0).await?),
+            Command::Users { after, limit } => told(self.users(&after, limit.min(MAX_PAGE)).await?),
+            Command::SetPassword { name, password } => told(self.set_password(&name, password.0).await?),
+            Command::SetUserDisabled { name, disabled } => told(self.set_user_disabled(&name, disabled).await?),
+            Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),
+            Command::Grant { id } => told(self.grant(&id).await?),
+            Command::RevokeGrant { id, reason } => told(self.revoke_grant(&id, &reason).await?),
+        }
+    }
+
+    /// Who answers.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let settings = self.app.settings();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            issuer: self.app.issuer().to_owned(),
+            config: settings.config.source.file.as_ref().map(|file| file.display().to_string()),
+            now: super::rfc3339(self.app.engine.now()),
+            clock: super::rfc3339(self.app.engine.clock().now()),
+            clients: settings.clients.iter().count(),
+        }
+    }
+}
+
+fn told(value: impl Serialize) -> Result<Value, AdminError> {
+    serde_json::to_value(value).map_err(|error| AdminError::Invalid(error.to_string()))
+}
+
+/// What goes over the socket in answer to a [`Command`].
+pub(super) fn reply(done: Result<Value, AdminError>) -> Value {
+    match done {
+        Ok(value) => json!({"ok": value}),
+        Err(error) => json!({"error": error.to_string(), "exit_code": error.exit_code()}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_comes_back_as_it_went_and_shows_no_password() {
+        let command =
+            Command::AddUser { name: "alice".to_owned(), password: Password::new("canary password".to_owned().into()) };
+        assert!(!format!("{command:?}").contains("canary"));
+        let text = serde_json::to_string(&command).expect("JSON");
+        assert!(matches!(serde_json::from_str(&text), Ok(Command::AddUser { name, .. }) if name == "alice"), "{text}");
+        assert!(serde_json::from_str::<Command>(r#"{"command":"users","after":"","limit":1,"x":1}"#).is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! The running server and its operator: the admin socket, reloads, the environment. There are never two writers on one store.
+
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use sim::process::{Home, Scratch, Server};
+use sim::wire::{PASSWORD, USER, text};
+
+fn output(mut command: Command) -> Output {
+    command.stdin(Stdio::null()).output().expect("regrant runs")
+}
+
+fn json(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+fn home(name: &str) -> (Scratch, Home) {
+    let scratch = Scratch::new(name);
+    let home = Home::make(&scratch.path().join("home"));
+    (scratch, home)
+}
+
+/// What an operator does while the server runs acts at once, and the server is the only one that writes.
+#[tokio::test]
+async fn the_commands_work_through_the_running_server() {
+    let (_scratch, home) = home("control-commands");
+    let server = Server::start(&home);
+    home.add_user();
+    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    let token =
+        text(&server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200).json(), "refresh_token");
+    let grants = json(&output(home.command(&["grants", "list", "--json"])));
+    let id = grants[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!((grants[0]["state"].as_str(), grants[0]["user"].as_str()), (Some("live"), Some(USER)));
+    let done = json(&output(home.command(&["grants", "revoke", &id, "--reason", "laptop stolen", "--json"])));
+    assert_eq!(done["was_live"], true);
+    let asked = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("client_id", "phone")];
+    server.http().post("/oauth2/token", &asked, &[]).await.expect_error(400, "invalid_grant");
+    // The same answer once the server is gone: the commands then work on the store itself.
+    let seen = json(&output(home.command(&["grants", "show", &id, "--json"])));
+    server.stop();
+    assert_eq!(json(&output(home.command(&["grants", "show", &id, "--json"]))), seen);
+}
+
+/// The socket is the server's user's alone, is gone when the server is, and a killed server's is taken over.
+#[test]
+fn the_admin_socket_is_its_users_alone() {
+    let (_scratch, home) = home("control-socket");
+    let socket = home.data().join("regrant.db.sock");
+    let server = Server::start(&home);
+    let found = std::fs::symlink_metadata(&socket).expect("a socket");
+    assert!(found.file_type().is_socket() && found.permissions().mode() & 0o777 == 0o600, "{found:?}");
+    server.stop();
+    assert!(!socket.exists());
+    Server::start(&home).kill();
+    assert!(socket.exists());
+    let server = Server::start(&home);
+    assert_eq!(json(&output(home.command(&["user", "list", "--json"]))), serde_json::json!([]));
+    server.stop();
+}
+
+/// Without its socket a running server still has the store alone: the command is told what to do.
+#[test]
+fn there_are_never_two_writers() {
+    let (_scratch, home) = home("control-two-writers");
+    let server = Server::start(&home);
+    std::fs::remove_file(home.data().join("regrant.db.sock")).expect("a socket");
+    let refused = output(home.command(&["user", "list"]));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(75), "{said}");
+    assert!(said.contains("regrant.db.sock") && said.contains("remedy"), "{said}");
+    server.stop();
+}
+
+/// What is not a command, or too much, is refused in words that repeat nothing of it; the next one is answered.
+#[test]
+fn the_admin_socket_takes_commands_only() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let (_scratch, home) = home("control-garbage");
+    let server = Server::start(&home);
+    let stream = std::os::unix::net::UnixStream::connect(home.data().join("regrant.db.sock")).expect("a socket");
+    let mut lines = BufReader::new(stream);
+    for garbage in
+        ["", "{}", "canary", "{\"command\":\"canary\"}", "[1]", "{\"command\":\"add_user\",\"name\":\"canary\"}"]
+    {
+        writeln!(lines.get_mut(), "{garbage}").expect("written");
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("an answer");
+        let answer: Value = serde_json::from_str(&line).expect("JSON");
+        assert!(
+            answer["error"].is_string() && answer["exit_code"] == 65 && !line.contains("canary"),
+            "{garbage}: {line}"
+        );
+    }
+    writeln!(lines.get_mut(), "{{\"command\":\"status\"}}").expect("written");
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("an answer");
+    let answer: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(answer["ok"]["pid"], server.pid());
+    server.stop();
+}
+
+/// A reload takes the new configuration whole; a bad one changes nothing and says why, by command and by signal.
+#[tokio::test]
+async fn a_reload_is_whole_or_not_at_all() {
+    let (_scratch, home) = home("control-reload");
+    let server = Server::start(&home);
+    home.add_user();
+    let good = std::fs::read_to_string(home.config_file()).expect("a configuration");
+    let known = async |client: &str| {
+        let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", client)];
+        server.http().post("/oauth2/token", &asked, &[]).await.status.as_u16()
+    };
+    assert_eq!((known("phone").await, known("newcomer").await), (200, 401));
+    std::fs::write(home.config_file(), format!("{good}\nnonsense = 1\n")).expect("written");
+    let refused = output(home.command(&["reload"]));
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("nonsense"), "{refused:?}");
+    let more = good.replace("id = \"phone\" ", "id = \"newcomer\" ") + "\n[[scope]]\nname = \"extra\"\n";
+    std::fs::write(home.config_file(), &more).expect("written");
+    let done = json(&output(home.command(&["reload", "--json"])));
+    assert_eq!(done["needs_restart"], serde_json::json!([]), "{done}");
+    assert_eq!((known("phone").await, known("newcomer").await), (401, 200));
+    // What cannot change while it runs is named, and stays.
+    std::fs::write(home.config_file(), format!("issuer = \"https://other.example\"\n{good}")).expect("written");
+    assert_eq!(json(&output(home.command(&["reload", "--json"])))["needs_restart"], serde_json::json!(["issuer"]));
+    assert_eq!((known("phone").await, known("newcomer").await), (200, 401));
+    // By signal: the log tells.
+    std::fs::write(home.config_file(), "nonsense = 1").expect("written");
+    let sent = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    while !std::fs::read_to_string(home.log()).expect("a log").contains("was not reloaded") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(known("phone").await, 200, "a bad configuration changes nothing");
+    std::fs::write(home.config_file(), &good).expect("written");
+    let log = server.stop();
+    assert!(log.contains("nonsense"), "{log}");
+}
+
+/// `regrant reload` without a server says that there is none.
+#[test]
+fn nothing_is_reloaded_where_nothing_runs() {
+    let (_scratch, home) = home("control-nothing");
+    let refused = output(home.command(&["reload"]));
+    assert_eq!(refused.status.code(), Some(69), "{refused:?}");
+}
+
+/// The configuration may come from the environment alone, and the root key from a credential of the service manager.
+#[test]
+fn a_server_can_be_set_up_by_the_environment() {
+    let (scratch, home) = home("control-environment");
+    let credentials = scratch.path().join("credentials");
+    std::fs::create_dir_all(&credentials).expect("a directory");
+    std::fs::rename(home.root_key_file(), credentials.join("the-key")).expect("moved");
+    let set_up = |arguments: &[&str]| {
+        let mut command = Command::new(sim::process::regrant());
+        command
+            .args(arguments)
+            .current_dir(scratch.path())
+            .env("CREDENTIALS_DIRECTORY", &credentials)
+            .env("REGRANT_ROOT_KEY_FILE", "credential:the-key")
+            .env("REGRANT_STORE", format!("sqlite:{}", home.store().display()))
+            .env("REGRANT_LISTEN", "127.0.0.1:0")
+            .env("REGRANT_SCOPE", "[{name = \"read\"}]")
+            .env("REGRANT_CLIENT", "[{id = \"app\", token_endpoint_auth_method = \"none\", redirect_uris = [\"com.x:/cb\"], scopes = [\"read\"]}]");
+        command
+    };
+    std::fs::create_dir_all(scratch.path().join("regrant-data")).expect("a directory");
+    let server = Server::try_start(set_up(&["serve"]), &home.log()).unwrap_or_else(|refused| panic!("{refused:?}"));
+    let clients = json(&output(set_up(&["client", "list", "--json"])));
+    assert_eq!((clients[0]["id"].as_str(), clients[0]["scope"].as_str()), (Some("app"), Some("read")));
+    server.stop();
+}

@@ -6,5 +6,6 @@ pub mod kill;
 pub mod model;
 pub mod process;
 pub mod size;
+pub mod startup;
 pub mod syscalls;
 pub mod wire;

@@ -6,6 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use regrant_server::config::StoreLocation;
@@ -15,7 +16,7 @@ use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
-use sim::{kill, syscalls, wire};
+use sim::{kill, startup, syscalls, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -59,6 +60,15 @@ enum Command {
         /// Stop after this many states of each world.
         #[arg(long, default_value_t = 1_000_000)]
         states: u64,
+    },
+    /// Start the real server on a store of many grants: how soon it is ready, and how much memory it holds.
+    Startup {
+        /// How many grants.
+        #[arg(long, default_value_t = 1_000_000)]
+        grants: u64,
+        /// How many seconds to watch its memory.
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
     },
     /// Try to mint a working refresh token from a deployment's database and all its keys. Works on copies.
     Exploit {
@@ -105,6 +115,7 @@ fn main() -> ExitCode {
             }
             Command::Syscalls { clients, times, synchronous } => record(clients, times, synchronous, json).await,
             Command::Model { states } => search(states, json),
+            Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
             Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
         }
@@ -191,6 +202,29 @@ fn search(states: u64, json: bool) -> bool {
         println!("{}", json!({"worlds": worlds, "holds": holds}));
     }
     holds
+}
+
+async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {
+    let scratch = Scratch::new("startup");
+    let home = Home::make(scratch.path());
+    startup::fill(&home, grants, |made| show(&format!("{made} of {grants} grants made"))).await;
+    show("watching the server");
+    let startup::Startup { bytes, ready, rss_ready, rss_most, .. } = startup::watch(&home, grants, watched);
+    show("");
+    let ready = ready.as_secs_f64() * 1000.0;
+    let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
+    if json {
+        println!(
+            "{}",
+            json!({"grants": grants, "bytes": bytes, "ready_ms": ready, "rss_ready_mib": mib(rss_ready), "rss_most_mib": mib(rss_most)})
+        );
+    } else {
+        println!("grants                    {grants}, {:.0} bytes each", bytes as f64 / grants.max(1) as f64);
+        println!("ready after               {ready:.0} ms");
+        println!("resident memory           {:.1} MiB", mib(rss_ready));
+        println!("the most, while sweeping  {:.1} MiB", mib(rss_most));
+    }
+    true
 }
 
 /// Loots a copy, and attacks a server on another copy: nothing happens to the deployment itself.

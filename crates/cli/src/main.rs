@@ -11,6 +11,7 @@ mod demo;
 mod grants;
 mod help;
 mod init;
+mod man;
 mod output;
 mod reload;
 mod serve;
@@ -65,6 +66,8 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Write the manual pages, or print the first.
+    Man(man::Args),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
+        Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "regrant", &mut text);

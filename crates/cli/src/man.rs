@@ -1,0 +1,103 @@
+//! `regrant man`: the manual pages, made from the commands themselves, and one for the configuration file.
+
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use regrant_server::config::example;
+
+use crate::context::{Context, Done, Failure};
+use crate::output;
+
+/// Where to write.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n  regrant man | man -l -\n  regrant man /usr/local/share/man")]
+pub(crate) struct Args {
+    /// A directory of manual pages: man1 and man5 are made under it. Without it the first page is printed.
+    dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Done {
+    let Some(dir) = &args.dir else {
+        output::raw(&page(command())?);
+        return Ok(());
+    };
+    let mut pages = Vec::new();
+    collect(&command(), &mut pages)?;
+    pages.push(("man5/regrant.toml.5".to_owned(), settings().into_bytes()));
+    for (name, text) in &pages {
+        write(&dir.join(name), text)?;
+    }
+    if context.json {
+        let names: Vec<_> = pages.iter().map(|(name, _)| dir.join(name)).collect();
+        output::json(&serde_json::json!({"pages": names}));
+    } else {
+        output::done(&format!("{} manual pages written to {}", pages.len(), dir.display()));
+    }
+    Ok(())
+}
+
+/// The command, with its options spread to those below it.
+fn command() -> clap::Command {
+    let mut command = crate::Arguments::command();
+    command.build();
+    command
+}
+
+/// A command's page, and those of the commands below it: `regrant-user-add.1`.
+fn collect(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> Done {
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        collect(below, pages)?;
+    }
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    pages.push((format!("man1/{name}.1"), page(command.clone())?));
+    Ok(())
+}
+
+fn page(command: clap::Command) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command.version(env!("CARGO_PKG_VERSION"))).render(&mut text)?;
+    Ok(text)
+}
+
+fn write(path: &Path, text: &[u8]) -> Done {
+    let cannot = |error| Failure::new(1, format!("{} cannot be written: {error}", path.display()));
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(cannot)?;
+    }
+    std::fs::write(path, text).map_err(cannot)
+}
+
+/// regrant.toml(5): the commented configuration as it is, for it explains itself.
+fn settings() -> String {
+    let mut text = format!(
+        ".TH regrant.toml 5 \"\" \"regrant {}\"\n.SH NAME\nregrant.toml \\- the configuration of regrant\n.SH DESCRIPTION\n\
+         Every setting with its default and its reason, as\n.BR regrant-init (1)\nwrites it.\n.PP\n.nf\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for line in example(Path::new("")).lines() {
+        // A line that begins with a dot or a quote would be a request; a hyphen is to stay one.
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        text.push_str(if line.starts_with(['.', '\'']) { "\\&" } else { "" });
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text.push_str(".fi\n.SH SEE ALSO\n.BR regrant (1)\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_page() {
+        let mut pages = Vec::new();
+        collect(&command(), &mut pages).expect("pages");
+        let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+        for name in ["man1/regrant.1", "man1/regrant-serve.1", "man1/regrant-user-add.1", "man1/regrant-grants-revoke.1"] {
+            assert!(names.contains(&name), "{name}: {names:?}");
+        }
+        assert!(pages.iter().all(|(_, text)| text.starts_with(b".ie") && text.len() > 200));
+        assert!(settings().contains("REGRANT_ISSUER"), "the settings explain themselves");
+    }
+}

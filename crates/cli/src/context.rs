@@ -61,6 +61,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl From<ConfigErrors> for Failure {
     fn from(errors: ConfigErrors) -> Self {
         Self { errors: Some(errors.clone()), ..Self::new(78, errors) }
@@ -165,7 +171,8 @@ pub(crate) enum Hands {
 }
 
 impl Hands {
-    fn reach(config: Config) -> Result<Self, Failure> {
+    /// The running server, or the store if none runs.
+    pub(crate) fn reach(config: Config) -> Result<Self, Failure> {
         let socket = config.admin_socket();
         let unreachable = match socket.as_deref().map(|path| Conversation::open(path, owner(&config))) {
             Some(Ok(conversation)) => return Ok(Self::Server(conversation)),
@@ -202,7 +209,8 @@ impl Hands {
         matches!(self, Self::Server(_))
     }
 
-    fn let_go(self) {
+    /// Closes what was opened.
+    pub(crate) fn let_go(self) {
         if let Self::Store(runtime, app) = self {
             // Everything is then in the database file itself.
             runtime.block_on(app.engine.stop());

@@ -8,6 +8,7 @@ mod config;
 mod context;
 mod control;
 mod demo;
+mod doctor;
 mod grants;
 mod help;
 mod init;
@@ -54,6 +55,8 @@ enum Command {
     Serve(serve::Args),
     /// Make the running server read its configuration again; what is wrong with it changes nothing.
     Reload,
+    /// Look at the deployment from outside, and say what to do about what is wrong.
+    Doctor,
     /// Add, list, show and remove clients.
     #[command(subcommand)]
     Client(client::Command),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Reload => reload::run(&context),
+        Command::Doctor => doctor::run(&context),
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),

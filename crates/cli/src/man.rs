@@ -94,7 +94,9 @@ mod tests {
         let mut pages = Vec::new();
         collect(&command(), &mut pages).expect("pages");
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        for name in ["man1/regrant.1", "man1/regrant-serve.1", "man1/regrant-user-add.1", "man1/regrant-grants-revoke.1"] {
+        for name in
+            ["man1/regrant.1", "man1/regrant-serve.1", "man1/regrant-user-add.1", "man1/regrant-grants-revoke.1"]
+        {
             assert!(names.contains(&name), "{name}: {names:?}");
         }
         assert!(pages.iter().all(|(_, text)| text.starts_with(b".ie") && text.len() > 200));

@@ -90,6 +90,32 @@ pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) {
     }
 }
 
+/// How a finding is marked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sign {
+    /// Nothing to do.
+    Fine,
+    /// To be known.
+    Note,
+    /// To be mended.
+    Problem,
+}
+
+/// One thing that was looked at, with its remedy below it.
+pub(crate) fn finding(check: &str, says: &str, remedy: &str, sign: Sign) {
+    let (mark, color) = match sign {
+        Sign::Fine => ("✓", anstyle::AnsiColor::Green),
+        Sign::Note => ("!", anstyle::AnsiColor::Yellow),
+        Sign::Problem => ("✗", anstyle::AnsiColor::Red),
+    };
+    let (color, dim) = (color.on_default(), anstyle::Style::new().dimmed());
+    let pad = " ".repeat(14_usize.saturating_sub(check.len()));
+    line(&format!("{color}{mark}{color:#} {dim}{check}{dim:#}{pad}{}", clean(says)));
+    if !remedy.is_empty() {
+        line(&format!("{:16}{dim}→{dim:#} {}", "", clean(remedy)));
+    }
+}
+
 /// A short answer that something was done.
 pub(crate) fn done(text: &str) {
     let green = anstyle::AnsiColor::Green.on_default();

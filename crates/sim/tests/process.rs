@@ -4,6 +4,7 @@
 mod process {
     mod canary;
     mod control;
+    mod doctor;
     mod exploit;
     mod full_disk;
     mod kill;

@@ -1,0 +1,155 @@
+//! The root key, the store's files, and whether the two belong together.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use regrant_server::admin::{Command, Status};
+use regrant_server::config::StoreLocation;
+use regrant_server::{Config, keyring};
+
+use super::Finding;
+use crate::context::Hands;
+
+/// Less than this is little: a WAL, a checkpoint and a backup want room.
+const LITTLE_SPACE: u64 = 512 * 1024 * 1024;
+/// Less than this is none.
+const NO_SPACE: u64 = 32 * 1024 * 1024;
+/// File systems over a network (linux/magic.h): their locks and syncs are not what SQLite needs.
+const NETWORK_FILE_SYSTEMS: [(i64, &str); 4] =
+    [(0x6969, "NFS"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x0102_1997, "9P")];
+
+/// Readable, ours alone, and not where the backups of the store go.
+pub(super) fn root_key(config: &Config) -> Vec<Finding> {
+    const CHECK: &str = "root key";
+    let path = &config.root_key_file;
+    let shown = path.display();
+    if let Err(error) = keyring::read_root_key(path) {
+        let text = error.to_string();
+        let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "Put the right file back."));
+        return vec![Finding::problem(CHECK, says, remedy)];
+    }
+    let mut findings = vec![Finding::fine(CHECK, format!("{shown} holds a root key"))];
+    let mode = std::fs::metadata(path).map(|found| found.permissions().mode() & 0o777).unwrap_or_default();
+    if mode & 0o077 != 0 {
+        let says = format!("other users of this machine can read {shown} (mode {mode:03o})");
+        findings.push(Finding::problem(CHECK, says, format!("Close it: chmod 400 {shown}")));
+    }
+    if let StoreLocation::Sqlite(store) = &config.store
+        && store.parent() == path.parent()
+    {
+        let says = format!("{shown} is in the directory of the store");
+        let remedy = "Keep it elsewhere (root_key_file, or a systemd credential): who copies that directory has both.";
+        findings.push(Finding::note(CHECK, says, remedy));
+    }
+    findings
+}
+
+/// The store's directory and files: whose they are, who can write them, and how much room there is.
+pub(super) fn files(config: &Config) -> Vec<Finding> {
+    const CHECK: &str = "store";
+    let StoreLocation::Sqlite(store) = &config.store else {
+        return vec![Finding::note(CHECK, "it is in memory: nothing remains", "")];
+    };
+    let directory = store.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut findings = Vec::new();
+    match std::fs::metadata(directory) {
+        Err(error) => {
+            let says = format!("its directory {} cannot be read: {error}", directory.display());
+            return vec![Finding::problem(CHECK, says, "Make it, and give it to the user that runs the server.")];
+        }
+        Ok(found) if found.permissions().mode() & 0o002 != 0 && found.permissions().mode() & 0o1000 == 0 => {
+            let says = format!("every user of this machine can write the directory {}", directory.display());
+            findings.push(Finding::problem(CHECK, says, format!("Close it: chmod 700 {}", directory.display())));
+        }
+        Ok(_) => {}
+    }
+    match std::fs::metadata(store) {
+        Err(_) => findings.push(Finding::note(
+            CHECK,
+            format!("{} is not there yet", store.display()),
+            "The first start makes it.",
+        )),
+        Ok(found) => {
+            findings.push(Finding::fine(CHECK, format!("{}, {}", store.display(), in_words(found.len()))));
+            if found.permissions().mode() & 0o077 != 0 {
+                let says = format!("other users of this machine can read {}", store.display());
+                findings.push(Finding::problem(CHECK, says, format!("Close it: chmod 600 {}*", store.display())));
+            }
+            let us = rustix::process::geteuid().as_raw();
+            if us != 0 && found.uid() != us {
+                let says = format!("{} belongs to user {}, and you are user {us}", store.display(), found.uid());
+                findings.push(Finding::note(CHECK, says, "Run the commands as the user that runs the server."));
+            }
+        }
+    }
+    findings.extend(space(directory));
+    findings
+}
+
+fn space(directory: &Path) -> Vec<Finding> {
+    const CHECK: &str = "disk";
+    let Ok(found) = rustix::fs::statfs(directory) else { return Vec::new() };
+    let kind = NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == i64::from(found.f_type));
+    if let Some((_, name)) = kind {
+        let says = format!("{} is on {name}", directory.display());
+        return vec![Finding::problem(
+            CHECK,
+            says,
+            "Keep the store on a local disk: what a network file system confirms may be lost.",
+        )];
+    }
+    let free = found.f_bavail.saturating_mul(u64::try_from(found.f_bsize).unwrap_or(0));
+    let says = format!("{} free at {}", in_words(free), directory.display());
+    vec![match free {
+        ..NO_SPACE => Finding::problem(CHECK, says, "Free some space: without it every refresh is answered with 503."),
+        NO_SPACE..LITTLE_SPACE => Finding::note(CHECK, says, "Free some space before it is urgent."),
+        _ => Finding::fine(CHECK, says),
+    }]
+}
+
+/// The server if it runs, else the store itself: opened, so that its schema, its lock and its key are tried.
+pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
+    const CHECK: &str = "server";
+    let StoreLocation::Sqlite(store) = &config.store else { return (Vec::new(), None) };
+    if !store.exists() {
+        return (Vec::new(), None);
+    }
+    let asked = Hands::reach(config.clone()).and_then(|mut hands| {
+        let status: Status = hands.ask(Command::Status)?;
+        let running = hands.is_running();
+        hands.let_go();
+        Ok((status, running))
+    });
+    match asked {
+        Err(failure) => {
+            let text = failure.to_string();
+            let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "See the server's log."));
+            (vec![Finding::problem(CHECK, says, remedy)], None)
+        }
+        Ok((status, false)) => {
+            let says = "none runs; the root key fits the store, and its keys open";
+            (vec![Finding::fine(CHECK, says)], Some(status))
+        }
+        Ok((status, true)) => {
+            let mut findings = vec![Finding::fine(
+                CHECK,
+                format!("version {} runs as process {}, with {} clients", status.version, status.pid, status.clients),
+            )];
+            if status.version != env!("CARGO_PKG_VERSION") {
+                let says =
+                    format!("it is of version {}, and this command of {}", status.version, env!("CARGO_PKG_VERSION"));
+                findings.push(Finding::note(CHECK, says, "Restart the server after an upgrade."));
+            }
+            (findings, Some(status))
+        }
+    }
+}
+
+fn in_words(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} bytes"),
+        10_240..10_485_760 => format!("{} KiB", bytes / 1024),
+        10_485_760..10_737_418_240 => format!("{} MiB", bytes / 1_048_576),
+        _ => format!("{} GiB", bytes / 1_073_741_824),
+    }
+}

@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod doctor;
 mod grants;
+mod hardening;
 mod help;
 mod init;
 mod man;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::context::{Context, Done, Failure, runtime};
-use crate::control;
+use crate::{control, hardening};
 
 /// How to run.
 #[derive(clap::Args, Debug)]
@@ -32,6 +32,8 @@ enum LogFormat {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
     start_log(args.log_format);
+    // Before the first secret is read.
+    hardening::close_memory();
     let mut config = context.load_or_begin(args.listen)?;
     if let Some(notice) = context.defaults_notice() {
         tracing::warn!("{notice}");

@@ -175,3 +175,32 @@ fn a_server_can_be_set_up_by_the_environment() {
     assert_eq!((clients[0]["id"].as_str(), clients[0]["scope"].as_str()), (Some("app"), Some("read")));
     server.stop();
 }
+
+/// The memory of the server is nobody else's: no core dump, and not dumpable, so that its files in /proc are root's even where
+/// it runs as another user.
+#[test]
+fn the_memory_of_the_server_is_closed() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    let (scratch, home) = home("control-memory");
+    // Root's own files are root's anyway: then the server runs as nobody.
+    let nobody = 65_534;
+    let is_root = std::fs::metadata(scratch.path()).expect("ours").uid() == 0;
+    let binary = scratch.path().join("regrant");
+    std::fs::copy(sim::process::regrant(), &binary).expect("a binary that nobody may run");
+    let mut command = Command::new(&binary);
+    command.arg("--config").arg(home.config_file()).arg("serve");
+    if is_root {
+        for path in [home.directory().to_owned(), home.data(), home.config_file(), home.root_key_file()] {
+            chown(path, Some(nobody), Some(nobody)).expect("given away");
+        }
+        command.uid(nobody).gid(nobody);
+    }
+    let server = Server::try_start(command, &home.log()).unwrap_or_else(|refused| panic!("{refused:?}"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("its limits");
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(cores.split_whitespace().filter(|word| *word == "0").count(), 2, "{cores}");
+    let memory = std::fs::metadata(format!("/proc/{}/mem", server.pid())).expect("a running process");
+    assert_eq!(memory.uid(), 0, "what is not dumpable belongs to root");
+    server.stop();
+}

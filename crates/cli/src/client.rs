@@ -97,6 +97,20 @@ pub(crate) struct Add {
     /// jwt (default) or opaque.
     #[arg(long, value_name = "FORMAT", help_heading = "Its tokens")]
     access_token_format: Option<String>,
+    /// An attribute of the user that its access tokens carry, like groups or "department as dept". Again for each.
+    #[arg(long, value_name = "ATTRIBUTE", help_heading = "Its tokens")]
+    access_token_claim: Vec<String>,
+    /// A claim that all its access tokens carry. The value is JSON, or else a text. Again for each.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = "Its tokens")]
+    static_claim: Vec<(String, serde_json::Value)>,
+    /// Do not ask the token hook about this client.
+    #[arg(long, help_heading = "Its tokens")]
+    no_token_hook: bool,
+}
+
+fn name_and_value(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it is not of the form NAME=VALUE")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
 }
 
 pub(crate) fn run(context: &Context, command: Command) -> Done {
@@ -187,6 +201,9 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         absolute_lifetime: add.absolute_lifetime,
         access_token_lifetime: add.access_token_lifetime,
         access_token_format: add.access_token_format,
+        access_token_claims: add.access_token_claim,
+        static_claims: add.static_claim.into_iter().collect(),
+        token_hook: add.no_token_hook.then_some(false),
     };
     (definition, secret)
 }
@@ -197,8 +214,16 @@ fn in_flags(problem: &Problem) -> String {
         "id" => "ID".to_owned(),
         "token_endpoint_auth_method" => "--auth-method".to_owned(),
         "require_pkce" => "--no-pkce".to_owned(),
+        "token_hook" => "--no-token-hook".to_owned(),
         // Lists are named in the plural in the file, and given one by one here.
-        key @ ("redirect_uris" | "grant_types" | "response_types" | "scopes" | "resources" | "allowed_origins") => {
+        key @ ("redirect_uris"
+        | "grant_types"
+        | "response_types"
+        | "scopes"
+        | "resources"
+        | "allowed_origins"
+        | "access_token_claims"
+        | "static_claims") => {
             format!("--{}", key.trim_end_matches('s').replace('_', "-"))
         }
         key => format!("--{}", key.replace('_', "-")),

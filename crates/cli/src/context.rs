@@ -43,6 +43,11 @@ impl Failure {
         Self { message: message.to_string(), code, errors: None }
     }
 
+    /// The exit code.
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Says it on standard error.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if json {

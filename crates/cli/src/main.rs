@@ -61,7 +61,7 @@ enum Command {
     /// Add, list, show and remove clients.
     #[command(subcommand)]
     Client(client::Command),
-    /// Add, list and disable users, and set their passwords.
+    /// Add, import, list and disable users; set their passwords, groups and attributes.
     #[command(subcommand)]
     User(user::Command),
     /// List, show and revoke grants: who is connected where.

@@ -1,5 +1,9 @@
 //! `regrant user`: who may log in.
 
+mod attributes;
+mod csv;
+mod transfer;
+
 use std::io::{IsTerminal as _, Read as _};
 
 use regrant_server::admin::{Command as Ask, Password, UserView};
@@ -34,6 +38,24 @@ pub(crate) enum Command {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Show everything that is known of a user, but for the password's hash.
+    Show {
+        /// The name.
+        name: String,
+    },
+    /// Set what is known of a user, and tokens can carry: email, groups, roles, attributes of your own.
+    #[command(after_help = "  regrant user set ann email=ann@example.com email_verified=true --add groups=admin\n  \
+        regrant user set ann address.country=DE department=research --unset nickname --json-value quota='{\"gb\":5}'")]
+    Set(attributes::Set),
+    /// Remove a user: nothing of the user's is refreshed or vouched for again.
+    Remove {
+        /// The name.
+        name: String,
+    },
+    /// Take in users of another server, with bcrypt, PBKDF2, scrypt or Argon2 hashes of their passwords.
+    Import(transfer::Import),
+    /// Write all users as JSON lines, as import takes them.
+    Export(transfer::Export),
     /// Switch a user off: no login, no refresh, nothing vouched for.
     Disable {
         /// The name.
@@ -60,6 +82,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
             }
         }
         Command::List => list(context)?,
+        Command::Show { name } => attributes::show(context, &name)?,
+        Command::Set(set) => attributes::set(context, set)?,
+        Command::Remove { name } => {
+            context.operate(|hands| hands.ask::<()>(Ask::RemoveUser { name: name.clone() }))?;
+            confirm(context, &name, "is removed: nothing of the user's is refreshed or vouched for again");
+        }
+        Command::Import(import) => transfer::import(context, &import)?,
+        Command::Export(export) => transfer::export(context, &export)?,
         Command::SetPassword { name, password_stdin } => {
             let password = read_password(password_stdin)?;
             let password = Password::new(password);

@@ -42,6 +42,8 @@ pub struct AccessToken {
     pub authenticated_at: Option<i64>,
     /// Its `jti`, as [`seal_jti`] wrote it.
     pub jti: String,
+    /// More claims, the text of a JSON object; empty if there are none. Opaque here.
+    pub more: String,
 }
 
 /// Seals grant number and generation; 12 random bytes make it unique and hide that two tokens belong together.
@@ -113,7 +115,10 @@ impl AccessToken {
         out.extend_from_slice(&self.expires_at.to_be_bytes());
         out.extend_from_slice(&self.authenticated_at.unwrap_or(i64::MIN).to_be_bytes());
         let texts = [&self.client, &self.subject, &self.scope, &self.jti];
-        for text in texts.into_iter().chain(&self.audience) {
+        // No audience is empty: an empty text ends the audiences, where something follows.
+        let separator = String::new();
+        let more = (!self.more.is_empty()).then_some([&separator, &self.more]);
+        for text in texts.into_iter().chain(&self.audience).chain(more.into_iter().flatten()) {
             out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());
             out.extend_from_slice(text.as_bytes());
         }
@@ -127,9 +132,12 @@ impl AccessToken {
         let authenticated_at = i64::from_be_bytes(reader.take()?);
         let (client, subject) = (reader.text()?, reader.text()?);
         let (scope, jti) = (reader.text()?, reader.text()?);
-        let mut audience = Vec::new();
+        let (mut audience, mut more) = (Vec::new(), String::new());
         while !reader.0.is_empty() {
-            audience.push(reader.text()?);
+            match reader.text()? {
+                text if text.is_empty() => more = reader.text()?,
+                text => audience.push(text),
+            }
         }
         Some(Self {
             grant: (number != 0).then_some((number, generation)),
@@ -141,6 +149,7 @@ impl AccessToken {
             expires_at,
             authenticated_at: (authenticated_at != i64::MIN).then_some(authenticated_at),
             jti,
+            more,
         })
     }
 }

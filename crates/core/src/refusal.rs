@@ -51,6 +51,8 @@ pub enum Refusal {
     },
     /// The seed key that a retry needs was made on another node and is not here yet.
     SeedKeyNotYet,
+    /// The grant has changed since what its token will say was prepared: ask again.
+    NotPrepared,
     /// The seed key that a retry needs was destroyed.
     SeedKeyGone,
     /// A spent token: two parties hold tokens of one grant, and the grant was ended.
@@ -115,6 +117,7 @@ impl Refusal {
             Self::TargetNotAllowed => "target_not_allowed",
             Self::Straggler { .. } => "straggler",
             Self::SeedKeyNotYet => "seed_key_not_yet",
+            Self::NotPrepared => "not_prepared",
             Self::SeedKeyGone => "seed_key_gone",
             Self::Replayed => "replayed",
             Self::ReplayRefused => "replay_refused",

@@ -96,6 +96,17 @@ pub enum JsonFault {
     TooDeep,
 }
 
+impl fmt::Display for JsonFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "is not JSON",
+            Self::NotAnObject => "is not a JSON object",
+            Self::DuplicateMember => "has a member twice",
+            Self::TooDeep => "is nested too deep",
+        })
+    }
+}
+
 /// Why a token is not accepted. For the log: the wire hears `invalid_token` or the like, whichever it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyError {
@@ -139,12 +150,6 @@ impl fmt::Display for VerifyError {
             Self::NotThreeParts => f.write_str("not a JWS in compact serialization"),
             Self::NotBase64url(which) => write!(f, "the {} is not canonical base64url", part(which)),
             Self::BadJson(which, fault) => {
-                let fault = match fault {
-                    JsonFault::Syntax => "is not JSON",
-                    JsonFault::NotAnObject => "is not a JSON object",
-                    JsonFault::DuplicateMember => "has a member twice",
-                    JsonFault::TooDeep => "is nested too deep",
-                };
                 write!(f, "the {} {fault}", part(which))
             }
             Self::BadHeaderMember(name) => write!(f, "the header's \"{name}\" is missing or not a string"),

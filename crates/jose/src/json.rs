@@ -15,7 +15,10 @@ use crate::error::JsonFault;
 pub(crate) const MAX_DEPTH: u8 = 16;
 
 /// Reads one JSON object and nothing after it. The caller has bounded the size.
-pub(crate) fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
+///
+/// # Errors
+/// [`JsonFault`]: no JSON, no object, a member twice at any level, or nested deeper than 16.
+pub fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
     let fault = Cell::new(JsonFault::Syntax);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: 0, fault: &fault }

@@ -47,6 +47,7 @@ mod verifying_key;
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{Expected, Times, check_audience, check_issuer, check_times};
 pub use error::{ClaimError, JsonFault, KeyError, Part, SignError, VerifyError};
+pub use json::read_object;
 pub use jwk::{Jwk, JwkSet};
 pub use signing_key::SigningKey;
 pub use verify::{Header, MAX_TOKEN_BYTES, Typ, Unverified, Verified, verify};

@@ -4,6 +4,9 @@
 mod command;
 pub mod socket;
 
+pub mod import;
+pub mod users;
+
 use std::sync::Arc;
 
 use regrant_core::client::{AccessTokenFormat, OnReplay, SUBJECT_PREFIX};
@@ -275,7 +278,16 @@ impl Admin {
         let password = self.hashed(password).await?;
         let created_at = self.app.engine.now();
         let subject = format!("{SUBJECT_PREFIX}{}", codec::encode_plain(&chance::bytes::<16>()));
-        let user = User { subject, name, password, disabled_at: None, created_at };
+        let user = User {
+            subject,
+            name,
+            password,
+            disabled_at: None,
+            created_at,
+            updated_at: created_at,
+            version: 1,
+            attributes: "{}".to_owned(),
+        };
         let note = self.note_about(&user, format!("user {} added", user.name));
         match self.app.engine.commit(vec![Record::AddUser(user.clone()), note]).await?.first() {
             Some(Outcome::Committed) => Ok(user_view(&user)),
@@ -298,11 +310,13 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`] or [`AdminError::Invalid`].
     pub async fn set_password(&self, name: &str, password: Zeroizing<String>) -> Result<(), AdminError> {
-        let user = self.user(name).await?;
+        self.user(name).await?;
         let password = self.hashed(password).await?;
-        let end = Record::EndSessionsOf { subject: user.subject.clone() };
-        let note = self.note_about(&user, format!("password of {} set", user.name));
-        self.app.engine.commit(vec![Record::PutUser(User { password, ..user }), end, note]).await?;
+        self.change_user(name, "has a new password", |user| {
+            let end = Record::EndSessionsOf { subject: user.subject.clone() };
+            Ok((User { password: password.clone(), ..user.clone() }, vec![end]))
+        })
+        .await?;
         Ok(())
     }
 
@@ -311,15 +325,13 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`].
     pub async fn set_user_disabled(&self, name: &str, disabled: bool) -> Result<(), AdminError> {
-        let user = self.user(name).await?;
-        let disabled_at = disabled.then(|| user.disabled_at.unwrap_or_else(|| self.app.engine.now()));
         let word = if disabled { "disabled" } else { "enabled" };
-        let note = self.note_about(&user, format!("user {} {word}", user.name));
-        let mut records = vec![Record::PutUser(User { disabled_at, ..user.clone() }), note];
-        if disabled {
-            records.push(Record::EndSessionsOf { subject: user.subject });
-        }
-        self.app.engine.commit(records).await?;
+        self.change_user(name, word, |user| {
+            let disabled_at = disabled.then(|| user.disabled_at.unwrap_or_else(|| self.app.engine.now()));
+            let end = disabled.then(|| Record::EndSessionsOf { subject: user.subject.clone() });
+            Ok((User { disabled_at, ..user.clone() }, end.into_iter().collect()))
+        })
+        .await?;
         Ok(())
     }
 

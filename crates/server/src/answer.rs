@@ -33,6 +33,12 @@ pub enum Failure {
     Refused(Refusal),
     /// Too many passwords wait to be verified.
     Busy,
+    /// The token hook said no: nothing has happened.
+    HookDenied,
+    /// The token hook did not answer, and tokens are not to be made without it: nothing has happened.
+    HookFailed,
+    /// The claims that the token would carry, in bytes of JSON, are more than a token may: nothing has happened.
+    ClaimsTooLarge(usize),
     /// The store failed: nothing has happened.
     Unavailable(Unavailable),
     /// A protected resource of our own refused its token (RFC 6750).
@@ -97,7 +103,7 @@ pub enum Code {
     InvalidTarget,
     /// RFC 6749 section 4.1.2.1, for 503.
     TemporarilyUnavailable,
-    /// RFC 6749 section 4.1.2.1.
+    /// RFC 6749 section 4.1.2.1; at the token endpoint RFC 8628 section 3.5, "The authorization request was denied".
     AccessDenied,
     /// RFC 6750 section 3.1.
     InvalidToken,
@@ -178,7 +184,7 @@ pub const fn code_of(refusal: Refusal) -> Code {
         Refusal::ClientDisabled | Refusal::GrantTypeNotAllowed => Code::UnauthorizedClient,
         Refusal::ScopeExceeded | Refusal::ScopeNotAllowed => Code::InvalidScope,
         Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
-        Refusal::Straggler { .. } | Refusal::SeedKeyNotYet => Code::TemporarilyUnavailable,
+        Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared => Code::TemporarilyUnavailable,
         Refusal::ConsentMissing => Code::AccessDenied,
     }
 }
@@ -194,7 +200,11 @@ impl Failure {
             Self::MalformedScope => Code::InvalidScope,
             Self::MalformedTarget => Code::InvalidTarget,
             Self::Refused(refusal) => code_of(*refusal),
-            Self::Busy | Self::Unavailable(_) => Code::TemporarilyUnavailable,
+            // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
+            Self::HookDenied => Code::AccessDenied,
+            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
+                Code::TemporarilyUnavailable
+            }
             Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => Code::InvalidToken,
             Self::Bearer(BearerFailure::Malformed) => Code::InvalidRequest,
             Self::Bearer(BearerFailure::InsufficientScope) => Code::InsufficientScope,
@@ -211,8 +221,12 @@ impl Failure {
                 StatusCode::UNAUTHORIZED
             }
             Self::Bearer(BearerFailure::InsufficientScope) => StatusCode::FORBIDDEN,
-            Self::Busy | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -231,6 +245,11 @@ impl Failure {
             Self::MalformedTarget => "malformed_target".to_owned(),
             Self::Refused(refusal) => refusal.as_str().to_owned(),
             Self::Busy => "busy".to_owned(),
+            Self::HookDenied => "hook_denied".to_owned(),
+            Self::HookFailed => "hook_failed".to_owned(),
+            Self::ClaimsTooLarge(bytes) => {
+                format!("claims_too_large: {bytes} bytes, and {} are the limit", crate::claims::MAX_CLAIMS)
+            }
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
             Self::Method(_) => "method_not_allowed".to_owned(),
@@ -240,7 +259,10 @@ impl Failure {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(Refusal::Straggler { retry_after }) => Some(*retry_after),
-            Self::Refused(Refusal::SeedKeyNotYet) | Self::Busy | Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            Self::Refused(Refusal::SeedKeyNotYet | Refusal::NotPrepared) | Self::Busy | Self::Unavailable(_) => {
+                Some(Duration::from_secs(1))
+            }
+            Self::HookFailed | Self::ClaimsTooLarge(_) => Some(Duration::from_secs(5)),
             _ => None,
         }
     }

@@ -10,9 +10,11 @@ use regrant_jose::{SigningKey, VerifyingKey};
 use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, Store, Unavailable};
 
 use crate::admin::Admin;
+use crate::claims::ClientClaims;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
+use crate::hook::Hook;
 use crate::issuer::Issuer;
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::passwords::Passwords;
@@ -23,6 +25,7 @@ pub struct App {
     pub engine: Engine,
     pub(crate) issuer: Issuer,
     pub(crate) passwords: Passwords,
+    pub(crate) hook: Hook,
     pub(crate) keyring: Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
@@ -77,10 +80,18 @@ impl std::fmt::Debug for Signing {
 }
 
 /// All clients of one moment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Clients {
     by_id: HashMap<ClientId, Arc<Client>>,
+    claims: HashMap<ClientId, Arc<ClientClaims>>,
     added: HashMap<ClientId, ClientDefinition>,
+}
+
+/// Where a client is defined.
+#[derive(Clone, Copy)]
+enum Origin {
+    File,
+    Store,
 }
 
 impl Clients {
@@ -88,6 +99,23 @@ impl Clients {
     #[must_use]
     pub fn get(&self, id: &ClientId) -> Option<Arc<Client>> {
         self.by_id.get(id).cloned()
+    }
+
+    /// What access tokens of this client carry.
+    #[must_use]
+    pub fn claims(&self, id: &ClientId) -> Option<Arc<ClientClaims>> {
+        self.claims.get(id).cloned()
+    }
+
+    fn insert(&mut self, client: Client, definition: &ClientDefinition, origin: Origin) {
+        // A definition that resolves has claims that do.
+        if let Ok(claims) = definition.claims() {
+            self.claims.insert(client.id.clone(), Arc::new(claims));
+        }
+        if let Origin::Store = origin {
+            self.added.insert(client.id.clone(), definition.clone());
+        }
+        self.by_id.insert(client.id.clone(), Arc::new(client));
     }
 
     /// All of them, with whether each was declared in the file.
@@ -211,6 +239,7 @@ impl App {
             engine,
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start()?,
+            hook: Hook::new(),
             keyring: Mutex::new(keyring),
             session_key,
             csrf_key,
@@ -291,8 +320,7 @@ impl App {
     /// Adds or replaces a client that the store holds.
     pub(crate) fn put_client(&self, client: Client, definition: ClientDefinition) {
         self.change_clients(|clients| {
-            clients.added.insert(client.id.clone(), definition);
-            clients.by_id.insert(client.id.clone(), Arc::new(client));
+            clients.insert(client, &definition, Origin::Store);
         });
     }
 
@@ -301,12 +329,13 @@ impl App {
         self.change_clients(|clients| {
             clients.added.remove(id);
             clients.by_id.remove(id);
+            clients.claims.remove(id);
         });
     }
 
     fn change_clients(&self, change: impl FnOnce(&mut Clients)) {
         let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
-        let mut clients = Clients { by_id: current.clients.by_id.clone(), added: current.clients.added.clone() };
+        let mut clients = current.clients.clone();
         change(&mut clients);
         *current = Arc::new(Settings { config: Arc::clone(&current.config), clients });
     }
@@ -315,8 +344,8 @@ impl App {
 /// Those of the file, and those of the store; the same identifier in both is an error.
 fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
     let mut clients = Clients::default();
-    for client in &config.clients {
-        clients.by_id.insert(client.id.clone(), Arc::new(client.clone()));
+    for (client, definition) in config.clients.iter().zip(&config.definitions) {
+        clients.insert(client.clone(), definition, Origin::File);
     }
     for (id, text) in added {
         let definition: ClientDefinition =
@@ -325,8 +354,7 @@ fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, Sta
         if clients.by_id.contains_key(&client.id) {
             return Err(StartError::ClientTwice(id));
         }
-        clients.added.insert(client.id.clone(), definition);
-        clients.by_id.insert(client.id.clone(), Arc::new(client));
+        clients.insert(client, &definition, Origin::Store);
     }
     Ok(clients)
 }

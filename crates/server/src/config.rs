@@ -5,6 +5,7 @@
 //! stand in it. [`example`] explains each setting with its default. Each setting can come from the environment as well
 //! ([`environment`]).
 
+mod claims;
 mod client;
 mod document;
 pub mod duration;
@@ -15,6 +16,7 @@ mod problem;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod token_hook;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,9 @@ use toml::de::DeTable;
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
+use crate::claims::Rules;
 use document::{Report, Section};
 use environment::Environment;
 
@@ -66,6 +70,8 @@ pub struct Config {
     pub admin_socket: Option<PathBuf>,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
+    /// Whom to ask before a token is made.
+    pub token_hook: Option<TokenHookSetting>,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -116,6 +122,8 @@ pub struct ResourceSetting {
     pub uri: String,
     /// The scopes that mean something there.
     pub scopes: Scope,
+    /// What access tokens for it carry beside what RFC 9068 prescribes.
+    pub claims: Rules,
 }
 
 impl Config {
@@ -198,6 +206,7 @@ impl Config {
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
+            token_hook: None,
             scopes: Vec::new(),
             resources: Vec::new(),
             clients: Vec::new(),
@@ -300,10 +309,12 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
+    let token_hook = top.table("token_hook");
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
     top.finish(&[]);
+    config.token_hook = token_hook.and_then(|section| token_hook::read(&section, base));
     for section in &scopes {
         read_scope(section, &mut config);
     }
@@ -463,8 +474,14 @@ fn read_resource(section: &Section<'_>, config: &mut Config) {
         ));
         Scope::default()
     });
+    let takes = section.strings("claims").unwrap_or_default();
+    let fixed = section.json("static_claims").unwrap_or_default();
+    let claims = claims::rules(("claims", &takes), &fixed).unwrap_or_else(|problems| {
+        problems.into_iter().for_each(|problem| section.problem(problem));
+        Rules::default()
+    });
     section.finish(&TOP);
-    config.resources.push(ResourceSetting { uri, scopes });
+    config.resources.push(ResourceSetting { uri, scopes, claims });
 }
 
 fn read_client(section: &Section<'_>) -> ClientDefinition {
@@ -490,6 +507,9 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         absolute_lifetime: section.string("absolute_lifetime"),
         access_token_lifetime: section.string("access_token_lifetime"),
         access_token_format: section.string("access_token_format"),
+        access_token_claims: section.strings("access_token_claims").unwrap_or_default(),
+        static_claims: section.json("static_claims").unwrap_or_default(),
+        token_hook: section.flag("token_hook"),
     };
     section.finish(&TOP);
     definition

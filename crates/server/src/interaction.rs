@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::redeem::{self, CodeRequest};
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::answer::Failure;
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
+use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
 use crate::form::{self, Form};
 use crate::mint::{self, Access};
@@ -184,7 +186,7 @@ impl Visit {
         };
         match request.flow {
             Flow::Code => self.grant_code(request, consent).await,
-            Flow::Implicit => Ok(self.grant_token(request, &consent)),
+            Flow::Implicit => Ok(self.grant_token(request, &consent).await),
         }
     }
 
@@ -224,7 +226,24 @@ impl Visit {
     }
 
     /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
-    fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
+    async fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
+        let minting = Minting {
+            client: &request.client,
+            grant_type: GrantType::Implicit,
+            subject: &consent.subject,
+            granted: &consent.granted,
+            grant: None,
+            auth_time: Some(consent.authenticated_at.seconds()),
+            correlation: &self.correlation,
+        };
+        let claims = match prepare::of(&self.app, minting).await {
+            Ok(claims) => claims,
+            Err(Failure::HookDenied) => return self.denied(request, &Denied::HOOK),
+            Err(failure) => {
+                tracing::error!(correlation = %self.correlation, reason = %failure.reason(), "no access token");
+                return self.denied(request, &Denied::UNAVAILABLE);
+            }
+        };
         let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
         let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
         let access = Access {
@@ -234,6 +253,7 @@ impl Visit {
             scope: &scope,
             resources: &consent.granted.resources,
             authenticated_at: Some(consent.authenticated_at),
+            claims: &claims,
             expires_in,
             now: self.app.engine.now(),
         };

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
-use regrant_core::access::{AccessToken, open_jti};
+use regrant_core::access::{ACCESS_PREFIX, AccessToken, open_jti};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::secret::Hash;
 use regrant_core::token::RefreshToken;
 use regrant_core::{Client, Grant, Timestamp, introspect};
 use regrant_store::{Answer, Loaded, Question, Unavailable};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::{self, Failure};
 use crate::app::App;
+use crate::claims::{RESERVED, prepare};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
@@ -42,10 +43,24 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
         return Ok(refresh_token(app, &token, &caller).await?.unwrap_or(json!({"active": false})));
     }
+    // An opaque token holds of its claims only what could not be looked up again.
+    let is_sealed = token.starts_with(ACCESS_PREFIX);
     let Some(token) = open_access_token(app, token).filter(|token| is_shown_to(token, &caller, app)) else {
         return inactive;
     };
-    if is_active(app, &token).await? { Ok(described(app, &token)) } else { inactive }
+    if !is_active(app, &token).await? {
+        return inactive;
+    }
+    let known = if is_sealed { known_now(app, &token).await? } else { Map::new() };
+    Ok(described(app, &token, known))
+}
+
+/// What the user's record and the configuration say of this token now: whoever was taken out of a group is out of it in the
+/// next answer. A JWT says for as long as it lives what it said when it was made.
+async fn known_now(app: &App, token: &AccessToken) -> Result<Map<String, Value>, Unavailable> {
+    let Some(client) = app.client(&token.client) else { return Ok(Map::new()) };
+    let audience: Vec<&str> = token.audience.iter().map(String::as_str).collect();
+    prepare::looked_up(app, &app.settings(), &client, &token.subject, &audience).await
 }
 
 /// A refresh token is shown only to its own client (check O3).
@@ -74,7 +89,7 @@ fn is_shown_to(token: &AccessToken, caller: &Client, app: &App) -> bool {
         || token.audience.iter().any(|audience| audience == app.issuer() || caller.resources.contains(audience))
 }
 
-fn described(app: &App, token: &AccessToken) -> Value {
+fn described(app: &App, token: &AccessToken, known: Map<String, Value>) -> Value {
     let mut body = json!({
         "active": true,
         "token_type": "Bearer",
@@ -95,6 +110,14 @@ fn described(app: &App, token: &AccessToken) -> Value {
         }
         if let Some(at) = token.authenticated_at {
             members.insert("auth_time".to_owned(), json!(at));
+        }
+        // RFC 7662 section 2.2: "Specific implementations MAY extend this structure with their own service-specific response
+        // names". None of them replaces one of the above.
+        let carried: Map<String, Value> = serde_json::from_str(&token.more).unwrap_or_default();
+        let mut more = known;
+        more.extend(carried);
+        for (name, value) in more {
+            members.entry(name).or_insert(value);
         }
     }
     body
@@ -125,7 +148,14 @@ pub(crate) fn open_access_token(app: &App, text: &str) -> Option<AccessToken> {
         expires_at: claims.get("exp")?.as_i64()?,
         authenticated_at: claims.get("auth_time").and_then(Value::as_i64),
         jti,
+        more: more_of(claims),
     })
+}
+
+/// The claims of a token beside those that RFC 9068 section 2.2 prescribes.
+fn more_of(mut claims: Map<String, Value>) -> String {
+    claims.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    if claims.is_empty() { String::new() } else { serde_json::to_string(&claims).unwrap_or_default() }
 }
 
 /// Whether we vouch for a token now: its own time, its grant, its user, its client, and that it was not revoked by itself.

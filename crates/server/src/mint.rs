@@ -4,9 +4,11 @@ use regrant_core::access::{AccessToken, seal_jti};
 use regrant_core::client::AccessTokenFormat;
 use regrant_core::{Client, Grant, Keys, Resources, Scope, Timestamp};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::chance;
+use crate::claims::TokenClaims;
 
 /// What an access token is minted from.
 pub(crate) struct Access<'a> {
@@ -17,6 +19,8 @@ pub(crate) struct Access<'a> {
     pub(crate) scope: &'a Scope,
     pub(crate) resources: &'a Resources,
     pub(crate) authenticated_at: Option<Timestamp>,
+    /// What it says beside that.
+    pub(crate) claims: &'a TokenClaims,
     pub(crate) expires_in: u64,
     pub(crate) now: Timestamp,
 }
@@ -35,6 +39,9 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    /// Section 2.2.3. No name in it is one of those above.
+    #[serde(flatten)]
+    more: &'a Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -64,6 +71,7 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 jti: &token.jti,
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
+                more: &access.claims.all,
             };
             app.signing().key.sign("at+jwt", &claims).ok()
         }
@@ -78,6 +86,9 @@ fn contents(app: &App, access: &Access<'_>, keys: &Keys) -> AccessToken {
     } else {
         access.resources.iter().map(str::to_owned).collect()
     };
+    // Introspection of an opaque token looks up again what can be looked up; what the hook said cannot.
+    let sealed = &access.claims.from_hook;
+    let more = if sealed.is_empty() { String::new() } else { serde_json::to_string(sealed).unwrap_or_default() };
     AccessToken {
         grant,
         client: access.client.id.as_str().to_owned(),
@@ -88,5 +99,6 @@ fn contents(app: &App, access: &Access<'_>, keys: &Keys) -> AccessToken {
         expires_at: issued_at.saturating_add(i64::try_from(access.expires_in).unwrap_or(i64::MAX)),
         authenticated_at: access.authenticated_at.map(Timestamp::seconds),
         jti: seal_jti(grant, chance::bytes(), keys),
+        more,
     }
 }

@@ -3,17 +3,25 @@
 //! One verification takes 19 MiB and a whole core for tens of milliseconds, so the pool bounds both: at most
 //! [`THREADS`] at once, at most [`MAX_WAITING`] in the queue; beyond that the caller is told to come again. An unknown user
 //! costs the same work as a known one, so that the answer's time does not tell who exists.
+//!
+//! A hash that another server made (see [`Stored`]) is verified at its own cost, and made anew with ours at the first login
+//! that it lets in. Until then its cost, if it differs from ours, is visible in the time of an answer: `docs/users.md` says
+//! what that tells.
+
+mod stored;
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
+use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::chance;
+
+pub(crate) use stored::{MAX_HASH_LEN, Stored};
 
 /// How many verifications run at once: 38 MiB at most.
 pub(crate) const THREADS: usize = 2;
@@ -47,7 +55,7 @@ pub(crate) struct Busy;
 struct Job {
     password: Zeroizing<String>,
     /// The hash to compare with; `None` makes a new one.
-    hash: Option<Arc<str>>,
+    hash: Option<Stored>,
     reply: oneshot::Sender<Done>,
 }
 
@@ -72,14 +80,15 @@ impl Passwords {
         Ok(Self { jobs, decoy: decoy.into() })
     }
 
-    /// Whether this is the password of `hash`. `None` does the same work for nothing and answers no.
+    /// Whether this is the password of `hash`. `None`, and a text that is no hash, do the same work for nothing and answer no.
     ///
     /// # Errors
     /// [`Busy`] if too many wait.
     pub(crate) async fn verify(&self, password: Zeroizing<String>, hash: Option<&str>) -> Result<bool, Busy> {
-        let known = hash.is_some();
-        let hash = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
-        match self.run(password, Some(hash)).await? {
+        let stored = hash.and_then(|text| Stored::read(text).ok());
+        let known = stored.is_some();
+        let stored = stored.or_else(|| Stored::read(&self.decoy).ok());
+        match self.run(password, stored).await? {
             Done::Verified(fits) => Ok(fits && known),
             Done::Hashed(_) => Err(Busy),
         }
@@ -96,7 +105,7 @@ impl Passwords {
         }
     }
 
-    async fn run(&self, password: Zeroizing<String>, hash: Option<Arc<str>>) -> Result<Done, Busy> {
+    async fn run(&self, password: Zeroizing<String>, hash: Option<Stored>) -> Result<Done, Busy> {
         let (reply, done) = oneshot::channel();
         self.jobs.try_send(Job { password, hash, reply }).map_err(|_| Busy)?;
         done.await.map_err(|_| Busy)
@@ -112,7 +121,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
             continue;
         }
         let done = match &job.hash {
-            Some(known) => Done::Verified(fits(&job.password, known)),
+            Some(known) => Done::Verified(known.fits(job.password.as_bytes())),
             None => Done::Hashed(hash(&job.password)),
         };
         let _ = job.reply.send(done);
@@ -129,11 +138,9 @@ fn hash(password: &Zeroizing<String>) -> Option<String> {
     Some(hash.to_string())
 }
 
-fn fits(password: &Zeroizing<String>, hash: &str) -> bool {
-    let Ok(parsed) = PasswordHash::new(hash) else { return false };
-    argon2().is_some_and(|argon2| argon2.verify_password(password.as_bytes(), &parsed).is_ok())
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

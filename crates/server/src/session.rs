@@ -11,12 +11,13 @@ use aws_lc_rs::{constant_time, hmac};
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use regrant_core::codec;
-use regrant_store::{Answer, Question, Record, Session, Unavailable, User};
+use regrant_store::{Answer, Outcome, Question, Record, Session, Unavailable, User};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
 use crate::app::App;
 use crate::chance;
+use crate::passwords::Stored;
 
 /// A login lasts this long: 12 hours.
 pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -137,8 +138,28 @@ pub(crate) async fn verify_password(
 ) -> Result<Option<User>, Failure> {
     let Answer::User(user) = app.engine.ask(Question::UserByName(normalise(name))).await? else { return Ok(None) };
     let hash = user.as_ref().map(|user| user.password.as_str());
-    let fits = app.passwords.verify(password, hash).await.map_err(|_| Failure::Busy)?;
-    Ok(user.filter(|_| fits))
+    let fits = app.passwords.verify(password.clone(), hash).await.map_err(|_| Failure::Busy)?;
+    let user = user.filter(|_| fits);
+    if let Some(user) = user.as_ref().filter(|user| user.disabled_at.is_none()) {
+        renew_hash(app, user, password).await;
+    }
+    Ok(user)
+}
+
+/// Makes a hash of another server, or of weaker parameters than today's, anew: the password is known at this moment only. One
+/// durable write. Where it cannot be done now it is done at the next login; and never over what an operator wrote meanwhile.
+async fn renew_hash(app: &App, user: &User, password: Zeroizing<String>) {
+    if Stored::read(&user.password).is_ok_and(|stored| stored.is_current()) {
+        return;
+    }
+    let Ok(password) = app.passwords.hash(password).await else { return };
+    let renewed = User { password, version: user.version.saturating_add(1), ..user.clone() };
+    let put = Record::PutUser { expected: user.version, user: renewed };
+    match app.engine.commit(vec![put]).await.as_deref() {
+        Ok([Outcome::Committed]) => tracing::info!(subject = %user.subject, "password hash renewed"),
+        Ok(_) => tracing::info!(subject = %user.subject, "password hash not renewed: the user was changed meanwhile"),
+        Err(trouble) => tracing::warn!(subject = %user.subject, %trouble, "password hash not renewed"),
+    }
 }
 
 fn session_id(app: &App, cookie: &[u8; 32]) -> [u8; 32] {

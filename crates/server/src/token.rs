@@ -3,6 +3,8 @@
 //! The answer has one precedence, which a test pins: a malformed request, then `invalid_client`, then the token. The work may
 //! be done in the cheap order, but nothing is read from the grant store, and nothing is told about the token, before the
 //! client is authenticated.
+//!
+//! Where a token carries more than RFC 9068 prescribes, that is found before the decision: see `claims/prepare.rs`.
 
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
 use regrant_core::redeem::{self, Consent, Issued};
-use regrant_core::refresh::{self, How};
+use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, RefreshToken};
 use regrant_core::{Client, Grant, Refusal, Resources, Scope, Timestamp};
@@ -21,9 +23,12 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Failure, json};
 use crate::app::App;
+use crate::claims::TokenClaims;
+use crate::claims::prepare::{self, Minting};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::cors;
+use crate::engine::{Moment, Row};
 use crate::form::{Form, Malformed};
 use crate::mint::{self, Access};
 use crate::request::post_form;
@@ -64,7 +69,7 @@ async fn answer(
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
         Asked::Password(asked) => ask.password(asked).await,
-        Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources),
+        Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources).await,
     }
 }
 
@@ -167,19 +172,23 @@ impl Asking<'_> {
         // Pure: a forged or mistyped token ends here, without a read and without a place in the queue.
         let token = RefreshToken::open(&token, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (token.grant, Arc::clone(self.client));
+        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+            let request = refresh::Request {
+                token: &token,
+                scope: scope.as_ref(),
+                resources: &resources,
+                idempotency_key,
+                holder_key: None,
+            };
+            refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
+        };
+        let caller = (self.client.as_ref(), GrantType::RefreshToken, self.correlation);
+        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
         let refreshed = self
             .app
             .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| {
-                let request = refresh::Request {
-                    token: &token,
-                    scope: scope.as_ref(),
-                    resources: &resources,
-                    idempotency_key,
-                    holder_key: None,
-                };
-                refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
-            })
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
             .await?;
         let refreshed = refreshed.inspect_err(|refusal| self.refused(grant, *refusal))?;
         self.granted(
@@ -190,7 +199,8 @@ impl Asking<'_> {
                 How::Reused => "reused",
             },
         );
-        self.tokens(&refreshed.grant, Some(&refreshed.token), &refreshed.granted, refreshed.expires_in, refreshed.at)
+        let Refreshed { grant, granted, token, expires_in, at, .. } = &refreshed;
+        self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)
     }
 
     /// RFC 6749 section 4.1.3.
@@ -198,21 +208,25 @@ impl Asking<'_> {
         let CodeRequest { code, redirect_uri, verifier, resources } = asked;
         let code = Code::open(&code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (code.grant, Arc::clone(self.client));
+        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+            let request = redeem::Request {
+                code: &code,
+                redirect_uri: redirect_uri.as_deref(),
+                verifier: verifier.as_ref().map(|verifier| verifier.as_str()),
+                resources: &resources,
+            };
+            redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
+        };
+        let caller = (self.client.as_ref(), GrantType::AuthorizationCode, self.correlation);
+        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
         let issued = self
             .app
             .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| {
-                let request = redeem::Request {
-                    code: &code,
-                    redirect_uri: redirect_uri.as_deref(),
-                    verifier: verifier.as_ref().map(|verifier| verifier.as_str()),
-                    resources: &resources,
-                };
-                redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
-            })
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
             .await?;
         let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
-        self.first_tokens(&issued, "redeemed")
+        self.first_tokens(&issued, &claims, "redeemed")
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
@@ -227,6 +241,8 @@ impl Asking<'_> {
         if user.disabled_at.is_some() {
             return Err(Refusal::SubjectDisabled.into());
         }
+        let minting = self.minting(GrantType::Password, &user.subject, &granted, Some(self.app.engine.now()));
+        let claims = prepare::of(self.app, minting).await?;
         let client = Arc::clone(self.client);
         let issued = self
             .app
@@ -237,13 +253,15 @@ impl Asking<'_> {
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
             .await??;
-        self.first_tokens(&issued, "granted by password")
+        self.first_tokens(&issued, &claims, "granted by password")
     }
 
     /// RFC 6749 section 4.4.3: "A refresh token SHOULD NOT be included." Here it never is: there is no user, and the client
     /// can ask again at any time.
-    fn client_credentials(&self, scope: Option<&Scope>, resources: &Resources) -> Result<Tokens, Failure> {
+    async fn client_credentials(&self, scope: Option<&Scope>, resources: &Resources) -> Result<Tokens, Failure> {
         let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
+        let minting = self.minting(GrantType::ClientCredentials, self.client.id.as_str(), &granted, None);
+        let claims = prepare::of(self.app, minting).await?;
         let now = self.app.engine.now();
         let expires_in = self.client.policy.access_token_lifetime.as_secs().max(1);
         let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
@@ -254,6 +272,7 @@ impl Asking<'_> {
             scope: &scope,
             resources: &granted.resources,
             authenticated_at: None,
+            claims: &claims,
             expires_in,
             now,
         };
@@ -272,9 +291,22 @@ impl Asking<'_> {
         issue::verdict(&Ask { client: self.client, grant_type, subject, consented: true, scope, resources, held: None })
     }
 
-    fn first_tokens(&self, issued: &Issued, how: &str) -> Result<Tokens, Failure> {
-        self.granted(&issued.grant, how);
-        self.tokens(&issued.grant, issued.token.as_ref(), &issued.granted, issued.expires_in, issued.at)
+    fn minting<'a>(
+        &'a self,
+        grant_type: GrantType,
+        subject: &'a str,
+        granted: &'a Granted,
+        authenticated_at: Option<Timestamp>,
+    ) -> Minting<'a> {
+        let (client, correlation) = (self.client.as_ref(), self.correlation);
+        let auth_time = authenticated_at.map(Timestamp::seconds);
+        Minting { client, grant_type, subject, granted, grant: None, auth_time, correlation }
+    }
+
+    fn first_tokens(&self, issued: &Issued, claims: &TokenClaims, how: &str) -> Result<Tokens, Failure> {
+        let Issued { grant, granted, token, expires_in, at } = issued;
+        self.granted(grant, how);
+        self.tokens(grant, token.as_ref(), granted, claims, *expires_in, *at)
     }
 
     /// Mints and signs what was decided. The commit is durable by now: were minting to fail, the client's retry gets it.
@@ -283,6 +315,7 @@ impl Asking<'_> {
         grant: &Grant,
         refresh_token: Option<&RefreshToken>,
         granted: &Granted,
+        claims: &TokenClaims,
         expires_in: u64,
         now: Timestamp,
     ) -> Result<Tokens, Failure> {
@@ -295,6 +328,7 @@ impl Asking<'_> {
             scope: &scope,
             resources: &granted.resources,
             authenticated_at: Some(grant.terms.authenticated_at),
+            claims,
             expires_in,
             now,
         };

@@ -1,4 +1,5 @@
-//! The userinfo endpoint: OpenID Connect Core section 5.3, for now with `sub` only; RFC 6750 for its token.
+//! The userinfo endpoint: OpenID Connect Core section 5.3, with the claims that the scope asks for (section 5.4); RFC 6750 for
+//! its token. The values are those of this moment.
 
 use std::sync::Arc;
 
@@ -7,11 +8,13 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
 use regrant_core::client::SUBJECT_PREFIX;
-use serde_json::{Value, json};
+use regrant_store::{Answer, Question};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::answer::{self, BearerFailure, Failure};
 use crate::app::App;
+use crate::claims::Attributes;
 use crate::correlation::Correlation;
 use crate::cors;
 use crate::introspect::{is_active, open_access_token};
@@ -49,7 +52,42 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
     if !token.subject.starts_with(SUBJECT_PREFIX) {
         return Err(Failure::Bearer(BearerFailure::InsufficientScope));
     }
-    Ok(json!({"sub": token.subject}))
+    let Answer::User(Some(user)) = app.engine.ask(Question::UserBySubject(token.subject.clone())).await? else {
+        return Err(Failure::Bearer(BearerFailure::InvalidToken));
+    };
+    let attributes = Attributes::stored(&user)?;
+    let mut claims = Map::from_iter([("sub".to_owned(), json!(token.subject))]);
+    for name in token.scope.split(' ').flat_map(claims_of) {
+        // OpenID Connect Core section 5.3.2: "If a Claim is not returned, that Claim Name SHOULD be omitted".
+        claims.extend(attributes.of(&user, name).map(|value| ((*name).to_owned(), value)));
+    }
+    Ok(Value::Object(claims))
+}
+
+/// OpenID Connect Core section 5.4.
+fn claims_of(scope: &str) -> &'static [&'static str] {
+    match scope {
+        "profile" => &[
+            "name",
+            "family_name",
+            "given_name",
+            "middle_name",
+            "nickname",
+            "preferred_username",
+            "profile",
+            "picture",
+            "website",
+            "gender",
+            "birthdate",
+            "zoneinfo",
+            "locale",
+            "updated_at",
+        ],
+        "email" => &["email", "email_verified"],
+        "address" => &["address"],
+        "phone" => &["phone_number", "phone_number_verified"],
+        _ => &[],
+    }
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Failure> {

@@ -20,9 +20,11 @@ mod token {
     mod rfc9068;
     mod rfc9700_s4_14;
 
+    mod claims;
     mod clocks;
     mod faults;
     mod flows;
+    mod hook;
     mod input;
     mod kinds;
     mod races;

@@ -113,8 +113,13 @@ pub enum Record {
     },
     /// Adds a user; `Stale` if the name or the subject is taken.
     AddUser(User),
-    /// Replaces a user found by subject; `Stale` if it is not there or another has the name.
-    PutUser(User),
+    /// Replaces a user found by subject; `Stale` if it is not there at the version `expected`, or another has the name.
+    PutUser {
+        /// The version that was read.
+        expected: u64,
+        /// The user, with the version it has from now on.
+        user: User,
+    },
     /// Removes a user; `Stale` if it is not there.
     RemoveUser {
         /// Its subject.
@@ -217,12 +222,18 @@ pub struct User {
     pub subject: String,
     /// The name to log in with, normalised.
     pub name: String,
-    /// The PHC string of the password's hash.
+    /// The hash of the password, in one of the forms that the server verifies; empty if no password fits.
     pub password: String,
     /// Since when the user may not log in.
     pub disabled_at: Option<Timestamp>,
     /// When the user was added.
     pub created_at: Timestamp,
+    /// When anything of it but the form of the hash was last changed.
+    pub updated_at: Timestamp,
+    /// How many times it was written: no write is lost to another one that was decided on the same row.
+    pub version: u64,
+    /// What is known of the user: a JSON object, opaque to the store.
+    pub attributes: String,
 }
 
 impl fmt::Debug for User {

@@ -141,9 +141,10 @@ impl Contents {
                 let free = !self.users.contains_key(&user.subject) && self.user_named(&user.name).is_none();
                 self.put_user(user, free)
             }
-            Record::PutUser(user) => {
+            Record::PutUser { expected, user } => {
                 let others_name = self.user_named(&user.name).is_some_and(|holder| holder.subject != user.subject);
-                self.put_user(user, self.users.contains_key(&user.subject) && !others_name)
+                let as_read = self.users.get(&user.subject).is_some_and(|held| held.version == *expected);
+                self.put_user(user, as_read && !others_name)
             }
             Record::RemoveUser { subject } => committed_if(self.users.remove(subject).is_some()),
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),

@@ -59,7 +59,7 @@ fn record() -> impl Strategy<Value = Record> {
         1 => (client(), ".{0,8}").prop_map(|(id, definition)| Record::PutClient { id, definition }),
         1 => client().prop_map(|id| Record::RemoveClient { id }),
         2 => user().prop_map(Record::AddUser),
-        2 => user().prop_map(Record::PutUser),
+        2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),
         1 => subject().prop_map(|subject| Record::RemoveUser { subject }),
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
             Record::PutSession(Session { id: [id; 32], subject, authenticated_at, expires_at })
@@ -136,15 +136,17 @@ fn event() -> impl Strategy<Value = EventRecord> {
 }
 
 fn user() -> impl Strategy<Value = User> {
-    (subject(), prop::sample::select(vec!["ann", "bob", "cyd"]), prop::option::of(small_time()), small_time()).prop_map(
-        |(subject, name, disabled_at, created_at)| User {
+    (subject(), prop::sample::select(vec!["ann", "bob", "cyd"]), prop::option::of(small_time()), small_time(), 0..3_u64)
+        .prop_map(|(subject, name, disabled_at, created_at, version)| User {
             subject,
             name: name.to_owned(),
             password: String::new(),
             disabled_at,
             created_at,
-        },
-    )
+            updated_at: created_at,
+            version,
+            attributes: format!("{{\"version\":{version}}}"),
+        })
 }
 
 const NUMBERS: [u64; 4] = [1, 2, 1 << 63, u64::MAX];

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::import::{Effect, Existing, Hashes, PortableUser};
 use super::{Admin, AdminError, GrantFilter};
+use crate::claims::attributes::UserChange;
 use crate::config::ClientDefinition;
 
 /// The most users, grants or events in one answer.
@@ -66,6 +68,41 @@ pub enum Command {
         name: String,
         /// Off or on.
         disabled: bool,
+    },
+    /// [`Admin::user_detail`].
+    User {
+        /// Whom.
+        name: String,
+    },
+    /// [`Admin::set_user`].
+    SetUser {
+        /// Whom.
+        name: String,
+        /// What to change.
+        change: Box<UserChange>,
+    },
+    /// [`Admin::remove_user`].
+    RemoveUser {
+        /// Whom.
+        name: String,
+    },
+    /// [`Admin::import_users`].
+    ImportUsers {
+        /// Whom.
+        users: Vec<PortableUser>,
+        /// What to do with those who are there.
+        existing: Existing,
+        /// Whether to write.
+        effect: Effect,
+    },
+    /// [`Admin::export_users`].
+    ExportUsers {
+        /// The last name of the page before.
+        after: String,
+        /// At most this many, and never more than 1000.
+        limit: u32,
+        /// Whether the hashes of passwords are wanted.
+        hashes: Hashes,
     },
     /// [`Admin::grants`]: a pair of the page and the number to go on after.
     Grants {
@@ -145,6 +182,15 @@ impl Admin {
             Command::Users { after, limit } => told(self.users(&after, limit.min(MAX_PAGE)).await?),
             Command::SetPassword { name, password } => told(self.set_password(&name, password.0).await?),
             Command::SetUserDisabled { name, disabled } => told(self.set_user_disabled(&name, disabled).await?),
+            Command::User { name } => told(self.user_detail(&name).await?),
+            Command::SetUser { name, change } => told(self.set_user(&name, &change).await?),
+            Command::RemoveUser { name } => told(self.remove_user(&name).await?),
+            Command::ImportUsers { users, existing, effect } => {
+                told(self.import_users(&users, existing, effect).await?)
+            }
+            Command::ExportUsers { after, limit, hashes } => {
+                told(self.export_users(&after, limit.min(MAX_PAGE), hashes).await?)
+            }
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),
             Command::Grant { id } => told(self.grant(&id).await?),
             Command::RevokeGrant { id, reason } => told(self.revoke_grant(&id, &reason).await?),

@@ -19,7 +19,7 @@ use super::command::reply;
 use super::{Admin, AdminError, Command};
 
 /// The longest line, in bytes: a batch of users.
-pub const MAX_LINE: u64 = 8 * 1024 * 1024;
+pub const MAX_LINE: u64 = 16 * 1024 * 1024;
 /// How long a connection may say nothing.
 const IDLE: Duration = Duration::from_secs(600);
 /// The most connections at once.

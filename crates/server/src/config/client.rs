@@ -25,6 +25,7 @@ use regrant_core::client::{AuthMethod, Class, GrantType};
 use regrant_core::redirect::BadRedirectUri;
 use regrant_core::{Client, ClientId, Resources, Scope, redirect};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::suggest::did_you_mean;
@@ -104,6 +105,15 @@ pub struct ClientDefinition {
     /// `jwt` (default) or `opaque`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<String>,
+    /// Attributes of the user that its access tokens carry: `groups`, or `department as dept`; none unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_token_claims: Vec<String>,
+    /// Claims that all its access tokens carry; none unless set.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub static_claims: Map<String, Value>,
+    /// Whether the token hook is asked: `true` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_hook: Option<bool>,
 }
 
 /// What a definition may refer to.
@@ -145,6 +155,7 @@ impl ClientDefinition {
         let resources = self.resolved_resources(context.resources, &mut checks);
         self.check_rights(class, &mut checks);
         let policy = self.policy(class, &mut checks);
+        checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
             return Err(checks.problems);
         };

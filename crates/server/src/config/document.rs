@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -109,6 +110,25 @@ impl<'a> Section<'a> {
     pub(super) fn strings(&self, key: &'static str) -> Option<Vec<String>> {
         self.value(key, "a list of texts: [\"one\", \"two\"]", |value| {
             value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+        })
+    }
+
+    /// The table `[key]`, a section of its own.
+    pub(super) fn table(&self, key: &'static str) -> Option<Section<'a>> {
+        let (value, report) = self.found(key).map(|value| (value, self.report))?;
+        match value.get_ref().as_table() {
+            Some(table) => Some(Section::new(report, key, table, value.span(), None)),
+            None => {
+                self.wrong_type(key, value, &format!("written as [{key}], with one bracket on each side"));
+                None
+            }
+        }
+    }
+
+    /// A table of names and values, as JSON.
+    pub(super) fn json(&self, key: &'static str) -> Option<Map<String, Value>> {
+        self.value(key, "a table of names and values without dates: { one = \"text\", two = 2 }", |value| {
+            super::claims::json_of(value.as_table()?)
         })
     }
 

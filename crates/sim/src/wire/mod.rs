@@ -3,6 +3,7 @@
 //! Tests read as stories over a [`World`]; nothing sleeps, for time is [`World::advance`]d.
 
 pub mod browser;
+pub mod hook;
 pub mod http;
 mod inside;
 pub mod log;
@@ -20,6 +21,7 @@ use regrant_store::{Memory, Sqlite, SqliteOptions, Store};
 use serde_json::Value;
 
 pub use browser::Browser;
+pub use hook::{Act, Hook};
 pub use http::{Http, Reply};
 pub use watch::Watch;
 

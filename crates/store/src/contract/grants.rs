@@ -122,8 +122,8 @@ pub fn a_load_tells_whether_the_user_may_log_in(open: Open<'_>) {
     assert_eq!(status_after(new(&grant)), SubjectStatus::Gone);
     assert_eq!(status_after(Record::AddUser(ann.clone())), SubjectStatus::Enabled);
     let disabled = crate::User { disabled_at: Some(at(7)), ..ann.clone() };
-    assert_eq!(status_after(Record::PutUser(disabled)), SubjectStatus::Disabled);
-    assert_eq!(status_after(Record::PutUser(ann)), SubjectStatus::Enabled);
+    assert_eq!(status_after(Record::PutUser { expected: 1, user: disabled }), SubjectStatus::Disabled);
+    assert_eq!(status_after(Record::PutUser { expected: 1, user: ann }), SubjectStatus::Enabled);
     assert_eq!(status_after(Record::RemoveUser { subject: "usr_ann".to_owned() }), SubjectStatus::Gone);
 }
 

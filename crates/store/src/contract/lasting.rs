@@ -100,7 +100,15 @@ pub fn the_smallest_values_come_back(open: Open<'_>) {
     let half = Grant { id: GrantId { number: 2, random: 1 << 63 }, terms: Arc::new(terms), ..smallest };
     comes_back(&mut desk, &half, MAC);
 
-    let nobody = User { disabled_at: Some(FIRST), created_at: FIRST, password: String::new(), ..user("", "") };
+    let nobody = User {
+        disabled_at: Some(FIRST),
+        created_at: FIRST,
+        updated_at: FIRST,
+        version: 0,
+        password: String::new(),
+        attributes: String::new(),
+        ..user("", "")
+    };
     let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail: String::new() };
     let event = EventRecord { at: FIRST, event, correlation: String::new() };
     assert_eq!(desk.commit(&[Record::AddUser(nobody.clone()), Record::Event(event)]), [Committed, Committed]);

@@ -64,6 +64,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!($place, people:
             a_name_and_a_subject_are_taken_once,
             a_user_is_replaced_unless_the_name_is_taken,
+            a_user_is_replaced_at_its_version_only,
             a_missing_user_can_be_neither_replaced_nor_removed,
             a_removed_name_is_free_again,
             users_are_listed_in_order_of_name,
@@ -243,5 +244,8 @@ fn user(subject: &str, name: &str) -> User {
         password: "$argon2id$".to_owned(),
         disabled_at: None,
         created_at: at(5),
+        updated_at: at(6),
+        version: 1,
+        attributes: "{}".to_owned(),
     }
 }

@@ -20,27 +20,46 @@ pub fn a_name_and_a_subject_are_taken_once(open: Open<'_>) {
 pub fn a_user_is_replaced_unless_the_name_is_taken(open: Open<'_>) {
     let mut desk = Desk::at(open);
     desk.commit(&[Record::AddUser(user("usr_1", "ann")), Record::AddUser(user("usr_2", "bob"))]);
-    assert_eq!(desk.one(Record::PutUser(user("usr_1", "bob"))), Stale);
+    let put = |user: &User| Record::PutUser { expected: 1, user: user.clone() };
+    assert_eq!(desk.one(put(&user("usr_1", "bob"))), Stale);
     assert_eq!(desk.user("ann"), Some(user("usr_1", "ann")));
     let changed = User {
         name: "anna".to_owned(),
         password: "other".to_owned(),
         disabled_at: Some(at(-1)),
         created_at: at(9),
+        updated_at: at(10),
+        attributes: r#"{"name":"Änn"}"#.to_owned(),
         ..user("usr_1", "ann")
     };
-    assert_eq!(desk.one(Record::PutUser(changed.clone())), Committed);
-    assert_eq!(desk.one(Record::PutUser(changed.clone())), Committed, "its own name is not another's");
+    assert_eq!(desk.one(put(&changed)), Committed);
+    assert_eq!(desk.one(put(&changed)), Committed, "its own name is not another's");
     assert_eq!((desk.user("ann"), desk.user("anna")), (None, Some(changed.clone())));
     let Answer::User(found) = desk.ask(&Question::UserBySubject("usr_1".to_owned())) else { panic!("not a user") };
     assert_eq!(found, Some(changed));
+}
+
+/// Of two that read the same row, the second to write reads again: what the first wrote is not undone.
+pub fn a_user_is_replaced_at_its_version_only(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let ann = user("usr_1", "ann");
+    let put = |expected, version, password: &str| Record::PutUser {
+        expected,
+        user: User { version, password: password.to_owned(), ..ann.clone() },
+    };
+    desk.one(Record::AddUser(ann.clone()));
+    assert_eq!(desk.commit(&[put(1, 2, "new"), put(1, 2, "renewed"), put(3, 4, "early")]), [Committed, Stale, Stale]);
+    assert_eq!(desk.user("ann").map(|user| (user.version, user.password)), Some((2, "new".to_owned())));
+    assert_eq!(desk.one(put(2, u64::MAX, "last")), Committed);
+    assert_eq!(desk.one(put(u64::MAX, 3, "around")), Committed);
+    assert_eq!(desk.user("ann").map(|user| user.version), Some(3));
 }
 
 /// Nobody comes into being by a change.
 pub fn a_missing_user_can_be_neither_replaced_nor_removed(open: Open<'_>) {
     let mut desk = Desk::at(open);
     let removal = Record::RemoveUser { subject: "usr_1".to_owned() };
-    assert_eq!(desk.commit(&[Record::PutUser(user("usr_1", "ann")), removal]), [Stale, Stale]);
+    assert_eq!(desk.commit(&[Record::PutUser { expected: 1, user: user("usr_1", "ann") }, removal]), [Stale, Stale]);
     assert_eq!(desk.user("ann"), None);
 }
 

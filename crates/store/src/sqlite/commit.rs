@@ -43,7 +43,7 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         }
         Record::RemoveClient { id } => run("DELETE FROM clients WHERE id = ?1", params![id])?,
         Record::AddUser(user) => add_user(connection, user)?,
-        Record::PutUser(user) => put_user(connection, user)?,
+        Record::PutUser { expected, user } => put_user(connection, *expected, user)?,
         Record::RemoveUser { subject } => run("DELETE FROM users WHERE subject = ?1", params![subject])?,
         Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
             "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
@@ -155,19 +155,22 @@ fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
 fn add_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
-            "INSERT INTO users (subject, name, password, disabled_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT DO NOTHING",
+            "INSERT INTO users (subject, name, password, disabled_at, created_at, updated_at, version, attributes) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             user.subject,
             user.name,
             user.password,
             user.disabled_at.map(Timestamp::millis),
-            user.created_at.millis()
+            user.created_at.millis(),
+            user.updated_at.millis(),
+            user.version.cast_signed(),
+            user.attributes,
         ])
 }
 
-fn put_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
+fn put_user(connection: &Connection, expected: u64, user: &User) -> rusqlite::Result<usize> {
     let other: Option<i64> = connection
         .prepare_cached("SELECT 1 FROM users WHERE name = ?1 AND subject <> ?2")?
         .query_row([&user.name, &user.subject], |row| row.get(0))
@@ -177,14 +180,19 @@ fn put_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
     }
     connection
         .prepare_cached(
-            "UPDATE users SET name = ?2, password = ?3, disabled_at = ?4, created_at = ?5 WHERE subject = ?1",
+            "UPDATE users SET name = ?2, password = ?3, disabled_at = ?4, created_at = ?5, updated_at = ?6, \
+             version = ?7, attributes = ?8 WHERE subject = ?1 AND version = ?9",
         )?
         .execute(params![
             user.subject,
             user.name,
             user.password,
             user.disabled_at.map(Timestamp::millis),
-            user.created_at.millis()
+            user.created_at.millis(),
+            user.updated_at.millis(),
+            user.version.cast_signed(),
+            user.attributes,
+            expected.cast_signed(),
         ])
 }
 

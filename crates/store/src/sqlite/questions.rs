@@ -31,7 +31,8 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
         Question::UserBySubject(subject) => Answer::User(one_user(connection, "subject", subject)?),
         Question::Users { after, limit } => {
             let mut statement = connection.prepare_cached(
-                "SELECT subject, name, password, disabled_at, created_at FROM users WHERE name > ?1 ORDER BY name LIMIT ?2",
+                "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users \
+                 WHERE name > ?1 ORDER BY name LIMIT ?2",
             )?;
             Answer::Users(statement.query_map(params![after, limit], user)?.collect::<rusqlite::Result<_>>()?)
         }
@@ -66,7 +67,10 @@ fn deployment(connection: &Connection) -> rusqlite::Result<Option<Deployment>> {
 }
 
 fn one_user(connection: &Connection, column: &str, value: &str) -> rusqlite::Result<Option<User>> {
-    let sql = format!("SELECT subject, name, password, disabled_at, created_at FROM users WHERE {column} = ?1");
+    let sql = format!(
+        "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users \
+         WHERE {column} = ?1"
+    );
     connection.prepare_cached(&sql)?.query_row([value], user).optional()
 }
 
@@ -77,6 +81,9 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         password: row.get(2)?,
         disabled_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
         created_at: Timestamp::from_millis(row.get(4)?),
+        updated_at: Timestamp::from_millis(row.get(5)?),
+        version: row.get::<_, i64>(6)?.cast_unsigned(),
+        attributes: row.get(7)?,
     })
 }
 

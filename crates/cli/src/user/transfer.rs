@@ -1,0 +1,249 @@
+//! `regrant user import` and `export`: users from another server, and to one. Files are read and written a batch at a time.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, BufWriter, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use regrant_server::admin::Command as Ask;
+use regrant_server::admin::import::{Effect, Existing, Hashes, Imported, MAX_LINE, PortableUser};
+
+use super::csv;
+use crate::context::{Context, Done, Failure, Hands};
+use crate::output;
+
+/// Users in one durable transaction: small enough to be sent to a running server in one message.
+const BATCH: usize = 200;
+/// Users asked for at once.
+const PAGE: u32 = 200;
+/// Bad lines that are told one by one; of the others only the number.
+const MAX_TOLD: u64 = 1000;
+
+/// What to read, and how.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Import {
+    /// JSON lines, or CSV with a header if its name ends in .csv.
+    file: PathBuf,
+    /// Take over what a line says of a user who is there already. Without it such lines are skipped.
+    #[arg(long)]
+    update: bool,
+    /// Check every line and tell what would happen; change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What to write.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Export {
+    /// Where to; must not exist, and is made readable by its owner only. Standard output without it.
+    file: Option<PathBuf>,
+    /// Include the hashes of passwords, for a server that takes over: whoever reads them can guess at them.
+    #[arg(long)]
+    with_password_hashes: bool,
+}
+
+#[derive(Default, serde::Serialize)]
+struct Count {
+    added: u64,
+    updated: u64,
+    skipped: u64,
+    refused: u64,
+}
+
+/// A line that was not taken.
+struct Bad {
+    line: u64,
+    reason: String,
+}
+
+pub(crate) fn import(context: &Context, import: &Import) -> Done {
+    let Import { file, update, dry_run } = import;
+    let cannot = |error| Failure::new(65, format!("{} cannot be read: {error}", file.display()));
+    let source = File::open(file).map_err(cannot)?;
+    let size = source.metadata().map_err(cannot)?.len();
+    let existing = if *update { Existing::Update } else { Existing::Skip };
+    let effect = if *dry_run { Effect::Check } else { Effect::Write };
+    let lines = Lines::open(BufReader::new(source), file);
+    let (count, broken) =
+        context.operate(|hands| Ok(import_all(hands, lines, (existing, effect), &Progress::over(size))))?;
+    if context.json {
+        output::json(&serde_json::json!({"dry_run": dry_run, "users": count}));
+    } else {
+        let Count { added, updated, skipped, refused } = count;
+        let what = if *dry_run { "checked, nothing was changed" } else { "imported" };
+        output::done(&format!("{what}: {added} added, {updated} updated, {skipped} skipped, {refused} refused"));
+    }
+    if let Some(trouble) = broken {
+        return Err(trouble);
+    }
+    match count.refused {
+        0 => Ok(()),
+        refused => Err(Failure::new(65, format!("{refused} lines were not taken; each is named above"))),
+    }
+}
+
+/// Batch after batch; stops at the first that the store cannot take, and tells what was done until then.
+fn import_all(
+    hands: &mut Hands,
+    mut lines: Lines,
+    (existing, effect): (Existing, Effect),
+    progress: &Progress,
+) -> (Count, Option<Failure>) {
+    let mut count = Count::default();
+    let mut batch: Vec<(u64, PortableUser)> = Vec::with_capacity(BATCH);
+    loop {
+        let next = lines.next();
+        let is_last = matches!(next, Ok(None));
+        match next {
+            Ok(Some((line, Ok(user)))) => batch.push((line, user)),
+            Ok(Some((line, Err(reason)))) => tell(&mut count, &Bad { line, reason }),
+            Ok(None) => {}
+            Err(error) => return (count, Some(Failure::new(65, format!("the file cannot be read: {error}")))),
+        }
+        if batch.len() == BATCH || (is_last && !batch.is_empty()) {
+            let (numbers, users): (Vec<u64>, Vec<PortableUser>) = batch.drain(..).unzip();
+            match hands.ask::<Vec<Imported>>(Ask::ImportUsers { users, existing, effect }) {
+                Ok(outcomes) => {
+                    numbers.iter().zip(outcomes).for_each(|(line, outcome)| add(&mut count, *line, outcome))
+                }
+                Err(error) => return (count, Some(stopped(&error, numbers.first().copied()))),
+            }
+            progress.show(lines.read);
+        }
+        if is_last {
+            progress.end();
+            return (count, None);
+        }
+    }
+}
+
+fn stopped(error: &Failure, line: Option<u64>) -> Failure {
+    let line = line.unwrap_or_default();
+    let remedy = "run the same command again: what is there already is skipped";
+    Failure::new(error.code(), format!("{error}, from line {line} on\n  remedy: {remedy}"))
+}
+
+fn add(count: &mut Count, line: u64, outcome: Imported) {
+    match outcome {
+        Imported::Added => count.added += 1,
+        Imported::Updated => count.updated += 1,
+        Imported::Skipped => count.skipped += 1,
+        Imported::Refused(reason) => tell(count, &Bad { line, reason }),
+    }
+}
+
+/// The line's number and what is wrong, never the line itself: it holds a hash.
+fn tell(count: &mut Count, bad: &Bad) {
+    count.refused += 1;
+    if count.refused <= MAX_TOLD {
+        output::error(&format!("line {}: {}", bad.line, bad.reason.escape_debug()));
+    }
+}
+
+pub(crate) fn export(context: &Context, export: &Export) -> Done {
+    let hashes = if export.with_password_hashes { Hashes::Included } else { Hashes::Left };
+    let mut out: Box<dyn std::io::Write> = match &export.file {
+        None => Box::new(std::io::stdout()),
+        Some(path) => {
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let cannot = |error| Failure::new(1, format!("{} cannot be made: {error}", path.display()));
+            Box::new(BufWriter::new(made.map_err(cannot)?))
+        }
+    };
+    let written = context.operate(|hands| {
+        let mut after = String::new();
+        loop {
+            let page: Vec<PortableUser> = hands.ask(Ask::ExportUsers { after: after.clone(), limit: PAGE, hashes })?;
+            let is_last = page.len() < PAGE as usize;
+            for user in &page {
+                let line = serde_json::to_string(user).unwrap_or_default();
+                if let Err(error) = writeln!(out, "{line}") {
+                    return Ok(Err(error));
+                }
+            }
+            match page.last() {
+                Some(last) if !is_last => after.clone_from(&last.username),
+                _ => return Ok(out.flush()),
+            }
+        }
+    })?;
+    match written {
+        // A reader who goes away is no error.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// The users of a file, one by one, with the number of the line on which each begins.
+struct Lines {
+    source: BufReader<File>,
+    header: Option<Vec<String>>,
+    is_csv: bool,
+    line: u64,
+    /// Bytes, for the progress.
+    read: u64,
+}
+
+impl Lines {
+    fn open(source: BufReader<File>, path: &Path) -> Self {
+        let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        Self { source, header: None, is_csv, line: 0, read: 0 }
+    }
+
+    /// `None` at the end; the inner error is what is wrong with this line.
+    fn next(&mut self) -> std::io::Result<Option<(u64, Result<PortableUser, String>)>> {
+        loop {
+            let begins = self.line + 1;
+            let (taken, lines) = if self.is_csv {
+                csv::record(&mut self.source, MAX_LINE)?
+            } else {
+                csv::line(&mut self.source, MAX_LINE)?
+            };
+            let Some(taken) = taken else { return Ok(None) };
+            (self.line, self.read) = (self.line + lines, self.read + taken.bytes);
+            let text = match taken.text {
+                Ok(text) if text.iter().all(u8::is_ascii_whitespace) => continue,
+                Ok(text) => text,
+                Err(reason) => return Ok(Some((begins, Err(reason)))),
+            };
+            if !self.is_csv {
+                return Ok(Some((begins, PortableUser::from_json(&text))));
+            }
+            let fields = match csv::fields(&text) {
+                Ok(fields) => fields,
+                Err(reason) => return Ok(Some((begins, Err(reason)))),
+            };
+            match &self.header {
+                Some(header) => return Ok(Some((begins, PortableUser::from_fields(header, &fields)))),
+                None => self.header = Some(fields),
+            }
+        }
+    }
+}
+
+/// A bar on standard error, where that is a terminal.
+struct Progress {
+    size: u64,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn over(size: u64) -> Self {
+        Self { size, is_shown: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, read: u64) {
+        if self.is_shown {
+            let percent = read.saturating_mul(100).checked_div(self.size).unwrap_or(100).min(100);
+            let full = usize::try_from(percent / 4).unwrap_or(25);
+            let bar = format!("\r[{}{}] {percent:3} %", "#".repeat(full), ".".repeat(25 - full));
+            let _ = write!(std::io::stderr(), "{bar}");
+        }
+    }
+
+    fn end(&self) {
+        if self.is_shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What a token will say is found before anything is consumed: who cannot be told what to say, or is denied by the hook, keeps
+//! the code or refresh token as it was (law L1).
+//!
+//! ```text
+//! 1. the client is authenticated, the token's tag is good                       (nothing was read yet)
+//! 2. the grant is read, and judged as it will be again in step 5                (nothing is written; a refusal goes to step 5)
+//! 3. claims are found: the user's record is read, the hook is asked             (a failure ends here)
+//! 4. they are weighed                                                           (too large ends here)
+//! 5. the engine decides, on the row of that moment, and writes
+//! ```
+//!
+//! Nothing is told to the hook or asked of the store for a token that is not the caller's own (law L11). Where step 5 comes
+//! to another verdict than step 2, for the row has changed in between, the client is told to ask again: no token goes out
+//! that the hook was not asked about. Values are those of step 3, at each refresh and each retry anew.
+
+use regrant_core::client::GrantType;
+use regrant_core::issue::Granted;
+use regrant_core::redeem::Issued;
+use regrant_core::refresh::Refreshed;
+use regrant_core::{Client, Decision, Grant, GrantId, Refusal};
+use regrant_store::{Answer, Question, Unavailable, User};
+use serde_json::{Map, Value};
+
+use super::{Attributes, Rules, TokenClaims, found};
+use crate::answer::Failure;
+use crate::app::{App, Settings};
+use crate::chance;
+use crate::config::{OnFailure, TokenHookSetting};
+use crate::correlation::Correlation;
+use crate::engine::{Moment, Row};
+use crate::hook::{self, Said};
+
+/// For whom a token is to be made.
+#[derive(Clone, Copy)]
+pub(crate) struct Minting<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) grant_type: GrantType,
+    /// `sub`: the user, or the client itself.
+    pub(crate) subject: &'a str,
+    pub(crate) granted: &'a Granted,
+    pub(crate) grant: Option<&'a Grant>,
+    pub(crate) auth_time: Option<i64>,
+    pub(crate) correlation: &'a Correlation,
+}
+
+/// An outcome that lets a token be made.
+pub(crate) trait Grants {
+    /// With which scope, for which resources.
+    fn granted(&self) -> &Granted;
+}
+
+impl Grants for Refreshed {
+    fn granted(&self) -> &Granted {
+        &self.granted
+    }
+}
+
+impl Grants for Issued {
+    fn granted(&self) -> &Granted {
+        &self.granted
+    }
+}
+
+/// What was found for one grant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Prepared {
+    /// Nothing is configured that a token of this client could carry.
+    NotNeeded,
+    /// The grant would be refused: let it be, in the one place where that is told.
+    Refused,
+    /// For a token with this scope and these resources.
+    Ready(Granted, TokenClaims),
+}
+
+impl Prepared {
+    /// A decision that this was prepared for; another one is not carried out.
+    pub(crate) fn vet<T: Grants>(&self, decision: Decision<T>) -> Decision<T> {
+        let stands = match (&decision.outcome, self) {
+            (Err(_), _) | (Ok(_), Self::NotNeeded) => true,
+            (Ok(_), Self::Refused) => false,
+            (Ok(outcome), Self::Ready(known, _)) => known == outcome.granted(),
+        };
+        if stands { decision } else { Decision::refuse(Refusal::NotPrepared) }
+    }
+
+    /// What the token says.
+    pub(crate) fn claims(&self) -> TokenClaims {
+        match self {
+            Self::NotNeeded | Self::Refused => TokenClaims::default(),
+            Self::Ready(_, claims) => claims.clone(),
+        }
+    }
+}
+
+/// Steps 2 to 4. `judge` is the decision of step 5.
+pub(crate) async fn of_grant<T: Grants>(
+    app: &App,
+    (client, grant_type, correlation): (&Client, GrantType, &Correlation),
+    id: GrantId,
+    mut judge: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T>,
+) -> Result<Prepared, Failure> {
+    if !is_needed(&app.settings(), client, grant_type) {
+        return Ok(Prepared::NotNeeded);
+    }
+    let Some(found) = app.engine.load(id).await? else { return Ok(Prepared::Refused) };
+    let granted = {
+        let keys = app.engine.keys();
+        let moment = Moment { now: app.engine.now(), keys: &keys, entropy: chance::entropy() };
+        // Only its outcome is looked at: what it would write is decided again by the engine.
+        match judge(Some((&found.grant, found.subject)), &moment).outcome {
+            Ok(outcome) => outcome.granted().clone(),
+            Err(_) => return Ok(Prepared::Refused),
+        }
+    };
+    let minting = Minting {
+        client,
+        grant_type,
+        subject: &found.grant.terms.subject,
+        granted: &granted,
+        grant: Some(&found.grant),
+        auth_time: Some(found.grant.terms.authenticated_at.seconds()),
+        correlation,
+    };
+    let claims = of(app, minting).await?;
+    Ok(Prepared::Ready(granted, claims))
+}
+
+/// Steps 3 and 4, for a flow that has judged already.
+pub(crate) async fn of(app: &App, minting: Minting<'_>) -> Result<TokenClaims, Failure> {
+    let settings = app.settings();
+    if !is_needed(&settings, minting.client, minting.grant_type) {
+        return Ok(TokenClaims::default());
+    }
+    let audience: Vec<&str> = minting.granted.resources.iter().collect();
+    let known = looked_up(app, &settings, minting.client, minting.subject, &audience).await?;
+    let from_hook = match hook_of(&settings, minting.client, minting.grant_type) {
+        Some(setting) => ask(app, &settings, setting, &minting).await?,
+        None => Map::new(),
+    };
+    TokenClaims::new(known, from_hook).map_err(|large| Failure::ClaimsTooLarge(large.bytes))
+}
+
+/// What the user's record and the configuration say at this moment.
+pub(crate) async fn looked_up(
+    app: &App,
+    settings: &Settings,
+    client: &Client,
+    subject: &str,
+    audience: &[&str],
+) -> Result<Map<String, Value>, Unavailable> {
+    let own = settings.clients.claims(&client.id);
+    let rules = rules(settings, own.as_deref().map(|own| &own.rules), audience);
+    // A client that acts for itself has no attributes.
+    let user = if subject != client.id.as_str() && rules.iter().any(|rules| !rules.takes.is_empty()) {
+        user(app, subject).await?
+    } else {
+        None
+    };
+    let attributes = user.as_ref().map(Attributes::stored).transpose()?;
+    Ok(found(&rules, user.as_ref().zip(attributes.as_ref())))
+}
+
+/// Whether tokens of this client can carry anything.
+fn is_needed(settings: &Settings, client: &Client, grant_type: GrantType) -> bool {
+    let own = settings.clients.claims(&client.id);
+    own.is_some_and(|own| !own.rules.is_empty())
+        || hook_of(settings, client, grant_type).is_some()
+        || settings
+            .config
+            .resources
+            .iter()
+            .any(|known| !known.claims.is_empty() && client.resources.contains(&known.uri))
+}
+
+/// A resource's rules count only where it is in the audience.
+fn rules<'a>(settings: &'a Settings, own: Option<&'a Rules>, audience: &[&str]) -> Vec<&'a Rules> {
+    let resources = settings.config.resources.iter().filter(|known| audience.contains(&known.uri.as_str()));
+    resources.map(|known| &known.claims).chain(own).collect()
+}
+
+fn hook_of<'a>(settings: &'a Settings, client: &Client, grant_type: GrantType) -> Option<&'a TokenHookSetting> {
+    let setting = settings.config.token_hook.as_ref()?;
+    let wanted = settings.clients.claims(&client.id).is_none_or(|own| own.hook);
+    (wanted && setting.grant_types.contains(&grant_type)).then_some(setting)
+}
+
+async fn user(app: &App, subject: &str) -> Result<Option<User>, Unavailable> {
+    match app.engine.ask(Question::UserBySubject(subject.to_owned())).await? {
+        Answer::User(user) => Ok(user),
+        _ => Ok(None),
+    }
+}
+
+async fn ask(
+    app: &App,
+    settings: &Settings,
+    setting: &TokenHookSetting,
+    minting: &Minting<'_>,
+) -> Result<Map<String, Value>, Failure> {
+    let granted = minting.granted;
+    let scope = settings.scope_at(&granted.scope, &granted.resources).to_string();
+    let question = hook::Question {
+        kind: "token",
+        issuer: app.issuer(),
+        correlation_id: minting.correlation.as_str(),
+        grant_type: minting.grant_type.as_str(),
+        client_id: minting.client.id.as_str(),
+        sub: minting.subject,
+        scope: &scope,
+        resources: granted.resources.iter().collect(),
+        grant: minting.grant.map(|grant| grant.id.display(&app.engine.keys()).to_string()),
+        auth_time: minting.auth_time,
+    };
+    let (correlation, client) = (minting.correlation, &minting.client.id);
+    match app.hook.ask(setting, &question, app.engine.now()).await {
+        Ok(Said::Allow(claims)) => Ok(claims),
+        Ok(Said::Deny(reason)) => {
+            tracing::warn!(%correlation, %client, said = %reason.escape_debug(), "the token hook denied");
+            Err(Failure::HookDenied)
+        }
+        Err(trouble) => {
+            tracing::error!(%correlation, %client, trouble = %trouble.to_string().escape_debug(), policy = ?setting.on_failure, "the token hook did not answer");
+            match setting.on_failure {
+                OnFailure::Deny => Err(Failure::HookFailed),
+                OnFailure::Allow => Ok(Map::new()),
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod client;
 mod document;
 pub mod duration;
 mod example;
+mod limits;
 mod places;
 mod problem;
 mod suggest;
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
+pub use limits::{Limits, Rate};
 pub use problem::{ConfigError, ConfigErrors, Problem};
 
 use document::{Report, Section};
@@ -61,6 +63,8 @@ pub struct Config {
     pub root_key_file: PathBuf,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
+    /// How much of what is too much.
+    pub limits: Limits,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -145,6 +149,7 @@ impl Config {
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
+            limits: Limits::default(),
             scopes: Vec::new(),
             resources: Vec::new(),
             clients: Vec::new(),
@@ -231,7 +236,12 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
+    let limits = top.table("limits");
     top.finish(&[]);
+    if let Some(section) = &limits {
+        config.limits = Limits::read(section);
+        section.finish(&TOP);
+    }
     for section in &scopes {
         read_scope(section, &mut config);
     }

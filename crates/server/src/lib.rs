@@ -28,6 +28,7 @@ mod interaction;
 mod introspect;
 pub mod issuer;
 pub mod keyring;
+mod limits;
 mod metadata;
 mod mint;
 pub mod pages;

@@ -114,6 +114,16 @@ impl<'a> Section<'a> {
         tables.into_iter().map(|(table, span)| Section::new(report, key, table, span, Some(entry_key))).collect()
     }
 
+    /// The table `[key]`.
+    pub(super) fn table(&self, key: &'static str) -> Option<Section<'a>> {
+        let value = self.found(key)?;
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(key, value, &format!("written as [{key}], with one bracket on each side"));
+            return None;
+        };
+        Some(Section::new(self.report, key, table, value.span(), None))
+    }
+
     /// Reports a problem at its key, or at the section's head if the key is not there.
     pub(super) fn problem(&self, problem: Problem) {
         if self.faulty.borrow().contains(&problem.key) {

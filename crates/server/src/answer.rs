@@ -101,7 +101,7 @@ pub enum Code {
     /// RFC 8707 section 2.
     InvalidTarget,
     /// RFC 6749 section 4.1.2.1, for 503; and for 429 (RFC 6585 section 4), which has no code of its own: `slow_down` of RFC 8628
-    /// section 3.5 tells a device to go on polling, and anything like `invalid_grant` would log people out.
+    /// tells a device to go on polling, and anything like `invalid_grant` would log people out.
     TemporarilyUnavailable,
     /// RFC 6749 section 4.1.2.1.
     AccessDenied,
@@ -250,7 +250,9 @@ impl Failure {
         match self {
             Self::Refused(Refusal::Straggler { retry_after }) => Some(*retry_after),
             // Rounded up: whoever comes when he is told to gets in.
-            Self::TooMany(_, wait) => Some(Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(1))),
+            Self::TooMany(_, wait) => {
+                Some(Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(1)))
+            }
             Self::Refused(Refusal::SeedKeyNotYet) | Self::Busy | Self::Unavailable(_) => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -7,8 +7,8 @@
 //! [`Clock::ran`] is how long the machine has run, which can do neither; limits that live in memory go by it, so that a clock
 //! that stands still refuses nobody for ever (check X14).
 
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use regrant_core::Timestamp;
@@ -41,10 +41,7 @@ impl Clock {
     /// A clock that stands at `start` until [`Clock::advance`].
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(Manual {
-            date: AtomicI64::new(start.millis()),
-            ran: AtomicU64::new(0),
-        })))
+        Self(Source::Manual(Arc::new(Manual { date: AtomicI64::new(start.millis()), ran: AtomicU64::new(0) })))
     }
 
     /// Now.

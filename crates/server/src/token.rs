@@ -223,11 +223,8 @@ impl Asking<'_> {
         let granted = self.verdict(GrantType::Password, subject, asked.scope.as_ref(), &asked.resources)?;
         tracing::warn!(correlation = %self.correlation, client = %self.client.id, "password grant used: RFC 9700 section 2.4 says that it MUST NOT be");
         // A client that has proved who it is sends the passwords of many: its address is not theirs.
-        let place = if self.client.is_public() {
-            Place::network(self.peer)
-        } else {
-            Place::client(self.client.id.as_str())
-        };
+        let place =
+            if self.client.is_public() { Place::network(self.peer) } else { Place::client(self.client.id.as_str()) };
         let user =
             guessing::verify_password(self.app, &asked.username, asked.password, &place, self.correlation).await??;
         let client = Arc::clone(self.client);

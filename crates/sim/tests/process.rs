@@ -4,6 +4,7 @@
 mod process {
     mod canary;
     mod exploit;
+    mod flood;
     mod full_disk;
     mod kill;
     mod refusals;

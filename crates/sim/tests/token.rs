@@ -25,6 +25,8 @@ mod token {
     mod flows;
     mod input;
     mod kinds;
+    mod limits;
     mod races;
     mod restarts;
+    mod sizes;
 }

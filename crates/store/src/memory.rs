@@ -12,8 +12,8 @@ use regrant_core::keys::DeploymentId;
 use regrant_core::{Grant, GrantId, Timestamp};
 
 use crate::{
-    Answer, Consent, Deployment, EventRecord, Failures, KeyKind, KeyRecord, Loaded, Outcome, Question, Record, Session, Store,
-    StoredEvent, Unavailable, User, event, failures,
+    Answer, Consent, Deployment, EventRecord, Failures, KeyKind, KeyRecord, Loaded, Outcome, Question, Record, Session,
+    Store, StoredEvent, Unavailable, User, event, failures,
 };
 
 /// A store that lives as long as its last handle.

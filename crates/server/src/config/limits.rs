@@ -159,7 +159,8 @@ mod tests {
             assert_eq!(Rate::parse(text), Some(Rate::per(amount, seconds)), "{text}");
         }
         assert!(Rate::parse("off").is_some_and(Rate::is_off));
-        for bad in ["", "5", "/m", "5/", "0/m", "5/w", "5 /m", "+5/m", "5/m/m", "1000001/m", "00000001/m", "Off", "٣/m"] {
+        for bad in ["", "5", "/m", "5/", "0/m", "5/w", "5 /m", "+5/m", "5/m/m", "1000001/m", "00000001/m", "Off", "٣/m"]
+        {
             assert_eq!(Rate::parse(bad), None, "{bad:?}");
         }
     }

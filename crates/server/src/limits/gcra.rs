@@ -84,7 +84,8 @@ impl Gcra {
         }
         if keep == Keep::Yes {
             // The least interesting place: its own, an empty one, or the one that is whole again soonest.
-            let soonest = || set.iter().enumerate().min_by_key(|(_, [_, whole_at])| *whole_at).map_or(0, |(way, _)| way);
+            let soonest =
+                || set.iter().enumerate().min_by_key(|(_, [_, whole_at])| *whole_at).map_or(0, |(way, _)| way);
             let way = known.unwrap_or_else(soonest);
             if let Some(place) = set.get_mut(way) {
                 *place = [fingerprint, next];

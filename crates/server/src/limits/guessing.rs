@@ -145,13 +145,13 @@ pub(crate) async fn verify_password(
     let limits = app.settings().config.limits;
     let account = session::normalise(name);
     let keys = Keys::of(app, &account, place);
-    let (under_way, [others_here, others_there]) = UnderWay::begin(&app.limits.attempts, [Some(keys.here), keys.network]);
+    let (under_way, [others_here, others_there]) =
+        UnderWay::begin(&app.limits.attempts, [Some(keys.here), keys.network]);
     let Answer::Failures(found) = app.engine.ask(Question::Failures(keys.all())).await? else {
         return Err(Failure::Busy);
     };
     let mut found = found.into_iter();
-    let (here, at_account, network) =
-        (found.next().flatten(), found.next().flatten(), found.next().flatten());
+    let (here, at_account, network) = (found.next().flatten(), found.next().flatten(), found.next().flatten());
     let now = app.engine.now();
     let is_braked = matches!(place.0, Inside::Network(_) | Inside::Nowhere)
         && at_account.is_some_and(|failures| is_over(&failures, limits.login_failures_per_account, now));
@@ -331,6 +331,11 @@ impl Counted<'_> {
             records.push(self.event(EventKind::Alarm, Some(user), detail));
         }
         self.app.engine.commit(records).await?;
+        // A new wait begins, also where the date is the same as at the last one.
+        let mut waiting = lock(&self.app.limits.attempts.waiting);
+        for key in [Some(self.keys.here), self.keys.network].into_iter().flatten() {
+            waiting.remove(&key);
+        }
         Ok(())
     }
 

@@ -188,6 +188,11 @@ impl World {
         Self::start(CONFIG, Kept::Memory(memory.clone()), "").await
     }
 
+    /// Another node: a world of this configuration on what this store holds already; no user is added.
+    pub async fn node(config: &str, memory: &Memory) -> Self {
+        Self::start(config, Kept::Memory(memory.clone()), "").await
+    }
+
     /// A world whose issuer has a path.
     pub async fn at_path(path: &str) -> Self {
         Self::start(CONFIG, Kept::Memory(Memory::new()), path).await.with_user(USER).await
@@ -290,6 +295,12 @@ impl World {
     #[must_use]
     pub fn http(&self) -> Http {
         Http::new(&self.base)
+    }
+
+    /// A client on another network: an address of 127.0.0.0/8.
+    #[must_use]
+    pub fn http_from(&self, address: &str) -> Http {
+        Http::from(&self.base, address)
     }
 
     /// A browser without cookies.

@@ -167,7 +167,11 @@ pub fn no_more_failures_are_counted_than_are_asked_for(open: Open<'_>) {
     desk.commit_at(&vec![count(1, 5); 50], at(1000));
     assert_eq!(failures(&mut desk, 1).map(|found| found.remembered(at(1000), 100)), Some(5));
     desk.commit_at(&[Record::CountFailure { key: [1; 32], leak: i64::MAX, most: u32::MAX }], at(i64::MAX));
-    assert_eq!(failures(&mut desk, 1).map(|found| found.forgotten_at), Some(at(i64::MAX)), "and no number is too large");
+    assert_eq!(
+        failures(&mut desk, 1).map(|found| found.forgotten_at),
+        Some(at(i64::MAX)),
+        "and no number is too large"
+    );
 }
 
 /// Of this key and no other.

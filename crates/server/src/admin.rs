@@ -7,6 +7,8 @@ pub mod socket;
 pub mod import;
 pub mod users;
 
+mod events;
+
 use std::sync::Arc;
 
 use regrant_core::client::{AccessTokenFormat, OnReplay, SUBJECT_PREFIX};

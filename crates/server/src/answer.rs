@@ -12,9 +12,12 @@ use regrant_core::Refusal;
 use regrant_store::Unavailable;
 use serde::Serialize;
 
+use crate::app::App;
 use crate::client_auth::NotAuthenticated;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
+pub use crate::limits::budget::Budget;
+use crate::limits::budget::Line;
 
 /// An error, as the endpoints meet it.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub enum Failure {
     HookFailed,
     /// The claims that the token would carry, in bytes of JSON, are more than a token may: nothing has happened.
     ClaimsTooLarge(usize),
+    /// Asked too often: nothing was looked at, or nothing is told of it. Come again after this.
+    TooMany(Budget, Duration),
     /// The store failed: nothing has happened.
     Unavailable(Unavailable),
     /// A protected resource of our own refused its token (RFC 6750).
@@ -101,7 +106,8 @@ pub enum Code {
     InvalidScope,
     /// RFC 8707 section 2.
     InvalidTarget,
-    /// RFC 6749 section 4.1.2.1, for 503.
+    /// RFC 6749 section 4.1.2.1, for 503; and for 429 (RFC 6585 section 4), which has no code of its own: `slow_down` of RFC 8628
+    /// tells a device to go on polling, and anything like `invalid_grant` would log people out.
     TemporarilyUnavailable,
     /// RFC 6749 section 4.1.2.1; at the token endpoint RFC 8628 section 3.5, "The authorization request was denied".
     AccessDenied,
@@ -202,7 +208,7 @@ impl Failure {
             Self::Refused(refusal) => code_of(*refusal),
             // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
             Self::HookDenied => Code::AccessDenied,
-            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
+            Self::Busy | Self::TooMany(..) | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
                 Code::TemporarilyUnavailable
             }
             Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => Code::InvalidToken,
@@ -221,6 +227,8 @@ impl Failure {
                 StatusCode::UNAUTHORIZED
             }
             Self::Bearer(BearerFailure::InsufficientScope) => StatusCode::FORBIDDEN,
+            // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
+            Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -250,6 +258,7 @@ impl Failure {
             Self::ClaimsTooLarge(bytes) => {
                 format!("claims_too_large: {bytes} bytes, and {} are the limit", crate::claims::MAX_CLAIMS)
             }
+            Self::TooMany(budget, _) => budget.as_str().to_owned(),
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
             Self::Method(_) => "method_not_allowed".to_owned(),
@@ -259,6 +268,10 @@ impl Failure {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(Refusal::Straggler { retry_after }) => Some(*retry_after),
+            // Rounded up: whoever comes when he is told to gets in.
+            Self::TooMany(_, wait) => {
+                Some(Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(1)))
+            }
             Self::Refused(Refusal::SeedKeyNotYet | Refusal::NotPrepared) | Self::Busy | Self::Unavailable(_) => {
                 Some(Duration::from_secs(1))
             }
@@ -267,19 +280,45 @@ impl Failure {
         }
     }
 
+    /// Whether whoever sent it has shown nothing that only we give out: no secret, and no token of ours.
+    #[must_use]
+    pub const fn proves_nothing(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::Method(_)
+            | Self::Client(_)
+            | Self::UnsupportedGrantType
+            | Self::MalformedScope
+            | Self::MalformedTarget
+            | Self::Bearer(_)
+            | Self::TooMany(Budget::Network | Budget::Secrets, _)
+            | Self::Refused(Refusal::NotOurs) => true,
+            Self::Refused(_)
+            | Self::Busy
+            | Self::TooMany(..)
+            | Self::HookDenied
+            | Self::HookFailed
+            | Self::ClaimsTooLarge(_)
+            | Self::Unavailable(_) => false,
+        }
+    }
+
     fn description(&self) -> &'static str {
         match self {
             Self::Malformed(malformed) => malformed.description(),
             Self::Method(_) => "the method is not supported here",
+            Self::TooMany(..) => "too many requests; ask again after the time in Retry-After with the same request",
             _ => self.code().description(),
         }
     }
 
-    /// The answer, after a line in the log. `realm` is the issuer, for `WWW-Authenticate`.
+    /// The answer, after a line in the log.
     #[must_use]
-    pub fn answer(&self, realm: &str, correlation: &Correlation) -> Response<Body> {
-        let (status, code) = (self.status(), self.code());
-        tracing::info!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %self.reason(), "refused");
+    pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
+        let (status, code, realm) = (self.status(), self.code(), app.issuer());
+        if app.limits.may_log(app, Line::Refused) {
+            tracing::info!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %self.reason(), "refused");
+        }
         let mut response = match self {
             // RFC 6750 section 3.1: "If the request lacks any authentication information […], the resource server SHOULD NOT
             // include an error code".

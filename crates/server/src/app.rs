@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
 use crate::keyring::{self, Keyring, KeyringError};
+use crate::limits::Limits;
 use crate::passwords::Passwords;
 
 /// The running server.
@@ -26,6 +27,7 @@ pub struct App {
     pub(crate) issuer: Issuer,
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
+    pub(crate) limits: Limits,
     pub(crate) keyring: Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
@@ -234,12 +236,14 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = Arc::clone(&keyring.signing);
+        let limits = Limits::new(clock.clone());
         let engine = Engine::start(store, keys, clock, next_grant)?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start()?,
             hook: Hook::new(),
+            limits,
             keyring: Mutex::new(keyring),
             session_key,
             csrf_key,

@@ -82,6 +82,8 @@ impl Denied {
     pub(crate) const LOGIN_REQUIRED: Self = Self::new("login_required", "the user is not logged in");
     pub(crate) const CONSENT_REQUIRED: Self = Self::new("consent_required", "the user has not consented");
     pub(crate) const HOOK: Self = Self::new("access_denied", "the request was denied");
+    pub(crate) const TOO_MANY_CODES: Self =
+        Self::new("temporarily_unavailable", "too many codes were issued to this user; ask again in a minute");
     pub(crate) const UNAVAILABLE: Self =
         Self::new("temporarily_unavailable", "the server cannot answer now; ask again shortly with the same request");
 

@@ -14,8 +14,12 @@ use regrant_core::one_time::{Kind, MAX_SECRET_LEN, client_secret_hash};
 use regrant_core::{Client, ClientId};
 use zeroize::Zeroizing;
 
-use crate::app::Clients;
+use crate::answer::Failure;
+use crate::app::{App, Clients};
+use crate::correlation::Correlation;
 use crate::form::{Form, Malformed};
+use crate::limits::budget::Line;
+use crate::peer::Peer;
 
 /// What a request offered to prove who it is.
 pub struct Presented {
@@ -111,6 +115,26 @@ fn form_decoded(text: &str) -> Option<String> {
 }
 
 impl Presented {
+    /// The client, if it is who it claims to be and has not asked too often. A guess is looked at however many there were: only
+    /// what a failed one hears depends on that.
+    ///
+    /// # Errors
+    /// [`Failure::Client`] or [`Failure::TooMany`].
+    pub(crate) fn prove(&self, app: &App, peer: Peer, correlation: &Correlation) -> Result<Arc<Client>, Failure> {
+        let settings = app.settings();
+        let limits = &settings.config.limits;
+        match self.verify(&settings.clients) {
+            Ok(client) => app.limits.client(limits.requests_per_client, &client).map(|()| client),
+            Err(refused) => {
+                if app.limits.may_log(app, Line::Client) {
+                    tracing::warn!(%correlation, client = %self.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
+                }
+                app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
+                Err(refused.into())
+            }
+        }
+    }
+
     fn one(method: AuthMethod, id: &str, secret: &str) -> Self {
         Self { method, readings: vec![(id.to_owned(), Zeroizing::new(secret.to_owned()))] }
     }

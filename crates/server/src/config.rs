@@ -11,6 +11,7 @@ mod document;
 pub mod duration;
 pub mod environment;
 mod example;
+mod limits;
 mod places;
 mod problem;
 mod suggest;
@@ -26,6 +27,7 @@ use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
+pub use limits::{Limits, Rate};
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
@@ -72,6 +74,8 @@ pub struct Config {
     pub token_endpoint_aliases: Vec<String>,
     /// Whom to ask before a token is made.
     pub token_hook: Option<TokenHookSetting>,
+    /// How much of what is too much.
+    pub limits: Limits,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -181,7 +185,8 @@ impl Config {
         let variables = environment::as_document(variables);
         let variables = DeTable::parse(&variables).ok();
         let environment = Environment::new(variables.as_ref().map(|table| table.get_ref()));
-        let report = Report::new(file, text, environment);
+        let empty = DeTable::new();
+        let report = Report::new(file, text, environment, &empty);
         let (document, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
             let at = error.span().map_or(0, |span| span.start);
@@ -207,6 +212,7 @@ impl Config {
             admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             token_hook: None,
+            limits: Limits::default(),
             scopes: Vec::new(),
             resources: Vec::new(),
             clients: Vec::new(),
@@ -313,8 +319,13 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
+    let limits = top.table("limits");
     top.finish(&[]);
     config.token_hook = token_hook.and_then(|section| token_hook::read(&section, base));
+    if let Some(section) = &limits {
+        config.limits = Limits::read(section);
+        section.finish(&TOP);
+    }
     for section in &scopes {
         read_scope(section, &mut config);
     }

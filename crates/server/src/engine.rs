@@ -13,7 +13,7 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
@@ -30,6 +30,10 @@ use crate::clock::Clock;
 const MAX_BATCH: usize = 1024;
 /// The most jobs that may wait: beyond it the caller hears [`Unavailable`] at once, and the client 503.
 const MAX_WAITING: usize = 16_384;
+/// How many of them may be reads, and how many writes that are no decisions: introspection and what operators list cannot starve
+/// a refresh (check X8).
+const MAX_READS: usize = MAX_WAITING / 2;
+const MAX_COMMITS: usize = MAX_WAITING / 4;
 /// How often a job is decided again on a row that somebody else wrote.
 const MAX_ATTEMPTS: usize = 8;
 /// How many grant numbers one row update reserves.
@@ -39,6 +43,7 @@ const GRANT_BLOCK: u64 = 1024;
 #[derive(Clone)]
 pub struct Engine {
     jobs: mpsc::SyncSender<Job>,
+    shares: Arc<Shares>,
     keys: Arc<RwLock<Arc<Keys>>>,
     clock: Clock,
     /// The store's newest time, as the writer last saw it, in milliseconds.
@@ -82,6 +87,30 @@ enum Job {
     Stop { reply: oneshot::Sender<()> },
 }
 
+/// How many jobs of the kinds that have a share of the queue are in it.
+#[derive(Debug, Default)]
+struct Shares {
+    reads: AtomicUsize,
+    commits: AtomicUsize,
+}
+
+impl Shares {
+    /// What counts this job, and the most there may be. Decisions may fill the queue.
+    const fn of(&self, job: &Job) -> Option<(&AtomicUsize, usize)> {
+        match job {
+            Job::Decide { .. } | Job::Stop { .. } => None,
+            Job::Commit { .. } => Some((&self.commits, MAX_COMMITS)),
+            Job::Ask { .. } | Job::Load { .. } => Some((&self.reads, MAX_READS)),
+        }
+    }
+
+    fn give_back(&self, job: &Job) {
+        if let Some((count, _)) = self.of(job) {
+            count.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Engine {
     /// Starts the writer thread on a store.
     ///
@@ -91,8 +120,10 @@ impl Engine {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
+        let shares = Arc::new(Shares::default());
         let writer = Writer {
             newest: Arc::clone(&newest),
+            shares: Arc::clone(&shares),
             store,
             clock: clock.clone(),
             keys: Arc::clone(&keys),
@@ -100,7 +131,7 @@ impl Engine {
             unused: next_grant..next_grant,
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, keys, clock, newest })
+        Ok(Self { jobs, shares, keys, clock, newest })
     }
 
     /// The keys of this moment.
@@ -210,9 +241,17 @@ impl Engine {
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
+        let full = || Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() };
+        if let Some((count, most)) = self.shares.of(&job)
+            && count.fetch_add(1, Ordering::AcqRel) >= most
+        {
+            count.fetch_sub(1, Ordering::AcqRel);
+            return Err(full());
+        }
         self.jobs.try_send(job).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(_) => {
-                Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() }
+            mpsc::TrySendError::Full(job) => {
+                self.shares.give_back(&job);
+                full()
             }
             mpsc::TrySendError::Disconnected(_) => stopped(),
         })
@@ -234,6 +273,7 @@ struct Writer {
     clock: Clock,
     keys: Arc<RwLock<Arc<Keys>>>,
     newest: Arc<AtomicI64>,
+    shares: Arc<Shares>,
     unused: std::ops::Range<u64>,
 }
 
@@ -269,6 +309,7 @@ impl Writer {
         while let Ok(first) = queue.recv() {
             let mut waiting = vec![first];
             waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
+            waiting.iter().for_each(|job| self.shares.give_back(job));
             if let Some(reply) = self.batch(waiting) {
                 drop(self);
                 let _ = reply.send(());
@@ -278,36 +319,47 @@ impl Writer {
     }
 
     /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
+    ///
+    /// Reads come last: those who asked them have not heard from any job of this batch, and so they may see it or not. In between
+    /// they would cut the batch into many commits.
     fn batch(&mut self, jobs: Vec<Job>) -> Option<oneshot::Sender<()>> {
-        let mut decided = Vec::new();
+        let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
                 Job::Decide { grant, decide, correlation, reply } => {
                     let is_new = grant.is_none();
                     decided.push(Decided { grant, is_new, decide, correlation, reply, attempts: 0 });
                 }
-                // What is not a decision keeps its place behind those before it: they are committed first.
+                // A write that is no decision keeps its place behind those before it: they are committed first.
                 Job::Commit { records, reply } => {
                     self.decide_all(std::mem::take(&mut decided));
                     let now = self.now();
                     let _ = reply.send(self.commit(&records, now));
                 }
-                Job::Ask { question, reply } => {
-                    self.decide_all(std::mem::take(&mut decided));
-                    let _ = reply.send(self.store.ask(&question));
-                }
-                Job::Load { ids, reply } => {
-                    self.decide_all(std::mem::take(&mut decided));
-                    let _ = reply.send(self.store.load(&ids));
-                }
+                Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
-                    self.decide_all(decided);
-                    return Some(reply);
+                    stop = Some(reply);
+                    break;
                 }
             }
         }
         self.decide_all(decided);
-        None
+        for job in reads {
+            self.read(job);
+        }
+        stop
+    }
+
+    fn read(&mut self, job: Job) {
+        match job {
+            Job::Ask { question, reply } => {
+                let _ = reply.send(self.store.ask(&question));
+            }
+            Job::Load { ids, reply } => {
+                let _ = reply.send(self.store.load(&ids));
+            }
+            Job::Decide { .. } | Job::Commit { .. } | Job::Stop { .. } => {}
+        }
     }
 
     /// Decides and commits, and again for those whose row somebody else wrote meanwhile.

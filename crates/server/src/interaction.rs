@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
@@ -24,9 +25,13 @@ use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, v
 use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
 use crate::form::{self, Form};
+use crate::limits::budget::Line;
+use crate::limits::guessing::{self, Place};
+use crate::limits::known_browser;
 use crate::mint::{self, Access};
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
+use crate::peer::Peer;
 use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn, MAX_USERNAME_LEN};
 
@@ -37,13 +42,14 @@ const CODE_LIFETIME: Duration = Duration::from_secs(60);
 struct Visit {
     app: Arc<App>,
     headers: HeaderMap,
+    peer: Peer,
     correlation: Correlation,
 }
 
 /// `GET` and `POST /oauth2/authorize`.
 pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit::of(app, &parts);
     let response = if parts.method == Method::POST {
         // RFC 6749 section 3.1: POST is for requests that do not fit a URL. Ours fit, and a GET carries the cookies.
         match read_body(&visit.headers, body).await {
@@ -59,7 +65,7 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
 /// `POST /login`.
 pub(crate) async fn login(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
         Ok(form) => visit.login(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
@@ -70,7 +76,7 @@ pub(crate) async fn login(State(app): State<Arc<App>>, request: Request) -> Resp
 /// `POST /consent`.
 pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
         Ok(form) => visit.consent(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
@@ -81,7 +87,7 @@ pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Re
 /// `GET` and `POST /logout`.
 pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit::of(app, &parts);
     let response = if parts.method == Method::POST {
         match read_form(&visit.headers, body).await {
             Ok(form) => visit.logout(&form).await,
@@ -102,12 +108,18 @@ pub(crate) async fn home(State(app): State<Arc<App>>, request: Request) -> Respo
 
 /// Every path that is none of ours.
 pub(crate) async fn not_found(State(app): State<Arc<App>>) -> Response<Body> {
-    let visit = Visit { app, headers: HeaderMap::new(), correlation: Correlation::new() };
+    let (headers, peer) = (HeaderMap::new(), Peer { address: None });
+    let visit = Visit { app, headers, peer, correlation: Correlation::new() };
     let response = visit.page_error(StatusCode::NOT_FOUND, pages::NOT_FOUND, "not_found");
     visit.correlation.mark(response)
 }
 
 impl Visit {
+    fn of(app: Arc<App>, parts: &Parts) -> Self {
+        let (headers, peer) = (parts.headers.clone(), Peer::of(&parts.extensions));
+        Self { app, headers, peer, correlation: Correlation::new() }
+    }
+
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
         let request = match AuthorizationRequest::read(&self.app, query) {
@@ -185,7 +197,14 @@ impl Visit {
             authenticated_at: who.session.authenticated_at,
         };
         match request.flow {
-            Flow::Code => self.grant_code(request, consent).await,
+            Flow::Code => {
+                // Each code is a row (check X9).
+                let rate = self.app.settings().config.limits.codes_per_user;
+                if self.app.limits.code(rate, &consent.subject).is_err() {
+                    return Ok(self.denied(request, &Denied::TOO_MANY_CODES));
+                }
+                self.grant_code(request, consent).await
+            }
             Flow::Implicit => Ok(self.grant_token(request, &consent).await),
         }
     }
@@ -288,31 +307,27 @@ impl Visit {
             );
         }
         let password = form.text("password", MAX_PASSWORD_LEN).ok().flatten().unwrap_or_default();
-        let user = match session::verify_password(&self.app, username, Zeroizing::new(password.to_owned())).await {
+        let password = Zeroizing::new(password.to_owned());
+        let again = |status, error: &str| self.login_page(status, request.as_ref(), query, username, Some(error));
+        let account = session::normalise(username);
+        let place = Place::browser(known_browser::name(&self.app, &self.headers, &account), self.peer);
+        let user = match guessing::verify_password(&self.app, username, password, &place, &self.correlation).await {
+            Ok(Ok(user)) => user,
             // A disabled user hears what a wrong password hears.
-            Ok(user) => user.filter(|user| user.disabled_at.is_none()),
-            Err(Failure::Busy) => {
-                let mut page = self.login_page(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    request.as_ref(),
-                    query,
-                    username,
-                    Some(pages::BUSY),
-                );
-                page.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("2"));
-                return page;
+            Ok(Err(refusal)) => {
+                tracing::warn!(correlation = %self.correlation, reason = refusal.as_str(), "login failed");
+                return again(StatusCode::UNAUTHORIZED, pages::WRONG_CREDENTIALS);
             }
+            Err(failure @ Failure::TooMany(_, wait)) => {
+                if self.app.limits.may_log(&self.app, Line::Page) {
+                    tracing::warn!(correlation = %self.correlation, reason = %failure.reason(), "login refused");
+                }
+                let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
+                let text = format!("Too many attempts. Please wait {} and try again.", spoken(rounded_up(seconds)));
+                return later(again(StatusCode::TOO_MANY_REQUESTS, &text), seconds);
+            }
+            Err(Failure::Busy) => return later(again(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY), 2),
             Err(failure) => return self.unavailable(&failure.reason()),
-        };
-        let Some(user) = user else {
-            tracing::warn!(correlation = %self.correlation, "login failed");
-            return self.login_page(
-                StatusCode::UNAUTHORIZED,
-                request.as_ref(),
-                query,
-                username,
-                Some(pages::WRONG_CREDENTIALS),
-            );
         };
         // The session id is renewed at login (check G1).
         let cookie = match session::begin(&self.app, &self.headers, &user).await {
@@ -323,7 +338,9 @@ impl Visit {
         let to =
             if query.is_empty() { format!("{}/", self.app.issuer.path()) } else { self.url(&without_login(query)) };
         let mut response = self.redirect(&to);
+        let known = known_browser::remember(&self.app, &self.headers, &account);
         response.headers_mut().append(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, known);
         response
     }
 
@@ -468,7 +485,9 @@ impl Visit {
     }
 
     fn deny(&self, url: &str, denied: &Denied) -> Response<Body> {
-        tracing::info!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
+        if self.app.limits.may_log(&self.app, Line::Page) {
+            tracing::info!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
+        }
         self.redirect(url)
     }
 
@@ -483,7 +502,9 @@ impl Visit {
     }
 
     fn page_error(&self, status: StatusCode, message: &str, reason: &str) -> Response<Body> {
-        tracing::info!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
+        if self.app.limits.may_log(&self.app, Line::Page) {
+            tracing::info!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
+        }
         let title = status.canonical_reason().unwrap_or("Error");
         let page =
             pages::Failure { base: self.app.issuer.path(), title, message, correlation: self.correlation.as_str() };
@@ -492,9 +513,8 @@ impl Visit {
 
     fn unavailable(&self, reason: &str) -> Response<Body> {
         tracing::error!(correlation = %self.correlation, reason, "the store failed");
-        let mut response = self.page_error(StatusCode::SERVICE_UNAVAILABLE, pages::UNAVAILABLE, "store_unavailable");
-        response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("1"));
-        response
+        let response = self.page_error(StatusCode::SERVICE_UNAVAILABLE, pages::UNAVAILABLE, "store_unavailable");
+        later(response, 1)
     }
 
     /// The request again, in the characters that a URI has: some clients send others, and we send none on (check R16).
@@ -524,6 +544,12 @@ impl Visit {
             tracing::error!(correlation = %self.correlation, %trouble, "an event could not be kept");
         }
     }
+}
+
+/// Come again after so many seconds.
+fn later(mut response: Response<Body>, seconds: u64) -> Response<Body> {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// The query of a `POST`, written again as one.
@@ -566,6 +592,11 @@ fn built_in(scope: &str) -> &'static str {
         "offline_access" => "Stay connected while you are away",
         _ => "",
     }
+}
+
+/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
+fn rounded_up(seconds: u64) -> Duration {
+    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
 }
 
 fn spoken(duration: Duration) -> String {

@@ -19,23 +19,26 @@ use crate::claims::{RESERVED, prepare};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
+use crate::peer::Peer;
 use crate::request::post_form;
 
 /// `POST /oauth2/introspect`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = Correlation::new();
-    let response = match answer(&app, request).await {
+    let peer = Peer::of(request.extensions());
+    let response = match answer(&app, request, &correlation).await {
         Ok(body) => answer::json(StatusCode::OK, &body),
-        Err(failure) => failure.answer(app.issuer(), &correlation),
+        Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
     };
     correlation.mark(response)
 }
 
-async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
+async fn answer(app: &App, request: Request, correlation: &Correlation) -> Result<Value, Failure> {
     let (parts, form) = post_form(request).await?;
+    let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
-    let caller = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients)?;
+    let caller = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
     let inactive = Ok(json!({"active": false}));
     if caller.disabled || !caller.may_introspect {
         return inactive;

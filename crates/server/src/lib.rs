@@ -30,6 +30,7 @@ mod interaction;
 mod introspect;
 pub mod issuer;
 pub mod keyring;
+mod limits;
 mod metadata;
 mod mint;
 mod outbound;

@@ -30,8 +30,6 @@ use serde::Serialize;
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
 pub const WRONG_CREDENTIALS: &str = "That username and password do not match.";
-/// For [`Login::error`]: this user or this address has failed too often; the password was not looked at.
-pub const TOO_MANY_ATTEMPTS: &str = "Too many attempts. Please wait a few minutes and try again.";
 /// For [`Login::error`] or [`Failure::message`]: no capacity right now (status 503); nothing was done.
 pub const BUSY: &str = "The server is busy. Please wait a moment and try again.";
 /// For [`Login::error`] or [`Failure::message`]: the form's CSRF token is too old or of another browser session.

@@ -2,7 +2,8 @@
 //!
 //! One verification takes 19 MiB and a whole core for tens of milliseconds, so the pool bounds both: at most
 //! [`THREADS`] at once, at most [`MAX_WAITING`] in the queue; beyond that the caller is told to come again. An unknown user
-//! costs the same work as a known one, so that the answer's time does not tell who exists.
+//! costs the same work as a known one, so that the answer's time does not tell who exists. One place, a network for instance,
+//! has an eighth of the queue at most, so that it cannot fill it for all (check X6).
 //!
 //! A hash that another server made (see [`Stored`]) is verified at its own cost, and made anew with ours at the first login
 //! that it lets in. Until then its cost, if it differs from ours, is visible in the time of an answer: `docs/users.md` says
@@ -10,6 +11,7 @@
 
 mod stored;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
@@ -20,6 +22,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::chance;
+use crate::limits::guessing::Place;
 
 pub(crate) use stored::{MAX_HASH_LEN, Stored};
 
@@ -38,6 +41,8 @@ const PASSES: u32 = 2;
 #[derive(Clone)]
 pub(crate) struct Passwords {
     jobs: mpsc::SyncSender<Job>,
+    /// How many jobs of each place wait or run: as many entries as there are jobs at most.
+    shares: Arc<Mutex<HashMap<Place, usize>>>,
     /// The hash of a password that nobody knows, for users that are not there.
     decoy: Arc<str>,
 }
@@ -48,9 +53,14 @@ impl std::fmt::Debug for Passwords {
     }
 }
 
-/// The queue is full: the client hears 503 with `Retry-After`.
+/// No password is looked at now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Busy;
+pub(crate) enum Busy {
+    /// The queue is full: the client hears 503 with `Retry-After`.
+    Full,
+    /// This place has its share of it: the client hears 429.
+    Share,
+}
 
 struct Job {
     password: Zeroizing<String>,
@@ -77,20 +87,26 @@ impl Passwords {
             thread::Builder::new().name(format!("regrant-argon2-{number}")).spawn(move || work(&queue))?;
         }
         let decoy = hash(&Zeroizing::new(hex(&chance::bytes::<16>()))).unwrap_or_default();
-        Ok(Self { jobs, decoy: decoy.into() })
+        Ok(Self { jobs, shares: Arc::default(), decoy: decoy.into() })
     }
 
     /// Whether this is the password of `hash`. `None`, and a text that is no hash, do the same work for nothing and answer no.
     ///
     /// # Errors
     /// [`Busy`] if too many wait.
-    pub(crate) async fn verify(&self, password: Zeroizing<String>, hash: Option<&str>) -> Result<bool, Busy> {
+    pub(crate) async fn verify(
+        &self,
+        password: Zeroizing<String>,
+        hash: Option<&str>,
+        place: &Place,
+    ) -> Result<bool, Busy> {
+        let _share = Share::take(&self.shares, place)?;
         let stored = hash.and_then(|text| Stored::read(text).ok());
         let known = stored.is_some();
         let stored = stored.or_else(|| Stored::read(&self.decoy).ok());
         match self.run(password, stored).await? {
             Done::Verified(fits) => Ok(fits && known),
-            Done::Hashed(_) => Err(Busy),
+            Done::Hashed(_) => Err(Busy::Full),
         }
     }
 
@@ -101,14 +117,45 @@ impl Passwords {
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Busy> {
         match self.run(password, None).await? {
             Done::Hashed(Some(hash)) => Ok(hash),
-            Done::Hashed(None) | Done::Verified(_) => Err(Busy),
+            Done::Hashed(None) | Done::Verified(_) => Err(Busy::Full),
         }
     }
 
     async fn run(&self, password: Zeroizing<String>, hash: Option<Stored>) -> Result<Done, Busy> {
         let (reply, done) = oneshot::channel();
-        self.jobs.try_send(Job { password, hash, reply }).map_err(|_| Busy)?;
-        done.await.map_err(|_| Busy)
+        self.jobs.try_send(Job { password, hash, reply }).map_err(|_| Busy::Full)?;
+        done.await.map_err(|_| Busy::Full)
+    }
+}
+
+/// One of the places in the queue that a place has; given back when it is dropped.
+struct Share<'a> {
+    shares: &'a Mutex<HashMap<Place, usize>>,
+    place: &'a Place,
+}
+
+impl<'a> Share<'a> {
+    fn take(shares: &'a Mutex<HashMap<Place, usize>>, place: &'a Place) -> Result<Self, Busy> {
+        let mut held = shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.get(place).copied().unwrap_or(0);
+        if count >= place.share(MAX_WAITING) {
+            return Err(Busy::Share);
+        }
+        held.insert(place.clone(), count + 1);
+        drop(held);
+        Ok(Self { shares, place })
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut held = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(self.place) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(self.place);
+            }
+        }
     }
 }
 

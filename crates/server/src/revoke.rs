@@ -20,12 +20,13 @@ use crate::correlation::Correlation;
 use crate::cors;
 use crate::form::Malformed;
 use crate::introspect::open_access_token;
+use crate::peer::Peer;
 use crate::request::post_form;
 
 /// `POST /oauth2/revoke`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = Correlation::new();
-    let origin = cors::origin(request.headers());
+    let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut client = None;
     let mut response = match answer(&app, request, &correlation, &mut client).await {
         // RFC 7009 section 2.2: 200 "if the token has been revoked successfully or if the client submitted an invalid token".
@@ -35,7 +36,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
             response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
             response
         }
-        Err(failure) => failure.answer(app.issuer(), &correlation),
+        Err(failure) => app.limits.failed(&app, peer, client.as_deref(), failure).answer(&app, &correlation),
     };
     cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)
@@ -48,11 +49,16 @@ async fn answer(
     known: &mut Option<Arc<Client>>,
 ) -> Result<(), Failure> {
     let (parts, form) = post_form(request).await?;
+    let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
-    let client = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients)?;
+    let client = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
     *known = Some(Arc::clone(&client));
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
+        app.limits.grant(app.settings().config.limits.requests_per_grant, token.grant, &client)?;
         return refresh_token(app, token, &client, correlation).await;
+    }
+    if client.is_public() {
+        app.limits.before_a_signature(app, peer)?;
     }
     match open_access_token(app, token) {
         // RFC 7009 section 2.1: "If this validation fails, the request is refused and the client is informed of the error".

@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 use crate::answer::Failure;
 use crate::app::App;
 use crate::chance;
+use crate::limits::budget::Budget;
+use crate::limits::guessing::Place;
+use crate::passwords::Busy;
 use crate::passwords::Stored;
 
 /// A login lasts this long: 12 hours.
@@ -130,20 +133,40 @@ pub(crate) fn normalise(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// The user, if this is the password. An unknown name costs the same work.
+/// What came of a password.
+#[derive(Debug)]
+pub(crate) enum Verified {
+    /// It is this user's, who may have been disabled.
+    Fits(User),
+    /// It is not this user's, or there is none.
+    Wrong(Option<User>),
+}
+
+/// Whether this is the user's password. An unknown name costs the same work. How often one may ask is decided elsewhere:
+/// [`guessing::verify_password`](crate::limits::guessing::verify_password).
 pub(crate) async fn verify_password(
     app: &App,
     name: &str,
     password: Zeroizing<String>,
-) -> Result<Option<User>, Failure> {
-    let Answer::User(user) = app.engine.ask(Question::UserByName(normalise(name))).await? else { return Ok(None) };
+    place: &Place,
+) -> Result<Verified, Failure> {
+    let Answer::User(user) = app.engine.ask(Question::UserByName(normalise(name))).await? else {
+        return Ok(Verified::Wrong(None));
+    };
     let hash = user.as_ref().map(|user| user.password.as_str());
-    let fits = app.passwords.verify(password.clone(), hash).await.map_err(|_| Failure::Busy)?;
-    let user = user.filter(|_| fits);
-    if let Some(user) = user.as_ref().filter(|user| user.disabled_at.is_none()) {
-        renew_hash(app, user, password).await;
-    }
-    Ok(user)
+    let fits = app.passwords.verify(password.clone(), hash, place).await.map_err(|busy| match busy {
+        Busy::Full => Failure::Busy,
+        Busy::Share => Failure::TooMany(Budget::Passwords, Duration::from_secs(1)),
+    })?;
+    Ok(match user {
+        Some(user) if fits => {
+            if user.disabled_at.is_none() {
+                renew_hash(app, &user, password).await;
+            }
+            Verified::Fits(user)
+        }
+        user => Verified::Wrong(user),
+    })
 }
 
 /// Makes a hash of another server, or of weaker parameters than today's, anew: the password is known at this moment only. One
@@ -170,18 +193,23 @@ fn session_id(app: &App, cookie: &[u8; 32]) -> [u8; 32] {
 
 fn read_cookie(app: &App, headers: &HeaderMap, kind: &str) -> Option<Zeroizing<[u8; 32]>> {
     let name = app.issuer.cookie(kind);
+    cookie_texts(headers, &name).find_map(|value| codec::decode(COOKIE_PREFIX, value).map(Zeroizing::new))
+}
+
+/// The values of a cookie, as they were sent.
+pub(crate) fn cookie_texts<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|header| header.to_str().ok())
         .flat_map(|header| header.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(known, _)| *known == name)
-        .find_map(|(_, value)| codec::decode(COOKIE_PREFIX, value).map(Zeroizing::new))
+        .filter(move |(known, _)| *known == name)
+        .map(|(_, value)| value)
 }
 
 /// `HttpOnly`, so that no script reads it; `SameSite=Lax`, for a login begins with a link from elsewhere.
-fn set_cookie(app: &App, kind: &str, value: &str, lifetime: Option<Duration>) -> HeaderValue {
+pub(crate) fn set_cookie(app: &App, kind: &str, value: &str, lifetime: Option<Duration>) -> HeaderValue {
     let name = app.issuer.cookie(kind);
     let secure = if app.issuer.is_https() { "; Secure" } else { "" };
     let age = lifetime.map_or_else(String::new, |lifetime| format!("; Max-Age={}", lifetime.as_secs()));

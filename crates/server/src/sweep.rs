@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const REST: Duration = Duration::from_secs(600);
 /// How long the row of an ended grant is kept, so that an operator can still see why it ended: 90 days.
 pub const TOMBSTONE: Duration = Duration::from_secs(90 * 86_400);
+/// How long the row of a code is kept that nobody redeemed: an hour. Codes are made for the asking, and tell nobody anything.
+pub const UNREDEEMED: Duration = Duration::from_secs(3600);
 /// How long events are kept: 90 days.
 pub const EVENTS: Duration = Duration::from_secs(90 * 86_400);
 
@@ -111,12 +113,12 @@ enum Verdict {
 
 fn judge(grant: &Grant, client: Option<&Client>, now: Timestamp) -> Verdict {
     let code_end = grant.terms.code.as_ref().map_or(Timestamp::EPOCH, |code| code.expires_at);
-    let end = match (grant.ended, grant.redeemed_at) {
-        (Some((at, _)), _) => at,
-        (None, Some(_)) => grant.ends_at(),
-        (None, None) => code_end,
+    let (end, kept) = match (grant.ended, grant.redeemed_at) {
+        (Some((at, _)), _) => (at, TOMBSTONE),
+        (None, Some(_)) => (grant.ends_at(), TOMBSTONE),
+        (None, None) => (code_end, UNREDEEMED),
     };
-    if end.plus(TOMBSTONE).is_over(now) {
+    if end.plus(kept).is_over(now) {
         return Verdict::Remove;
     }
     let Some(client) = client.filter(|_| grant.ratchet.is_some()) else { return Verdict::Keep };

@@ -17,7 +17,7 @@ use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, RefreshToken};
-use regrant_core::{Client, Grant, Refusal, Resources, Scope, Timestamp};
+use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -30,19 +30,21 @@ use crate::correlation::Correlation;
 use crate::cors;
 use crate::engine::{Moment, Row};
 use crate::form::{Form, Malformed};
+use crate::limits::guessing::{self, Place};
 use crate::mint::{self, Access};
+use crate::peer::Peer;
 use crate::request::post_form;
 use crate::session;
 
 /// `POST /oauth2/token` and its aliases.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = Correlation::new();
-    let origin = cors::origin(request.headers());
+    let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut client = None;
     let answered = answer(&app, request, &correlation, &mut client).await;
     let mut response = match answered {
         Ok(tokens) => json(StatusCode::OK, &tokens),
-        Err(failure) => failure.answer(app.issuer(), &correlation),
+        Err(failure) => app.limits.failed(&app, peer, client.as_deref(), failure).answer(&app, &correlation),
     };
     cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)
@@ -55,16 +57,11 @@ async fn answer(
     client: &mut Option<Arc<Client>>,
 ) -> Result<Tokens, Failure> {
     let (parts, form) = post_form(request).await?;
+    let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
-    let presented = client_auth::read(&parts.headers, &form)?;
-    let known = match presented {
-        Ok(presented) => presented.verify(&app.settings().clients).inspect_err(|refused| {
-            tracing::warn!(%correlation, client = %presented.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
-        })?,
-        Err(refused) => return Err(refused.into()),
-    };
+    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
     *client = Some(Arc::clone(&known));
-    let ask = Asking { app, client: &known, correlation };
+    let ask = Asking { app, client: &known, peer, correlation };
     match asked? {
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
@@ -162,6 +159,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
 struct Asking<'a> {
     app: &'a App,
     client: &'a Arc<Client>,
+    peer: Peer,
     correlation: &'a Correlation,
 }
 
@@ -172,6 +170,7 @@ impl Asking<'_> {
         // Pure: a forged or mistyped token ends here, without a read and without a place in the queue.
         let token = RefreshToken::open(&token, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (token.grant, Arc::clone(self.client));
+        self.charge(grant)?;
         let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = refresh::Request {
                 token: &token,
@@ -208,6 +207,7 @@ impl Asking<'_> {
         let CodeRequest { code, redirect_uri, verifier, resources } = asked;
         let code = Code::open(&code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (code.grant, Arc::clone(self.client));
+        self.charge(grant)?;
         let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = redeem::Request {
                 code: &code,
@@ -236,11 +236,11 @@ impl Asking<'_> {
         let subject = SubjectStatus::Enabled;
         let granted = self.verdict(GrantType::Password, subject, asked.scope.as_ref(), &asked.resources)?;
         tracing::warn!(correlation = %self.correlation, client = %self.client.id, "password grant used: RFC 9700 section 2.4 says that it MUST NOT be");
+        // A client that has proved who it is sends the passwords of many: its address is not theirs.
+        let place =
+            if self.client.is_public() { Place::network(self.peer) } else { Place::client(self.client.id.as_str()) };
         let user =
-            session::verify_password(self.app, &asked.username, asked.password).await?.ok_or(Refusal::WrongPassword)?;
-        if user.disabled_at.is_some() {
-            return Err(Refusal::SubjectDisabled.into());
-        }
+            guessing::verify_password(self.app, &asked.username, asked.password, &place, self.correlation).await??;
         let minting = self.minting(GrantType::Password, &user.subject, &granted, Some(self.app.engine.now()));
         let claims = prepare::of(self.app, minting).await?;
         let client = Arc::clone(self.client);
@@ -279,6 +279,11 @@ impl Asking<'_> {
         tracing::info!(correlation = %self.correlation, client = %self.client.id, "granted by client credentials");
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
+    }
+
+    /// A genuine token is charged to its grant, before its state is known and before anybody waits for it.
+    fn charge(&self, grant: GrantId) -> Result<(), Failure> {
+        self.app.limits.grant(self.app.settings().config.limits.requests_per_grant, grant, self.client)
     }
 
     fn verdict(
@@ -342,7 +347,7 @@ impl Asking<'_> {
         tracing::info!(correlation = %self.correlation, client = %self.client.id, grant = %id, generation = grant.generation, "{how}");
     }
 
-    fn refused(&self, grant: regrant_core::GrantId, refusal: Refusal) {
+    fn refused(&self, grant: GrantId, refusal: Refusal) {
         let id = grant.display(&self.app.engine.keys());
         tracing::warn!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
     }

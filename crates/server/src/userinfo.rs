@@ -18,15 +18,16 @@ use crate::claims::Attributes;
 use crate::correlation::Correlation;
 use crate::cors;
 use crate::introspect::{is_active, open_access_token};
+use crate::peer::Peer;
 use crate::request::read_form;
 
 /// `GET` and `POST /oauth2/userinfo`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = Correlation::new();
-    let origin = cors::origin(request.headers());
+    let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut response = match answer(&app, request).await {
         Ok(body) => answer::json(StatusCode::OK, &body),
-        Err(failure) => failure.answer(app.issuer(), &correlation),
+        Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
     };
     cors::allow(&mut response, origin.as_deref(), None, &app.settings().clients);
     correlation.mark(response)
@@ -45,6 +46,7 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
         (None, Some(token)) => Zeroizing::new(token.to_owned()),
         (None, None) => return Err(Failure::Bearer(BearerFailure::NoToken)),
     };
+    app.limits.before_a_signature(app, Peer::of(&parts.extensions))?;
     let token = open_access_token(app, &token).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
     if !is_active(app, &token).await? {
         return Err(Failure::Bearer(BearerFailure::InvalidToken));

@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod exploit;
+pub mod flood;
 pub mod kill;
 pub mod model;
 pub mod process;

@@ -16,11 +16,14 @@ use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
-use sim::{kill, startup, syscalls, wire};
+use sim::{flood, kill, startup, syscalls, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
-#[command(name = "sim", about = "How we know: kill tests, recordings of system calls, the model, the exploit.")]
+#[command(
+    name = "sim",
+    about = "How we know: kill tests, recordings of system calls, the model, the exploit, the flood."
+)]
 struct Arguments {
     /// Print one JSON object for programs instead of text for people.
     #[arg(long, global = true)]
@@ -70,6 +73,15 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// Send forged tokens as fast as this machine can, beside an honest client: the store is not asked, the client not refused.
+    Flood {
+        /// How long.
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+        /// Over how many connections.
+        #[arg(long, default_value_t = 8)]
+        connections: u64,
+    },
     /// Try to mint a working refresh token from a deployment's database and all its keys. Works on copies.
     Exploit {
         /// The directory with `regrant.toml`.
@@ -116,6 +128,7 @@ fn main() -> ExitCode {
             Command::Syscalls { clients, times, synchronous } => record(clients, times, synchronous, json).await,
             Command::Model { states } => search(states, json),
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
+            Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
             Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
         }
@@ -138,6 +151,17 @@ async fn kill_again(options: kill::Options, json: bool) -> bool {
     };
     let report = kill::run(options, scratch.path(), &mut progress).await;
     show("");
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
+}
+
+async fn flood_it(options: flood::Options, json: bool) -> bool {
+    let scratch = Scratch::new("flood");
+    let report = flood::run(options, scratch.path()).await;
     if json {
         println!("{}", report.json());
     } else {

@@ -19,6 +19,7 @@ mod browser {
     mod consent;
     mod cors;
     mod forms;
+    mod guessing;
     mod headers;
     mod login;
     mod logout;

@@ -6,6 +6,7 @@ mod process {
     mod control;
     mod doctor;
     mod exploit;
+    mod flood;
     mod full_disk;
     mod kill;
     mod refusals;

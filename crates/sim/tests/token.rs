@@ -27,6 +27,8 @@ mod token {
     mod hook;
     mod input;
     mod kinds;
+    mod limits;
     mod races;
     mod restarts;
+    mod sizes;
 }

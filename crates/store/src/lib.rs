@@ -13,6 +13,7 @@
 
 pub mod contract;
 mod event;
+mod failures;
 mod memory;
 mod sqlite;
 
@@ -24,6 +25,7 @@ use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::{Grant, GrantId, Timestamp};
 
+pub use failures::Failures;
 pub use memory::Memory;
 pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
 
@@ -162,8 +164,23 @@ pub enum Record {
         /// Which.
         id: u32,
     },
-    /// Removes at most `limit` each of: sessions and denied access tokens that ended before `now`, events older than
-    /// `events_before`. Nothing depends on it.
+    /// Counts a failed log-in, at the time of the commit. A few of the failures that are forgotten go with it, so that
+    /// whoever fills the table also empties it.
+    CountFailure {
+        /// A keyed hash of who failed where.
+        key: [u8; 32],
+        /// After how long one failure is forgotten, in milliseconds.
+        leak: i64,
+        /// The most that are counted.
+        most: u32,
+    },
+    /// Forgets all failures; fine if there are none.
+    ForgetFailures {
+        /// The same hash.
+        key: [u8; 32],
+    },
+    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, events older
+    /// than `events_before`. Nothing depends on it.
     Sweep {
         /// Events older than this go.
         events_before: Timestamp,
@@ -345,6 +362,8 @@ pub enum Question {
     },
     /// Whether the access token of this hashed `jti` is denied.
     AccessDenied([u8; 32]),
+    /// The failed log-ins under these hashes, in the order asked.
+    Failures(Vec<[u8; 32]>),
     /// All keys of a kind, in order of id.
     Keys(KeyKind),
     /// Grants in order of number.
@@ -384,6 +403,8 @@ pub enum Answer {
     Consent(Option<Consent>),
     /// Denied or not.
     AccessDenied(bool),
+    /// `None` where there are none; they may be forgotten by now.
+    Failures(Vec<Option<Failures>>),
     /// With their wrapped bytes.
     Keys(Vec<KeyRecord>),
     /// A page.

@@ -12,8 +12,8 @@ use regrant_core::keys::DeploymentId;
 use regrant_core::{Grant, GrantId, Timestamp};
 
 use crate::{
-    Answer, Consent, Deployment, EventRecord, KeyKind, KeyRecord, Loaded, Outcome, Question, Record, Session, Store,
-    StoredEvent, Unavailable, User, event,
+    Answer, Consent, Deployment, EventRecord, Failures, KeyKind, KeyRecord, Loaded, Outcome, Question, Record, Session,
+    Store, StoredEvent, Unavailable, User, event, failures,
 };
 
 /// A store that lives as long as its last handle.
@@ -65,6 +65,7 @@ struct Contents {
     sessions: BTreeMap<[u8; 32], Session>,
     consents: BTreeMap<(String, String), Consent>,
     denied_access: BTreeMap<[u8; 32], Timestamp>,
+    failures: BTreeMap<[u8; 32], Failures>,
     seed_keys: BTreeMap<u32, KeyRecord>,
     signing_keys: BTreeMap<u32, KeyRecord>,
     events: BTreeMap<u64, (StoredEvent, Option<OnceAMinute>)>,
@@ -84,6 +85,7 @@ impl Default for Contents {
             sessions: BTreeMap::new(),
             consents: BTreeMap::new(),
             denied_access: BTreeMap::new(),
+            failures: BTreeMap::new(),
             seed_keys: BTreeMap::new(),
             signing_keys: BTreeMap::new(),
             events: BTreeMap::new(),
@@ -165,6 +167,12 @@ impl Contents {
                 *held = (*held).max(*expires_at);
                 Outcome::Committed
             }
+            Record::CountFailure { key, leak, most } => {
+                self.tidy_failures(now, size(failures::TIDIED));
+                let counted = Failures::counted(self.failures.get(key).copied(), now, *leak, *most);
+                always(self.failures.insert(*key, counted))
+            }
+            Record::ForgetFailures { key } => always(self.failures.remove(key)),
             Record::PutKey(key) => {
                 let keys = self.keys_mut(key.kind);
                 let free = !keys.contains_key(&key.id);
@@ -220,11 +228,19 @@ impl Contents {
         for jti in oldest(denied, now, limit) {
             self.denied_access.remove(&jti);
         }
+        self.tidy_failures(now, limit);
         let events = self.events.iter().map(|(id, (event, _))| (event.at, *id));
         for id in oldest(events, events_before, limit) {
             if let Some((_, Some(once))) = self.events.remove(&id) {
                 self.told.remove(&once);
             }
+        }
+    }
+
+    fn tidy_failures(&mut self, now: Timestamp, limit: usize) {
+        let failures = self.failures.iter().map(|(key, failures)| (failures.forgotten_at, *key));
+        for key in oldest(failures, now, limit) {
+            self.failures.remove(&key);
         }
     }
 
@@ -279,6 +295,9 @@ impl Contents {
                 Answer::Consent(self.consents.get(&(subject.clone(), client.clone())).cloned())
             }
             Question::AccessDenied(jti) => Answer::AccessDenied(self.denied_access.contains_key(jti)),
+            Question::Failures(keys) => {
+                Answer::Failures(keys.iter().map(|key| self.failures.get(key).copied()).collect())
+            }
             Question::Keys(KeyKind::Seed) => Answer::Keys(self.seed_keys.values().cloned().collect()),
             Question::Keys(KeyKind::Signing) => Answer::Keys(self.signing_keys.values().cloned().collect()),
             Question::Grants { client, subject, after, limit } => {

@@ -71,6 +71,9 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         1 => (subject(), client()).prop_map(|(subject, client)| Record::RemoveConsent { subject, client }),
         1 => (0..3_u8, small_time()).prop_map(|(jti, expires_at)| Record::DenyAccess { jti: [jti; 32], expires_at }),
+        2 => (0..7_u8, prop::sample::select(vec![1, 60_000, i64::MAX]), 0..4_u32)
+            .prop_map(|(key, leak, most)| Record::CountFailure { key: [key; 32], leak, most }),
+        1 => (0..7_u8).prop_map(|key| Record::ForgetFailures { key: [key; 32] }),
         2 => (key_kind(), 0..3_u32, any::<[u8; 4]>()).prop_map(|(kind, id, wrapped)| {
             let algorithm = "ES256".to_owned();
             Record::PutKey(KeyRecord { kind, id, algorithm, wrapped: wrapped.to_vec(), created_at: Timestamp::EPOCH })
@@ -190,6 +193,7 @@ fn questions() -> Vec<Question> {
         Question::UserBySubject("usr_1".to_owned()),
         Question::Keys(KeyKind::Seed),
         Question::Keys(KeyKind::Signing),
+        Question::Failures((0..8).map(|key| [key; 32]).collect()),
         Question::Events { grant: None, limit: 100 },
         Question::Events { grant: None, limit: 2 },
         Question::Events { grant: Some(1), limit: 100 },
@@ -231,6 +235,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Clients(_)
         | Answer::Session(_)
         | Answer::Consent(_)
+        | Answer::Failures(_)
         | Answer::AccessDenied(_) => vec![format!("{answer:?}")],
     }
 }

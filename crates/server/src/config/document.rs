@@ -22,11 +22,13 @@ pub(super) struct Report<'a> {
     text: &'a str,
     errors: RefCell<Vec<ConfigError>>,
     environment: Environment<'a>,
+    /// For sections that the file does not have.
+    empty: &'a DeTable<'a>,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str, environment: Environment<'a>) -> Self {
-        Self { file, text, errors: RefCell::default(), environment }
+    pub(super) fn new(file: &'a str, text: &'a str, environment: Environment<'a>, empty: &'a DeTable<'a>) -> Self {
+        Self { file, text, errors: RefCell::default(), environment, empty }
     }
 
     /// Notices about variables that name no setting: asked when everything was read.
@@ -113,9 +115,12 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The table `[key]`, a section of its own.
+    /// The table `[key]`, a section of its own; there as well if only variables of the environment speak of it.
     pub(super) fn table(&self, key: &'static str) -> Option<Section<'a>> {
-        let (value, report) = self.found(key).map(|value| (value, self.report))?;
+        let report = self.report;
+        let Some(value) = self.found(key) else {
+            return report.environment.speaks_of(key).then(|| Section::new(report, key, report.empty, 0..0, None));
+        };
         match value.get_ref().as_table() {
             Some(table) => Some(Section::new(report, key, table, value.span(), None)),
             None => {

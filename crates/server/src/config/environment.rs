@@ -91,6 +91,12 @@ impl<'a> Environment<'a> {
         format!("{PREFIX}{}", joined.to_ascii_uppercase())
     }
 
+    /// Whether there is a variable for a setting of this section.
+    pub(super) fn speaks_of(&self, section: &str) -> bool {
+        let begins = Self::name(section, "");
+        self.table.is_some_and(|table| table.keys().any(|name| name.get_ref().starts_with(&begins)))
+    }
+
     /// The forms of a variable's value, in the order in which they are tried; `None` if it is not set.
     pub(super) fn forms(&self, name: &str) -> Option<Vec<&'a Spanned<DeValue<'a>>>> {
         self.asked.borrow_mut().insert(name.to_owned());

@@ -47,6 +47,33 @@ const TEXT: &str = r##"# Regrant's configuration.
 #token_endpoint_aliases = ["/oauth/v2/accessToken"]
 
 
+## Limits: each is so many at once, and so many again in each s, m, h or d; or "off". Nothing that succeeds is counted by network,
+## so that strangers behind the same address cannot get anybody refused. IPv4 counts by address, IPv6 by /64.
+
+[limits]
+# Failed log-ins to one account from one network, or one browser that it knows. Beyond it one waits 1 s, 2 s, 4 s … before each try.
+#login_failures = "5/h"
+# Failed log-ins from one network, to whatever accounts. Beyond it that network waits the same way; browsers that were used before
+# do not.
+#login_failures_per_network = "60/h"
+# Failed log-ins to one account from everywhere. Beyond it each network gets a single try, and the events tell of an attack.
+#login_failures_per_account = "20/h"
+# The longest that anybody waits.
+#longest_login_wait = "15m"
+# Wrong secrets for one client from one network. Beyond it the guesser hears 429; the client itself is not concerned.
+#wrong_secrets = "60/m"
+# Requests from one network that fail before they prove anything: malformed, forged, unauthenticated. Beyond it they hear 429.
+#failures_per_network = "600/m"
+# Requests with genuine tokens of one grant: a client that runs wild.
+#requests_per_grant = "600/m"
+# Requests of one client with a secret.
+#requests_per_client = "300000/m"
+# Authorization codes for one user: each is a row.
+#codes_per_user = "60/m"
+# Lines in the log about requests that anybody can send.
+#refusals_logged = "100/s"
+
+
 ## Scopes: what clients can ask for, and what users read when they are asked to allow it.
 ## openid, profile, email, address, phone and offline_access are always there.
 

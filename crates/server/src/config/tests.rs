@@ -78,6 +78,39 @@ fn a_bad_server_setting_is_refused_with_its_line_and_remedy() {
 }
 
 #[test]
+fn a_bad_limit_is_refused_with_its_line_and_remedy() {
+    for (text, line, key, says) in [
+        ("[limits]\nlogin_failures = 5", 2, "limits.login_failures", "this is a number. It must be a text in quotes."),
+        ("[limits]\n\nwrong_secrets = \"5\"", 3, "limits.wrong_secrets", "Write how many in how long, like \"600/m\""),
+        ("[limits]\ncodes_per_user = \"0/m\"", 2, "limits.codes_per_user", "\"0/m\" is no rate"),
+        ("[limits]\nlongest_login_wait = \"2d\"", 2, "limits.longest_login_wait", "not between 1s and 1d"),
+        ("[limits]\nlongest_login_wait = \"0\"", 2, "limits.longest_login_wait", "not between 1s and 1d"),
+        ("[limits]\nlogin_failure = \"5/h\"", 2, "limits.login_failure", "Did you mean \"login_failures\"?"),
+        ("[limits]\nissuer = \"https://a.example\"", 2, "limits.issuer", "belongs to the top of the file"),
+        ("[[limits]]\nwrong_secrets = \"5/m\"", 1, "limits", "It must be written as [limits]"),
+        ("limits = 5", 1, "limits", "this is a number"),
+    ] {
+        refused(text, line, key, says);
+    }
+}
+
+#[test]
+fn limits_are_read_and_have_defaults() {
+    assert_eq!(good("").limits, Limits::default());
+    assert_eq!(good("[limits]").limits, Limits::default());
+    let limits =
+        good("[limits]\nlogin_failures = \"9/d\"\nrequests_per_grant = \"off\"\nlongest_login_wait = \"1h\"").limits;
+    let nine = Rate { amount: 9, period: Duration::from_secs(86_400) };
+    let expected = Limits {
+        login_failures: nine,
+        requests_per_grant: Rate::OFF,
+        longest_login_wait: Duration::from_secs(3600),
+        ..Limits::default()
+    };
+    assert_eq!(limits, expected);
+}
+
+#[test]
 fn a_bad_scope_or_resource_is_refused_with_its_line_and_remedy() {
     for (text, line, key, says) in [
         ("[[scope]]\nname = \"a b\"", 2, "scope.name", "no scope name"),
@@ -405,6 +438,7 @@ fn the_example_shows_every_setting_as_it_can_be_written() {
     let text = example::with_everything_set();
     let config = Config::parse(&text, "regrant.toml", &dir).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
     assert_eq!(config.clients.len(), 4);
+    assert_eq!(config.limits, Limits::default(), "what the example shows is the default");
     let defaults = regrant_core::Policy::of(Class::Secret);
     assert_eq!(config.clients[0].policy, defaults);
     assert_eq!(config.clients[1].policy, regrant_core::Policy::of(Class::Public));

@@ -26,7 +26,8 @@ impl Home {
         Self::make_with(directory, CONFIG)
     }
 
-    /// The same with other clients.
+    /// The same with other clients. Nothing is limited unless they come with `[limits]`: what is done here is done faster than
+    /// anybody honest would.
     ///
     /// # Panics
     /// If it cannot be written.
@@ -35,7 +36,8 @@ impl Home {
         let home = Self { directory: directory.to_owned() };
         std::fs::create_dir_all(directory.join("data")).expect("a directory");
         let top = "listen = \"127.0.0.1:0\"\nstore = \"sqlite:data/regrant.db\"\nroot_key_file = \"root.key\"\n";
-        std::fs::write(home.config_file(), format!("{top}{}", with_hash(clients)))
+        let limits = if clients.contains("[limits]") { "" } else { UNLIMITED };
+        std::fs::write(home.config_file(), format!("{top}{}{limits}", with_hash(clients)))
             .expect("the configuration is written");
         let key = regrant_server::keyring::new_root_key();
         std::fs::write(home.root_key_file(), format!("{}\n", *key.text())).expect("the root key is written");
@@ -135,6 +137,19 @@ impl Home {
         Self::at(directory)
     }
 }
+
+const UNLIMITED: &str = r#"
+[limits]
+login_failures = "off"
+login_failures_per_network = "off"
+login_failures_per_account = "off"
+wrong_secrets = "off"
+failures_per_network = "off"
+requests_per_grant = "off"
+requests_per_client = "off"
+codes_per_user = "off"
+refusals_logged = "off"
+"#;
 
 /// `HASH` stands for the hash of [`SECRET`].
 fn with_hash(clients: &str) -> String {

@@ -29,6 +29,12 @@ impl Browser {
         Self { http: Http::new(base), base: base.to_owned(), cookies: BTreeMap::new() }
     }
 
+    /// The same from this address of the machine. Its cookies come along.
+    #[must_use]
+    pub fn moved_to(self, address: &str) -> Self {
+        Self { http: Http::from(&self.base, address), ..self }
+    }
+
     /// The cookies, for tests that look at them.
     #[must_use]
     pub const fn cookies(&self) -> &BTreeMap<String, String> {

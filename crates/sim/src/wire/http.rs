@@ -33,6 +33,17 @@ impl Http {
         Self { base: base.to_owned(), client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()) }
     }
 
+    /// The same from this address of the machine: 127.0.0.0/8 has networks enough for everybody.
+    ///
+    /// # Panics
+    /// If it is no address.
+    #[must_use]
+    pub fn from(base: &str, address: &str) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_local_address(Some(address.parse().expect("an address")));
+        Self { base: base.to_owned(), client: Client::builder(TokioExecutor::new()).build(connector) }
+    }
+
     /// `GET`.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         self.send(Method::GET, path, headers, Body::empty()).await
@@ -105,8 +116,8 @@ impl Reply {
         if status == 401 {
             assert!(!self.header("www-authenticate").is_empty(), "401 without WWW-Authenticate");
         }
-        if status == 503 {
-            assert!(!self.header("retry-after").is_empty(), "503 without Retry-After");
+        if status == 503 || status == 429 {
+            assert!(!self.header("retry-after").is_empty(), "{status} without Retry-After");
         }
     }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use regrant_core::Timestamp;
 use regrant_core::keys::RootKey;
+use regrant_server::config::Limits;
 use regrant_server::{App, Clock, Config};
 use regrant_store::{Memory, Sqlite, SqliteOptions, Store};
 use serde_json::Value;
@@ -189,6 +190,11 @@ impl World {
         Self::start(CONFIG, Kept::Memory(memory.clone()), "").await
     }
 
+    /// Another node: a world of this configuration on what this store holds already; no user is added.
+    pub async fn node(config: &str, memory: &Memory) -> Self {
+        Self::start(config, Kept::Memory(memory.clone()), "").await
+    }
+
     /// A world whose issuer has a path.
     pub async fn at_path(path: &str) -> Self {
         Self::start(CONFIG, Kept::Memory(Memory::new()), path).await.with_user(USER).await
@@ -293,6 +299,12 @@ impl World {
         Http::new(&self.base)
     }
 
+    /// A client on another network: an address of 127.0.0.0/8.
+    #[must_use]
+    pub fn http_from(&self, address: &str) -> Http {
+        Http::from(&self.base, address)
+    }
+
     /// A browser without cookies.
     #[must_use]
     pub fn browser(&self) -> Browser {
@@ -383,11 +395,16 @@ pub fn authorization(client: &str, more: &[(&str, &str)]) -> String {
     format!("/oauth2/authorize?{}", regrant_server::form::write(&parameters))
 }
 
-/// Reads a configuration in which `HASH` stands for the hash of [`SECRET`].
+/// Reads a configuration in which `HASH` stands for the hash of [`SECRET`]. Nothing is limited unless it has `[limits]`: a test
+/// may ask a thousand times in a moment of its time that stands still.
 #[must_use]
 pub fn config(text: &str) -> Config {
     let hash = regrant_core::one_time::client_secret_hash(SECRET);
     let hex: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = text.replace("HASH", &format!("sha256:{hex}"));
-    Config::parse(&text, "test.toml", Path::new(".")).unwrap_or_else(|errors| panic!("{errors}"))
+    let mut config = Config::parse(&text, "test.toml", Path::new(".")).unwrap_or_else(|errors| panic!("{errors}"));
+    if !text.contains("[limits]") {
+        config.limits = Limits::OFF;
+    }
+    config
 }

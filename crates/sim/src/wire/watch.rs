@@ -22,6 +22,7 @@ pub struct Watch(Arc<Counters>);
 #[derive(Debug, Default)]
 struct Counters {
     grant_reads: AtomicU64,
+    reads: AtomicU64,
     commits: AtomicU64,
     trouble: Mutex<Option<(Trouble, u64)>>,
 }
@@ -31,6 +32,12 @@ impl Watch {
     #[must_use]
     pub fn grant_reads(&self) -> u64 {
         self.0.grant_reads.load(Ordering::SeqCst)
+    }
+
+    /// How often the store was asked for anything at all so far.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::SeqCst)
     }
 
     /// How many commits were asked for so far.
@@ -78,6 +85,7 @@ struct Watched {
 impl Store for Watched {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         self.watch.0.grant_reads.fetch_add(ids.len() as u64, Ordering::SeqCst);
+        self.watch.0.reads.fetch_add(1, Ordering::SeqCst);
         self.store.load(ids)
     }
 
@@ -96,6 +104,7 @@ impl Store for Watched {
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
+        self.watch.0.reads.fetch_add(1, Ordering::SeqCst);
         if matches!(question, Question::Grants { .. }) {
             self.watch.0.grant_reads.fetch_add(1, Ordering::SeqCst);
         }

@@ -25,7 +25,7 @@ async fn all_cookies(world: &World) -> Vec<String> {
 async fn cookies_on_loopback_are_closed_to_scripts_and_other_sites() {
     let world = World::new().await;
     let cookies = all_cookies(&world).await;
-    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    assert_eq!(cookies.len(), 3, "{cookies:?}");
     for cookie in cookies {
         for part in ["; Path=/;", "; HttpOnly", "; SameSite=Lax"] {
             assert!(cookie.contains(part), "{cookie}");
@@ -43,7 +43,7 @@ async fn cookies_over_https_are_bound_to_the_host() {
     let page = browser.get(&format!("/op{}", authorization("web", &[]))).await;
     let reply = browser.submit(&page, &[("username", USER), ("password", PASSWORD)]).await;
     let cookies = [set_cookies(&page), set_cookies(&reply)].concat();
-    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    assert_eq!(cookies.len(), 3, "{cookies:?}");
     for cookie in &cookies {
         assert!(cookie.starts_with("__Host-regrant-"), "{cookie}");
         for part in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure"] {

@@ -71,6 +71,10 @@ macro_rules! contract_tests {
             a_session_is_there_until_it_is_ended,
             all_sessions_of_a_user_end_together,
             a_consent_is_replaced_and_forgotten,
+            failures_are_counted_and_forgotten_one_by_one,
+            no_more_failures_are_counted_than_are_asked_for,
+            a_success_forgets_all_failures,
+            forgotten_failures_leave_no_rows_behind,
         );
         $crate::contract_tests!($place, things:
             a_deployment_is_initialised_once,

@@ -2,7 +2,7 @@
 
 use super::{Desk, Open, at, user};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Consent, Question, Record, Session, User};
+use crate::{Answer, Consent, Failures, Question, Record, Session, User};
 
 /// Two people never share a name or a subject.
 pub fn a_name_and_a_subject_are_taken_once(open: Open<'_>) {
@@ -153,4 +153,62 @@ pub fn a_consent_is_replaced_and_forgotten(open: Open<'_>) {
     assert_eq!(find(&mut desk, "usr_1", "a"), None);
     assert_eq!(find(&mut desk, "usr_1", "b"), Some(consent("usr_1", "b", "x")));
     assert_eq!(find(&mut desk, "usr_2", "a"), Some(consent("usr_2", "a", "x")));
+}
+
+fn count(key: u8, most: u32) -> Record {
+    Record::CountFailure { key: [key; 32], leak: 100, most }
+}
+
+fn failures(desk: &mut Desk, key: u8) -> Option<Failures> {
+    let Answer::Failures(found) = desk.ask(&Question::Failures(vec![[key; 32]])) else { panic!("not failures") };
+    found[0]
+}
+
+/// By themselves, without a sweep.
+pub fn failures_are_counted_and_forgotten_one_by_one(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    assert_eq!(failures(&mut desk, 1), None);
+    desk.commit_at(&[count(1, 9), count(1, 9), count(2, 9)], at(1000));
+    desk.commit_at(&[count(1, 9)], at(1050));
+    let found = failures(&mut desk, 1).expect("failures");
+    assert_eq!(found, Failures { last_at: at(1050), forgotten_at: at(1300) });
+    let remembered = [1050, 1100, 1200, 1299, 1300, 9000].map(|now| found.remembered(at(now), 100));
+    assert_eq!(remembered, [3, 2, 1, 1, 0, 0]);
+    let Answer::Failures(both) = desk.ask(&Question::Failures(vec![[2; 32], [3; 32], [1; 32]])) else {
+        panic!("not failures")
+    };
+    assert_eq!(both.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true], "in the order asked");
+}
+
+/// Or an attacker could make them last for ever.
+pub fn no_more_failures_are_counted_than_are_asked_for(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.commit_at(&vec![count(1, 5); 50], at(1000));
+    assert_eq!(failures(&mut desk, 1).map(|found| found.remembered(at(1000), 100)), Some(5));
+    desk.commit_at(&[Record::CountFailure { key: [1; 32], leak: i64::MAX, most: u32::MAX }], at(i64::MAX));
+    assert_eq!(
+        failures(&mut desk, 1).map(|found| found.forgotten_at),
+        Some(at(i64::MAX)),
+        "and no number is too large"
+    );
+}
+
+/// Of this key and no other.
+pub fn a_success_forgets_all_failures(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let forget = Record::ForgetFailures { key: [1; 32] };
+    assert_eq!(desk.commit(&[count(1, 9), count(2, 9), forget.clone(), forget]), [Committed; 4]);
+    assert_eq!([1, 2].map(|key| failures(&mut desk, key).is_some()), [false, true]);
+}
+
+/// Whoever fills the table empties it, and the sweep takes what is left.
+pub fn forgotten_failures_leave_no_rows_behind(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for key in 0..200 {
+        desk.commit_at(&[count(key, 9)], at(i64::from(key) * 50));
+    }
+    let left = (0..200).filter(|key| failures(&mut desk, *key).is_some()).count();
+    assert!(left <= 4, "{left} rows of 200 are left");
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 100 }], at(1_000_000));
+    assert!((0..200).all(|key| failures(&mut desk, key).is_none()));
 }

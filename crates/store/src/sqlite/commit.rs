@@ -4,8 +4,8 @@ use regrant_core::grant::RowMac;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::rows;
-use crate::{Consent, EventRecord, KeyKind, KeyRecord, Outcome, Record, Session, User, event};
+use super::{questions, rows};
+use crate::{Consent, EventRecord, Failures, KeyKind, KeyRecord, Outcome, Record, Session, User, event, failures};
 
 /// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
 pub(super) fn write(
@@ -65,6 +65,10 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
              ON CONFLICT (jti) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
             params![jti.as_slice(), expires_at.millis()],
         )?,
+        Record::CountFailure { key, leak, most } => count_failure(connection, key, now, *leak, *most)?,
+        Record::ForgetFailures { key } => {
+            run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
+        }
         Record::PutKey(key) => put_key(connection, key)?,
         Record::DropKey { kind, id } => {
             let sql = match kind {
@@ -208,6 +212,23 @@ fn put_key(connection: &Connection, key: &KeyRecord) -> rusqlite::Result<usize> 
     connection.prepare_cached(sql)?.execute(params![key.id, key.algorithm, key.wrapped, key.created_at.millis()])
 }
 
+fn count_failure(
+    connection: &Connection,
+    key: &[u8; 32],
+    now: Timestamp,
+    leak: i64,
+    most: u32,
+) -> rusqlite::Result<usize> {
+    connection.prepare_cached(FORGOTTEN)?.execute(params![now.millis(), failures::TIDIED])?;
+    let counted = Failures::counted(questions::failures(connection, key)?, now, leak, most);
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO login_failures (key, last_at, forgotten_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![key.as_slice(), counted.last_at.millis(), counted.forgotten_at.millis()])
+}
+
+const FORGOTTEN: &str = "DELETE FROM login_failures WHERE key IN \
+    (SELECT key FROM login_failures WHERE forgotten_at < ?1 ORDER BY forgotten_at, key LIMIT ?2)";
+
 /// The oldest first, bounded by `limit` for each table, so that a batch that sweeps is not much longer than one that does not.
 fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limit: u32) -> rusqlite::Result<()> {
     const SESSIONS: &str = "DELETE FROM sessions WHERE id IN \
@@ -216,7 +237,7 @@ fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limi
         (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
     const EVENTS: &str = "DELETE FROM events WHERE id IN \
         (SELECT id FROM events WHERE at < ?1 ORDER BY at, id LIMIT ?2)";
-    for (sql, before) in [(SESSIONS, now), (DENIED, now), (EVENTS, events_before)] {
+    for (sql, before) in [(SESSIONS, now), (DENIED, now), (FORGOTTEN, now), (EVENTS, events_before)] {
         connection.prepare_cached(sql)?.execute(params![before.millis(), limit])?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::rows::{self, select_grants};
-use crate::{Answer, Consent, Deployment, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent, User};
+use crate::{Answer, Consent, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent, User};
 
 /// The rows of these grants, in the order asked.
 pub(super) fn load(connection: &Connection, ids: &[GrantId]) -> rusqlite::Result<Vec<Option<Loaded>>> {
@@ -41,6 +41,10 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
         Question::AccessDenied(jti) => {
             let mut statement = connection.prepare_cached("SELECT 1 FROM denied_access WHERE jti = ?1")?;
             Answer::AccessDenied(statement.exists([jti.as_slice()])?)
+        }
+        Question::Failures(keys) => {
+            let found = keys.iter().map(|key| failures(connection, key));
+            Answer::Failures(found.collect::<rusqlite::Result<_>>()?)
         }
         Question::Keys(kind) => Answer::Keys(keys(connection, *kind)?),
         Question::Grants { client, subject, after, limit } => {
@@ -111,6 +115,18 @@ fn consent(connection: &Connection, subject: &str, client: &str) -> rusqlite::Re
                 scope: row.get(0)?,
                 resources: row.get(1)?,
                 at: Timestamp::from_millis(row.get(2)?),
+            })
+        })
+        .optional()
+}
+
+pub(super) fn failures(connection: &Connection, key: &[u8; 32]) -> rusqlite::Result<Option<Failures>> {
+    connection
+        .prepare_cached("SELECT last_at, forgotten_at FROM login_failures WHERE key = ?1")?
+        .query_row([key.as_slice()], |row| {
+            Ok(Failures {
+                last_at: Timestamp::from_millis(row.get(0)?),
+                forgotten_at: Timestamp::from_millis(row.get(1)?),
             })
         })
         .optional()

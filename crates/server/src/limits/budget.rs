@@ -1,0 +1,144 @@
+//! Request budgets: by network for what fails before it proves anything, by grant and by client for what proves itself.
+//!
+//! RFC 6749 section 2.3.1: "Since this client authentication method involves a password, the authorization server MUST protect
+//! any endpoint utilizing it against brute force attacks." The secret is compared first, which costs one SHA-256: who has it is
+//! never refused because others guess. What protects it is its length (32 characters at least, 256 bits from us); the limit
+//! keeps the noise down.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use regrant_core::{Client, GrantId};
+
+use super::Limits;
+use super::gcra::Wait;
+use super::prefix::Prefix;
+use crate::answer::Failure;
+use crate::app::App;
+use crate::config::Rate;
+use crate::peer::Peer;
+
+/// Whose budget is used up. The log knows which; the client hears when to come again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Budget {
+    /// This network's failures.
+    Network,
+    /// Wrong secrets for this client from this network.
+    Secrets,
+    /// This grant's requests.
+    Grant,
+    /// This client's requests.
+    Client,
+    /// Failed log-ins.
+    Logins,
+    /// Passwords that wait to be verified, from one place.
+    Passwords,
+}
+
+impl Budget {
+    /// The stable reason code.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "too_many_failures_from_network",
+            Self::Secrets => "too_many_wrong_secrets",
+            Self::Grant => "too_many_requests_for_grant",
+            Self::Client => "too_many_requests_from_client",
+            Self::Logins => "too_many_failed_logins",
+            Self::Passwords => "too_many_passwords_at_once",
+        }
+    }
+}
+
+/// A kind of line in the log that anybody can cause, as often as he likes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Line {
+    /// An error answer of the back channel.
+    Refused,
+    /// A client that did not prove who it is.
+    Client,
+    /// An error page, or a log-in that was not looked at.
+    Page,
+}
+
+/// How many lines of each kind were left out since the last one.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut([AtomicU64; 3]);
+
+impl LeftOut {
+    fn of(&self, line: Line) -> &AtomicU64 {
+        let [refused, client, page] = &self.0;
+        match line {
+            Line::Refused => refused,
+            Line::Client => client,
+            Line::Page => page,
+        }
+    }
+}
+
+const fn over(budget: Budget) -> impl Fn(Wait) -> Failure {
+    move |Wait(wait)| Failure::TooMany(budget, wait)
+}
+
+impl Limits {
+    /// A genuine token was presented by this client, whatever its state: counted before the queue. Not by the grant alone, or
+    /// a client that the token was never given to could use up the budget of the one that it was.
+    pub(crate) fn grant(&self, rate: Rate, grant: GrantId, client: &Client) -> Result<(), Failure> {
+        let key = ("grant", grant.number, grant.random, client.id.as_str());
+        self.known.take(key, rate, self.now()).map_err(over(Budget::Grant))
+    }
+
+    /// This client has proved who it is. A public one proves nothing by its name: strangers could use up its budget.
+    pub(crate) fn client(&self, rate: Rate, client: &Client) -> Result<(), Failure> {
+        if client.is_public() {
+            return Ok(());
+        }
+        self.known.take(("client", client.id.as_str()), rate, self.now()).map_err(over(Budget::Client))
+    }
+
+    /// Somebody did not prove to be this client. The same whether or not there is one of this name.
+    pub(crate) fn wrong_secret(&self, rate: Rate, peer: Peer, claimed: &str) -> Result<(), Failure> {
+        let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
+        self.strangers.take(("secret", prefix, claimed), rate, self.now()).map_err(over(Budget::Secrets))
+    }
+
+    /// A user gets an authorization code. Only users cause it (check X9): each costs a row.
+    pub(crate) fn code(&self, rate: Rate, subject: &str) -> Result<(), Duration> {
+        self.known.take(("code", subject), rate, self.now()).map_err(|Wait(wait)| wait)
+    }
+
+    /// A request failed: if it proved nothing and its network has failed too often, that is all it hears.
+    pub(crate) fn failed(&self, app: &App, peer: Peer, client: Option<&Client>, failure: Failure) -> Failure {
+        let has_proved_itself = client.is_some_and(|client| !client.is_public());
+        let Some(prefix) = Prefix::of(peer).filter(|_| failure.proves_nothing() && !has_proved_itself) else {
+            return failure;
+        };
+        let rate = app.settings().config.limits.failures_per_network;
+        match self.strangers.take(("network", prefix), rate, self.now()) {
+            Ok(()) => failure,
+            Err(Wait(wait)) => Failure::TooMany(Budget::Network, wait),
+        }
+    }
+
+    /// Before a signature is verified for somebody who has proved nothing (check X10): a network that has failed too often is
+    /// not worth it.
+    pub(crate) fn before_a_signature(&self, app: &App, peer: Peer) -> Result<(), Failure> {
+        let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
+        let rate = app.settings().config.limits.failures_per_network;
+        self.strangers.look(("network", prefix), rate, self.now()).map_err(over(Budget::Network))
+    }
+
+    /// Whether a line that anybody can cause is written now (check X11). The next one that is tells how many were not.
+    pub(crate) fn may_log(&self, app: &App, line: Line) -> bool {
+        let rate = app.settings().config.limits.refusals_logged;
+        if self.known.take(("line", line), rate, self.now()).is_err() {
+            self.left_out.of(line).fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let left_out = self.left_out.of(line).swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            tracing::warn!(?line, left_out, "more lines of this kind were left out: somebody floods this server");
+        }
+        true
+    }
+}

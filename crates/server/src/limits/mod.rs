@@ -1,0 +1,56 @@
+//! Limits: who may ask how often, such that no stranger can use up what somebody honest needs.
+//!
+//! | what                          | counted by                        | where               | who is over it hears        |
+//! |-------------------------------|-----------------------------------|---------------------|-----------------------------|
+//! | a failed log-in               | account and network, or browser   | the store           | 429, and how long to wait   |
+//! | a failed log-in               | network                           | the store           | 429                         |
+//! | a failed log-in               | account                           | the store           | one attempt per network     |
+//! | a wrong client secret         | client and network                | memory              | 429 in place of 401         |
+//! | a request that proves nothing | network                           | memory              | 429 in place of its error   |
+//! | a genuine token               | its grant, per client             | memory              | 429, the queue is not asked |
+//! | a proved client               | the client                        | memory              | 429                         |
+//! | an authorization code         | user                              | memory              | `temporarily_unavailable`   |
+//! | a password being verified     | network, browser or client        | the pool            | 429                         |
+//! | a line in the log             | kind                              | memory              | a count takes its place     |
+//!
+//! Nothing that succeeds is ever counted by network: a flood from behind the same address costs an honest client nothing.
+
+pub(crate) mod budget;
+mod gcra;
+pub(crate) mod guessing;
+pub(crate) mod known_browser;
+mod prefix;
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use gcra::Gcra;
+
+/// What the limits remember in memory: constant in size.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    clock: Clock,
+    /// By keys that anybody can have as many of as he likes.
+    strangers: Gcra,
+    /// By keys that only we give out, so that no stranger can push them out.
+    known: Gcra,
+    left_out: budget::LeftOut,
+    attempts: guessing::Attempts,
+}
+
+impl Limits {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            strangers: Gcra::new(),
+            known: Gcra::new(),
+            left_out: budget::LeftOut::default(),
+            attempts: guessing::Attempts::default(),
+        }
+    }
+
+    /// The time of what is counted in memory: it goes on where the date stands still (check X14).
+    fn now(&self) -> Duration {
+        self.clock.ran()
+    }
+}

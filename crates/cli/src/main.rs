@@ -10,6 +10,7 @@ mod demo;
 mod grants;
 mod help;
 mod init;
+mod keys;
 mod output;
 mod serve;
 mod user;
@@ -58,6 +59,9 @@ enum Command {
     /// List, show and revoke grants: who is connected where.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// List, rotate, retire keys, and say that one is known to others.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
+        Command::Keys(command) => keys::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -8,6 +8,7 @@ mod client;
 mod document;
 pub mod duration;
 mod example;
+mod keys;
 mod places;
 mod problem;
 mod suggest;
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
+pub use keys::KeySettings;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 
 use document::{Report, Section};
@@ -65,6 +67,8 @@ pub struct Config {
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
     pub resources: Vec<ResourceSetting>,
+    /// When keys are replaced.
+    pub keys: KeySettings,
     /// Declared clients, in the order of the file.
     pub clients: Vec<Client>,
     /// How the declared clients were written, in the same order.
@@ -147,6 +151,7 @@ impl Config {
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             scopes: Vec::new(),
             resources: Vec::new(),
+            keys: KeySettings::default(),
             clients: Vec::new(),
             definitions: Vec::new(),
             notices: Vec::new(),
@@ -228,10 +233,15 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
+    let keys = top.table("keys");
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
     top.finish(&[]);
+    if let Some(section) = &keys {
+        config.keys = KeySettings::read(section);
+        config.notices.extend(config.keys.costs());
+    }
     for section in &scopes {
         read_scope(section, &mut config);
     }
@@ -409,6 +419,10 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         absolute_lifetime: section.string("absolute_lifetime"),
         access_token_lifetime: section.string("access_token_lifetime"),
         access_token_format: section.string("access_token_format"),
+        access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
+        previous_secret_file: section.string("previous_secret_file"),
+        previous_secret_hash: section.string("previous_secret_hash"),
+        previous_secret_expires_at: section.string("previous_secret_expires_at"),
     };
     section.finish(&TOP);
     definition

@@ -34,7 +34,7 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
     let (parts, form) = post_form(request).await?;
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
-    let caller = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients)?;
+    let caller = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients, app.engine.now())?;
     let inactive = Ok(json!({"active": false}));
     if caller.disabled || !caller.may_introspect {
         return inactive;

@@ -35,6 +35,7 @@ mod passwords;
 pub mod peer;
 mod request;
 mod revoke;
+pub mod rotation;
 mod router;
 mod serve;
 mod session;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::chance;
+use crate::keyring::schedule::algorithm;
 
 /// What an access token is minted from.
 pub(crate) struct Access<'a> {
@@ -65,7 +66,8 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
             };
-            app.signing().key.sign("at+jwt", &claims).ok()
+            let algorithm = algorithm(access.client.policy.access_token_algorithm);
+            app.signing().current.get(&algorithm)?.sign("at+jwt", &claims).ok()
         }
     }
 }

@@ -49,7 +49,7 @@ async fn answer(
 ) -> Result<(), Failure> {
     let (parts, form) = post_form(request).await?;
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
-    let client = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients)?;
+    let client = client_auth::read(&parts.headers, &form)??.verify(&app.settings().clients, app.engine.now())?;
     *known = Some(Arc::clone(&client));
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
         return refresh_token(app, token, &client, correlation).await;

@@ -53,7 +53,7 @@ async fn answer(
     let asked = Asked::read(&form, &parts.headers)?;
     let presented = client_auth::read(&parts.headers, &form)?;
     let known = match presented {
-        Ok(presented) => presented.verify(&app.settings().clients).inspect_err(|refused| {
+        Ok(presented) => presented.verify(&app.settings().clients, app.engine.now()).inspect_err(|refused| {
             tracing::warn!(%correlation, client = %presented.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
         })?,
         Err(refused) => return Err(refused.into()),

@@ -92,6 +92,18 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// The table `[key]`, if it is there.
+    pub(super) fn table(&self, key: &'static str) -> Option<Section<'a>> {
+        let value = self.found(key)?;
+        match value.get_ref().as_table() {
+            Some(table) => Some(Section::new(self.report, key, table, value.span(), None)),
+            None => {
+                self.wrong_type(key, value, &format!("a section: [{key}] on a line of its own"));
+                None
+            }
+        }
+    }
+
     /// The entries of `[[key]]`; `entry_key` names the one it is known by.
     pub(super) fn entries(&self, key: &'static str, entry_key: &'static str, most: usize) -> Vec<Section<'a>> {
         let shape = format!("written as [[{key}]], with two brackets on each side");

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// Marks a file as ours: "RGRT".
 pub(super) const APPLICATION_ID: u32 = 0x5247_5254;
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// What a file says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

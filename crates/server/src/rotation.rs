@@ -36,6 +36,15 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
+/// Who wants a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    /// Nobody in particular.
+    Schedule,
+    /// Somebody, who finds it among the events.
+    Operator,
+}
+
 /// Carries out what is due by the engine's clock, and tells how many steps that were.
 ///
 /// # Errors
@@ -47,7 +56,7 @@ pub async fn tend(app: &App) -> Result<usize, KeyringError> {
     let lifetimes = settings.lifetimes();
     let mut done = 0;
     for step in keyring.due(&settings.config.keys, &lifetimes, app.engine.now()) {
-        match carry_out(app, &mut keyring, &step, &lifetimes).await {
+        match carry_out(app, &mut keyring, &step, &lifetimes, By::Schedule).await {
             Ok(note) => {
                 done += 1;
                 tracing::info!(step = %note, "key step by schedule");
@@ -68,7 +77,7 @@ pub async fn tend(app: &App) -> Result<usize, KeyringError> {
 pub(crate) async fn prepare(app: &App, lifetimes: &Lifetimes) -> Result<(), KeyringError> {
     let mut keyring = app.keyring.lock().await;
     for step in keyring.missing(lifetimes) {
-        carry_out(app, &mut keyring, &step, lifetimes).await?;
+        carry_out(app, &mut keyring, &step, lifetimes, By::Schedule).await?;
     }
     Ok(())
 }
@@ -79,6 +88,7 @@ pub(crate) async fn carry_out(
     keyring: &mut Keyring,
     step: &Step,
     lifetimes: &Lifetimes,
+    by: By,
 ) -> Result<String, KeyringError> {
     let made = match keyring.pair_needed(step) {
         // An RSA key takes a second or more: neither the writer nor a thread of requests waits for it.
@@ -95,8 +105,8 @@ pub(crate) async fn carry_out(
     let note = planned.note;
     let mut events = Vec::new();
     // A seed key a day is no news.
-    let is_news = !note.is_empty() && !planned.changes.iter().all(|change| change.key.kind == KeyKind::Seed);
-    if is_news {
+    let is_routine = by == By::Schedule && planned.changes.iter().all(|change| change.key.kind == KeyKind::Seed);
+    if !note.is_empty() && !is_routine {
         events.push(event(app, EventKind::Admin, note.clone()));
     }
     if let Some(kind) = planned.runs_out {

@@ -18,7 +18,7 @@ use crate::chance;
 use crate::keyring::KeyringError;
 use crate::keyring::step::Step;
 use crate::keyring::usage::Usage;
-use crate::rotation;
+use crate::rotation::{self, By};
 
 /// Rows of one slice.
 const SLICE: u32 = 256;
@@ -147,7 +147,7 @@ async fn end_unused(app: &App, floor: u32, usage: &Usage, old_tags: &[u32]) -> R
     let ended = (unused_tags.len() as u64, unused_seeds.len() as u64);
     let ids = unused_tags.into_iter().map(|id| (KeyKind::Tag, id));
     for (kind, id) in ids.chain(unused_seeds.into_iter().map(|id| (KeyKind::Seed, id))) {
-        let note = rotation::carry_out(app, &mut keyring, &Step::End { kind, id }, &lifetimes).await?;
+        let note = rotation::carry_out(app, &mut keyring, &Step::End { kind, id }, &lifetimes, By::Schedule).await?;
         tracing::info!(step = %note, "nothing hangs on this key any more");
     }
     Ok(ended)

@@ -47,7 +47,8 @@ mod opening {
         let sql = Connection::open(directory.file()).expect("a file of SQLite");
         sql.pragma_update(None, "user_version", 99).expect("a version");
         drop(sql);
-        let newer = |error: &OpenError| matches!(error, OpenError::NewerSchema { found: 99, known, .. } if *known == newest());
+        let newer =
+            |error: &OpenError| matches!(error, OpenError::NewerSchema { found: 99, known, .. } if *known == newest());
         let text = refuses(&directory.file(), newer);
         assert!(text.contains("99") && text.contains("newer program"), "{text}");
     }

@@ -45,7 +45,8 @@ fn key(kind: KeyKind, id: u32, made: i64, wrapped: Option<&[u8]>) -> KeyRecord {
     }
 }
 
-const IDENTITY: &str = "UPDATE meta SET deployment = zeroblob(16), root_check = zeroblob(16), next_grant = 5, high_water = 900;";
+const IDENTITY: &str =
+    "UPDATE meta SET deployment = zeroblob(16), root_check = zeroblob(16), next_grant = 5, high_water = 900;";
 
 /// Every wrapped key keeps its number and its bytes, the newest of a kind mints, and the derived keys get their rows.
 #[test]

@@ -12,7 +12,7 @@ use crate::keyring::Keyring;
 use crate::keyring::schedule::verifies_until;
 use crate::keyring::step::Step;
 use crate::keyring::usage;
-use crate::rotation;
+use crate::rotation::{self, By};
 
 /// A key, as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -215,7 +215,7 @@ impl Admin {
 
     async fn step(&self, keyring: &mut Keyring, step: Step) -> Result<String, AdminError> {
         let lifetimes = self.app.settings().lifetimes();
-        let note = rotation::carry_out(&self.app, keyring, &step, &lifetimes).await?;
+        let note = rotation::carry_out(&self.app, keyring, &step, &lifetimes, By::Operator).await?;
         tracing::warn!(step = %note, "key step by an operator");
         Ok(note)
     }

@@ -1,7 +1,7 @@
 //! `regrant client`: clients of the store. Those of the file are shown, and changed there.
 
 use regrant_core::one_time::{client_secret, client_secret_hash};
-use regrant_server::admin::{ClientView, Command as Ask};
+use regrant_server::admin::{ClientView, Command as Ask, SecretReplaced};
 use regrant_server::chance;
 use regrant_server::config::{ClientDefinition, Problem, hash_text};
 
@@ -24,6 +24,14 @@ pub(crate) enum Command {
     Remove {
         /// Its identifier.
         id: String,
+    },
+    /// Give a client another secret, which is shown once. The old one works until the overlap ends.
+    RotateSecret {
+        /// Its identifier.
+        id: String,
+        /// How long both secrets work: at most 90d, "0" for not at all.
+        #[arg(long, value_name = "TIME", default_value = "24h")]
+        overlap: String,
     },
     /// Make a secret, and the hash of it for `secret_hash` in the configuration.
     Secret,
@@ -97,6 +105,9 @@ pub(crate) struct Add {
     /// jwt (default) or opaque.
     #[arg(long, value_name = "FORMAT", help_heading = "Its tokens")]
     access_token_format: Option<String>,
+    /// What signs its JWT access tokens: ES256 (default), EdDSA, PS256 or RS256.
+    #[arg(long, value_name = "ALG", help_heading = "Its tokens")]
+    access_token_signed_response_alg: Option<String>,
     /// An attribute of the user that its access tokens carry, like groups or "department as dept". Again for each.
     #[arg(long, value_name = "ATTRIBUTE", help_heading = "Its tokens")]
     access_token_claim: Vec<String>,
@@ -123,6 +134,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
             confirm(context, &format!("client {id} removed; its grants are unusable until it returns"), &id);
             Ok(())
         }
+        Command::RotateSecret { id, overlap } => rotate_secret(context, &id, &overlap),
         Command::Secret => {
             let (secret, hash) = new_secret();
             if context.json {
@@ -133,6 +145,34 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
             Ok(())
         }
     }
+}
+
+fn rotate_secret(context: &Context, id: &str, overlap: &str) -> Done {
+    let overlap = regrant_server::config::duration::parse(overlap).ok_or_else(|| {
+        Failure::new(65, format!("--overlap: {overlap:?} is no duration: write it like 24h, 7d or 0"))
+    })?;
+    let (secret, hash) = new_secret();
+    let ask = Ask::RotateClientSecret { id: id.to_owned(), secret_hash: hash, overlap };
+    let replaced: SecretReplaced = context.operate(|hands| hands.ask(ask))?;
+    if context.json {
+        let mut value = serde_json::to_value(&replaced).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.insert("client_secret".to_owned(), secret.into());
+        }
+        output::json(&value);
+        return Ok(());
+    }
+    output::done(&format!("client {id} has a new secret"));
+    output::pairs([("client_id", replaced.client), ("client_secret", secret)]);
+    match replaced.previous_works_until {
+        Some(until) => output::error(&format!("The secret before it works until {}.", output::minute(&until))),
+        None => output::error("The secret before it is dead."),
+    }
+    if replaced.dropped_an_older_one {
+        output::note("a still older secret was to work longer, and is dead: at most two work at a time");
+    }
+    output::error("This is the only time that the secret is shown: the store keeps its hash.");
+    Ok(())
 }
 
 fn new_secret() -> (String, String) {
@@ -183,6 +223,10 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         id: add.id,
         name: add.name,
         secret_file: None,
+        previous_secret_file: None,
+        previous_secret_hash: None,
+        previous_secret_expires_at: None,
+        access_token_signed_response_alg: add.access_token_signed_response_alg,
         secret_hash: add.secret_hash.or(hash),
         token_endpoint_auth_method: method,
         redirect_uris: add.redirect_uri,
@@ -336,6 +380,7 @@ mod tests {
             "absolute_lifetime",
             "access_token_lifetime",
             "access_token_format",
+            "access_token_signed_response_alg",
         ] {
             let shown = in_flags(&Problem::new(key, "x", "y"));
             assert!(flags.iter().any(|flag| shown.starts_with(&format!("{flag}:"))), "{shown}: {flags:?}");

@@ -27,9 +27,10 @@ sessions live when they should, and die when they should.
   \x1b[1;36mdoctor\x1b[0m       look for what is wrong, and say what to do about it
 
 \x1b[1;32mLook after it\x1b[0m
-  \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make a secret
+  \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make or replace a secret
   \x1b[1;36muser\x1b[0m         people: add, list, set-password, disable, enable
   \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
+  \x1b[1;36mkeys\x1b[0m         what tokens are made with: list, rotate, retire, compromise
 
 \x1b[1;32mAlso\x1b[0m
   \x1b[1;36mman\x1b[0m          write the manual pages

@@ -13,6 +13,7 @@ mod grants;
 mod hardening;
 mod help;
 mod init;
+mod keys;
 mod man;
 mod output;
 mod reload;
@@ -67,6 +68,9 @@ enum Command {
     /// List, show and revoke grants: who is connected where.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// List, rotate, retire keys, and say that one is known to others.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
+        Command::Keys(command) => keys::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {

@@ -60,9 +60,9 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
 /// States that an operator looks for.
 fn color(text: &str) -> Option<Color> {
     match text.split([':', ' ']).next() {
-        Some("live" | "enabled") => Some(Color::Green),
-        Some("revoked" | "tampered" | "disabled") => Some(Color::Red),
-        Some("idle_expired" | "absolute_expired" | "code_expired") => Some(Color::DarkGrey),
+        Some("live" | "enabled" | "current") => Some(Color::Green),
+        Some("revoked" | "tampered" | "disabled" | "compromised") => Some(Color::Red),
+        Some("idle_expired" | "absolute_expired" | "code_expired" | "gone") => Some(Color::DarkGrey),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::grant::Rotation;
 use crate::scope::{Resources, Scope};
 use crate::secret::Hash;
+use crate::time::Timestamp;
 
 /// The prefix of every user's `sub`. No client id may begin with it, or a client could pass for a user (RFC 9700
 /// section 4.15).
@@ -123,6 +124,35 @@ pub enum AccessTokenFormat {
     Opaque,
 }
 
+/// What a client's JWT access tokens are signed with: names of RFC 7518 section 3.1 and RFC 8037 section 3.1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SignatureAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// EdDSA with Ed25519.
+    EdDsa,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
+impl SignatureAlgorithm {
+    /// All of them, the preferred first.
+    pub const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Ps256, Self::Rs256];
+
+    /// The registered name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Ps256 => "PS256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
 /// A client's settings for refreshes, resolved: no `auto` is left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -142,6 +172,8 @@ pub struct Policy {
     pub access_token_lifetime: Duration,
     /// The shape of access tokens.
     pub access_token_format: AccessTokenFormat,
+    /// What signs them, where they are JWTs.
+    pub access_token_algorithm: SignatureAlgorithm,
 }
 
 /// Defaults, each explained in `docs/defaults.md`.
@@ -174,7 +206,25 @@ impl Policy {
             absolute_lifetime: Self::ABSOLUTE_LIFETIME,
             access_token_lifetime: Self::ACCESS_TOKEN_LIFETIME,
             access_token_format: AccessTokenFormat::Jwt,
+            access_token_algorithm: SignatureAlgorithm::Es256,
         }
+    }
+}
+
+/// What is kept of a client's secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientSecret {
+    /// SHA-256 of the secret.
+    pub hash: Hash,
+    /// When it stops to authenticate the client; `None` for the one in use, set for the one before it.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl ClientSecret {
+    /// Whether it still authenticates.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|at| !at.is_over(now))
     }
 }
 
@@ -187,8 +237,8 @@ pub struct Client {
     pub name: String,
     /// How it authenticates.
     pub auth: AuthMethod,
-    /// SHA-256 of its secrets; any of them authenticates it.
-    pub secrets: Vec<Hash>,
+    /// Its secrets, at most two while one takes over from the other; any live one authenticates it.
+    pub secrets: Vec<ClientSecret>,
     /// Where answers may go.
     pub redirect_uris: Vec<String>,
     /// What it may use.

@@ -4,11 +4,15 @@
 //! key has a default (checks K5). Seed keys alone are random and not derived: they are wrapped, rotated daily, left out of
 //! every backup, and destroyed once no pending retry needs them, so that not even the root key brings them back (law L6).
 
+mod status;
+
 use std::collections::BTreeMap;
 
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::{aead, hkdf, hmac};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+pub use status::{BadKeys, KeyStatus, SeedKeyMissing};
 
 /// Names one installation: 16 random bytes kept in the store. Tokens are bound to it and not to the issuer's name, so a
 /// new domain logs nobody out.
@@ -126,35 +130,11 @@ impl Purpose {
     }
 }
 
-/// Where a key stands in its life: next → current → verify → gone; compromised is the emergency exit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyStatus {
-    /// Made, and not yet used.
-    Next,
-    /// Mints and verifies.
-    Current,
-    /// Verifies only.
-    Verify,
-    /// Known to others: what it tagged still works by its seed, but proves nothing else.
-    Compromised,
-    /// No longer there.
-    Gone,
-}
-
 /// A tag key and its status.
 struct TagKey {
     status: KeyStatus,
     refresh: hmac::Key,
     code: hmac::Key,
-}
-
-/// Looking for a seed key can fail in two ways that deserve different answers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SeedKeyMissing {
-    /// Made elsewhere and not here yet: ask again shortly.
-    NotYet,
-    /// Destroyed: nobody can repeat that answer.
-    Gone,
 }
 
 /// All keys of one moment, parsed once. Decisions get it by reference; a rotation replaces it whole.
@@ -179,9 +159,25 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+/// Which keys there are, by number: the derived ones with their status, the seed keys with their bytes.
+#[derive(Clone, Copy)]
+pub struct KeySet<'a> {
+    /// Tags of refresh tokens and codes. Exactly one is current.
+    pub tag: &'a [(u8, KeyStatus)],
+    /// Opaque access tokens. Exactly one is current.
+    pub sealing: &'a [(u8, KeyStatus)],
+    /// 32 random bytes each; the highest number is current.
+    pub seed: &'a [(u32, Zeroizing<[u8; 32]>)],
+}
+
+impl std::fmt::Debug for KeySet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeySet").field("tag", &self.tag).field("sealing", &self.sealing).finish_non_exhaustive()
+    }
+}
+
 impl Keys {
-    /// The keys of a deployment in its first days: derived keys number 1, and the seed keys given (id, 32 random bytes),
-    /// of which the highest id is current.
+    /// The keys of a deployment in its first days: derived keys number 1, and the seed keys given.
     ///
     /// # Errors
     /// [`BadKeys`] if no seed key is given or a cipher refuses its key.
@@ -191,26 +187,19 @@ impl Keys {
         era: u16,
         seed_keys: &[(u32, Zeroizing<[u8; 32]>)],
     ) -> Result<Self, BadKeys> {
-        Self::with_tag_keys(root, deployment, era, seed_keys, &[(1, KeyStatus::Current)])
+        let first = [(1, KeyStatus::Current)];
+        Self::of(root, deployment, era, KeySet { tag: &first, sealing: &first, seed: seed_keys })
     }
 
-    /// The same, with the tag keys named one by one. Exactly one of them must be current.
+    /// The keys of this moment.
     ///
     /// # Errors
-    /// [`BadKeys`] if there is no seed key, not exactly one current tag key, or a cipher refuses its key.
-    pub fn with_tag_keys(
-        root: &RootKey,
-        deployment: DeploymentId,
-        era: u16,
-        seed_keys: &[(u32, Zeroizing<[u8; 32]>)],
-        tag_keys: &[(u8, KeyStatus)],
-    ) -> Result<Self, BadKeys> {
+    /// [`BadKeys`] if there is no seed key, not exactly one current key of another kind, or a cipher refuses its key.
+    pub fn of(root: &RootKey, deployment: DeploymentId, era: u16, set: KeySet<'_>) -> Result<Self, BadKeys> {
         let mac = |purpose, id| hmac::Key::new(hmac::HMAC_SHA256, root.derive(purpose, deployment, id).as_ref());
-        let mut current = tag_keys.iter().filter(|(_, status)| *status == KeyStatus::Current);
-        let (Some((current_tag, _)), None) = (current.next(), current.next()) else {
-            return Err(BadKeys);
-        };
-        let tag = tag_keys
+        let (current_tag, current_access) = (only_current(set.tag)?, only_current(set.sealing)?);
+        let tag = set
+            .tag
             .iter()
             .filter(|(_, status)| *status != KeyStatus::Gone)
             .map(|(id, status)| {
@@ -219,26 +208,32 @@ impl Keys {
                 (*id, TagKey { status: *status, refresh, code })
             })
             .collect();
+        let mut access = BTreeMap::new();
+        for (id, status) in set.sealing {
+            // Whoever has a compromised one can write any opaque token: none of its tokens opens.
+            if matches!(status, KeyStatus::Next | KeyStatus::Current | KeyStatus::Verify) {
+                let key = root.derive(Purpose::AccessToken, deployment, u32::from(*id));
+                let key = aead::UnboundKey::new(&aead::AES_256_GCM_SIV, key.as_ref()).map_err(|_| BadKeys)?;
+                access.insert(*id, aead::LessSafeKey::new(key));
+            }
+        }
         let seed: BTreeMap<u32, hmac::Key> =
-            seed_keys.iter().map(|(id, key)| (*id, hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))).collect();
+            set.seed.iter().map(|(id, key)| (*id, hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))).collect();
         let current_seed = *seed.keys().next_back().ok_or(BadKeys)?;
         let block = |purpose| BlockCipher::new(&root.derive(purpose, deployment, 0));
-        let sealing =
-            aead::UnboundKey::new(&aead::AES_256_GCM_SIV, root.derive(Purpose::AccessToken, deployment, 1).as_ref())
-                .map_err(|_| BadKeys)?;
         Ok(Self {
             deployment,
             era,
             tag,
-            current_tag: *current_tag,
+            current_tag,
             seed,
             current_seed,
             row: BTreeMap::from([(1, mac(Purpose::RowMac, 1))]),
             current_row: 1,
             hide: block(Purpose::GrantId)?,
             jti: block(Purpose::Jti)?,
-            access: BTreeMap::from([(1, aead::LessSafeKey::new(sealing))]),
-            current_access: 1,
+            access,
+            current_access,
         })
     }
 
@@ -305,22 +300,20 @@ impl Keys {
         self.access.get(&id)
     }
 
-    pub(crate) const fn current_access(&self) -> u8 {
+    /// The sealing key that mints now.
+    #[must_use]
+    pub const fn current_access(&self) -> u8 {
         self.current_access
     }
 }
 
-/// The keys given do not make a working set.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BadKeys;
-
-impl std::fmt::Display for BadKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the keys do not make a working set: there must be one current tag key and at least one seed key")
+fn only_current(keys: &[(u8, KeyStatus)]) -> Result<u8, BadKeys> {
+    let mut current = keys.iter().filter(|(_, status)| *status == KeyStatus::Current);
+    match (current.next(), current.next()) {
+        (Some((id, _)), None) => Ok(*id),
+        _ => Err(BadKeys),
     }
 }
-
-impl std::error::Error for BadKeys {}
 
 /// AES-128 on single blocks: a permutation of 16 bytes, used to hide numbers and never to encrypt messages.
 pub(crate) struct BlockCipher {

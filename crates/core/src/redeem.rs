@@ -8,7 +8,7 @@
 //! | the grant is there, and this client's               | refused                                  |
 //! | the secret is the code's                            | refused                                  |
 //! | same `redirect_uri`, right `code_verifier`          | refused                                  |
-//! | never redeemed                                      | within 500 ms refused, later grant ended |
+//! | never redeemed                                      | within 500 ms, or where its key is known to others, refused; else the grant is ended |
 //! | not expired, not ended                              | refused                                  |
 //! | client, flow, user and resources are still allowed  | refused                                  |
 
@@ -19,7 +19,7 @@ use crate::client::{Class, Client, GrantType};
 use crate::decision::{Change, Decision, EventKind, ended, event, next_version};
 use crate::grant::{Binding, CodeTerms, EndReason, Grant, GrantId, Rotation, Terms};
 use crate::issue::{self, Ask, Granted, SubjectStatus};
-use crate::keys::Keys;
+use crate::keys::{KeyStatus, Keys};
 use crate::pkce;
 use crate::refresh::expires_in;
 use crate::refusal::Refusal;
@@ -146,7 +146,7 @@ pub fn decide(
         return Decision::refuse(refusal);
     }
     if let Some(redeemed_at) = grant.redeemed_at {
-        return presented_again(grant, redeemed_at, now, entropy);
+        return presented_again(grant, redeemed_at, keys.tag_status(request.code.tag_key), now, entropy);
     }
     if let Some((_, reason)) = grant.ended {
         return Decision::refuse(Refusal::Ended(reason));
@@ -182,13 +182,24 @@ fn is_otherwise_valid(code: &CodeTerms, request: &Request<'_>) -> Result<(), Ref
 }
 
 /// RFC 6749 section 4.1.2: "If an authorization code is used more than once, the authorization server MUST deny the request
-/// and SHOULD revoke (when possible) all tokens previously issued based on that authorization code."
-fn presented_again(grant: &Grant, redeemed_at: Timestamp, now: Timestamp, entropy: &Entropy) -> Decision<Issued> {
+/// and SHOULD revoke (when possible) all tokens previously issued based on that authorization code." What a compromised key
+/// tagged proves nothing, and ends nothing.
+fn presented_again(
+    grant: &Grant,
+    redeemed_at: Timestamp,
+    tag_key: KeyStatus,
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Decision<Issued> {
     if let Some((_, reason)) = grant.ended {
         return Decision::refuse(Refusal::Ended(reason));
     }
     if now.since(redeemed_at) < DOUBLE_CLICK {
         return Decision::refuse(Refusal::CodeSpent);
+    }
+    if tag_key == KeyStatus::Compromised {
+        let told = event(EventKind::ReplayRefused, grant, "authorization code presented again".to_owned());
+        return Decision::report(Refusal::SpentUnderCompromisedKey, told);
     }
     let reason = EndReason::CodeReplayed;
     let told = event(EventKind::GrantEnded(reason), grant, "authorization code presented again".to_owned());

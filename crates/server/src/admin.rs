@@ -9,6 +9,9 @@ pub mod users;
 
 mod events;
 
+mod client_secret;
+mod keys;
+
 use std::sync::Arc;
 
 use regrant_core::client::{AccessTokenFormat, OnReplay, SUBJECT_PREFIX};
@@ -24,8 +27,14 @@ use zeroize::Zeroizing;
 use crate::app::{App, Reloaded};
 use crate::chance;
 use crate::config::ClientDefinition;
+use crate::keyring::KeyringError;
+use crate::keyring::schedule::Lifetimes;
 use crate::passwords::MAX_PASSWORD_LEN;
+use crate::rotation;
 use crate::session::{MAX_USERNAME_LEN, normalise};
+
+pub use client_secret::SecretReplaced;
+pub use keys::{KeyDone, KeyTurn, KeyView};
 
 /// The shortest password that is taken, in characters (NIST SP 800-63B section 3.1.1.2 for passwords that stand alone: 15; 8 with
 /// a second factor. Here: 8, and no other rule).
@@ -55,6 +64,9 @@ pub enum AdminError {
     /// It is not there.
     #[error("{0}")]
     NotFound(String),
+    /// A key could not be made or changed.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
     /// The pool is full.
     #[error("too many passwords wait to be hashed; try again")]
     Busy,
@@ -73,10 +85,10 @@ impl AdminError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Unavailable(_) | Self::Busy => 69,
+            Self::Unavailable(_) | Self::Busy | Self::Keys(KeyringError::Store(_)) => 69,
             Self::Invalid(_) => 65,
             Self::Config(_) => 78,
-            Self::Exists(_) | Self::NotFound(_) => 1,
+            Self::Exists(_) | Self::NotFound(_) | Self::Keys(_) => 1,
             Self::Told { exit_code, .. } => *exit_code,
         }
     }
@@ -232,11 +244,19 @@ impl Admin {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
         }
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        self.prepare_for(&client).await?;
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
         self.app.engine.commit(vec![put, self.note(format!("client {} added", client.id))]).await?;
         let view = client_view(&client, false);
         self.app.put_client(client, definition);
         Ok(view)
+    }
+
+    /// Before its first token: its algorithm has a key, and the keys know how long its tokens may live.
+    async fn prepare_for(&self, client: &regrant_core::Client) -> Result<(), AdminError> {
+        let settings = self.app.settings();
+        let all = settings.clients.all().chain(std::iter::once(client));
+        Ok(rotation::prepare(&self.app, &Lifetimes::of_clients(all)).await?)
     }
 
     /// All clients, in order of identifier.

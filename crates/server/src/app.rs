@@ -1,12 +1,12 @@
 //! The running server: everything that a request needs, opened once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use regrant_core::keys::Purpose;
 use regrant_core::{Client, ClientId, Resources, Scope};
-use regrant_jose::{SigningKey, VerifyingKey};
+use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, Store, Unavailable};
 
 use crate::admin::Admin;
@@ -16,9 +16,11 @@ use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
+use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
 use crate::passwords::Passwords;
+use crate::rotation;
 
 /// The running server.
 pub struct App {
@@ -28,7 +30,8 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
     pub(crate) limits: Limits,
-    pub(crate) keyring: Mutex<Keyring>,
+    /// Held through every step of a key's life; requests do not need it.
+    pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
     signing: RwLock<Arc<Signing>>,
@@ -51,6 +54,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What the clients want of the keys.
+    #[must_use]
+    pub fn lifetimes(&self) -> Lifetimes {
+        Lifetimes::of_clients(self.clients.all())
+    }
+
     /// What of a scope means something to these resources: scopes that another resource owns are left out (RFC 8707
     /// section 2.2, RFC 9068 section 3).
     #[must_use]
@@ -65,19 +74,20 @@ impl Settings {
     }
 }
 
-/// What signs and verifies access tokens, parsed once.
+/// What signs and verifies access tokens, parsed once. A step of a key's life replaces it whole.
+#[derive(Default)]
 pub struct Signing {
-    /// Signs.
-    pub key: SigningKey,
-    /// Verify.
+    /// Sign, one for each algorithm in use.
+    pub current: HashMap<Algorithm, Arc<SigningKey>>,
+    /// Verify: these, and those that signed before them.
     pub verifying: Vec<VerifyingKey>,
-    /// Published at `/oauth2/jwks`.
+    /// Published at `/oauth2/jwks`: these, and those that will sign.
     pub published: regrant_jose::JwkSet,
 }
 
 impl std::fmt::Debug for Signing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signing").field("kid", &self.key.kid()).finish_non_exhaustive()
+        f.debug_struct("Signing").field("current", &self.current).finish_non_exhaustive()
     }
 }
 
@@ -123,6 +133,11 @@ impl Clients {
     /// All of them, with whether each was declared in the file.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<Client>, Option<&ClientDefinition>)> {
         self.by_id.values().map(|client| (client, self.added.get(&client.id)))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Client> {
+        self.by_id.values().map(Arc::as_ref)
     }
 
     /// Whether any client lists this origin.
@@ -221,12 +236,13 @@ impl App {
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
         let now = clock.now().max(store.high_water());
-        let keyring = Keyring::open(store.as_mut(), root, now)?;
+        let mut keyring = Keyring::open(store.as_mut(), root, now)?;
         let added = match store.ask(&Question::Clients)? {
             Answer::Clients(added) => added,
             _ => Vec::new(),
         };
         let clients = clients(&config, added)?;
+        keyring.settle(store.as_mut(), &Lifetimes::of_clients(clients.all()), now)?;
         let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen));
         let keys = keyring.decision_keys()?;
         let next_grant = match store.ask(&Question::Deployment)? {
@@ -235,7 +251,7 @@ impl App {
         };
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
-        let signing = Arc::clone(&keyring.signing);
+        let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let engine = Engine::start(store, keys, clock, next_grant)?;
         Ok(Arc::new(Self {
@@ -244,10 +260,10 @@ impl App {
             passwords: Passwords::start()?,
             hook: Hook::new(),
             limits,
-            keyring: Mutex::new(keyring),
+            keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
-            signing: RwLock::new(signing),
+            signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
         }))
     }
@@ -274,6 +290,10 @@ impl App {
     #[must_use]
     pub fn signing(&self) -> Arc<Signing> {
         Arc::clone(&self.signing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn replace_signing(&self, signing: Signing) {
+        *self.signing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(signing);
     }
 
     /// The client of this identifier.
@@ -305,6 +325,8 @@ impl App {
             _ => Vec::new(),
         };
         let clients = clients(&config, added)?;
+        // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
+        rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let waiting = config.keep_what_needs_a_restart(&settings.config);
         let reloaded = Reloaded {

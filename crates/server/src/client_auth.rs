@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regrant_core::client::AuthMethod;
 use regrant_core::one_time::{Kind, MAX_SECRET_LEN, client_secret_hash};
-use regrant_core::{Client, ClientId};
+use regrant_core::{Client, ClientId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
@@ -123,7 +123,7 @@ impl Presented {
     pub(crate) fn prove(&self, app: &App, peer: Peer, correlation: &Correlation) -> Result<Arc<Client>, Failure> {
         let settings = app.settings();
         let limits = &settings.config.limits;
-        match self.verify(&settings.clients) {
+        match self.verify(&settings.clients, app.engine.now()) {
             Ok(client) => app.limits.client(limits.requests_per_client, &client).map(|()| client),
             Err(refused) => {
                 if app.limits.may_log(app, Line::Client) {
@@ -150,15 +150,15 @@ impl Presented {
         }
     }
 
-    /// The client, if it is who it claims to be.
+    /// The client, if it is who it claims to be at this moment.
     ///
     /// # Errors
     /// [`NotAuthenticated`].
-    pub fn verify(&self, clients: &Clients) -> Result<Arc<Client>, NotAuthenticated> {
+    pub fn verify(&self, clients: &Clients, now: Timestamp) -> Result<Arc<Client>, NotAuthenticated> {
         let mut refused = NotAuthenticated::UnknownClient;
         for (id, secret) in &self.readings {
             let Some(client) = ClientId::parse(id).and_then(|id| clients.get(&id)) else { continue };
-            refused = match self.fits(&client, secret) {
+            refused = match self.fits(&client, secret, now) {
                 Ok(()) => return Ok(client),
                 Err(refused) => refused,
             };
@@ -166,7 +166,7 @@ impl Presented {
         Err(refused)
     }
 
-    fn fits(&self, client: &Client, secret: &str) -> Result<(), NotAuthenticated> {
+    fn fits(&self, client: &Client, secret: &str, now: Timestamp) -> Result<(), NotAuthenticated> {
         if client.auth != self.method {
             return Err(NotAuthenticated::OtherMethod);
         }
@@ -179,7 +179,7 @@ impl Presented {
         }
         // Check C11: hashes are compared in constant time, and every one is compared.
         let hash = client_secret_hash(secret);
-        let fits = client.secrets.iter().fold(false, |fits, known| fits | (*known == hash));
+        let fits = client.secrets.iter().fold(false, |fits, known| fits | ((known.hash == hash) & known.is_live(now)));
         if fits { Ok(()) } else { Err(NotAuthenticated::WrongSecret) }
     }
 }

@@ -11,6 +11,7 @@ mod document;
 pub mod duration;
 pub mod environment;
 mod example;
+mod keys;
 mod limits;
 mod places;
 mod problem;
@@ -27,6 +28,7 @@ use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
+pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
@@ -80,6 +82,8 @@ pub struct Config {
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
     pub resources: Vec<ResourceSetting>,
+    /// When keys are replaced.
+    pub keys: KeySettings,
     /// Declared clients, in the order of the file.
     pub clients: Vec<Client>,
     /// How the declared clients were written, in the same order.
@@ -215,6 +219,7 @@ impl Config {
             limits: Limits::default(),
             scopes: Vec::new(),
             resources: Vec::new(),
+            keys: KeySettings::default(),
             clients: Vec::new(),
             definitions: Vec::new(),
             notices: Vec::new(),
@@ -316,6 +321,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
     let token_hook = top.table("token_hook");
+    let keys = top.table("keys");
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
@@ -325,6 +331,10 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     if let Some(section) = &limits {
         config.limits = Limits::read(section);
         section.finish(&TOP);
+    }
+    if let Some(section) = &keys {
+        config.keys = KeySettings::read(section);
+        config.notices.extend(config.keys.costs());
     }
     for section in &scopes {
         read_scope(section, &mut config);
@@ -521,6 +531,10 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         access_token_claims: section.strings("access_token_claims").unwrap_or_default(),
         static_claims: section.json("static_claims").unwrap_or_default(),
         token_hook: section.flag("token_hook"),
+        access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
+        previous_secret_file: section.string("previous_secret_file"),
+        previous_secret_hash: section.string("previous_secret_hash"),
+        previous_secret_expires_at: section.string("previous_secret_expires_at"),
     };
     section.finish(&TOP);
     definition

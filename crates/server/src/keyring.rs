@@ -1,14 +1,20 @@
-//! Opening the keys of a deployment: the root key from its file, the wrapped keys from the store.
+//! Opening the keys of a deployment: the root key from its file, the rows and the wrapped keys from the store.
 //!
 //! A store knows its root key by a check value: with another one the server refuses to start and changes nothing (checks
-//! K6, K7). Seed keys are random, rotated daily, and destroyed once no pending retry needs them (law L6).
+//! K6, K7). Tag and sealing keys are derived from the root key, and their rows say only where they stand; seed and signing keys
+//! are random and wrapped. What may happen to a key is in [`step`], when it is due in [`schedule`].
 
+pub mod schedule;
+pub mod step;
+pub(crate) mod usage;
+mod wrap;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use aws_lc_rs::aead;
 use regrant_core::Timestamp;
-use regrant_core::keys::{DeploymentId, Keys, Purpose, RootKey};
+use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, Keys, Purpose, RootKey};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, Deployment, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable};
 use zeroize::Zeroizing;
@@ -16,8 +22,8 @@ use zeroize::Zeroizing;
 use crate::app::Signing;
 use crate::chance;
 
-/// A seed key mints for this long.
-pub const SEED_KEY_LIFETIME: Duration = Duration::from_secs(86_400);
+use schedule::Lifetimes;
+use wrap::Wrap;
 
 /// Why the keys cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +46,219 @@ pub enum KeyringError {
     RootKeyMismatch,
     /// A wrapped key that does not open.
     #[error(
-        "{0:?} key {1} of the store does not open: the row was changed or damaged\n  remedy: restore the store from a backup; nothing was changed"
+        "{0} key {1} of the store does not open: the row was changed or damaged\n  remedy: restore the store from a backup; nothing was changed"
     )]
     KeyDamaged(KeyKind, u32),
     /// The store failed.
     #[error("the store failed while the keys were read: {0}")]
     Store(#[from] Unavailable),
+    /// The kind has as many keys as its tokens can name.
+    #[error(
+        "all {0} key ids but the one kept for emergencies are used up, and an id is never used twice\n  remedy: rotate less often from now on (keys.{0}_rotation); the current key stays in use"
+    )]
+    IdsUsedUp(KeyKind),
+    /// The kind has not even the last one left.
+    #[error(
+        "all {0} key ids are used up, and an id is never used twice\n  remedy: begin with a new store; every user logs in once"
+    )]
+    NoIdLeft(KeyKind),
+    /// Somebody else was first.
+    #[error(
+        "the keys were changed by somebody else in the same moment\n  remedy: look at `regrant keys list`, and try again; nothing was changed"
+    )]
+    Changed,
     /// The library refused.
     #[error("a key could not be made or parsed: {0}")]
     Crypto(String),
+}
+
+/// The rows of all keys, those that are gone included.
+pub type Rows = BTreeMap<(KeyKind, u32), KeyRecord>;
+
+/// All keys of a deployment, open. A value: a step is tried on a copy, made durable, and only then put in its place.
+#[derive(Clone)]
+pub struct Keyring {
+    root: RootKey,
+    /// The deployment's row.
+    pub deployment: Deployment,
+    wrap: Arc<Wrap>,
+    rows: Rows,
+    seeds: BTreeMap<u32, Zeroizing<[u8; 32]>>,
+    pairs: BTreeMap<u32, Arc<SigningKey>>,
+    /// Since when this process publishes them.
+    opened_at: Timestamp,
+    /// When an operator was last told that a kind runs out of ids.
+    pub(crate) alarmed_at: BTreeMap<KeyKind, Timestamp>,
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("deployment", &self.deployment).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Opens the keys of a store; a fresh store is given its identity. Its first keys come with [`Keyring::settle`].
+    ///
+    /// # Errors
+    /// [`KeyringError`]; a store that already has an identity is then unchanged.
+    pub fn open(store: &mut dyn Store, root: RootKey, now: Timestamp) -> Result<Self, KeyringError> {
+        let deployment = identity(store, &root, now)?;
+        if root.check_value(deployment.id) != deployment.root_check {
+            return Err(KeyringError::RootKeyMismatch);
+        }
+        let wrap = Arc::new(Wrap::new(&root, deployment.id)?);
+        let mut rows = Vec::new();
+        for kind in KeyKind::ALL {
+            if let Answer::Keys(keys) = store.ask(&Question::Keys(kind))? {
+                rows.extend(keys);
+            }
+        }
+        let empty = Self {
+            root,
+            deployment,
+            wrap,
+            rows: Rows::new(),
+            seeds: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            opened_at: now,
+            alarmed_at: BTreeMap::new(),
+        };
+        empty.with(rows)
+    }
+
+    /// Makes what is missing before anything can be minted: a current key of each kind and, for signing, of each algorithm.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub fn settle(&mut self, store: &mut dyn Store, lifetimes: &Lifetimes, now: Timestamp) -> Result<(), KeyringError> {
+        for step in self.missing(lifetimes) {
+            let made = self.pair_needed(&step).map(SigningKey::generate).transpose();
+            let made = made.map_err(|error| KeyringError::Crypto(error.to_string()))?;
+            let planned = self.plan(&step, made.as_ref(), lifetimes, now)?;
+            let next = self.with(planned.rows())?;
+            let record = Record::Keys { changes: planned.changes, events: Vec::new() };
+            match store.commit(&[record], now)?.first() {
+                Some(Outcome::Committed) => *self = next,
+                Some(Outcome::Stale) | None => return Err(KeyringError::Changed),
+            }
+        }
+        Ok(())
+    }
+
+    /// The same keys with these rows, new or in place of the old ones; what is wrapped in them is opened.
+    ///
+    /// # Errors
+    /// [`KeyringError::KeyDamaged`].
+    pub(crate) fn with(&self, rows: Vec<KeyRecord>) -> Result<Self, KeyringError> {
+        let mut next = self.clone();
+        for row in rows {
+            let mints_or_verifies = matches!(row.status, KeyStatus::Next | KeyStatus::Current | KeyStatus::Verify);
+            if row.wrapped.is_none() || !mints_or_verifies {
+                next.forget(&row);
+            } else if row.kind == KeyKind::Seed && !next.seeds.contains_key(&row.id) {
+                let key = self.wrap.open(&row)?;
+                let key = <[u8; 32]>::try_from(key.as_slice()).map_err(|_| damaged(&row))?;
+                next.seeds.insert(row.id, Zeroizing::new(key));
+            } else if row.kind == KeyKind::Signing && !next.pairs.contains_key(&row.id) {
+                let der = self.wrap.open(&row)?;
+                let algorithm = algorithm_of(&row)?;
+                let pair = SigningKey::from_pkcs8(algorithm, &der).map_err(|_| damaged(&row))?;
+                next.pairs.insert(row.id, Arc::new(pair));
+            }
+            next.rows.insert((row.kind, row.id), row);
+        }
+        Ok(next)
+    }
+
+    fn forget(&mut self, row: &KeyRecord) {
+        match row.kind {
+            KeyKind::Seed => drop(self.seeds.remove(&row.id)),
+            KeyKind::Signing => drop(self.pairs.remove(&row.id)),
+            KeyKind::Tag | KeyKind::Sealing => {}
+        }
+    }
+
+    /// The rows of all keys.
+    #[must_use]
+    pub const fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// The rows of one kind, in order of id.
+    pub fn of_kind(&self, kind: KeyKind) -> impl Iterator<Item = &KeyRecord> {
+        self.rows.range((kind, 0)..=(kind, u32::MAX)).map(|(_, row)| row)
+    }
+
+    /// The `kid` of a signing key that is there.
+    #[must_use]
+    pub fn kid(&self, id: u32) -> Option<&str> {
+        self.pairs.get(&id).map(|pair| pair.kid())
+    }
+
+    /// The keys for decisions, as of now.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`] if they do not make a working set.
+    pub fn decision_keys(&self) -> Result<Keys, KeyringError> {
+        let statuses = |kind| -> Vec<(u8, KeyStatus)> {
+            self.of_kind(kind).filter_map(|row| Some((u8::try_from(row.id).ok()?, row.status))).collect()
+        };
+        let seeds: Vec<_> = self.seeds.iter().map(|(id, key)| (*id, key.clone())).collect();
+        let (tag, sealing) = (statuses(KeyKind::Tag), statuses(KeyKind::Sealing));
+        let set = KeySet { tag: &tag, sealing: &sealing, seed: &seeds };
+        Keys::of(&self.root, self.deployment.id, self.deployment.era, set)
+            .map_err(|error| KeyringError::Crypto(error.to_string()))
+    }
+
+    /// What signs, what verifies and what is published, as of now. A key that is `next` is published and vouches for nothing: it
+    /// has signed nothing.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`].
+    pub(crate) fn signing(&self) -> Result<Signing, KeyringError> {
+        let mut signing = Signing::default();
+        for row in self.of_kind(KeyKind::Signing) {
+            let Some(pair) = self.pairs.get(&row.id) else { continue };
+            let jwk = pair.public_jwk();
+            if matches!(row.status, KeyStatus::Current | KeyStatus::Verify) {
+                let key = VerifyingKey::from_jwk(&jwk).map_err(|error| KeyringError::Crypto(error.to_string()))?;
+                signing.verifying.push(key);
+            }
+            if row.status == KeyStatus::Current {
+                signing.current.insert(pair.algorithm(), Arc::clone(pair));
+            }
+            signing.published.keys.push(jwk);
+        }
+        Ok(signing)
+    }
+
+    /// The key of a purpose of the server's own: cookies, form tokens.
+    #[must_use]
+    pub fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+        self.root.derive(purpose, self.deployment.id, 1)
+    }
+}
+
+/// The store's identity; a fresh store gets one.
+fn identity(store: &mut dyn Store, root: &RootKey, now: Timestamp) -> Result<Deployment, KeyringError> {
+    for _ in 0..2 {
+        if let Answer::Deployment(Some(deployment)) = store.ask(&Question::Deployment)? {
+            return Ok(deployment);
+        }
+        let deployment = DeploymentId(chance::bytes());
+        let root_check = root.check_value(deployment);
+        store.commit(&[Record::Initialise { deployment, root_check }], now)?;
+    }
+    Err(KeyringError::Crypto("the store does not keep its identity".to_owned()))
+}
+
+fn algorithm_of(row: &KeyRecord) -> Result<Algorithm, KeyringError> {
+    row.algorithm.parse().map_err(|_| damaged(row))
+}
+
+fn damaged(record: &KeyRecord) -> KeyringError {
+    KeyringError::KeyDamaged(record.kind, record.id)
 }
 
 /// Reads a root key file.
@@ -66,218 +276,4 @@ pub fn read_root_key(path: &Path) -> Result<RootKey, KeyringError> {
 #[must_use]
 pub fn new_root_key() -> RootKey {
     RootKey::new(chance::bytes())
-}
-
-/// All keys of a deployment, open.
-pub struct Keyring {
-    root: RootKey,
-    /// The deployment's row.
-    pub deployment: Deployment,
-    seeds: Vec<(u32, Zeroizing<[u8; 32]>)>,
-    newest_seed_at: Timestamp,
-    /// Signs and verifies access tokens.
-    pub signing: std::sync::Arc<Signing>,
-}
-
-impl std::fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring").field("deployment", &self.deployment).finish_non_exhaustive()
-    }
-}
-
-impl Keyring {
-    /// Opens the keys of a store; a fresh store is given its identity and its first keys.
-    ///
-    /// # Errors
-    /// [`KeyringError`]; a store that already has an identity is then unchanged.
-    pub fn open(store: &mut dyn Store, root: RootKey, now: Timestamp) -> Result<Self, KeyringError> {
-        let deployment = identity(store, &root, now)?;
-        if root.check_value(deployment.id) != deployment.root_check {
-            return Err(KeyringError::RootKeyMismatch);
-        }
-        let wrap = Wrap::new(&root, deployment.id)?;
-        let mut seeds = Vec::new();
-        let mut newest_seed_at = Timestamp::EPOCH;
-        for record in keys(store, KeyKind::Seed)? {
-            let key = wrap.open(&record)?;
-            let key = <[u8; 32]>::try_from(key.as_slice()).map_err(|_| damaged(&record))?;
-            newest_seed_at = newest_seed_at.max(record.created_at);
-            seeds.push((record.id, Zeroizing::new(key)));
-        }
-        let mut pairs = Vec::new();
-        for record in keys(store, KeyKind::Signing)? {
-            let der = wrap.open(&record)?;
-            let algorithm = record.algorithm.parse::<Algorithm>().map_err(|_| damaged(&record))?;
-            pairs.push(SigningKey::from_pkcs8(algorithm, &der).map_err(|_| damaged(&record))?);
-        }
-        if pairs.is_empty() {
-            pairs.push(first_signing_key(store, &wrap, now)?);
-        }
-        let published = regrant_jose::JwkSet { keys: pairs.iter().map(SigningKey::public_jwk).collect() };
-        let verifying = published
-            .keys
-            .iter()
-            .map(VerifyingKey::from_jwk)
-            .collect::<Result<_, _>>()
-            .map_err(|error| KeyringError::Crypto(error.to_string()))?;
-        let key = pairs.pop().ok_or_else(|| KeyringError::Crypto("no signing key".to_owned()))?;
-        let signing = std::sync::Arc::new(Signing { key, verifying, published });
-        let mut keyring = Self { root, deployment, seeds, newest_seed_at, signing };
-        if keyring.seed_key_is_due(now) {
-            let record = keyring.next_seed_key(now)?;
-            store.commit(std::slice::from_ref(&record.record), now)?;
-            keyring.adopt(record);
-        }
-        Ok(keyring)
-    }
-
-    /// The keys for decisions, as of now.
-    ///
-    /// # Errors
-    /// [`KeyringError::Crypto`] if they do not make a working set.
-    pub fn decision_keys(&self) -> Result<Keys, KeyringError> {
-        Keys::new(&self.root, self.deployment.id, self.deployment.era, &self.seeds)
-            .map_err(|error| KeyringError::Crypto(error.to_string()))
-    }
-
-    /// The key of a purpose of the server's own: cookies, form tokens.
-    #[must_use]
-    pub fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
-        self.root.derive(purpose, self.deployment.id, 1)
-    }
-
-    /// Whether the current seed key has minted for a day.
-    #[must_use]
-    pub fn seed_key_is_due(&self, now: Timestamp) -> bool {
-        self.seeds.is_empty() || now.since(self.newest_seed_at) >= SEED_KEY_LIFETIME
-    }
-
-    /// Makes the next seed key. It mints only after [`Keyring::adopt`], which comes after its record is durable.
-    ///
-    /// # Errors
-    /// [`KeyringError::Crypto`].
-    pub fn next_seed_key(&self, now: Timestamp) -> Result<NextSeedKey, KeyringError> {
-        let id = self.seeds.iter().map(|(id, _)| *id).max().unwrap_or(0) + 1;
-        let key = Zeroizing::new(chance::bytes::<32>());
-        let wrap = Wrap::new(&self.root, self.deployment.id)?;
-        let wrapped = wrap.seal(KeyKind::Seed, id, key.as_ref())?;
-        let record = KeyRecord { kind: KeyKind::Seed, id, algorithm: String::new(), wrapped, created_at: now };
-        Ok(NextSeedKey { record: Record::PutKey(record), id, key, created_at: now })
-    }
-
-    /// Lets a seed key mint.
-    pub fn adopt(&mut self, next: NextSeedKey) {
-        self.newest_seed_at = next.created_at;
-        self.seeds.push((next.id, next.key));
-    }
-
-    /// Forgets the seed keys below `floor` that are not in `needed`; returns their ids.
-    pub fn forget_seed_keys(&mut self, floor: u32, needed: &std::collections::BTreeSet<u32>) -> Vec<u32> {
-        let (keep, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.seeds).into_iter().partition(|(id, _)| *id >= floor || needed.contains(id));
-        self.seeds = keep;
-        gone.into_iter().map(|(id, _)| id).collect()
-    }
-}
-
-/// A seed key that was made and does not mint yet.
-pub struct NextSeedKey {
-    /// To make durable first.
-    pub record: Record,
-    id: u32,
-    key: Zeroizing<[u8; 32]>,
-    created_at: Timestamp,
-}
-
-impl std::fmt::Debug for NextSeedKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NextSeedKey").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// The store's identity; a fresh store gets one.
-fn identity(store: &mut dyn Store, root: &RootKey, now: Timestamp) -> Result<Deployment, KeyringError> {
-    for _ in 0..2 {
-        if let Answer::Deployment(Some(deployment)) = store.ask(&Question::Deployment)? {
-            return Ok(deployment);
-        }
-        let deployment = DeploymentId(chance::bytes());
-        let root_check = root.check_value(deployment);
-        store.commit(&[Record::Initialise { deployment, root_check }], now)?;
-    }
-    Err(KeyringError::Crypto("the store does not keep its identity".to_owned()))
-}
-
-fn keys(store: &mut dyn Store, kind: KeyKind) -> Result<Vec<KeyRecord>, KeyringError> {
-    match store.ask(&Question::Keys(kind))? {
-        Answer::Keys(keys) => Ok(keys),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn first_signing_key(store: &mut dyn Store, wrap: &Wrap, now: Timestamp) -> Result<SigningKey, KeyringError> {
-    let crypto = |error: regrant_jose::KeyError| KeyringError::Crypto(error.to_string());
-    let key = SigningKey::generate(Algorithm::Es256).map_err(crypto)?;
-    let wrapped = wrap.seal(KeyKind::Signing, 1, &key.to_pkcs8())?;
-    let algorithm = key.algorithm().as_str().to_owned();
-    let record = KeyRecord { kind: KeyKind::Signing, id: 1, algorithm, wrapped, created_at: now };
-    match store.commit(&[Record::PutKey(record)], now)?.first() {
-        Some(Outcome::Committed) => Ok(key),
-        Some(Outcome::Stale) | None => {
-            Err(KeyringError::Crypto("another process made the first signing key".to_owned()))
-        }
-    }
-}
-
-/// AES-256-GCM-SIV under the root key, with kind and id bound in: one key's row cannot stand in for another's.
-struct Wrap(aead::LessSafeKey);
-
-impl Wrap {
-    fn new(root: &RootKey, deployment: DeploymentId) -> Result<Self, KeyringError> {
-        let key = root.derive(Purpose::Wrap, deployment, 1);
-        aead::UnboundKey::new(&aead::AES_256_GCM_SIV, key.as_ref())
-            .map(|key| Self(aead::LessSafeKey::new(key)))
-            .map_err(|error| KeyringError::Crypto(error.to_string()))
-    }
-
-    fn seal(&self, kind: KeyKind, id: u32, plain: &[u8]) -> Result<Vec<u8>, KeyringError> {
-        let nonce: [u8; 12] = chance::bytes();
-        let mut body = plain.to_vec();
-        self.0
-            .seal_in_place_append_tag(
-                aead::Nonce::assume_unique_for_key(nonce),
-                aead::Aad::from(label(kind, id)),
-                &mut body,
-            )
-            .map_err(|error| KeyringError::Crypto(error.to_string()))?;
-        Ok([nonce.as_slice(), &body].concat())
-    }
-
-    fn open(&self, record: &KeyRecord) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
-        let (nonce, body) = record.wrapped.split_first_chunk::<12>().ok_or_else(|| damaged(record))?;
-        let mut body = Zeroizing::new(body.to_vec());
-        let plain = self
-            .0
-            .open_in_place(
-                aead::Nonce::assume_unique_for_key(*nonce),
-                aead::Aad::from(label(record.kind, record.id)),
-                &mut body,
-            )
-            .map_err(|_| damaged(record))?
-            .len();
-        body.truncate(plain);
-        Ok(body)
-    }
-}
-
-fn label(kind: KeyKind, id: u32) -> Vec<u8> {
-    let kind = match kind {
-        KeyKind::Seed => "seed",
-        KeyKind::Signing => "signing",
-    };
-    format!("regrant wrapped {kind} {id}").into_bytes()
-}
-
-fn damaged(record: &KeyRecord) -> KeyringError {
-    KeyringError::KeyDamaged(record.kind, record.id)
 }

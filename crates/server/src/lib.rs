@@ -39,6 +39,7 @@ mod passwords;
 pub mod peer;
 mod request;
 mod revoke;
+pub mod rotation;
 mod router;
 mod serve;
 mod session;

@@ -8,12 +8,14 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
 use regrant_core::Policy;
+use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::answer;
 use crate::app::App;
 use crate::config::BUILT_IN_SCOPES;
 use crate::cors;
+use crate::keyring::schedule::JWKS_MAX_AGE;
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
@@ -28,11 +30,13 @@ pub(crate) async fn jwks(State(app): State<Arc<App>>) -> Response<Body> {
     }
 }
 
-/// Public, and good for five minutes.
+/// Public, and good for as long as a signing key is published before it signs, at the least.
 fn public(body: &Value) -> Response<Body> {
     let mut response = answer::json(StatusCode::OK, body);
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    if let Ok(held) = HeaderValue::try_from(format!("public, max-age={}", JWKS_MAX_AGE.as_secs())) {
+        headers.insert(CACHE_CONTROL, held);
+    }
     headers.remove("pragma");
     cors::allow_all(&mut response);
     response
@@ -71,6 +75,8 @@ fn whole_document(app: &App) -> Value {
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": confidential,
+        // No registered name; the field's own for what RFC 9068 section 2.1 leaves to the server.
+        "access_token_signing_alg_values_supported": settings.lifetimes().algorithms().map(Algorithm::as_str).collect::<Vec<_>>(),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::chance;
 use crate::claims::TokenClaims;
+use crate::keyring::schedule::algorithm;
 
 /// What an access token is minted from.
 pub(crate) struct Access<'a> {
@@ -73,7 +74,8 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 auth_time: token.authenticated_at,
                 more: &access.claims.all,
             };
-            app.signing().key.sign("at+jwt", &claims).ok()
+            let algorithm = algorithm(access.client.policy.access_token_algorithm);
+            app.signing().current.get(&algorithm)?.sign("at+jwt", &claims).ok()
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::rotation;
 use crate::router::router;
 use crate::sweep;
 
@@ -24,6 +25,7 @@ pub async fn serve(
     // Ends with this future, also where it is dropped: what holds the app holds the store.
     let mut background = tokio::task::JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
+    background.spawn(rotation::run(Arc::clone(&app)));
     let service = router(app).into_make_service_with_connect_info::<std::net::SocketAddr>();
     let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
     background.shutdown().await;

@@ -1,20 +1,24 @@
 //! Background tidying, in small bounded slices, on which nothing depends (law L5).
 //!
 //! One pass walks the grants in order of number. It erases ratchets whose retry rule has run out, removes grants that ended
-//! long ago, and takes note of the seed keys that pending retries still need: the others are destroyed at its end (law L6).
+//! long ago, and takes note of what hangs on which key: seed keys that no pending retry needs are destroyed at its end (law L6), tag
+//! keys when every grant that lived while they were current has ended (law L4).
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use regrant_core::client::Class;
 use regrant_core::grant::Binding;
+use regrant_core::keys::KeyStatus;
 use regrant_core::{Client, Grant, Timestamp};
-use regrant_store::{Answer, KeyKind, Question, Record, Unavailable};
+use regrant_store::{Answer, KeyKind, KeyRecord, Question, Record};
 
 use crate::app::App;
 use crate::chance;
 use crate::keyring::KeyringError;
+use crate::keyring::step::Step;
+use crate::keyring::usage::Usage;
+use crate::rotation::{self, By};
 
 /// Rows of one slice.
 const SLICE: u32 = 256;
@@ -48,17 +52,23 @@ pub struct Swept {
     pub grants: u64,
     /// Seed keys destroyed.
     pub seed_keys: u64,
+    /// Tag keys gone.
+    pub tag_keys: u64,
 }
 
 /// One pass over everything. `pause` is slept between slices.
 ///
 /// # Errors
-/// [`Unavailable`] if the store failed; the next pass begins anew.
-pub async fn pass(app: &App, pause: Duration) -> Result<Swept, Unavailable> {
-    rotate_seed_key(app).await?;
-    // Rows that change behind the walk use this key or a newer one.
+/// [`KeyringError`] if the store failed; the next pass begins anew.
+pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
+    rotation::tend(app).await?;
+    // Rows that change behind the walk use these keys or newer ones.
     let floor = app.engine.keys().current_seed();
-    let mut needed = BTreeSet::new();
+    let (mut usage, old_tags) = {
+        let keyring = app.keyring.lock().await;
+        let old_tags: Vec<u32> = keyring.of_kind(KeyKind::Tag).filter(|row| is_old(row)).map(|row| row.id).collect();
+        (Usage::begin(keyring.rows().values()), old_tags)
+    };
     let (mut swept, mut after) = (Swept::default(), 0);
     loop {
         let question = Question::Grants { client: None, subject: None, after, limit: SLICE };
@@ -80,13 +90,10 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, Unavailable> {
                     let write_id = chance::entropy().write_id();
                     let row = Grant { ratchet: None, version: grant.version + 1, write_id, ..grant.clone() };
                     let mac = row.mac(&keys);
+                    usage.note(&row, now);
                     records.push(Record::Grant { expected: Some(grant.version), grant: row, mac, events: Vec::new() });
                 }
-                Verdict::Keep => {
-                    if grant.ratchet.is_some() {
-                        needed.insert(grant.seed_key);
-                    }
-                }
+                Verdict::Keep => usage.note(&grant, now),
             }
         }
         if !records.is_empty() {
@@ -99,7 +106,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, Unavailable> {
     }
     let events_before = app.engine.now().minus(EVENTS);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
-    swept.seed_keys = destroy_seed_keys(app, floor, &needed).await?;
+    (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
     Ok(swept)
 }
 
@@ -129,39 +136,25 @@ fn judge(grant: &Grant, client: Option<&Client>, now: Timestamp) -> Verdict {
     if window_is_over || grant.is_over(now) { Verdict::EraseRatchet } else { Verdict::Keep }
 }
 
-/// A new seed key each day. It mints only after its row is durable.
-async fn rotate_seed_key(app: &App) -> Result<(), Unavailable> {
-    let now = app.engine.now();
-    let next = {
-        let keyring = app.keyring.lock().unwrap_or_else(PoisonError::into_inner);
-        keyring.seed_key_is_due(now).then(|| keyring.next_seed_key(now))
-    };
-    let Some(Ok(next)) = next else { return Ok(()) };
-    app.engine.commit(vec![next.record.clone()]).await?;
-    let mut keyring = app.keyring.lock().unwrap_or_else(PoisonError::into_inner);
-    keyring.adopt(next);
-    replace(app, keyring.decision_keys());
-    Ok(())
+/// Tag keys on which no living grant hangs any more, and seed keys that no pending retry needs.
+async fn end_unused(app: &App, floor: u32, usage: &Usage, old_tags: &[u32]) -> Result<(u64, u64), KeyringError> {
+    let mut keyring = app.keyring.lock().await;
+    let seeds = keyring.of_kind(KeyKind::Seed).filter(|row| row.status == KeyStatus::Verify && row.id < floor);
+    let unused_seeds: Vec<u32> = seeds.map(|row| row.id).filter(|id| usage.of(KeyKind::Seed, *id) == 0).collect();
+    // One that became old behind the walk is for the next one.
+    let unused_tags = old_tags.iter().copied().filter(|id| usage.of(KeyKind::Tag, *id) == 0);
+    let still_old = |id: &u32| keyring.rows().get(&(KeyKind::Tag, *id)).is_some_and(is_old);
+    let unused_tags: Vec<u32> = unused_tags.filter(still_old).collect();
+    let lifetimes = app.settings().lifetimes();
+    let ended = (unused_tags.len() as u64, unused_seeds.len() as u64);
+    let ids = unused_tags.into_iter().map(|id| (KeyKind::Tag, id));
+    for (kind, id) in ids.chain(unused_seeds.into_iter().map(|id| (KeyKind::Seed, id))) {
+        let note = rotation::carry_out(app, &mut keyring, &Step::End { kind, id }, &lifetimes, By::Schedule).await?;
+        tracing::info!(step = %note, "nothing hangs on this key any more");
+    }
+    Ok(ended)
 }
 
-/// The rows go first: a key that is gone from the store and still in memory answers retries a little longer, which is fine; one
-/// that is gone from memory and still in the store would come back at the next start, which is fine, too.
-async fn destroy_seed_keys(app: &App, floor: u32, needed: &BTreeSet<u32>) -> Result<u64, Unavailable> {
-    let (gone, keys) = {
-        let mut keyring = app.keyring.lock().unwrap_or_else(PoisonError::into_inner);
-        (keyring.forget_seed_keys(floor, needed), keyring.decision_keys())
-    };
-    if gone.is_empty() {
-        return Ok(0);
-    }
-    app.engine.commit(gone.iter().map(|id| Record::DropKey { kind: KeyKind::Seed, id: *id }).collect()).await?;
-    replace(app, keys);
-    Ok(gone.len() as u64)
-}
-
-fn replace(app: &App, keys: Result<regrant_core::Keys, KeyringError>) {
-    match keys {
-        Ok(keys) => app.engine.replace_keys(keys),
-        Err(error) => tracing::error!(%error, "the keys could not be rebuilt; the old ones stay in use"),
-    }
+const fn is_old(row: &KeyRecord) -> bool {
+    matches!(row.status, KeyStatus::Verify | KeyStatus::Compromised)
 }

@@ -22,7 +22,7 @@ use std::fmt;
 use regrant_core::decision::Event;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
-use regrant_core::keys::DeploymentId;
+use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::{Grant, GrantId, Timestamp};
 
 pub use failures::Failures;
@@ -155,14 +155,13 @@ pub enum Record {
         /// When it ends by itself and the record may be swept.
         expires_at: Timestamp,
     },
-    /// Adds a key; `Stale` if the kind has this id.
-    PutKey(KeyRecord),
-    /// Destroys a key; fine if it is not there.
-    DropKey {
-        /// Of which kind.
-        kind: KeyKind,
-        /// Which.
-        id: u32,
+    /// Adds keys and moves keys through their lives, with what is told of it: all of it or, if one of them is not as it was
+    /// expected, nothing and `Stale`.
+    Keys {
+        /// In order.
+        changes: Vec<KeyChange>,
+        /// Events of the same step.
+        events: Vec<EventRecord>,
     },
     /// Counts a failed log-in, at the time of the commit. A few of the failures that are forgotten go with it, so that
     /// whoever fills the table also empties it.
@@ -290,34 +289,86 @@ pub struct Consent {
     pub at: Timestamp,
 }
 
-/// The kinds of key that are kept, wrapped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// The kinds of key that an operator sees.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum KeyKind {
-    /// Steps the ratchet. In a table of its own, which backups leave out.
+    /// Tags refresh tokens and codes. Derived: only its status is kept.
+    Tag,
+    /// Steps the ratchet. Its bytes are in a table of their own, which backups leave out.
     Seed,
+    /// Seals opaque access tokens. Derived: only its status is kept.
+    Sealing,
     /// Signs access tokens.
     Signing,
 }
 
-/// A wrapped key.
+impl KeyKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tag, Self::Seed, Self::Sealing, Self::Signing];
+
+    /// The word for it, in the store and for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Seed => "seed",
+            Self::Sealing => "sealing",
+            Self::Signing => "signing",
+        }
+    }
+
+    /// Reverses [`KeyKind::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A key's row. It outlives the key, so that its number is never used twice.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     /// Of which kind.
     pub kind: KeyKind,
     /// Its number within the kind, never used twice.
     pub id: u32,
+    /// Where it stands in its life.
+    pub status: KeyStatus,
     /// The algorithm it is for, or empty.
     pub algorithm: String,
-    /// The key, encrypted under the root key.
-    pub wrapped: Vec<u8>,
+    /// The key, encrypted under the root key; `None` for derived kinds, and where the key was destroyed.
+    pub wrapped: Option<Vec<u8>>,
+    /// In seconds: the longest that anything can live which it made while it was current, as far as is known by now.
+    pub outlived_by: u64,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it became current.
+    pub current_at: Option<Timestamp>,
+    /// When it stopped to be current, or was found to be compromised.
+    pub verify_at: Option<Timestamp>,
+    /// When it was destroyed.
+    pub gone_at: Option<Timestamp>,
 }
 
 impl fmt::Debug for KeyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRecord").field("kind", &self.kind).field("id", &self.id).finish_non_exhaustive()
+        let mut shown = f.debug_struct("KeyRecord");
+        shown.field("kind", &self.kind).field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
     }
+}
+
+/// A key's row as it shall be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyChange {
+    /// The status it is expected to have; `None` if its number must be free.
+    pub expected: Option<KeyStatus>,
+    /// The row. Without `wrapped` the key's bytes are destroyed.
+    pub key: KeyRecord,
 }
 
 /// The deployment's own row.
@@ -364,7 +415,7 @@ pub enum Question {
     AccessDenied([u8; 32]),
     /// The failed log-ins under these hashes, in the order asked.
     Failures(Vec<[u8; 32]>),
-    /// All keys of a kind, in order of id.
+    /// All keys of a kind in order of id, those that are gone included.
     Keys(KeyKind),
     /// Grants in order of number.
     Grants {
@@ -405,7 +456,7 @@ pub enum Answer {
     AccessDenied(bool),
     /// `None` where there are none; they may be forgotten by now.
     Failures(Vec<Option<Failures>>),
-    /// With their wrapped bytes.
+    /// With their wrapped bytes, where they have any.
     Keys(Vec<KeyRecord>),
     /// A page.
     Grants(Vec<Loaded>),

@@ -12,8 +12,8 @@ use regrant_core::keys::DeploymentId;
 use regrant_core::{Grant, GrantId, Timestamp};
 
 use crate::{
-    Answer, Consent, Deployment, EventRecord, Failures, KeyKind, KeyRecord, Loaded, Outcome, Question, Record, Session,
-    Store, StoredEvent, Unavailable, User, event, failures,
+    Answer, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome, Question,
+    Record, Session, Store, StoredEvent, Unavailable, User, event, failures,
 };
 
 /// A store that lives as long as its last handle.
@@ -66,8 +66,7 @@ struct Contents {
     consents: BTreeMap<(String, String), Consent>,
     denied_access: BTreeMap<[u8; 32], Timestamp>,
     failures: BTreeMap<[u8; 32], Failures>,
-    seed_keys: BTreeMap<u32, KeyRecord>,
-    signing_keys: BTreeMap<u32, KeyRecord>,
+    keys: BTreeMap<(KeyKind, u32), KeyRecord>,
     events: BTreeMap<u64, (StoredEvent, Option<OnceAMinute>)>,
     told: BTreeSet<OnceAMinute>,
     last_event: u64,
@@ -86,8 +85,7 @@ impl Default for Contents {
             consents: BTreeMap::new(),
             denied_access: BTreeMap::new(),
             failures: BTreeMap::new(),
-            seed_keys: BTreeMap::new(),
-            signing_keys: BTreeMap::new(),
+            keys: BTreeMap::new(),
             events: BTreeMap::new(),
             told: BTreeSet::new(),
             last_event: 0,
@@ -173,13 +171,7 @@ impl Contents {
                 always(self.failures.insert(*key, counted))
             }
             Record::ForgetFailures { key } => always(self.failures.remove(key)),
-            Record::PutKey(key) => {
-                let keys = self.keys_mut(key.kind);
-                let free = !keys.contains_key(&key.id);
-                keys.entry(key.id).or_insert_with(|| key.clone());
-                committed_if(free)
-            }
-            Record::DropKey { kind, id } => always(self.keys_mut(*kind).remove(id)),
+            Record::Keys { changes, events } => self.change_keys(changes, events),
             Record::Sweep { events_before, limit } => {
                 self.sweep(*events_before, now, size(*limit));
                 Outcome::Committed
@@ -244,11 +236,20 @@ impl Contents {
         }
     }
 
-    fn keys_mut(&mut self, kind: KeyKind) -> &mut BTreeMap<u32, KeyRecord> {
-        match kind {
-            KeyKind::Seed => &mut self.seed_keys,
-            KeyKind::Signing => &mut self.signing_keys,
+    fn change_keys(&mut self, changes: &[KeyChange], events: &[EventRecord]) -> Outcome {
+        let mut keys = self.keys.clone();
+        for KeyChange { expected, key } in changes {
+            let place = (key.kind, key.id);
+            if keys.get(&place).map(|held| held.status) != *expected {
+                return Outcome::Stale;
+            }
+            keys.insert(place, key.clone());
         }
+        self.keys = keys;
+        for event in events {
+            self.tell(event);
+        }
+        Outcome::Committed
     }
 }
 
@@ -298,8 +299,9 @@ impl Contents {
             Question::Failures(keys) => {
                 Answer::Failures(keys.iter().map(|key| self.failures.get(key).copied()).collect())
             }
-            Question::Keys(KeyKind::Seed) => Answer::Keys(self.seed_keys.values().cloned().collect()),
-            Question::Keys(KeyKind::Signing) => Answer::Keys(self.signing_keys.values().cloned().collect()),
+            Question::Keys(kind) => {
+                Answer::Keys(self.keys.range((*kind, 0)..=(*kind, u32::MAX)).map(|(_, key)| key.clone()).collect())
+            }
             Question::Grants { client, subject, after, limit } => {
                 let matches = |grant: &Grant| {
                     client.as_ref().is_none_or(|client| client == grant.terms.client.as_str())

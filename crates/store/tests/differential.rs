@@ -7,12 +7,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, EndReason, Rotation, RowMac};
-use regrant_core::keys::DeploymentId;
+use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
 use regrant_store::{
-    Answer, Consent, EventRecord, KeyKind, KeyRecord, Memory, Question, Record, Session, Sqlite, SqliteOptions, Store,
-    Synchronous, User,
+    Answer, Consent, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Session, Sqlite,
+    SqliteOptions, Store, Synchronous, User,
 };
 
 mod place;
@@ -74,11 +74,8 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..7_u8, prop::sample::select(vec![1, 60_000, i64::MAX]), 0..4_u32)
             .prop_map(|(key, leak, most)| Record::CountFailure { key: [key; 32], leak, most }),
         1 => (0..7_u8).prop_map(|key| Record::ForgetFailures { key: [key; 32] }),
-        2 => (key_kind(), 0..3_u32, any::<[u8; 4]>()).prop_map(|(kind, id, wrapped)| {
-            let algorithm = "ES256".to_owned();
-            Record::PutKey(KeyRecord { kind, id, algorithm, wrapped: wrapped.to_vec(), created_at: Timestamp::EPOCH })
-        }),
-        1 => (key_kind(), 0..3_u32).prop_map(|(kind, id)| Record::DropKey { kind, id }),
+        3 => prop::collection::vec(key_change(), 0..3)
+            .prop_map(|changes| Record::Keys { changes, events: Vec::new() }),
         2 => (small_time(), 0..4_u32).prop_map(|(events_before, limit)| Record::Sweep { events_before, limit }),
     ]
 }
@@ -168,8 +165,18 @@ fn client() -> impl Strategy<Value = String> {
     prop::sample::select(CLIENTS.to_vec()).prop_map(str::to_owned)
 }
 
-fn key_kind() -> impl Strategy<Value = KeyKind> {
-    prop::sample::select(vec![KeyKind::Seed, KeyKind::Signing])
+fn key_change() -> impl Strategy<Value = KeyChange> {
+    let status = || prop::sample::select(vec![KeyStatus::Current, KeyStatus::Verify]);
+    let bytes = prop::option::of(any::<[u8; 4]>().prop_map(|bytes| bytes.to_vec()));
+    let times = (small_time(), prop::option::of(small_time()), prop::option::of(small_time()));
+    let key = (prop::sample::select(KeyKind::ALL.to_vec()), 0..3_u32, status(), bytes, times);
+    (prop::option::weighted(0.5, status()), key).prop_map(|(expected, (kind, id, status, wrapped, times))| {
+        let (created_at, current_at, verify_at) = times;
+        let (algorithm, outlived_by, gone_at) = ("ES256".to_owned(), u64::from(id), None);
+        let key =
+            KeyRecord { kind, id, status, algorithm, wrapped, outlived_by, created_at, current_at, verify_at, gone_at };
+        KeyChange { expected, key }
+    })
 }
 
 /// Around the edges of minutes.
@@ -191,7 +198,9 @@ fn questions() -> Vec<Question> {
         Question::Users { after: "ann".to_owned(), limit: 1 },
         Question::UserByName("ann".to_owned()),
         Question::UserBySubject("usr_1".to_owned()),
+        Question::Keys(KeyKind::Tag),
         Question::Keys(KeyKind::Seed),
+        Question::Keys(KeyKind::Sealing),
         Question::Keys(KeyKind::Signing),
         Question::Failures((0..8).map(|key| [key; 32]).collect()),
         Question::Events { grant: None, limit: 100 },

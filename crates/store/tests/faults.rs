@@ -16,6 +16,12 @@ mod disk;
 mod place;
 mod rows;
 
+/// The version of the newest schema: one file each.
+fn newest() -> u32 {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sqlite/migrations")).expect("the migrations");
+    files.count() as u32
+}
+
 fn open(path: &Path) -> Result<Sqlite, OpenError> {
     Sqlite::open(path, &SqliteOptions::default())
 }
@@ -240,20 +246,34 @@ mod running {
     /// Law L6: a dropped key is in none of the files.
     #[test]
     fn a_dropped_key_leaves_no_trace() {
-        use regrant_store::{KeyKind, KeyRecord};
+        use regrant_core::keys::KeyStatus;
+        use regrant_store::{KeyChange, KeyKind, KeyRecord};
         let directory = place::Directory::new();
         let mut store = open(&directory.file()).expect("the store opens");
         let wrapped = b"a key that nobody may find again".to_vec();
-        let (kind, created_at) = (KeyKind::Seed, Timestamp::EPOCH);
-        let key = KeyRecord { kind, id: 1, algorithm: String::new(), wrapped: wrapped.clone(), created_at };
+        let key = KeyRecord {
+            kind: KeyKind::Seed,
+            id: 1,
+            status: KeyStatus::Current,
+            algorithm: String::new(),
+            wrapped: Some(wrapped.clone()),
+            outlived_by: 0,
+            created_at: Timestamp::EPOCH,
+            current_at: None,
+            verify_at: None,
+            gone_at: None,
+        };
+        let gone = KeyRecord { status: KeyStatus::Gone, wrapped: None, ..key.clone() };
+        let step = |expected, key| Record::Keys { changes: vec![KeyChange { expected, key }], events: Vec::new() };
         let traces = || {
             let files = ["regrant.db", "regrant.db-wal"].map(|name| directory.file().with_file_name(name));
             let holds = |file: &PathBuf| fs::read(file).expect("the file").windows(32).any(|bytes| bytes == wrapped);
             files.iter().filter(|file| holds(file)).count()
         };
-        store.commit(&[Record::PutKey(key)], Timestamp::EPOCH).expect("the store can be written");
+        store.commit(&[step(None, key)], Timestamp::EPOCH).expect("the store can be written");
         assert!(traces() > 0);
-        store.commit(&[Record::DropKey { kind, id: 1 }], Timestamp::EPOCH).expect("the store can be written");
+        let drop = step(Some(KeyStatus::Current), gone);
+        store.commit(&[drop], Timestamp::EPOCH).expect("the store can be written");
         assert_eq!(traces(), 0);
     }
 }

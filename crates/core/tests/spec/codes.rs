@@ -9,7 +9,9 @@ use regrant_core::grant::{Binding, EndReason, Rotation};
 use regrant_core::issue::{Granted, SubjectStatus};
 use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::token::Code;
-use regrant_core::{Client, Decision, EventKind, Grant, GrantId, Keys, Policy, Refusal, Resources, Seed, Timestamp};
+use regrant_core::{
+    Client, Decision, EventKind, Grant, GrantId, Keys, Policy, Refusal, Resources, Seed, Timestamp, Write,
+};
 
 use crate::world::{
     CODE_LIFETIME, REDIRECT_URI, START, VERIFIER, World, client, days, entropy, grant_with_code, keys, millis,
@@ -43,6 +45,10 @@ impl Redemption {
     }
 
     fn decide(&self) -> Decision<Issued> {
+        self.decide_with(&keys_now())
+    }
+
+    fn decide_with(&self, keys: &Keys) -> Decision<Issued> {
         let request = redeem::Request {
             code: &self.code,
             redirect_uri: self.redirect_uri,
@@ -50,7 +56,7 @@ impl Redemption {
             resources: &self.resources,
         };
         let grant = Some((&self.grant, self.subject));
-        redeem::decide(grant, &request, &self.client, &keys_now(), self.now, &entropy(self.grant.version))
+        redeem::decide(grant, &request, &self.client, keys, self.now, &entropy(self.grant.version))
     }
 
     fn redeem(&mut self) -> Result<Issued, Refusal> {
@@ -294,4 +300,34 @@ fn a_clock_that_steps_back_redeems_no_code_again() {
     story.redeem().expect("a first redemption");
     story.now = START.minus(days(30));
     assert_eq!(story.redeem().map(|_| ()), Err(Refusal::CodeSpent));
+}
+
+/// Check T35: the statuses of a tag key against the ages of a code that it tagged. Under a compromised one a code still works by
+/// its secret; presented again, it is refused and ends nothing.
+#[test]
+fn the_status_of_the_key_and_the_age_of_the_code() {
+    use KeyStatus::{Compromised, Current, Gone, Next, Verify};
+    let text = Redemption::new().code.text(&keys_now()).expect("its key");
+    for (status, again) in [
+        (Next, Err(Refusal::CodeReplayed)),
+        (Current, Err(Refusal::CodeReplayed)),
+        (Verify, Err(Refusal::CodeReplayed)),
+        (Compromised, Err(Refusal::SpentUnderCompromisedKey)),
+        (Gone, Err(Refusal::NotOurs)),
+    ] {
+        let other = if status == Current { Verify } else { Current };
+        let keys = keys(0, &[(1, status), (2, other)]);
+        let opened = Code::open(&text, &keys);
+        assert_eq!(opened.is_none(), status == Gone);
+        let Some(code) = opened else { continue };
+        let mut redemption = Redemption { code, ..Redemption::new() };
+        let first = redemption.decide_with(&keys);
+        let Write::Grant { grant, .. } = first.write else { panic!("a redemption writes") };
+        assert!(first.outcome.is_ok(), "{status:?}");
+        (redemption.grant, redemption.now) = (grant, START.plus(seconds(30)));
+        let second = redemption.decide_with(&keys);
+        assert_eq!(second.outcome.map(|_| ()), again, "{status:?}");
+        assert!(second.event.is_some(), "an operator hears of it");
+        assert_eq!(second.write.change() == Change::Nothing, status == Compromised, "{status:?}");
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regrant_core::client::{AuthMethod, Class, GrantType, OnReplay};
 use regrant_core::grant::{Binding, Rotation};
 use regrant_core::issue::{Granted, SubjectStatus};
-use regrant_core::keys::{DeploymentId, KeyStatus, RootKey};
+use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, RootKey};
 use regrant_core::redeem::{self, CodeRequest, Consent};
 use regrant_core::refresh::{self, Refreshed};
 use regrant_core::secret::Hash;
@@ -74,7 +74,9 @@ pub(crate) fn keys(era: u16, tag_keys: &[(u8, KeyStatus)]) -> Keys {
 pub(crate) fn seeded_keys(era: u16, tag_keys: &[(u8, KeyStatus)], seed_keys: &[u32]) -> Keys {
     let seed_keys: Vec<_> =
         seed_keys.iter().map(|id| (*id, zeroize::Zeroizing::new(Hash::of(&id.to_be_bytes()).0))).collect();
-    Keys::with_tag_keys(&root(), DEPLOYMENT, era, &seed_keys, tag_keys).expect("a working set")
+    let sealing = [(1, KeyStatus::Current)];
+    let set = KeySet { tag: tag_keys, sealing: &sealing, seed: &seed_keys };
+    Keys::of(&root(), DEPLOYMENT, era, set).expect("a working set")
 }
 
 /// A client of a class, allowed everything that the stories need. Single-use, so that there is something to tell.

@@ -3,13 +3,14 @@
 //! [`Admin::run`] is the one door. Its answer is the JSON of the view that the method of the same name returns.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::import::{Effect, Existing, Hashes, PortableUser};
-use super::{Admin, AdminError, GrantFilter};
+use super::{Admin, AdminError, GrantFilter, KeyTurn};
 use crate::claims::attributes::UserChange;
 use crate::config::ClientDefinition;
 
@@ -68,6 +69,40 @@ pub enum Command {
         name: String,
         /// Off or on.
         disabled: bool,
+    },
+    /// [`Admin::rotate_client_secret`].
+    RotateClientSecret {
+        /// Whose.
+        id: String,
+        /// The hash of the new one.
+        secret_hash: String,
+        /// How long the old one works.
+        overlap: Duration,
+    },
+    /// [`Admin::keys`].
+    Keys,
+    /// [`Admin::rotate_key`].
+    RotateKey {
+        /// `tag`, `seed`, `sealing` or `signing`.
+        kind: String,
+        /// Of a signing key.
+        algorithm: Option<String>,
+        /// When it takes effect.
+        turn: KeyTurn,
+    },
+    /// [`Admin::compromise_key`].
+    CompromiseKey {
+        /// As above.
+        kind: String,
+        /// Its number, or its `kid`.
+        id: String,
+    },
+    /// [`Admin::retire_key`].
+    RetireKey {
+        /// As above.
+        kind: String,
+        /// Its number, or its `kid`.
+        id: String,
     },
     /// [`Admin::user_detail`].
     User {
@@ -182,6 +217,15 @@ impl Admin {
             Command::Users { after, limit } => told(self.users(&after, limit.min(MAX_PAGE)).await?),
             Command::SetPassword { name, password } => told(self.set_password(&name, password.0).await?),
             Command::SetUserDisabled { name, disabled } => told(self.set_user_disabled(&name, disabled).await?),
+            Command::RotateClientSecret { id, secret_hash, overlap } => {
+                told(self.rotate_client_secret(&id, &secret_hash, overlap).await?)
+            }
+            Command::Keys => told(self.keys().await?),
+            Command::RotateKey { kind, algorithm, turn } => {
+                told(self.rotate_key(&kind, algorithm.as_deref(), turn).await?)
+            }
+            Command::CompromiseKey { kind, id } => told(self.compromise_key(&kind, &id).await?),
+            Command::RetireKey { kind, id } => told(self.retire_key(&kind, &id).await?),
             Command::User { name } => told(self.user_detail(&name).await?),
             Command::SetUser { name, change } => told(self.set_user(&name, &change).await?),
             Command::RemoveUser { name } => told(self.remove_user(&name).await?),

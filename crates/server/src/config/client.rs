@@ -105,6 +105,18 @@ pub struct ClientDefinition {
     /// `jwt` (default) or `opaque`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<String>,
+    /// `ES256` (default), `EdDSA`, `PS256` or `RS256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_signed_response_alg: Option<String>,
+    /// The secret before this one, in a file, while it still works. Only for clients of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_file: Option<String>,
+    /// The hash of the secret before this one, while it still works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_hash: Option<String>,
+    /// When the secret before this one stops to work: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_expires_at: Option<String>,
     /// Attributes of the user that its access tokens carry: `groups`, or `department as dept`; none unless set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub access_token_claims: Vec<String>,
@@ -146,7 +158,7 @@ impl ClientDefinition {
         }
         let auth = self.auth_method(&mut checks);
         let class = if auth == Some(AuthMethod::None) { Class::Public } else { Class::Secret };
-        let secret = self.secret(auth, context.secret_files, &mut checks);
+        let secrets = self.secrets(auth, context.secret_files, &mut checks);
         let grant_types = self.flows(class, &mut checks);
         let response_types = self.response_types(&grant_types, &mut checks);
         self.check_redirects(&grant_types, &mut checks);
@@ -163,7 +175,7 @@ impl ClientDefinition {
             id,
             name,
             auth,
-            secrets: secret.into_iter().collect(),
+            secrets,
             redirect_uris: self.redirect_uris.clone(),
             grant_types,
             response_types,

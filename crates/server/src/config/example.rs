@@ -47,6 +47,22 @@ const TEXT: &str = r##"# Regrant's configuration.
 #token_endpoint_aliases = ["/oauth/v2/accessToken"]
 
 
+## Keys: how long each kind is in use before the next one takes over, by itself and without a logout. "never" leaves it to
+## `regrant keys rotate`; `regrant keys list` shows where every key stands.
+
+[keys]
+# What signs access tokens. APIs fetch the public halves from /oauth2/jwks and keep them for five minutes.
+#signing_rotation = "90d"
+# How long a signing key is published before it signs, so that no API meets a token whose key it does not know. "5m" to "30d".
+#signing_publish_ahead = "1d"
+# What opaque access tokens are sealed with.
+#sealing_rotation = "30d"
+# What says of a refresh token that it is ours. An old one goes when no session is left that lived while it was in use.
+#tag_rotation = "365d"
+# What a lost answer is computed again with. Destroyed as soon as no retry needs it, so keep it short: "1h" to "7d".
+#seed_rotation = "1d"
+
+
 ## Limits: each is so many at once, and so many again in each s, m, h or d; or "off". Nothing that succeeds is counted by network,
 ## so that strangers behind the same address cannot get anybody refused. IPv4 counts by address, IPv6 by /64.
 
@@ -138,6 +154,13 @@ scopes = ["notes:read", "notes:write"]
 ## "jwt" (default, RFC 9068): APIs check it themselves. "opaque": they ask the introspection endpoint, and hear of a
 ## revocation at once.
 #access_token_format = "jwt"
+## What JWT access tokens are signed with: "ES256" (default), "EdDSA", "PS256", or "RS256" for APIs that know nothing else. The key
+## is made by itself.
+#access_token_signed_response_alg = "ES256"
+## While a secret is replaced: the one before it, by file or by hash, and when it stops to work. Example:
+##previous_secret_hash = "sha256:…"
+##previous_secret_file = "web.old-secret"
+##previous_secret_expires_at = "2026-12-01T00:00:00Z"
 
 ## An application on phones, desktops or in browsers, which cannot keep a secret.
 #[[client]]

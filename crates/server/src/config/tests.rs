@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regrant_core::client::{AccessTokenFormat, AuthMethod, Class, GrantType, OnReplay};
+use regrant_core::client::{
+    AccessTokenFormat, AuthMethod, Class, ClientSecret, GrantType, OnReplay, SignatureAlgorithm,
+};
 use regrant_core::grant::Rotation;
 use regrant_core::one_time::client_secret_hash;
 
@@ -384,7 +386,7 @@ fn a_secret_is_read_from_its_file_and_judged() {
         Config::parse(&text, "regrant.toml", &dir)
     };
     let config = read(&format!("{secret}\n"), 0o600).unwrap();
-    assert_eq!(config.clients[0].secrets, [client_secret_hash(&secret)]);
+    assert_eq!(config.clients[0].secrets, [ClientSecret { hash: client_secret_hash(&secret), expires_at: None }]);
     assert!(config.notices.is_empty());
     #[cfg(unix)]
     assert!(read(&secret, 0o644).unwrap().notices[0].contains("chmod 600"));

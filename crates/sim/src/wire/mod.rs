@@ -252,7 +252,16 @@ impl World {
     }
 
     /// The same, with another configuration.
-    pub async fn restart_with(mut self, text: Option<&str>) -> Self {
+    pub async fn restart_with(self, text: Option<&str>) -> Self {
+        self.restart_meanwhile(text, || {}).await
+    }
+
+    /// Stops the server, does something to what its store kept, and starts it again.
+    pub async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
+        self.restart_meanwhile(None, meanwhile).await
+    }
+
+    async fn restart_meanwhile(mut self, text: Option<&str>, meanwhile: impl FnOnce()) -> Self {
         let address = self.base.trim_start_matches("http://").to_owned();
         let (mut next, kept, clock, base) =
             (self.config.clone(), self.kept.clone(), self.clock.clone(), self.base.clone());
@@ -284,6 +293,7 @@ impl World {
             .await
             .expect("waiting for the lock");
         }
+        meanwhile();
         let listener = tokio::net::TcpListener::bind(&address).await.expect("the same port");
         Self::serve(next, kept, clock, listener, base, watch).await
     }

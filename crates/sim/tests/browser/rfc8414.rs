@@ -17,7 +17,8 @@ use super::support::{ask, assert_denied};
 const PLACES: [&str; 2] = ["oauth-authorization-server", "openid-configuration"];
 
 /// Every member, so that a new one comes with its test.
-const MEMBERS: [&str; 24] = [
+const MEMBERS: [&str; 25] = [
+    "access_token_signing_alg_values_supported",
     "authorization_endpoint",
     "authorization_response_iss_parameter_supported",
     "claims_supported",
@@ -95,6 +96,7 @@ async fn nothing_is_announced_that_no_test_looks_at() {
     assert_eq!(members, MEMBERS);
     assert_eq!(document["subject_types_supported"], json!(["public"]));
     assert_eq!(document["claims_supported"], json!(["sub"]));
+    assert_eq!(document["access_token_signing_alg_values_supported"], json!(["ES256"]));
     assert_eq!(document["protected_resources"], json!(["https://api.example/", "https://files.example/"]));
     assert_eq!(document["refresh_token_retry_window"], 60);
     assert_eq!(document["refresh_token_rotation"], json!({"public": "single_use", "confidential": "reusable"}));

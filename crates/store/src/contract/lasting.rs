@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
-use regrant_core::keys::DeploymentId;
+use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
 
 use super::{Desk, MAC, Open, at, grant, new, next, replacing, terms, told, user};
 use crate::Outcome::Committed;
-use crate::{Answer, Consent, EventRecord, KeyKind, KeyRecord, Question, Record, Session, User};
+use crate::{Answer, Consent, EventRecord, KeyChange, KeyKind, KeyRecord, Question, Record, Session, User};
 
 const FIRST: Timestamp = Timestamp::from_millis(i64::MIN);
 
@@ -150,9 +150,14 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
     let key = KeyRecord {
         kind: KeyKind::Signing,
         id: 1,
+        status: KeyStatus::Current,
         algorithm: "ES256".to_owned(),
-        wrapped: vec![1, 2, 3],
+        wrapped: Some(vec![1, 2, 3]),
+        outlived_by: 5,
         created_at: at(4),
+        current_at: Some(at(7)),
+        verify_at: None,
+        gone_at: None,
     };
     let batch = [
         Record::Initialise { deployment: DeploymentId([2; 16]), root_check: [3; 16] },
@@ -165,7 +170,7 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
         Record::PutSession(session.clone()),
         Record::PutConsent(consent.clone()),
         Record::DenyAccess { jti: [4; 32], expires_at: at(6) },
-        Record::PutKey(key.clone()),
+        Record::Keys { changes: vec![KeyChange { expected: None, key: key.clone() }], events: Vec::new() },
     ];
     let mut desk = Desk::at(open);
     assert_eq!(desk.commit_at(&batch, at(99)), [Committed; 11]);

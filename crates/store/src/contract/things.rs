@@ -1,11 +1,11 @@
 //! The deployment, clients, keys, denied access tokens, and the sweep.
 
-use regrant_core::keys::DeploymentId;
+use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::{EventKind, Timestamp};
 
 use super::{Desk, Open, at, told};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Deployment, KeyKind, KeyRecord, Question, Record, Session};
+use crate::{Answer, Deployment, KeyChange, KeyKind, KeyRecord, Question, Record, Session};
 
 fn deployment(desk: &mut Desk) -> Option<Deployment> {
     let Answer::Deployment(deployment) = desk.ask(&Question::Deployment) else { panic!("not the deployment") };
@@ -61,29 +61,100 @@ pub fn a_client_is_replaced_and_removed(open: Open<'_>) {
     assert_eq!(clients(&mut desk), expected[1..]);
 }
 
-/// Each kind counts by itself.
-pub fn a_key_is_added_once_and_dropped(open: Open<'_>) {
-    let mut desk = Desk::at(open);
-    let keys = |desk: &mut Desk, kind| {
-        let Answer::Keys(keys) = desk.ask(&Question::Keys(kind)) else { panic!("not keys") };
-        keys
-    };
-    let key = |kind, id, byte| KeyRecord {
+fn keys(desk: &mut Desk, kind: KeyKind) -> Vec<KeyRecord> {
+    let Answer::Keys(keys) = desk.ask(&Question::Keys(kind)) else { panic!("not keys") };
+    keys
+}
+
+/// A key at the beginning of its life.
+fn key(kind: KeyKind, id: u32, byte: u8) -> KeyRecord {
+    KeyRecord {
         kind,
         id,
+        status: KeyStatus::Next,
         algorithm: "ES256".to_owned(),
-        wrapped: vec![byte; 48],
+        wrapped: Some(vec![byte; 48]),
+        outlived_by: u64::from(byte),
         created_at: at(i64::from(byte)),
-    };
-    let (seed, signing) = (key(KeyKind::Seed, u32::MAX, 1), key(KeyKind::Signing, u32::MAX, 2));
-    let (zero, second) = (key(KeyKind::Seed, 0, 3), key(KeyKind::Seed, u32::MAX, 4));
-    let batch = [seed.clone(), signing.clone(), zero.clone(), second].map(Record::PutKey);
-    assert_eq!(desk.commit(&batch), [Committed, Committed, Committed, Stale]);
-    assert_eq!(keys(&mut desk, KeyKind::Seed), [zero.clone(), seed], "in order of id, and the first stays");
-    assert_eq!(keys(&mut desk, KeyKind::Signing), std::slice::from_ref(&signing));
-    let drop = Record::DropKey { kind: KeyKind::Seed, id: u32::MAX };
-    assert_eq!(desk.commit(&[drop.clone(), drop]), [Committed, Committed]);
-    assert_eq!((keys(&mut desk, KeyKind::Seed), keys(&mut desk, KeyKind::Signing)), (vec![zero], vec![signing]));
+        current_at: None,
+        verify_at: None,
+        gone_at: None,
+    }
+}
+
+fn change(expected: Option<KeyStatus>, key: &KeyRecord) -> KeyChange {
+    KeyChange { expected, key: key.clone() }
+}
+
+fn changes(changes: &[KeyChange]) -> Record {
+    Record::Keys { changes: changes.to_vec(), events: vec![told(EventKind::Admin, None, at(1))] }
+}
+
+/// Each kind counts by itself.
+pub fn a_key_has_its_number_for_ever(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for kind in KeyKind::ALL {
+        let (last, first, second) = (key(kind, u32::MAX, 1), key(kind, 0, 2), key(kind, u32::MAX, 3));
+        assert_eq!(desk.one(changes(&[change(None, &last), change(None, &first)])), Committed);
+        assert_eq!(desk.one(changes(&[change(None, &second)])), Stale);
+        assert_eq!(keys(&mut desk, kind), [first, last], "in order of id, and the first stays");
+    }
+    assert_eq!(desk.events(None).len(), 4, "what is stale tells nothing");
+}
+
+/// Every status, every time, with and without bytes, after reopening too.
+pub fn a_key_lives_its_life_step_by_step(open: Open<'_>) {
+    for kind in KeyKind::ALL {
+        let mut held = key(kind, 7, 1);
+        let mut expected = None;
+        for status in KeyStatus::ALL {
+            let mut desk = Desk::at(open);
+            held.status = status;
+            held.outlived_by = u64::MAX;
+            match status {
+                KeyStatus::Next => {}
+                KeyStatus::Current => held.current_at = Some(Timestamp::MAX),
+                KeyStatus::Verify => held.verify_at = Some(at(i64::MIN)),
+                KeyStatus::Compromised => held.wrapped = None,
+                KeyStatus::Gone => held.gone_at = Some(at(-1)),
+            }
+            assert_eq!(desk.one(changes(&[change(expected, &held)])), Committed, "{kind} {status:?}");
+            assert_eq!(desk.one(changes(&[change(expected, &held)])), Stale, "it is no longer as it was");
+            drop(desk);
+            assert_eq!(keys(&mut Desk::at(open), kind), std::slice::from_ref(&held), "{kind} {status:?}");
+            expected = Some(status);
+        }
+    }
+}
+
+/// A successor that is current beside its predecessor, or none at all, can never be seen.
+pub fn keys_change_together_or_not_at_all(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for kind in KeyKind::ALL {
+        let old = KeyRecord { status: KeyStatus::Current, ..key(kind, 1, 1) };
+        let new = KeyRecord { status: KeyStatus::Current, ..key(kind, 2, 2) };
+        assert_eq!(desk.one(changes(&[change(None, &old)])), Committed);
+        let verify = KeyRecord { status: KeyStatus::Verify, ..old.clone() };
+        let wrong = changes(&[change(None, &new), change(Some(KeyStatus::Next), &verify)]);
+        assert_eq!(desk.commit(&[wrong, Record::Event(told(EventKind::Admin, None, at(1)))]), [Stale, Committed]);
+        assert_eq!(keys(&mut desk, kind), [old]);
+        let right = changes(&[change(None, &new), change(Some(KeyStatus::Current), &verify)]);
+        assert_eq!(desk.one(right), Committed);
+        assert_eq!(keys(&mut desk, kind), [verify, new]);
+    }
+}
+
+/// The bytes go, the row with its number stays.
+pub fn a_destroyed_key_leaves_its_row(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for kind in KeyKind::ALL {
+        let held = key(kind, 1, 1);
+        let gone = KeyRecord { status: KeyStatus::Gone, wrapped: None, gone_at: Some(at(9)), ..held.clone() };
+        let step = changes(&[change(Some(KeyStatus::Next), &gone)]);
+        assert_eq!(desk.commit(&[changes(&[change(None, &held)]), step]), [Committed; 2]);
+        assert_eq!(desk.one(changes(&[change(None, &held)])), Stale);
+        assert_eq!(keys(&mut desk, kind), [gone]);
+    }
 }
 
 fn is_denied(desk: &mut Desk, jti: u8) -> bool {

@@ -1,11 +1,12 @@
 //! Writing a batch: one transaction, in order, all or nothing.
 
 use regrant_core::grant::RowMac;
+use regrant_core::keys::KeyStatus;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{questions, rows};
-use crate::{Consent, EventRecord, Failures, KeyKind, KeyRecord, Outcome, Record, Session, User, event, failures};
+use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
 
 /// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
 pub(super) fn write(
@@ -69,14 +70,7 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::ForgetFailures { key } => {
             run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
         }
-        Record::PutKey(key) => put_key(connection, key)?,
-        Record::DropKey { kind, id } => {
-            let sql = match kind {
-                KeyKind::Seed => "DELETE FROM seed_keys WHERE id = ?1",
-                KeyKind::Signing => "DELETE FROM signing_keys WHERE id = ?1",
-            };
-            run(sql, params![id]).map(always)?
-        }
+        Record::Keys { changes, events } => return change_keys(connection, changes, events),
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
@@ -200,16 +194,62 @@ fn put_user(connection: &Connection, expected: u64, user: &User) -> rusqlite::Re
         ])
 }
 
-fn put_key(connection: &Connection, key: &KeyRecord) -> rusqlite::Result<usize> {
-    let sql = match key.kind {
-        KeyKind::Seed => {
-            "INSERT INTO seed_keys (id, algorithm, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"
+/// All or nothing within the batch: a change that does not fit takes back those before it.
+fn change_keys(connection: &Connection, changes: &[KeyChange], events: &[EventRecord]) -> rusqlite::Result<Outcome> {
+    connection.prepare_cached("SAVEPOINT keys")?.execute([])?;
+    for change in changes {
+        if !change_key(connection, change)? {
+            connection.prepare_cached("ROLLBACK TO keys")?.execute([])?;
+            connection.prepare_cached("RELEASE keys")?.execute([])?;
+            return Ok(Outcome::Stale);
         }
-        KeyKind::Signing => {
-            "INSERT INTO signing_keys (id, algorithm, wrapped, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"
-        }
+    }
+    connection.prepare_cached("RELEASE keys")?.execute([])?;
+    for event in events {
+        tell(connection, event)?;
+    }
+    Ok(Outcome::Committed)
+}
+
+fn change_key(connection: &Connection, KeyChange { expected, key }: &KeyChange) -> rusqlite::Result<bool> {
+    let held: Option<String> = connection
+        .prepare_cached("SELECT status FROM keys WHERE kind = ?1 AND id = ?2")?
+        .query_row(params![key.kind.as_str(), key.id], |row| row.get(0))
+        .optional()?;
+    if held.as_deref() != expected.map(KeyStatus::as_str) {
+        return Ok(false);
+    }
+    // The bytes of a seed key are in the table that backups leave out, and nowhere else.
+    let (beside, apart) = match key.kind {
+        KeyKind::Seed => (None, key.wrapped.as_ref()),
+        KeyKind::Tag | KeyKind::Sealing | KeyKind::Signing => (key.wrapped.as_ref(), None),
     };
-    connection.prepare_cached(sql)?.execute(params![key.id, key.algorithm, key.wrapped, key.created_at.millis()])
+    let time = |at: Option<Timestamp>| at.map(Timestamp::millis);
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO keys (kind, id, status, algorithm, wrapped, outlived_by, created_at, current_at, verify_at, \
+             gone_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            key.kind.as_str(),
+            key.id,
+            key.status.as_str(),
+            key.algorithm,
+            beside,
+            key.outlived_by.cast_signed(),
+            key.created_at.millis(),
+            time(key.current_at),
+            time(key.verify_at),
+            time(key.gone_at),
+        ])?;
+    if let Some(wrapped) = apart {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO seed_keys (id, wrapped) VALUES (?1, ?2)")?
+            .execute(params![key.id, wrapped])?;
+    } else if key.kind == KeyKind::Seed {
+        connection.prepare_cached("DELETE FROM seed_keys WHERE id = ?1")?.execute([key.id])?;
+    }
+    Ok(true)
 }
 
 fn count_failure(

@@ -13,13 +13,14 @@ mod trouble;
 
 use std::path::Path;
 
+use regrant_core::keys::KeyStatus;
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::Connection;
 
 use open::Lock;
 pub use open::OpenError;
 
-use crate::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
 
 /// How to open a file.
@@ -101,6 +102,11 @@ impl Sqlite {
     }
 }
 
+fn destroys_a_key(record: &Record) -> bool {
+    let is_over = |change: &KeyChange| matches!(change.key.status, KeyStatus::Compromised | KeyStatus::Gone);
+    matches!(record, Record::Keys { changes, .. } if changes.iter().any(is_over))
+}
+
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         questions::load(&self.connection, ids).map_err(|error| unavailable(&error))
@@ -121,7 +127,7 @@ impl Store for Sqlite {
             .and_then(|outcomes| self.seal().map(|()| outcomes))
             .inspect_err(|trouble| self.roll_back(trouble))?;
         self.high_water = high_water;
-        if records.iter().any(|record| matches!(record, Record::DropKey { .. })) {
+        if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
         }

@@ -1,6 +1,6 @@
 //! Reading: rows of grants, and the small things.
 
-use regrant_core::keys::DeploymentId;
+use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -132,19 +132,27 @@ pub(super) fn failures(connection: &Connection, key: &[u8; 32]) -> rusqlite::Res
         .optional()
 }
 
+/// The bytes of seed keys are beside the others': a store without them is a backup.
 fn keys(connection: &Connection, kind: KeyKind) -> rusqlite::Result<Vec<KeyRecord>> {
-    let sql = match kind {
-        KeyKind::Seed => "SELECT id, algorithm, wrapped, created_at FROM seed_keys ORDER BY id",
-        KeyKind::Signing => "SELECT id, algorithm, wrapped, created_at FROM signing_keys ORDER BY id",
-    };
-    let mut statement = connection.prepare_cached(sql)?;
-    let keys = statement.query_map([], |row| {
+    let mut statement = connection.prepare_cached(
+        "SELECT k.id, k.status, k.algorithm, ifnull(k.wrapped, s.wrapped), k.outlived_by, k.created_at, k.current_at, \
+         k.verify_at, k.gone_at FROM keys k LEFT JOIN seed_keys s ON k.kind = 'seed' AND s.id = k.id \
+         WHERE k.kind = ?1 ORDER BY k.id",
+    )?;
+    let keys = statement.query_map([kind.as_str()], |row| {
+        let status: String = row.get(1)?;
+        let time = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
         Ok(KeyRecord {
             kind,
             id: row.get(0)?,
-            algorithm: row.get(1)?,
-            wrapped: row.get(2)?,
-            created_at: Timestamp::from_millis(row.get(3)?),
+            status: KeyStatus::parse(&status).ok_or(rusqlite::Error::InvalidQuery)?,
+            algorithm: row.get(2)?,
+            wrapped: row.get(3)?,
+            outlived_by: row.get::<_, i64>(4)?.cast_unsigned(),
+            created_at: Timestamp::from_millis(row.get(5)?),
+            current_at: time(6)?,
+            verify_at: time(7)?,
+            gone_at: time(8)?,
         })
     })?;
     keys.collect()

@@ -8,8 +8,12 @@ use rusqlite::{Connection, TransactionBehavior};
 /// Marks a file as ours: "RGRT".
 pub(super) const APPLICATION_ID: u32 = 0x5247_5254;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0003.sql"), include_str!("migrations/0004.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// What a file says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

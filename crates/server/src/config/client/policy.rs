@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use regrant_core::Policy;
-use regrant_core::client::{AccessTokenFormat, Class, OnReplay};
+use regrant_core::client::{AccessTokenFormat, Class, OnReplay, SignatureAlgorithm};
 use regrant_core::grant::Rotation;
 
 use super::super::duration;
@@ -32,6 +32,7 @@ impl ClientDefinition {
         let rotation = self.rotation(class, checks).unwrap_or(defaults.rotation);
         let on_replay = self.on_replay(class, checks).unwrap_or(defaults.on_replay);
         let access_token_format = self.format(checks).unwrap_or(defaults.access_token_format);
+        let algorithm = self.algorithm(access_token_format, checks).unwrap_or(defaults.access_token_algorithm);
         let retry_window = self.window(class, checks).unwrap_or(Policy::RETRY_WINDOW);
         let lifetime = SECOND..=LONGEST_LIFETIME;
         let absolute = read(checks, "absolute_lifetime", self.absolute_lifetime.as_deref(), lifetime.clone());
@@ -63,6 +64,7 @@ impl ClientDefinition {
             absolute_lifetime,
             access_token_lifetime,
             access_token_format,
+            access_token_algorithm: algorithm,
         })
     }
 
@@ -97,6 +99,17 @@ impl ClientDefinition {
             [("jwt", AccessTokenFormat::Jwt), ("opaque", AccessTokenFormat::Opaque)];
         let key = "access_token_format";
         checks.choice(key, self.access_token_format.as_deref()?, &CHOICES, |(word, _)| word).map(|(_, format)| format)
+    }
+
+    /// No registered name exists for this; it follows `id_token_signed_response_alg` of OpenID Connect Registration section 2.
+    fn algorithm(&self, format: AccessTokenFormat, checks: &mut Checks) -> Option<SignatureAlgorithm> {
+        let key = "access_token_signed_response_alg";
+        let word = self.access_token_signed_response_alg.as_deref()?;
+        if format == AccessTokenFormat::Opaque {
+            let what = "opaque access tokens are sealed and not signed";
+            checks.problem(Problem::new(key, what, "Leave it out, or write access_token_format = \"jwt\"."));
+        }
+        checks.choice(key, word, &SignatureAlgorithm::ALL, |algorithm| algorithm.as_str())
     }
 
     fn window(&self, class: Class, checks: &mut Checks) -> Option<Duration> {

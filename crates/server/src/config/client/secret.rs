@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use regrant_core::client::AuthMethod;
+use regrant_core::Timestamp;
+use regrant_core::client::{AuthMethod, ClientSecret};
 use regrant_core::one_time::{MAX_SECRET_LEN, MIN_SECRET_LEN, client_secret_hash};
 use regrant_core::secret::Hash;
 use zeroize::Zeroizing;
@@ -15,8 +16,61 @@ use super::{Checks, ClientDefinition};
 const HASH_PREFIX: &str = "sha256:";
 
 impl ClientDefinition {
-    /// The hash of the client's secret, for the methods that have one.
-    pub(super) fn secret(&self, auth: Option<AuthMethod>, files: Option<&Path>, checks: &mut Checks) -> Option<Hash> {
+    /// The client's secrets, for the methods that have one: the one in use, and the one before it while both work.
+    pub(super) fn secrets(
+        &self,
+        auth: Option<AuthMethod>,
+        files: Option<&Path>,
+        checks: &mut Checks,
+    ) -> Vec<ClientSecret> {
+        let current = self.secret(auth, files, checks).map(|hash| ClientSecret { hash, expires_at: None });
+        let previous = self.previous_secret(auth, files, checks);
+        current.into_iter().chain(previous).collect()
+    }
+
+    fn previous_secret(
+        &self,
+        auth: Option<AuthMethod>,
+        files: Option<&Path>,
+        checks: &mut Checks,
+    ) -> Option<ClientSecret> {
+        let key = if self.previous_secret_file.is_some() { "previous_secret_file" } else { "previous_secret_hash" };
+        let end = "previous_secret_expires_at";
+        let given = self.previous_secret_file.is_some() || self.previous_secret_hash.is_some();
+        let (true, Some(until)) = (given, &self.previous_secret_expires_at) else {
+            if given {
+                let remedy = "Write when it ends, for example \"2026-12-01T00:00:00Z\": a secret that never ends was never replaced.";
+                checks.problem(Problem::new(key, "there is no previous_secret_expires_at beside it", remedy));
+            } else if self.previous_secret_expires_at.is_some() {
+                let remedy = "Remove it, or add previous_secret_file or previous_secret_hash.";
+                checks.problem(Problem::new(end, "there is no previous secret that it could end", remedy));
+            }
+            return None;
+        };
+        if auth == Some(AuthMethod::None) {
+            checks.problem(Problem::new(key, "a client of method \"none\" has no secret", "Remove it."));
+            return None;
+        }
+        let expires_at = until.parse::<jiff::Timestamp>().map(|at| Timestamp::from_millis(at.as_millisecond()));
+        if expires_at.is_err() {
+            let remedy = "Write it in UTC like \"2026-12-01T00:00:00Z\".";
+            checks.problem(Problem::new(end, "it is no time of RFC 3339", remedy));
+        }
+        let hash = match (&self.previous_secret_file, &self.previous_secret_hash) {
+            (Some(_), Some(_)) => {
+                let what = "there is a previous_secret_file as well";
+                checks.problem(Problem::new("previous_secret_hash", what, "Keep one of the two."));
+                None
+            }
+            (Some(path), None) => self.in_file("previous_secret_file", path, files, checks),
+            (None, Some(hash)) => checked("previous_secret_hash", parse_hash(hash), checks),
+            (None, None) => None,
+        };
+        Some(ClientSecret { hash: hash?, expires_at: Some(expires_at.ok()?) })
+    }
+
+    /// The hash of the client's secret.
+    fn secret(&self, auth: Option<AuthMethod>, files: Option<&Path>, checks: &mut Checks) -> Option<Hash> {
         let auth = auth?;
         match (auth, &self.secret_file, &self.secret_hash) {
             (AuthMethod::None, None, None) => None,
@@ -44,25 +98,25 @@ impl ClientDefinition {
                 None
             }
             (_, None, Some(hash)) => checked("secret_hash", parse_hash(hash), checks),
-            (_, Some(path), None) => match files {
-                None => {
-                    let remedy = "Give its hash as secret_hash.";
-                    checks.problem(Problem::new("secret_file", "an added client cannot name a file", remedy));
-                    None
-                }
-                Some(base) => {
-                    let path = super::super::places::under(base, path);
-                    if readable_by_others(&path) {
-                        let path = path.display();
-                        checks.notices.push(format!(
-                            "client \"{}\": other users of this machine can read {path}; close it with `chmod 600 {path}`",
-                            self.id
-                        ));
-                    }
-                    checked("secret_file", read(&path), checks)
-                }
-            },
+            (_, Some(path), None) => self.in_file("secret_file", path, files, checks),
         }
+    }
+
+    fn in_file(&self, key: &'static str, path: &str, files: Option<&Path>, checks: &mut Checks) -> Option<Hash> {
+        let Some(base) = files else {
+            let remedy = "Give the hash of the secret instead.";
+            checks.problem(Problem::new(key, "an added client cannot name a file", remedy));
+            return None;
+        };
+        let path = super::super::places::under(base, path);
+        if readable_by_others(&path) {
+            let path = path.display();
+            checks.notices.push(format!(
+                "client \"{}\": other users of this machine can read {path}; close it with `chmod 600 {path}`",
+                self.id
+            ));
+        }
+        checked(key, read(&path), checks)
     }
 }
 

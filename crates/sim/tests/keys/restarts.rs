@@ -1,0 +1,241 @@
+//! Keys and crashes: a step is durable before it has effect, so a crash leaves the keys before it or those after it, and nothing was ever
+//! minted under a key that is not there afterwards. And stores of the first schema.
+
+use std::path::{Path, PathBuf};
+
+use regrant_server::admin::KeyTurn::{Announced, AtOnce};
+use regrant_store::Cause;
+use rusqlite::Connection;
+use sim::wire::{World, log, text};
+
+use super::support::{
+    DAY, GRACE, is_active, keys, kid, machine_token, next, published, secs, statuses, sweep, tend, tokens, world,
+};
+
+const KINDS: [&str; 4] = ["tag", "seed", "sealing", "signing"];
+
+/// A file that goes when the test ends.
+struct Database(PathBuf);
+
+impl Database {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("regrant-keys-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("regrant.db")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn on(path: &Path) -> World {
+    log::listen();
+    World::on_sqlite(path).await
+}
+
+/// Restarted in every state of every kind, on the embedded database: sessions, retries and access tokens go on.
+#[tokio::test]
+async fn a_restart_in_every_state_loses_nothing() {
+    let database = Database::new("states");
+    let mut world = on(&database.path()).await;
+    let mut live = world.first("phone").await;
+    for step in 0..7 {
+        let admin = world.app.admin();
+        match step {
+            0 => _ = admin.rotate_key("signing", None, Announced).await.expect("next"),
+            1 => world.advance(secs(DAY)),
+            2 => {
+                for kind in ["tag", "seed", "sealing"] {
+                    let _ = admin.rotate_key(kind, None, AtOnce).await.expect("verify");
+                }
+            }
+            3 => world.advance(secs(3600 + GRACE)),
+            4 => {
+                for kind in KINDS {
+                    let current =
+                        keys(&world, kind).await.into_iter().find(|key| key.status == "current").expect("one");
+                    let _ = admin.compromise_key(kind, &current.id.to_string()).await.expect("compromised");
+                }
+            }
+            5 => world.advance(secs(100 * DAY / 4)),
+            _ => _ = sweep(&world).await,
+        }
+        let _ = tend(&world).await;
+        let mut before = Vec::new();
+        for kind in KINDS {
+            before.extend(keys(&world, kind).await);
+        }
+        let (access, refresh) = tokens(world.refresh("phone", &live).await);
+        let (opaque, machine) = (text(&world.grant("opaque").await, "access_token"), machine_token(&world).await);
+        let kids = published(&world).await;
+        world = world.restart().await;
+        let mut after = Vec::new();
+        for kind in KINDS {
+            after.extend(keys(&world, kind).await);
+        }
+        let shape = |keys: &[regrant_server::admin::KeyView]| -> Vec<_> {
+            keys.iter()
+                .map(|key| (key.kind.clone(), key.id, key.status.clone(), key.kid.clone(), key.since.clone()))
+                .collect()
+        };
+        assert_eq!(shape(&after), shape(&before), "after step {step}");
+        assert_eq!(published(&world).await, kids);
+        for token in [&access, &opaque, &machine] {
+            assert!(is_active(&world, token).await, "after step {step}");
+        }
+        assert_eq!(next(world.refresh("phone", &live).await), refresh, "the retry, after step {step}");
+        live = refresh;
+    }
+}
+
+/// A crash before the commit: nothing of the step is there, and the next round takes it.
+#[tokio::test]
+async fn a_step_that_is_not_durable_has_not_happened() {
+    let world = world().await;
+    let token = world.first("opaque").await;
+    let before = (published(&world).await, statuses(&world, "tag").await, statuses(&world, "sealing").await);
+    world.watch.refuse(Cause::Full, u64::MAX);
+    for kind in KINDS {
+        assert!(world.app.admin().rotate_key(kind, None, AtOnce).await.is_err());
+        assert!(world.app.admin().compromise_key(kind, "1").await.is_err());
+    }
+    world.advance(secs(400 * DAY));
+    assert!(regrant_server::rotation::tend(&world.app).await.is_err());
+    world.watch.heal();
+    world.clock.set(regrant_core::Timestamp::from_millis(sim::wire::START));
+    assert_eq!((published(&world).await, statuses(&world, "tag").await, statuses(&world, "sealing").await), before);
+    assert_eq!(world.open(&next(world.refresh("opaque", &token).await)).tag_key, 1);
+    world.advance(secs(89 * DAY));
+    assert_eq!(tend(&world).await, 3);
+}
+
+/// A crash after the commit, before anybody heard of it: the running server mints under the old keys until it knows, and both it and a new
+/// process then use the new ones. What was minted in between is vouched for by either.
+#[tokio::test]
+async fn a_step_that_is_durable_and_unknown_is_found() {
+    for restarts in [false, true] {
+        for kind in KINDS {
+            for compromised in [false, true] {
+                let world = world().await;
+                let (phone, opaque) = (world.first("phone").await, world.first("opaque").await);
+                world.watch.lose_the_answer();
+                let admin = world.app.admin();
+                let lost = match compromised {
+                    true => admin.compromise_key(kind, "1").await,
+                    false => admin.rotate_key(kind, None, AtOnce).await,
+                };
+                assert!(lost.is_err(), "the operator hears that it failed");
+                assert_eq!(statuses(&world, kind).await, ["current"], "and nothing has changed yet");
+                let (_, phone) = tokens(world.refresh("phone", &phone).await);
+                let (access, opaque) = tokens(world.refresh("opaque", &opaque).await);
+                let world = if restarts { world.restart().await } else { world };
+                let _ = tend(&world).await;
+                let old = if compromised { "compromised" } else { "verify" };
+                assert_eq!(statuses(&world, kind).await, [old, "current"], "{kind}");
+                let dead = compromised && kind == "sealing";
+                assert_eq!(is_active(&world, &access).await, !dead, "{kind}");
+                let _ = next(world.refresh("phone", &phone).await);
+                let _ = next(world.refresh("opaque", &opaque).await);
+            }
+        }
+    }
+}
+
+/// A crash between `next` and `current`: each is a commit of its own, and each is there afterwards. A key that was announced while no
+/// server ran is published for as long as anybody may hold the old key set before it signs.
+#[tokio::test]
+async fn a_crash_between_the_steps_of_a_signing_key_leaves_the_one_before() {
+    let world = world().await;
+    let first = kid(&machine_token(&world).await);
+    let _ = world.app.admin().rotate_key("signing", None, Announced).await.expect("published");
+    let kids = published(&world).await;
+    let world = world.restart().await;
+    assert_eq!(published(&world).await, kids);
+    assert_eq!(kid(&machine_token(&world).await), first);
+    // The server was down when its time came.
+    world.advance(secs(DAY + 5));
+    let world = world.restart().await;
+    let _ = tend(&world).await;
+    assert_eq!(kid(&machine_token(&world).await), first, "it was not published all this time");
+    world.advance(secs(299));
+    let _ = tend(&world).await;
+    assert_eq!(kid(&machine_token(&world).await), first);
+    world.advance(secs(1));
+    let _ = tend(&world).await;
+    assert_ne!(kid(&machine_token(&world).await), first);
+    let world = world.restart().await;
+    assert_ne!(kid(&machine_token(&world).await), first);
+    assert_eq!(published(&world).await, kids);
+}
+
+/// A restored backup has no seed keys: their numbers are known, their bytes are not, and another number is used. Pending retries are
+/// refused, and are no replay.
+#[tokio::test]
+async fn a_store_without_its_seed_keys_uses_a_new_number() {
+    let database = Database::new("backup");
+    let world = on(&database.path()).await;
+    let first = world.first("web-single").await;
+    let second = next(world.refresh("web-single", &first).await);
+    let path = database.path();
+    let world = world
+        .restart_after(move || {
+            let sql = Connection::open(&path).expect("the file");
+            sql.execute_batch("DELETE FROM seed_keys").expect("as in a backup");
+        })
+        .await;
+    super::support::refused(&world.refresh("web-single", &first).await, 400, "invalid_grant", "seed_key_gone");
+    let third = next(world.refresh("web-single", &second).await);
+    assert_eq!(world.row(&third).await.seed_key, 2);
+    let _ = sweep(&world).await;
+    assert_eq!(statuses(&world, "seed").await, ["gone", "current"]);
+}
+
+/// A store that the first schema's program wrote: refresh tokens, retries, codes, JWTs and opaque tokens go on, and its keys live on from
+/// where they stood.
+#[tokio::test]
+async fn a_store_of_the_first_schema_goes_on() {
+    let database = Database::new("first-schema");
+    let world = on(&database.path()).await;
+    let first = world.first("phone").await;
+    let (access, second) = tokens(world.refresh("phone", &first).await);
+    let opaque = text(&world.grant("opaque").await, "access_token");
+    let kids = published(&world).await;
+    let path = database.path();
+    let world = world.restart_after(move || as_the_first_schema(&path)).await;
+    assert_eq!(published(&world).await, kids);
+    assert!(is_active(&world, &access).await && is_active(&world, &opaque).await);
+    assert_eq!(next(world.refresh("phone", &first).await), second, "the retry needs the old seed key");
+    for kind in KINDS {
+        assert_eq!(statuses(&world, kind).await, ["current"], "{kind}");
+    }
+    world.advance(secs(89 * DAY));
+    assert_eq!(tend(&world).await, 3, "seed, sealing, and the successor of the signing key");
+    assert_eq!(statuses(&world, "signing").await, ["current", "next"]);
+}
+
+/// Puts the keys back into the tables of 0001.sql, as its program left them.
+fn as_the_first_schema(path: &Path) {
+    let sql = Connection::open(path).expect("the file");
+    let first = include_str!("../../../store/src/sqlite/migrations/0001.sql");
+    let table = |name: &str| {
+        let at = first.find(&format!("CREATE TABLE {name} ")).expect("a table of the first schema");
+        first[at..].split_inclusive(") STRICT;").next().expect("its end").to_owned()
+    };
+    sql.execute_batch(&format!(
+        "ALTER TABLE seed_keys RENAME TO bytes; {} {}
+         INSERT INTO seed_keys SELECT k.id, '', b.wrapped, k.created_at FROM keys k JOIN bytes b USING (id) WHERE k.kind = 'seed';
+         INSERT INTO signing_keys SELECT id, algorithm, wrapped, created_at FROM keys WHERE kind = 'signing';
+         DROP TABLE bytes; DROP TABLE keys; PRAGMA user_version = 1;",
+        table("seed_keys"),
+        table("signing_keys"),
+    ))
+    .expect("the first schema");
+}

@@ -5,6 +5,7 @@ mod process {
     mod canary;
     mod exploit;
     mod full_disk;
+    mod hook;
     mod import;
     mod kill;
     mod refusals;

@@ -105,7 +105,9 @@ async fn import_all(
             let (numbers, users): (Vec<u64>, Vec<PortableUser>) = batch.drain(..).unzip();
             match admin.import_users(&users, existing, effect).await {
                 Ok(outcomes) => {
-                    numbers.iter().zip(outcomes).for_each(|(line, outcome)| add(&mut count, *line, outcome))
+                    for (line, outcome) in numbers.into_iter().zip(outcomes) {
+                        add(&mut count, line, outcome);
+                    }
                 }
                 Err(error) => return (count, Some(stopped(&error, numbers.first().copied()))),
             }

@@ -131,7 +131,8 @@ fn a_bad_line_is_named_and_keeps_only_itself_out() {
     }
     assert!(!said.contains("hunter2") && !said.contains(&costly), "a hash was repeated: {said}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("2 added, 0 updated, 1 skipped, 10 refused"));
-    let names: Vec<Value> = place.json(&["user", "list"]).as_array().expect("users").iter().map(|user| user["name"].clone()).collect();
+    let names: Vec<Value> =
+        place.json(&["user", "list"]).as_array().expect("users").iter().map(|user| user["name"].clone()).collect();
     assert_eq!(names, [json!("ann"), json!("bob")]);
     assert_eq!(place.json(&["user", "show", "bob"])["password"], json!("none"));
 }
@@ -209,7 +210,8 @@ fn ten_thousand_users_are_imported_in_batches() {
     let place = Place::new("import-many");
     let lines: String = (0..10_000)
         .map(|number| {
-            json!({"username": format!("user{number}"), "password_hash": BCRYPT, "groups": ["staff"]}).to_string() + "\n"
+            json!({"username": format!("user{number}"), "password_hash": BCRYPT, "groups": ["staff"]}).to_string()
+                + "\n"
         })
         .collect();
     let file = place.file("users.jsonl", &lines);

@@ -248,7 +248,7 @@ impl Admin {
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
         self.app.engine.commit(vec![put, self.note(format!("client {} added", client.id))]).await?;
         let view = client_view(&client, false);
-        self.app.put_client(client, definition);
+        self.app.put_client(client, &definition);
         Ok(view)
     }
 

@@ -344,9 +344,9 @@ impl App {
     }
 
     /// Adds or replaces a client that the store holds.
-    pub(crate) fn put_client(&self, client: Client, definition: ClientDefinition) {
+    pub(crate) fn put_client(&self, client: Client, definition: &ClientDefinition) {
         self.change_clients(|clients| {
-            clients.insert(client, &definition, Origin::Store);
+            clients.insert(client, definition, Origin::Store);
         });
     }
 

@@ -8,6 +8,8 @@ mod process {
     mod exploit;
     mod flood;
     mod full_disk;
+    mod hook;
+    mod import;
     mod kill;
     mod refusals;
     mod rows;

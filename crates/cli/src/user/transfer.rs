@@ -104,7 +104,9 @@ fn import_all(
             let (numbers, users): (Vec<u64>, Vec<PortableUser>) = batch.drain(..).unzip();
             match hands.ask::<Vec<Imported>>(Ask::ImportUsers { users, existing, effect }) {
                 Ok(outcomes) => {
-                    numbers.iter().zip(outcomes).for_each(|(line, outcome)| add(&mut count, *line, outcome))
+                    for (line, outcome) in numbers.into_iter().zip(outcomes) {
+                        add(&mut count, line, outcome);
+                    }
                 }
                 Err(error) => return (count, Some(stopped(&error, numbers.first().copied()))),
             }

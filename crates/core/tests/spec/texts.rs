@@ -47,6 +47,17 @@ fn access_token() -> AccessToken {
     }
 }
 
+/// What follows the audiences comes back, and a text without it reads as it always did.
+#[test]
+fn more_claims_are_sealed_behind_the_audiences() {
+    let more = AccessToken { more: "{\"plan\":\"gold\"}".to_owned(), ..access_token() };
+    let nobody = AccessToken { audience: Vec::new(), ..more.clone() };
+    for token in [access_token(), more, nobody] {
+        let text = token.seal([7; 12], &keys_now()).expect("its key");
+        assert_eq!(AccessToken::open(&text, &keys_now()), Some(token));
+    }
+}
+
 /// Small, fast and the same in every run: xorshift64*.
 struct Chance(u64);
 

@@ -143,6 +143,7 @@ fn every_refusal_has_its_own_reason() {
     use Refusal::*;
     let refusals = [
         NotOurs,
+        NotPrepared,
         UnknownGrant,
         OtherClient,
         OtherKey,

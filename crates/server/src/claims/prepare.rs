@@ -208,7 +208,7 @@ async fn ask(
         sub: minting.subject,
         scope: &scope,
         resources: granted.resources.iter().collect(),
-        grant: minting.grant.map(|grant| grant.id.display(&app.engine.keys()).to_string()),
+        grant: minting.grant.map(|grant| grant.id.display(&app.engine.keys())),
         auth_time: minting.auth_time,
     };
     let (correlation, client) = (minting.correlation, &minting.client.id);
@@ -224,6 +224,41 @@ async fn ask(
                 OnFailure::Deny => Err(Failure::HookFailed),
                 OnFailure::Allow => Ok(Map::new()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regrant_core::{Resources, Scope};
+
+    use super::*;
+
+    impl Grants for Granted {
+        fn granted(&self) -> &Granted {
+            self
+        }
+    }
+
+    fn granted(scope: &str) -> Granted {
+        Granted { scope: Scope::parse(scope).expect("a scope"), resources: Resources::default() }
+    }
+
+    fn yes(scope: &str) -> Decision<Granted> {
+        Decision { write: regrant_core::Write::Nothing, event: None, outcome: Ok(granted(scope)) }
+    }
+
+    /// Law L11: no token goes out that the hook was not asked about, whatever has happened to the row since.
+    #[test]
+    fn a_decision_that_nothing_was_prepared_for_is_not_carried_out() {
+        let ready = Prepared::Ready(granted("a"), TokenClaims::default());
+        assert_eq!(Prepared::NotNeeded.vet(yes("a")).outcome, Ok(granted("a")));
+        assert_eq!(ready.vet(yes("a")).outcome, Ok(granted("a")));
+        assert_eq!(ready.vet(yes("a b")).outcome, Err(Refusal::NotPrepared));
+        assert_eq!(Prepared::Refused.vet(yes("a")).outcome, Err(Refusal::NotPrepared));
+        for prepared in [Prepared::NotNeeded, Prepared::Refused, ready] {
+            let refused = prepared.vet(Decision::<Granted>::refuse(Refusal::Replayed));
+            assert_eq!(refused.outcome, Err(Refusal::Replayed), "a refusal keeps its own reason");
         }
     }
 }

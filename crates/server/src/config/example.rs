@@ -90,6 +90,22 @@ const TEXT: &str = r##"# Regrant's configuration.
 #refusals_logged = "100/s"
 
 
+## The token hook: a program of yours that is asked before a token is made, and can deny it or add claims. Nothing is consumed
+## before it has answered. Take away the # of all lines to use it; docs/claims.md says what it hears and answers.
+
+#[token_hook]
+## https, or http on a loopback address. It may be in a private network: nobody but you writes this.
+#url = "https://hooks.example.com/token"
+## Requests are signed with it, as Standard Webhooks says: a file with one line of 24 to 512 characters, or whsec_ and Base64.
+#secret_file = "hook.secret"
+## From the question to the last byte of the answer, "10ms" to "30s": the client waits as long.
+#timeout = "2s"
+## Without an answer: "deny" (the client hears 503 and asks again) or "allow" (a token without what the hook would have added).
+#on_failure = "deny"
+## The flows that are asked about. Default: all.
+#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token"]
+
+
 ## Scopes: what clients can ask for, and what users read when they are asked to allow it.
 ## openid, profile, email, address, phone and offline_access are always there.
 
@@ -107,6 +123,11 @@ description = "Write and delete your notes"
 [[resource]]
 uri = "https://api.example.com/"
 scopes = ["notes:read", "notes:write"]
+# What access tokens for it say of the user, by the names of `regrant user set`; "department as dept" gives another name.
+# Default: nothing. An example:
+#claims = ["groups", "roles", "department as dept"]
+# What they say of everybody. Default: nothing. An example:
+#static_claims = { tenant = "acme" }
 
 
 ## Clients. Declared ones belong to this file; `regrant client add` puts others into the store, without a restart of anything
@@ -161,6 +182,11 @@ scopes = ["notes:read", "notes:write"]
 ##previous_secret_hash = "sha256:…"
 ##previous_secret_file = "web.old-secret"
 ##previous_secret_expires_at = "2026-12-01T00:00:00Z"
+## What its access tokens say of the user, whatever they are for, and of everybody: see [[resource]]. Default: nothing.
+#access_token_claims = ["email"]
+#static_claims = { plan = "free" }
+## Whether the token hook is asked about it. Default: true.
+#token_hook = true
 
 ## An application on phones, desktops or in browsers, which cannot keep a secret.
 #[[client]]
@@ -194,7 +220,7 @@ scopes = ["notes:read", "notes:write"]
 pub(super) fn with_everything_set() -> String {
     // One # less on every line that is a setting and no prose: what a reader does who takes the defaults as they are shown.
     let uncommented = TEXT.lines().map(|line| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with("[[") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
+        Some(rest) if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
         _ => line,
     });
     uncommented.collect::<Vec<_>>().join("\n")

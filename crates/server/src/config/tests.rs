@@ -434,7 +434,7 @@ fn the_example_runs_as_it_is() {
 fn the_example_shows_every_setting_as_it_can_be_written() {
     let dir = std::env::temp_dir().join(format!("regrant-example-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    for name in ["web", "nightly-job", "notes-api"] {
+    for name in ["web", "nightly-job", "notes-api", "hook"] {
         std::fs::write(dir.join(format!("{name}.secret")), &name.repeat(14)[..40]).unwrap();
     }
     let text = example::with_everything_set();
@@ -444,6 +444,9 @@ fn the_example_shows_every_setting_as_it_can_be_written() {
     let defaults = regrant_core::Policy::of(Class::Secret);
     assert_eq!(config.clients[0].policy, defaults);
     assert_eq!(config.clients[1].policy, regrant_core::Policy::of(Class::Public));
+    let hook = config.token_hook.as_ref().expect("a hook");
+    assert_eq!((hook.timeout, hook.on_failure), (Duration::from_secs(2), OnFailure::Deny));
+    assert_eq!(hook.grant_types, GrantType::ALL.into());
     let written = serde_json::to_value(&config.definitions[0]).unwrap();
     let public = serde_json::to_value(&config.definitions[1]).unwrap();
     for key in known_client_keys() {
@@ -451,6 +454,94 @@ fn the_example_shows_every_setting_as_it_can_be_written() {
         assert!(shown || key == "allowed_origins", "{key} is not in the example");
     }
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// Check S5: plain http to another machine is refused, and each setting of the hook has its bounds.
+#[test]
+fn a_bad_token_hook_is_refused_with_its_line_and_remedy() {
+    let dir = std::env::temp_dir().join(format!("regrant-hook-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("good"), "0123456789abcdef01234567\n").unwrap();
+    std::fs::write(dir.join("base64"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    std::fs::write(dir.join("short"), "secret").unwrap();
+    let read = |url: &str, file: &str, more: &str| {
+        let text = format!("[token_hook]\nurl = \"{url}\"\nsecret_file = \"{file}\"\n{more}");
+        Config::parse(&text, "regrant.toml", &dir)
+    };
+    for url in ["https://hooks.example.com/t?x=1", "https://10.0.0.7:8443/", "http://127.0.0.1:9/", "http://[::1]/"] {
+        assert!(read(url, "good", "").is_ok(), "{url}");
+    }
+    let secret = read("https://a.example/", "base64", "").unwrap().token_hook.unwrap().secret;
+    assert_eq!(secret.expose().len(), 24);
+    assert_eq!(format!("{secret:?}"), "HookSecret(…)");
+    for url in [
+        "",
+        "/token",
+        "http://a.example/",
+        "http://localhost/",
+        "http://10.0.0.7/",
+        "ftp://a.example/",
+        "https://u:p@a.example/",
+        "https://a.example/#x",
+    ] {
+        let errors = read(url, "good", "").expect_err(url);
+        assert_eq!((errors.0.len(), errors.0[0].line, errors.0[0].key.as_str()), (1, 2, "token_hook.url"), "{errors}");
+    }
+    for file in ["short", "missing"] {
+        let errors = read("https://a.example/", file, "").expect_err(file);
+        assert_eq!((errors.0[0].line, errors.0[0].key.as_str()), (3, "token_hook.secret_file"), "{errors}");
+    }
+    for (more, key) in [
+        ("timeout = \"31s\"", "token_hook.timeout"),
+        ("timeout = \"0\"", "token_hook.timeout"),
+        ("timeout = \"5ms\"", "token_hook.timeout"),
+        ("timeout = 2", "token_hook.timeout"),
+        ("on_failure = \"ignore\"", "token_hook.on_failure"),
+        ("grant_types = []", "token_hook.grant_types"),
+        ("grant_types = [\"code\"]", "token_hook.grant_types"),
+        ("retries = 3", "token_hook.retries"),
+    ] {
+        let errors = read("https://a.example/", "good", more).expect_err(more);
+        assert_eq!((errors.0.len(), errors.0[0].line, errors.0[0].key.as_str()), (1, 4, key), "{errors}");
+    }
+    let errors = parse("[token_hook]").unwrap_err();
+    assert_eq!(errors.0.len(), 2, "url and secret_file: {errors}");
+    refused("[[token_hook]]\nurl = \"x\"", 1, "token_hook", "with one bracket");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// Checks I11, X4: what tokens may carry is judged where it is written.
+#[test]
+fn a_claim_that_cannot_be_is_refused_with_its_line() {
+    let resource = |more: &str| format!("[[resource]]\nuri = \"https://a.example/\"\n{more}");
+    for (text, line, key, says) in [
+        (resource("claims = [\"groups\",\n\"sub\"]"), 4, "resource.claims", "reserved"),
+        (resource("claims = [\"email as Client_ID\"]"), 3, "resource.claims", "reserved"),
+        (resource("claims = [\"a b\"]"), 3, "resource.claims", "visible ASCII"),
+        (resource("claims = [\"a\", \"b as a\"]"), 3, "resource.claims", "another entry gives"),
+        (resource("claims = \"groups\""), 3, "resource.claims", "list of texts"),
+        (resource("static_claims = { exp = 1 }"), 3, "resource.static_claims", "reserved"),
+        (resource("static_claims = { a = 1979-05-27 }"), 3, "resource.static_claims", "without dates"),
+        (resource("static_claims = { a = inf }"), 3, "resource.static_claims", "without dates"),
+        (resource("static_claims = { a = 9007199254740993 }"), 3, "resource.static_claims", "2^53"),
+        (resource("static_claims = { a = [[[[[[1]]]]]] }"), 3, "resource.static_claims", "deeper"),
+        (web("access_token_claims = [\"iss\"]"), 5, "client.access_token_claims", "reserved"),
+        (web("static_claims = { act = \"x\" }"), 5, "client.static_claims", "reserved"),
+        (
+            web(&format!("static_claims = {{ a = \"{0}\", b = \"{0}\", c = \"{0}\" }}", "x".repeat(1900))),
+            5,
+            "client.static_claims",
+            "4096",
+        ),
+    ] {
+        refused(&text, line, key, says);
+    }
+    let config = good(&resource(
+        "claims = [\"department as dept\"]\n[resource.static_claims]\nn = 0x10\nf = 1.5\nl = [true, { a = \"x\" }]",
+    ));
+    let rules = &config.resources[0].claims;
+    assert_eq!((rules.takes[0].attribute.as_str(), rules.takes[0].claim.as_str()), ("department", "dept"));
+    assert_eq!(serde_json::json!(rules.fixed), serde_json::json!({"n": 16, "f": 1.5, "l": [true, {"a": "x"}]}));
 }
 
 /// The names that [`ClientDefinition`] takes, out of serde's own mouth.

@@ -1,12 +1,14 @@
 //! A token hook: a real HTTP server of the operator's on loopback, which does what a test tells it, and remembers what it heard.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 /// What it does with a question.
 #[derive(Clone, Debug)]
@@ -88,8 +90,22 @@ impl Hook {
     /// # Panics
     /// If no port is free.
     pub async fn start() -> Self {
+        Self::listen("http", None).await
+    }
+
+    /// The same over TLS. Its certificate is good for whoever trusts the authority in the file that is returned.
+    ///
+    /// # Panics
+    /// If no certificate can be made or written.
+    pub async fn start_tls(directory: &Path) -> (Self, PathBuf) {
+        let authority = directory.join("authority.pem");
+        let acceptor = certified(&authority);
+        (Self::listen("https", Some(acceptor)).await, authority)
+    }
+
+    async fn listen(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/token", listener.local_addr().expect("bound"));
+        let url = format!("{scheme}://{}/token", listener.local_addr().expect("bound"));
         let hook = Self(Arc::new(Inner {
             url,
             act: Mutex::new(Act::allows()),
@@ -103,8 +119,18 @@ impl Hook {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 serving.0.connections.fetch_add(1, Ordering::SeqCst);
-                let serving = serving.clone();
-                tokio::spawn(async move { serving.serve(stream).await });
+                let (serving, tls) = (serving.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serving.serve(stream).await,
+                        Some(tls) => {
+                            // Whoever does not trust us goes away in the middle of the handshake.
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serving.serve(stream).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         hook
@@ -151,7 +177,7 @@ impl Hook {
         }
     }
 
-    async fn serve(&self, mut stream: TcpStream) {
+    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         while let Some(heard) = read(&mut stream).await {
             let open = self.0.open.fetch_add(1, Ordering::SeqCst) + 1;
             self.0.most.fetch_max(open, Ordering::SeqCst);
@@ -166,7 +192,7 @@ impl Hook {
     }
 
     /// Whether the connection is still good.
-    async fn carry_out(&self, act: &Act, stream: &mut TcpStream) -> bool {
+    async fn carry_out(&self, act: &Act, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> bool {
         match act {
             Act::Answer(status, headers, body) => answer(stream, *status, headers, body).await,
             Act::Hold(body) => {
@@ -193,7 +219,7 @@ impl Hook {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Heard> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Heard> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -213,7 +239,28 @@ async fn read(stream: &mut TcpStream) -> Option<Heard> {
     }
 }
 
-async fn answer(stream: &mut TcpStream, status: u16, headers: &[(String, String)], body: &str) -> bool {
+/// An authority, written to a file, and a certificate of it for 127.0.0.1.
+fn certified(authority: &Path) -> TlsAcceptor {
+    let mut ca = rcgen::CertificateParams::default();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_key = rcgen::KeyPair::generate().expect("a key");
+    let issuer = ca.self_signed(&ca_key).expect("a certificate");
+    std::fs::write(authority, issuer.pem()).expect("a file");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let leaf = leaf.signed_by(&key, &rcgen::Issuer::from_params(&ca, &ca_key)).expect("a certificate");
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("protocols")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], private)
+        .expect("a certificate that fits its key");
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn answer(stream: &mut (impl AsyncWrite + Unpin), status: u16, headers: &[(String, String)], body: &str) -> bool {
     let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));

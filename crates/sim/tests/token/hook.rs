@@ -92,7 +92,7 @@ async fn a_denial_consumes_nothing() {
     assert_eq!(place.world.grants().await, grants);
     place.hook.does(Act::allows());
     for reply in place.every_flow(&refresh, &code).await {
-        reply.expect_status(200);
+        let _ = reply.expect_status(200);
     }
 }
 
@@ -147,8 +147,8 @@ async fn a_hook_that_fails_consumes_nothing() {
     assert_eq!(place.world.grants().await, grants);
     assert!(elsewhere.heard().is_empty(), "a redirect is no answer");
     place.hook.does(Act::allows());
-    place.world.redeem("phone", &code).await.expect_status(200);
-    place.world.refresh("web-single", &refresh).await.expect_status(200);
+    let _ = place.world.redeem("phone", &code).await.expect_status(200);
+    let _ = place.world.refresh("web-single", &refresh).await.expect_status(200);
 }
 
 /// Law L1: nobody listens at the hook's address. That too consumes nothing.
@@ -181,7 +181,7 @@ async fn a_failed_hook_may_be_allowed_to_add_nothing() {
         assert_eq!(token["iss"].as_str(), Some(place.world.base.as_str()));
     }
     place.hook.does(Act::denies());
-    password(&place.world).await.expect_status(400);
+    let _ = password(&place.world).await.expect_status(400);
 }
 
 /// Check S9, law L6: it hears what the grant is known to be, signed; no token, no code, no secret, no password, no cookie.
@@ -190,7 +190,7 @@ async fn what_the_hook_is_told() {
     let place = Place::new().await;
     let refresh = place.world.first("web-single").await;
     let code = place.world.code("web").await;
-    place.world.redeem("web", &code).await.expect_status(200);
+    let _ = place.world.redeem("web", &code).await.expect_status(200);
     let again = next(place.world.refresh("web-single", &refresh).await);
     let heard = place.hook.heard();
     let told: Vec<Value> = heard.iter().map(|heard| heard.json()).collect();
@@ -249,29 +249,29 @@ async fn the_hook_is_asked_only_about_what_would_be_granted() {
         ("client_id", "web-single"),
         ("client_secret", "wrong"),
     ];
-    world.http().post("/oauth2/token", &wrong, &[]).await.expect_status(401);
+    let _ = world.http().post("/oauth2/token", &wrong, &[]).await.expect_status(401);
     let wider = [("grant_type", "refresh_token"), ("refresh_token", second.as_str()), ("scope", "files")];
-    world.token("web-single", &wider).await.expect_status(400);
+    let _ = world.token("web-single", &wider).await.expect_status(400);
     for (client, token) in [("web-single", "rgr_nothing"), ("web-single", theirs.as_str()), ("web", second.as_str())] {
-        world.refresh(client, token).await.expect_status(400);
+        let _ = world.refresh(client, token).await.expect_status(400);
     }
     let badly =
         [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", "https://app.example/other")];
-    world.token("web", &badly).await.expect_status(400);
-    world
+    let _ = world.token("web", &badly).await.expect_status(400);
+    let _ = world
         .token("phone", &[("grant_type", "password"), ("username", USER), ("password", "wrong")])
         .await
         .expect_status(400);
     world.advance(super::support::secs(3600));
     let replay = world.refresh("web-single", &first).await;
     // Confidential clients retry for as long as the successor was not presented: it is presented, and then the first is spent.
-    replay.expect_status(200);
+    let _ = replay.expect_status(200);
     assert_eq!(place.hook.heard().len(), heard + 1, "only the retry");
     let third = next(world.refresh("web-single", &second).await);
     world.advance(super::support::secs(3600));
     let reply = world.refresh("web-single", &first).await.expect_status(400);
     assert_eq!(reason(&reply), "replayed");
-    world.refresh("web-single", &third).await.expect_status(400);
+    let _ = world.refresh("web-single", &third).await.expect_status(400);
     assert_eq!(place.hook.heard().len(), heard + 2, "neither the replay nor what it ended");
 }
 
@@ -283,7 +283,7 @@ async fn a_retry_is_asked_about_again() {
     place.hook.does(Act::says(r#"{"allow":true,"claims":{"plan":"gold"}}"#));
     let lost = place.world.refresh("phone", &first).await.expect_status(200).json();
     place.hook.does(Act::denies());
-    place.world.refresh("phone", &first).await.expect_status(400);
+    let _ = place.world.refresh("phone", &first).await.expect_status(400);
     place.hook.does(Act::says(r#"{"allow":true,"claims":{"plan":"free"}}"#));
     let again = place.world.refresh("phone", &first).await.expect_status(200).json();
     assert_eq!(text(&again, "refresh_token"), text(&lost, "refresh_token"));
@@ -298,8 +298,8 @@ async fn flows_and_clients_can_be_left_out() {
     let place = Place::with(&clients, "grant_types = [\"refresh_token\"]").await;
     place.hook.does(Act::denies());
     let (asked, not) = (place.world.first("phone").await, place.world.first("web-single").await);
-    place.world.refresh("web-single", &not).await.expect_status(200);
-    place.world.refresh("phone", &asked).await.expect_status(400);
+    let _ = place.world.refresh("web-single", &not).await.expect_status(200);
+    let _ = place.world.refresh("phone", &asked).await.expect_status(400);
     assert_eq!(place.hook.heard().len(), 1);
 }
 
@@ -312,7 +312,7 @@ async fn a_revocation_wins_over_a_hook_that_still_thinks() {
     let asked = place.hook.heard().len() + 1;
     let (reply, ()) = tokio::join!(place.world.refresh("web-single", &token), async {
         place.hook.has_heard(asked).await;
-        place.world.post("/oauth2/revoke", "web-single", &[("token", &token)], &[]).await.expect_status(200);
+        let _ = place.world.post("/oauth2/revoke", "web-single", &[("token", &token)], &[]).await.expect_status(200);
         place.hook.release();
     });
     assert_eq!(reply.expect_status(400).json()["error"], json!("invalid_grant"));
@@ -353,7 +353,7 @@ async fn a_slow_hook_keeps_nobody_else_waiting() {
     };
     let (answered, ()) = tokio::join!(many, async {
         place.hook.has_heard(before + 64).await;
-        place.world.refresh("web-single", &free).await.expect_status(200);
+        let _ = place.world.refresh("web-single", &free).await.expect_status(200);
         assert_eq!(place.hook.most_at_once(), 64, "the others wait for a place");
         place.hook.release();
     });

@@ -3,6 +3,8 @@
 //! The state of an interaction is the authorization request itself, carried by the page and read again, whole, at each step:
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
 
+mod login;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,21 +21,17 @@ use regrant_core::{Event, EventKind, Refusal, Resources, Scope, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 use zeroize::Zeroizing;
 
-use crate::answer::Failure;
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
 use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
 use crate::form::{self, Form};
 use crate::limits::budget::Line;
-use crate::limits::guessing::{self, Place};
-use crate::limits::known_browser;
 use crate::mint::{self, Access};
 use crate::pages;
-use crate::passwords::MAX_PASSWORD_LEN;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
-use crate::session::{self, FormKind, LoggedIn, MAX_USERNAME_LEN};
+use crate::session::{self, FormKind, LoggedIn};
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
@@ -289,61 +287,6 @@ impl Visit {
         self.redirect(&request.to.answer(self.app.issuer(), &parameters))
     }
 
-    /// A password was sent.
-    async fn login(&self, form: &Form) -> Response<Body> {
-        let query = form.credential("request").unwrap_or_default();
-        let request = AuthorizationRequest::read(&self.app, query).ok();
-        let token = form.credential("csrf").unwrap_or_default();
-        let username = form.text("username", MAX_USERNAME_LEN).ok().flatten().unwrap_or_default();
-        let own = session::known_browser(&self.app, &self.headers)
-            .is_some_and(|cookie| session::is_own_form(&self.app, FormKind::Login, &cookie, query, token));
-        if !own {
-            return self.login_page(
-                StatusCode::FORBIDDEN,
-                request.as_ref(),
-                query,
-                username,
-                Some(pages::EXPIRED_FORM),
-            );
-        }
-        let password = form.text("password", MAX_PASSWORD_LEN).ok().flatten().unwrap_or_default();
-        let password = Zeroizing::new(password.to_owned());
-        let again = |status, error: &str| self.login_page(status, request.as_ref(), query, username, Some(error));
-        let account = session::normalise(username);
-        let place = Place::browser(known_browser::name(&self.app, &self.headers, &account), self.peer);
-        let user = match guessing::verify_password(&self.app, username, password, &place, &self.correlation).await {
-            Ok(Ok(user)) => user,
-            // A disabled user hears what a wrong password hears.
-            Ok(Err(refusal)) => {
-                tracing::warn!(correlation = %self.correlation, reason = refusal.as_str(), "login failed");
-                return again(StatusCode::UNAUTHORIZED, pages::WRONG_CREDENTIALS);
-            }
-            Err(failure @ Failure::TooMany(_, wait)) => {
-                if self.app.limits.may_log(&self.app, Line::Page) {
-                    tracing::warn!(correlation = %self.correlation, reason = %failure.reason(), "login refused");
-                }
-                let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
-                let text = format!("Too many attempts. Please wait {} and try again.", spoken(rounded_up(seconds)));
-                return later(again(StatusCode::TOO_MANY_REQUESTS, &text), seconds);
-            }
-            Err(Failure::Busy) => return later(again(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY), 2),
-            Err(failure) => return self.unavailable(&failure.reason()),
-        };
-        // The session id is renewed at login (check G1).
-        let cookie = match session::begin(&self.app, &self.headers, &user).await {
-            Ok(cookie) => cookie,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
-        };
-        self.note(EventKind::Login, &user.subject, request.as_ref()).await;
-        let to =
-            if query.is_empty() { format!("{}/", self.app.issuer.path()) } else { self.url(&without_login(query)) };
-        let mut response = self.redirect(&to);
-        let known = known_browser::remember(&self.app, &self.headers, &account);
-        response.headers_mut().append(SET_COOKIE, cookie);
-        response.headers_mut().append(SET_COOKIE, known);
-        response
-    }
-
     /// Allow or deny was pressed.
     async fn consent(&self, form: &Form) -> Response<Body> {
         let query = form.credential("request").unwrap_or_default();
@@ -592,11 +535,6 @@ fn built_in(scope: &str) -> &'static str {
         "offline_access" => "Stay connected while you are away",
         _ => "",
     }
-}
-
-/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
-fn rounded_up(seconds: u64) -> Duration {
-    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
 }
 
 fn spoken(duration: Duration) -> String {

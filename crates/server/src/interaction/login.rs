@@ -1,0 +1,84 @@
+//! A password was sent with the login page: OpenID Connect Core section 3.1.2.3.
+//!
+//! Whatever was wrong, the page says the same; whoever has failed too often is told how long to wait.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::SET_COOKIE;
+use axum::http::{Response, StatusCode};
+use regrant_core::EventKind;
+use zeroize::Zeroizing;
+
+use super::{Visit, later, spoken, without_login};
+use crate::answer::Failure;
+use crate::authorize::AuthorizationRequest;
+use crate::form::Form;
+use crate::limits::budget::Line;
+use crate::limits::guessing::{self, Place};
+use crate::limits::known_browser;
+use crate::pages;
+use crate::passwords::MAX_PASSWORD_LEN;
+use crate::session::{self, FormKind, MAX_USERNAME_LEN};
+
+impl Visit {
+    /// A password was sent.
+    pub(super) async fn login(&self, form: &Form) -> Response<Body> {
+        let query = form.credential("request").unwrap_or_default();
+        let request = AuthorizationRequest::read(&self.app, query).ok();
+        let token = form.credential("csrf").unwrap_or_default();
+        let username = form.text("username", MAX_USERNAME_LEN).ok().flatten().unwrap_or_default();
+        let own = session::known_browser(&self.app, &self.headers)
+            .is_some_and(|cookie| session::is_own_form(&self.app, FormKind::Login, &cookie, query, token));
+        if !own {
+            return self.login_page(
+                StatusCode::FORBIDDEN,
+                request.as_ref(),
+                query,
+                username,
+                Some(pages::EXPIRED_FORM),
+            );
+        }
+        let password = form.text("password", MAX_PASSWORD_LEN).ok().flatten().unwrap_or_default();
+        let password = Zeroizing::new(password.to_owned());
+        let again = |status, error: &str| self.login_page(status, request.as_ref(), query, username, Some(error));
+        let account = session::normalise(username);
+        let place = Place::browser(known_browser::name(&self.app, &self.headers, &account), self.peer);
+        let user = match guessing::verify_password(&self.app, username, password, &place, &self.correlation).await {
+            Ok(Ok(user)) => user,
+            // A disabled user hears what a wrong password hears.
+            Ok(Err(refusal)) => {
+                tracing::warn!(correlation = %self.correlation, reason = refusal.as_str(), "login failed");
+                return again(StatusCode::UNAUTHORIZED, pages::WRONG_CREDENTIALS);
+            }
+            Err(failure @ Failure::TooMany(_, wait)) => {
+                if self.app.limits.may_log(&self.app, Line::Page) {
+                    tracing::warn!(correlation = %self.correlation, reason = %failure.reason(), "login refused");
+                }
+                let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
+                let text = format!("Too many attempts. Please wait {} and try again.", spoken(rounded_up(seconds)));
+                return later(again(StatusCode::TOO_MANY_REQUESTS, &text), seconds);
+            }
+            Err(Failure::Busy) => return later(again(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY), 2),
+            Err(failure) => return self.unavailable(&failure.reason()),
+        };
+        // The session id is renewed at login (check G1).
+        let cookie = match session::begin(&self.app, &self.headers, &user).await {
+            Ok(cookie) => cookie,
+            Err(trouble) => return self.unavailable(&trouble.to_string()),
+        };
+        self.note(EventKind::Login, &user.subject, request.as_ref()).await;
+        let to =
+            if query.is_empty() { format!("{}/", self.app.issuer.path()) } else { self.url(&without_login(query)) };
+        let mut response = self.redirect(&to);
+        let known = known_browser::remember(&self.app, &self.headers, &account);
+        response.headers_mut().append(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, known);
+        response
+    }
+}
+
+/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
+fn rounded_up(seconds: u64) -> Duration {
+    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
+}

@@ -10,6 +10,7 @@ mod demo;
 mod grants;
 mod help;
 mod init;
+mod log;
 mod output;
 mod serve;
 mod user;

@@ -15,6 +15,7 @@ use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::issuer::Issuer;
 use crate::keyring::{self, Keyring, KeyringError};
+use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
 
 /// The running server.
@@ -26,6 +27,7 @@ pub struct App {
     pub(crate) keyring: Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
+    pub(crate) metrics: Arc<Metrics>,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
 }
@@ -161,11 +163,13 @@ impl App {
     /// As [`App::open`].
     pub fn open_with(
         config: Config,
-        mut store: Box<dyn Store>,
+        store: Box<dyn Store>,
         root: regrant_core::keys::RootKey,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
         let now = clock.now().max(store.high_water());
+        let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
+        let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
         let keyring = Keyring::open(store.as_mut(), root, now)?;
         let added = match store.ask(&Question::Clients)? {
             Answer::Clients(added) => added,
@@ -181,14 +185,15 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = Arc::clone(&keyring.signing);
-        let engine = Engine::start(store, keys, clock, next_grant)?;
+        let engine = Engine::start(store, keys, clock, next_grant, metrics.writer.clone())?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
-            passwords: Passwords::start()?,
+            passwords: Passwords::start(metrics.passwords.clone())?,
             keyring: Mutex::new(keyring),
             session_key,
             csrf_key,
+            metrics,
             signing: RwLock::new(signing),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
         }))

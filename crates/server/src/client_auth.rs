@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::app::Clients;
 use crate::form::{Form, Malformed};
+use crate::sight;
 
 /// What a request offered to prove who it is.
 pub struct Presented {
@@ -134,6 +135,7 @@ impl Presented {
         let mut refused = NotAuthenticated::UnknownClient;
         for (id, secret) in &self.readings {
             let Some(client) = ClientId::parse(id).and_then(|id| clients.get(&id)) else { continue };
+            sight::client(&client);
             refused = match self.fits(&client, secret) {
                 Ok(()) => return Ok(client),
                 Err(refused) => refused,

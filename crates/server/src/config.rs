@@ -8,6 +8,8 @@ mod client;
 mod document;
 pub mod duration;
 mod example;
+mod log;
+mod metrics;
 mod places;
 mod problem;
 mod suggest;
@@ -22,6 +24,8 @@ use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
+pub use log::{LogFormat, LogSetting};
+pub use metrics::MetricsSetting;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 
 use document::{Report, Section};
@@ -61,6 +65,10 @@ pub struct Config {
     pub root_key_file: PathBuf,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
+    /// What is told to Prometheus.
+    pub metrics: MetricsSetting,
+    /// How the log is written.
+    pub log: LogSetting,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -145,6 +153,8 @@ impl Config {
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
+            metrics: MetricsSetting::default(),
+            log: LogSetting::default(),
             scopes: Vec::new(),
             resources: Vec::new(),
             clients: Vec::new(),
@@ -179,6 +189,8 @@ impl Config {
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
+        keep("metrics", &mut self.metrics, &running.metrics, &mut waiting);
+        keep("log", &mut self.log, &running.log, &mut waiting);
         waiting
     }
 
@@ -228,10 +240,13 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
+    let (metrics, log) = (top.table("metrics"), top.table("log"));
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
     top.finish(&[]);
+    config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
+    config.log = log.as_ref().map(log::read).unwrap_or_default();
     for section in &scopes {
         read_scope(section, &mut config);
     }

@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::chance;
 use crate::clock::Clock;
+use crate::metrics::WriterQueue;
 
 /// The most jobs in one batch.
 const MAX_BATCH: usize = 1024;
@@ -43,6 +44,7 @@ pub struct Engine {
     clock: Clock,
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
+    waiting: WriterQueue,
 }
 
 impl std::fmt::Debug for Engine {
@@ -87,7 +89,13 @@ impl Engine {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(store: Box<dyn Store>, keys: Keys, clock: Clock, next_grant: u64) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Box<dyn Store>,
+        keys: Keys,
+        clock: Clock,
+        next_grant: u64,
+        waiting: WriterQueue,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
@@ -98,9 +106,10 @@ impl Engine {
             keys: Arc::clone(&keys),
             // Numbers of an earlier run's block are left behind: they are never used twice.
             unused: next_grant..next_grant,
+            waiting: waiting.clone(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, keys, clock, newest })
+        Ok(Self { jobs, keys, clock, newest, waiting })
     }
 
     /// The keys of this moment.
@@ -204,7 +213,8 @@ impl Engine {
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.jobs.try_send(job).map_err(|refused| match refused {
+        self.waiting.sent();
+        self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|refused| match refused {
             mpsc::TrySendError::Full(_) => {
                 Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() }
             }
@@ -229,6 +239,7 @@ struct Writer {
     keys: Arc<RwLock<Arc<Keys>>>,
     newest: Arc<AtomicI64>,
     unused: std::ops::Range<u64>,
+    waiting: WriterQueue,
 }
 
 /// A job that was decided and waits for the commit.
@@ -263,6 +274,7 @@ impl Writer {
         while let Ok(first) = queue.recv() {
             let mut waiting = vec![first];
             waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
+            self.waiting.taken(waiting.len());
             if let Some(reply) = self.batch(waiting) {
                 drop(self);
                 let _ = reply.send(());

@@ -27,6 +27,7 @@ use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn, MAX_USERNAME_LEN};
+use crate::sight;
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
@@ -41,7 +42,7 @@ struct Visit {
 /// `GET` and `POST /oauth2/authorize`.
 pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit { app, headers: parts.headers, correlation: sight::correlation() };
     let response = if parts.method == Method::POST {
         // RFC 6749 section 3.1: POST is for requests that do not fit a URL. Ours fit, and a GET carries the cookies.
         match read_body(&visit.headers, body).await {
@@ -57,7 +58,7 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
 /// `POST /login`.
 pub(crate) async fn login(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit { app, headers: parts.headers, correlation: sight::correlation() };
     let response = match read_form(&visit.headers, body).await {
         Ok(form) => visit.login(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
@@ -68,7 +69,7 @@ pub(crate) async fn login(State(app): State<Arc<App>>, request: Request) -> Resp
 /// `POST /consent`.
 pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit { app, headers: parts.headers, correlation: sight::correlation() };
     let response = match read_form(&visit.headers, body).await {
         Ok(form) => visit.consent(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
@@ -79,7 +80,7 @@ pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Re
 /// `GET` and `POST /logout`.
 pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit { app, headers: parts.headers, correlation: Correlation::new() };
+    let visit = Visit { app, headers: parts.headers, correlation: sight::correlation() };
     let response = if parts.method == Method::POST {
         match read_form(&visit.headers, body).await {
             Ok(form) => visit.logout(&form).await,
@@ -100,7 +101,7 @@ pub(crate) async fn home(State(app): State<Arc<App>>, request: Request) -> Respo
 
 /// Every path that is none of ours.
 pub(crate) async fn not_found(State(app): State<Arc<App>>) -> Response<Body> {
-    let visit = Visit { app, headers: HeaderMap::new(), correlation: Correlation::new() };
+    let visit = Visit { app, headers: HeaderMap::new(), correlation: sight::correlation() };
     let response = visit.page_error(StatusCode::NOT_FOUND, pages::NOT_FOUND, "not_found");
     visit.correlation.mark(response)
 }
@@ -272,6 +273,7 @@ impl Visit {
             // A disabled user hears what a wrong password hears.
             Ok(user) => user.filter(|user| user.disabled_at.is_none()),
             Err(Failure::Busy) => {
+                sight::outcome("busy");
                 let mut page = self.login_page(
                     StatusCode::SERVICE_UNAVAILABLE,
                     request.as_ref(),
@@ -285,7 +287,7 @@ impl Visit {
             Err(failure) => return self.unavailable(&failure.reason()),
         };
         let Some(user) = user else {
-            tracing::warn!(correlation = %self.correlation, "login failed");
+            sight::outcome("login_failed");
             return self.login_page(
                 StatusCode::UNAUTHORIZED,
                 request.as_ref(),
@@ -299,6 +301,7 @@ impl Visit {
             Ok(cookie) => cookie,
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
+        sight::outcome("logged_in");
         self.note(EventKind::Login, &user.subject, request.as_ref()).await;
         let to =
             if query.is_empty() { format!("{}/", self.app.issuer.path()) } else { self.url(&without_login(query)) };
@@ -358,6 +361,7 @@ impl Visit {
             at: self.app.engine.now(),
         };
         self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
+        sight::outcome("consented");
         self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
         self.grant(request, who).await
     }
@@ -448,7 +452,8 @@ impl Visit {
     }
 
     fn deny(&self, url: &str, denied: &Denied) -> Response<Body> {
-        tracing::info!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
+        sight::refused(denied.error, denied.description);
+        tracing::debug!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
         self.redirect(url)
     }
 
@@ -462,8 +467,9 @@ impl Visit {
         response
     }
 
-    fn page_error(&self, status: StatusCode, message: &str, reason: &str) -> Response<Body> {
-        tracing::info!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
+    fn page_error(&self, status: StatusCode, message: &str, reason: &'static str) -> Response<Body> {
+        sight::outcome(reason);
+        tracing::debug!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
         let title = status.canonical_reason().unwrap_or("Error");
         let page =
             pages::Failure { base: self.app.issuer.path(), title, message, correlation: self.correlation.as_str() };

@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use crate::answer::{self, Failure};
 use crate::app::App;
 use crate::client_auth;
-use crate::correlation::Correlation;
 use crate::form::Malformed;
 use crate::request::post_form;
+use crate::sight;
 
 /// `POST /oauth2/introspect`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::new();
+    let correlation = sight::correlation();
     let response = match answer(&app, request).await {
         Ok(body) => answer::json(StatusCode::OK, &body),
         Err(failure) => failure.answer(app.issuer(), &correlation),
@@ -50,6 +50,7 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
 
 /// A refresh token is shown only to its own client (check O3).
 async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Result<Option<Value>, Unavailable> {
+    sight::grant(token.grant);
     let Some(Loaded { grant, subject, .. }) = app.engine.load(token.grant).await? else { return Ok(None) };
     let now = app.engine.now();
     let is_live = grant.terms.client == caller.id && introspect::refresh_is_active(token, &grant, subject, now);

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::chance;
+use crate::metrics::{PasswordPlace, PasswordQueue};
 
 /// How many verifications run at once: 38 MiB at most.
 pub(crate) const THREADS: usize = 2;
@@ -32,6 +33,7 @@ pub(crate) struct Passwords {
     jobs: mpsc::SyncSender<Job>,
     /// The hash of a password that nobody knows, for users that are not there.
     decoy: Arc<str>,
+    waiting: PasswordQueue,
 }
 
 impl std::fmt::Debug for Passwords {
@@ -49,6 +51,8 @@ struct Job {
     /// The hash to compare with; `None` makes a new one.
     hash: Option<Arc<str>>,
     reply: oneshot::Sender<Done>,
+    /// Counted until it is done.
+    _place: PasswordPlace,
 }
 
 enum Done {
@@ -61,7 +65,7 @@ impl Passwords {
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(waiting: PasswordQueue) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<Job>(MAX_WAITING);
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
@@ -69,7 +73,7 @@ impl Passwords {
             thread::Builder::new().name(format!("regrant-argon2-{number}")).spawn(move || work(&queue))?;
         }
         let decoy = hash(&Zeroizing::new(hex(&chance::bytes::<16>()))).unwrap_or_default();
-        Ok(Self { jobs, decoy: decoy.into() })
+        Ok(Self { jobs, decoy: decoy.into(), waiting })
     }
 
     /// Whether this is the password of `hash`. `None` does the same work for nothing and answers no.
@@ -98,7 +102,8 @@ impl Passwords {
 
     async fn run(&self, password: Zeroizing<String>, hash: Option<Arc<str>>) -> Result<Done, Busy> {
         let (reply, done) = oneshot::channel();
-        self.jobs.try_send(Job { password, hash, reply }).map_err(|_| Busy)?;
+        let job = Job { password, hash, reply, _place: self.waiting.enter() };
+        self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|_| Busy)?;
         done.await.map_err(|_| Busy)
     }
 }

@@ -30,7 +30,9 @@ pub const EVENTS: Duration = Duration::from_secs(90 * 86_400);
 /// Runs for as long as the server does.
 pub(crate) async fn run(app: Arc<App>) {
     loop {
-        if let Err(trouble) = pass(&app, PAUSE).await {
+        let swept = pass(&app, PAUSE).await;
+        app.metrics.swept(swept.as_ref().ok());
+        if let Err(trouble) = swept {
             tracing::warn!(%trouble, "the sweep was interrupted; nothing depends on it");
         }
         tokio::time::sleep(REST).await;

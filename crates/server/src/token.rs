@@ -28,10 +28,11 @@ use crate::form::{Form, Malformed};
 use crate::mint::{self, Access};
 use crate::request::post_form;
 use crate::session;
+use crate::sight;
 
 /// `POST /oauth2/token` and its aliases.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::new();
+    let correlation = sight::correlation();
     let origin = cors::origin(request.headers());
     let mut client = None;
     let answered = answer(&app, request, &correlation, &mut client).await;
@@ -53,9 +54,7 @@ async fn answer(
     let asked = Asked::read(&form, &parts.headers)?;
     let presented = client_auth::read(&parts.headers, &form)?;
     let known = match presented {
-        Ok(presented) => presented.verify(&app.settings().clients).inspect_err(|refused| {
-            tracing::warn!(%correlation, client = %presented.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
-        })?,
+        Ok(presented) => presented.verify(&app.settings().clients)?,
         Err(refused) => return Err(refused.into()),
     };
     *client = Some(Arc::clone(&known));
@@ -237,7 +236,7 @@ impl Asking<'_> {
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
             .await??;
-        self.first_tokens(&issued, "granted by password")
+        self.first_tokens(&issued, "granted_by_password")
     }
 
     /// RFC 6749 section 4.4.3: "A refresh token SHOULD NOT be included." Here it never is: there is no user, and the client
@@ -257,7 +256,7 @@ impl Asking<'_> {
             expires_in,
             now,
         };
-        tracing::info!(correlation = %self.correlation, client = %self.client.id, "granted by client credentials");
+        sight::outcome("granted_by_client_credentials");
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
     }
@@ -272,7 +271,7 @@ impl Asking<'_> {
         issue::verdict(&Ask { client: self.client, grant_type, subject, consented: true, scope, resources, held: None })
     }
 
-    fn first_tokens(&self, issued: &Issued, how: &str) -> Result<Tokens, Failure> {
+    fn first_tokens(&self, issued: &Issued, how: &'static str) -> Result<Tokens, Failure> {
         self.granted(&issued.grant, how);
         self.tokens(&issued.grant, issued.token.as_ref(), &issued.granted, issued.expires_in, issued.at)
     }
@@ -303,14 +302,16 @@ impl Asking<'_> {
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
     }
 
-    fn granted(&self, grant: &Grant, how: &str) {
+    fn granted(&self, grant: &Grant, how: &'static str) {
         let id = grant.id.display(&self.app.engine.keys());
-        tracing::info!(correlation = %self.correlation, client = %self.client.id, grant = %id, generation = grant.generation, "{how}");
+        sight::granted(grant, how);
+        tracing::debug!(correlation = %self.correlation, grant = %id, generation = grant.generation, "{how}");
     }
 
     fn refused(&self, grant: regrant_core::GrantId, refusal: Refusal) {
         let id = grant.display(&self.app.engine.keys());
-        tracing::warn!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
+        sight::grant(grant);
+        tracing::debug!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
     }
 }
 

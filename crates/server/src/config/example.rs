@@ -41,6 +41,25 @@ const TEXT: &str = r##"# Regrant's configuration.
 #token_endpoint_aliases = ["/oauth/v2/accessToken"]
 
 
+## Sight
+
+# How the log on standard error is written: "auto" is text on a terminal and JSON elsewhere; "text", "json". `--log-format`
+# comes before it. filter says what is logged: "info" has one line for each request; "warn" is quiet, "debug" tells more. No level
+# shows a secret. REGRANT_LOG comes before it.
+#[log]
+#format = "auto"
+#filter = "info"
+## Where spans are sent, OTLP over HTTP, by a build with the feature otlp. OTEL_EXPORTER_OTLP_ENDPOINT works too. Example:
+##otlp_endpoint = "http://127.0.0.1:4318"
+
+# Where Prometheus scrapes /metrics. Default: nowhere. Anybody who reaches it may read it, so other addresses than those of this
+# machine need allow_remote. The first so many clients have series of their own; the others are "other". Example:
+#[metrics]
+#listen = "127.0.0.1:9464"
+#allow_remote = false
+#clients = 100
+
+
 ## Scopes: what clients can ask for, and what users read when they are asked to allow it.
 ## openid, profile, email, address, phone and offline_access are always there.
 
@@ -138,7 +157,7 @@ scopes = ["notes:read", "notes:write"]
 pub(super) fn with_everything_set() -> String {
     // One # less on every line that is a setting and no prose: what a reader does who takes the defaults as they are shown.
     let uncommented = TEXT.lines().map(|line| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with("[[") || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
+        Some(rest) if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => rest,
         _ => line,
     });
     uncommented.collect::<Vec<_>>().join("\n")

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod context;
 mod demo;
+mod events;
 mod grants;
 mod help;
 mod init;
@@ -59,6 +60,8 @@ enum Command {
     /// List, show and revoke grants: who is connected where.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// List what happened: logins, grants that were made and ended, replays, alarms.
+    Events(events::Args),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
+        Command::Events(args) => events::run(&context, args),
         Command::Config(command) => config::run(&context, &command),
         Command::Completions { shell } => {
             let mut text = Vec::new();

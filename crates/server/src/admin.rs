@@ -1,5 +1,7 @@
 //! What operators do: clients, users, grants. Used by the commands, in process or on a stopped server's store.
 
+pub mod events;
+
 use std::sync::Arc;
 
 use regrant_core::client::SUBJECT_PREFIX;

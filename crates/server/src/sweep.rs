@@ -30,9 +30,8 @@ pub const EVENTS: Duration = Duration::from_secs(90 * 86_400);
 /// Runs for as long as the server does.
 pub(crate) async fn run(app: Arc<App>) {
     loop {
-        let swept = pass(&app, PAUSE).await;
-        app.metrics.swept(swept.as_ref().ok());
-        if let Err(trouble) = swept {
+        if let Err(trouble) = pass(&app, PAUSE).await {
+            app.metrics.swept(None);
             tracing::warn!(%trouble, "the sweep was interrupted; nothing depends on it");
         }
         tokio::time::sleep(REST).await;
@@ -100,6 +99,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, Unavailable> {
     let events_before = app.engine.now().minus(EVENTS);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
     swept.seed_keys = destroy_seed_keys(app, floor, &needed).await?;
+    app.metrics.swept(Some(&swept));
     Ok(swept)
 }
 

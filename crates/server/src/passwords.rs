@@ -52,7 +52,7 @@ struct Job {
     hash: Option<Arc<str>>,
     reply: oneshot::Sender<Done>,
     /// Counted until it is done.
-    _place: PasswordPlace,
+    place: PasswordPlace,
 }
 
 enum Done {
@@ -102,7 +102,7 @@ impl Passwords {
 
     async fn run(&self, password: Zeroizing<String>, hash: Option<Arc<str>>) -> Result<Done, Busy> {
         let (reply, done) = oneshot::channel();
-        let job = Job { password, hash, reply, _place: self.waiting.enter() };
+        let job = Job { password, hash, reply, place: self.waiting.enter() };
         self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|_| Busy)?;
         done.await.map_err(|_| Busy)
     }
@@ -120,6 +120,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
             Some(known) => Done::Verified(fits(&job.password, known)),
             None => Done::Hashed(hash(&job.password)),
         };
+        drop(job.place);
         let _ = job.reply.send(done);
     }
 }

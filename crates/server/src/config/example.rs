@@ -49,7 +49,7 @@ const TEXT: &str = r##"# Regrant's configuration.
 #[log]
 #format = "auto"
 #filter = "info"
-## Where spans are sent, OTLP over HTTP, by a build with the feature otlp. OTEL_EXPORTER_OTLP_ENDPOINT works too. Example:
+## Where spans would be sent (OTLP over HTTP). Read and checked; this release sends none. Example:
 ##otlp_endpoint = "http://127.0.0.1:4318"
 
 # Where Prometheus scrapes /metrics. Default: nowhere. Anybody who reaches it may read it, so other addresses than those of this

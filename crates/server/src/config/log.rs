@@ -26,7 +26,7 @@ pub struct LogSetting {
     pub format: LogFormat,
     /// What: a filter of tracing-subscriber, as `info` or `regrant_server=debug`.
     pub filter: String,
-    /// Where spans go (OTLP over HTTP), in a build with the feature `otlp`.
+    /// Where spans would go (OTLP over HTTP): read and checked, and not yet used.
     pub otlp_endpoint: Option<String>,
 }
 

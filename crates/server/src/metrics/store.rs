@@ -1,11 +1,13 @@
 //! A store that is measured: around the real one, which does all the work.
 
+use std::sync::Arc;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
+use regrant_core::grant::EndReason;
 use regrant_core::{EventKind, GrantId, Timestamp};
 use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
-use std::sync::Arc;
 
 use super::histogram::Histogram;
 use super::{Labels, Metrics};
@@ -32,6 +34,16 @@ impl StoreMeter {
         registry.register("stale_writes", "Writes that somebody else came before; decided again", stale.clone());
         registry.register("grants_created", "Grants that were made", created.clone());
         let ended = Family::default();
+        for reason in [
+            EndReason::RefreshReplayed,
+            EndReason::CodeReplayed,
+            EndReason::RevokedByClient,
+            EndReason::RevokedByOperator,
+            EndReason::RevokedByUser,
+            EndReason::GenerationsExhausted,
+        ] {
+            let _ = ended.get_or_create(&[("reason", reason.as_str())]);
+        }
         registry.register("grants_ended", "Grants that were ended, by reason", Family::clone(&ended));
         let alarms = Counter::default();
         let help = "Tampered rows, tokens from the future and impossible generations: look at once";

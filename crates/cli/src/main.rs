@@ -9,11 +9,13 @@ mod context;
 mod control;
 mod demo;
 mod doctor;
+mod events;
 mod grants;
 mod hardening;
 mod help;
 mod init;
 mod keys;
+mod log;
 mod man;
 mod output;
 mod reload;
@@ -71,6 +73,8 @@ enum Command {
     /// List, rotate, retire keys, and say that one is known to others.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// List what happened: logins, grants that were made and ended, replays, alarms.
+    Events(events::Args),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -97,6 +101,7 @@ fn main() -> ExitCode {
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
         Command::Keys(command) => keys::run(&context, command),
+        Command::Events(args) => events::run(&context, args),
         Command::Config(command) => config::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {

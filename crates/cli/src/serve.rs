@@ -1,15 +1,13 @@
 //! `regrant serve`: the server for real.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 
-use clap::ValueEnum;
 use regrant_server::{App, Clock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::context::{Context, Done, Failure, runtime};
-use crate::{control, hardening};
+use crate::{control, hardening, log};
 
 /// How to run.
 #[derive(clap::Args, Debug)]
@@ -19,22 +17,13 @@ pub(crate) struct Args {
     listen: Option<SocketAddr>,
     /// How to log on standard error. REGRANT_LOG filters: "info", "regrant_server=debug" …
     #[arg(long, value_enum)]
-    log_format: Option<LogFormat>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum LogFormat {
-    /// For people.
-    Text,
-    /// One object a line, for programs.
-    Json,
+    log_format: Option<log::Wish>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
-    start_log(args.log_format);
-    // Before the first secret is read.
-    hardening::close_memory();
     let mut config = context.load_or_begin(args.listen)?;
+    log::start(&config.log, args.log_format);
+    hardening::close_memory();
     if let Some(notice) = context.defaults_notice() {
         tracing::warn!("{notice}");
     }
@@ -52,10 +41,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let app = App::open(config, Clock::system())?;
         // After the store was opened: whoever holds it owns its socket.
         let _control = control::start(&app, socket.as_deref())?;
+        let metrics = regrant_server::metrics::listen(&app).await.map_err(|error| Failure::new(69, error))?;
         // Whoever has read the first line may send a signal.
         let signals = Signals::listen()?;
         // The first line: how programs learn where we are.
-        let first = serde_json::json!({"issuer": app.issuer(), "listen": bound.to_string()});
+        let mut first = serde_json::json!({"issuer": app.issuer(), "listen": bound.to_string()});
+        if let Some(metrics) = &metrics {
+            first["metrics"] = metrics.address.to_string().into();
+        }
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "{first}");
         let _ = stdout.flush();
@@ -64,24 +57,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         tracing::info!("stopped");
         Ok(())
     })
-}
-
-/// Text on a terminal, JSON elsewhere, unless asked otherwise.
-fn start_log(format: Option<LogFormat>) {
-    let wish = std::env::var("REGRANT_LOG").ok();
-    let filter = wish.as_deref().map(EnvFilter::try_new);
-    let refused = matches!(filter, Some(Err(_)));
-    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new("info"));
-    let is_terminal = std::io::stderr().is_terminal();
-    let text = format.map_or(is_terminal, |format| format == LogFormat::Text);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
-    // Without a logger the server still serves.
-    let _ = if text { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
-    if refused {
-        tracing::warn!(
-            "REGRANT_LOG is no filter and is left aside; write it like \"info\" or \"regrant_server=debug\""
-        );
-    }
 }
 
 /// SIGINT and SIGTERM, listened for from its making on: before it is made they end the process as they always did.

@@ -7,10 +7,10 @@ pub mod socket;
 pub mod import;
 pub mod users;
 
-mod events;
-
 mod client_secret;
 mod keys;
+
+pub mod events;
 
 use std::sync::Arc;
 

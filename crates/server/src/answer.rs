@@ -17,7 +17,7 @@ use crate::client_auth::NotAuthenticated;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
 pub use crate::limits::budget::Budget;
-use crate::limits::budget::Line;
+use crate::sight;
 
 /// An error, as the endpoints meet it.
 #[derive(Clone, Debug)]
@@ -265,6 +265,30 @@ impl Failure {
         }
     }
 
+    /// The same without its details: one of few words, for a label.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Client(refused) => refused.as_str(),
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::MalformedScope => "malformed_scope",
+            Self::MalformedTarget => "malformed_target",
+            Self::Refused(refusal) => refusal.as_str(),
+            Self::Busy => "busy",
+            Self::HookDenied => "hook_denied",
+            Self::HookFailed => "hook_failed",
+            Self::ClaimsTooLarge(_) => "claims_too_large",
+            Self::TooMany(budget, _) => budget.as_str(),
+            Self::Unavailable(_) => "store_unavailable",
+            Self::Bearer(BearerFailure::NoToken) => "no_bearer_token",
+            Self::Bearer(BearerFailure::Malformed) => "malformed_bearer_token",
+            Self::Bearer(BearerFailure::InvalidToken) => "invalid_bearer_token",
+            Self::Bearer(BearerFailure::InsufficientScope) => "insufficient_scope",
+            Self::Method(_) => "method_not_allowed",
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(Refusal::Straggler { retry_after }) => Some(*retry_after),
@@ -316,9 +340,10 @@ impl Failure {
     #[must_use]
     pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
-        if app.limits.may_log(app, Line::Refused) {
-            tracing::info!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %self.reason(), "refused");
-        }
+        let reason = self.reason();
+        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
+        // The detail is what the outcome leaves out.
+        sight::refused(self.outcome(), reason.split_once(": ").map_or("", |(_, detail)| detail));
         let mut response = match self {
             // RFC 6750 section 3.1: "If the request lacks any authentication information […], the resource server SHOULD NOT
             // include an error code".

@@ -19,6 +19,7 @@ use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
+use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
 use crate::rotation;
 
@@ -34,6 +35,7 @@ pub struct App {
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
+    pub(crate) metrics: Arc<Metrics>,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
 }
@@ -231,11 +233,13 @@ impl App {
     /// As [`App::open`].
     pub fn open_with(
         config: Config,
-        mut store: Box<dyn Store>,
+        store: Box<dyn Store>,
         root: regrant_core::keys::RootKey,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
         let now = clock.now().max(store.high_water());
+        let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
+        let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
         let mut keyring = Keyring::open(store.as_mut(), root, now)?;
         let added = match store.ask(&Question::Clients)? {
             Answer::Clients(added) => added,
@@ -253,16 +257,17 @@ impl App {
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
-        let engine = Engine::start(store, keys, clock, next_grant)?;
+        let engine = Engine::start(store, keys, clock, next_grant, metrics.writer.clone())?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
-            passwords: Passwords::start()?,
+            passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
             limits,
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
+            metrics,
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
         }))

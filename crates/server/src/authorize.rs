@@ -12,6 +12,7 @@ use regrant_core::{Client, ClientId, Refusal, Resources, Scope, pkce, redirect};
 
 use crate::app::App;
 use crate::form::{self, Form};
+use crate::sight;
 
 /// The longest authorization request that is read, in bytes: it must fit into a URL again.
 pub const MAX_REQUEST: usize = 8 * 1024;
@@ -141,7 +142,7 @@ fn client(app: &App, form: &Form) -> Result<Arc<Client>, Wrong> {
         return Err(UNREADABLE);
     }
     let id = form.credential("client_id").and_then(ClientId::parse).ok_or(NO_CLIENT)?;
-    app.settings().clients.get(&id).ok_or(NO_CLIENT)
+    app.settings().clients.get(&id).inspect(sight::client).ok_or(NO_CLIENT)
 }
 
 /// RFC 6749 section 3.1.2.3: the parameter may be left out where exactly one URI is registered.

@@ -18,8 +18,8 @@ use crate::answer::Failure;
 use crate::app::{App, Clients};
 use crate::correlation::Correlation;
 use crate::form::{Form, Malformed};
-use crate::limits::budget::Line;
 use crate::peer::Peer;
+use crate::sight;
 
 /// What a request offered to prove who it is.
 pub struct Presented {
@@ -126,9 +126,7 @@ impl Presented {
         match self.verify(&settings.clients, app.engine.now()) {
             Ok(client) => app.limits.client(limits.requests_per_client, &client).map(|()| client),
             Err(refused) => {
-                if app.limits.may_log(app, Line::Client) {
-                    tracing::warn!(%correlation, client = %self.claimed().escape_debug(), reason = refused.as_str(), "client authentication failed");
-                }
+                tracing::debug!(%correlation, reason = refused.as_str(), "client authentication failed");
                 app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
                 Err(refused.into())
             }
@@ -158,6 +156,7 @@ impl Presented {
         let mut refused = NotAuthenticated::UnknownClient;
         for (id, secret) in &self.readings {
             let Some(client) = ClientId::parse(id).and_then(|id| clients.get(&id)) else { continue };
+            sight::client(&client);
             refused = match self.fits(&client, secret, now) {
                 Ok(()) => return Ok(client),
                 Err(refused) => refused,

@@ -13,6 +13,8 @@ pub mod environment;
 mod example;
 mod keys;
 mod limits;
+mod log;
+mod metrics;
 mod places;
 mod problem;
 mod suggest;
@@ -30,6 +32,8 @@ pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
 pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
+pub use log::{LogFormat, LogSetting};
+pub use metrics::MetricsSetting;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
@@ -78,6 +82,10 @@ pub struct Config {
     pub token_hook: Option<TokenHookSetting>,
     /// How much of what is too much.
     pub limits: Limits,
+    /// What is told to Prometheus.
+    pub metrics: MetricsSetting,
+    /// How the log is written.
+    pub log: LogSetting,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -217,6 +225,8 @@ impl Config {
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             token_hook: None,
             limits: Limits::default(),
+            metrics: MetricsSetting::default(),
+            log: LogSetting::default(),
             scopes: Vec::new(),
             resources: Vec::new(),
             keys: KeySettings::default(),
@@ -271,6 +281,8 @@ impl Config {
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
+        keep("metrics", &mut self.metrics, &running.metrics, &mut waiting);
+        keep("log", &mut self.log, &running.log, &mut waiting);
         waiting
     }
 
@@ -322,6 +334,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     read_top(&top, base, &mut config);
     let token_hook = top.table("token_hook");
     let keys = top.table("keys");
+    let (metrics, log) = (top.table("metrics"), top.table("log"));
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
@@ -336,6 +349,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
     }
+    config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
+    config.log = log.as_ref().map(log::read).unwrap_or_default();
     for section in &scopes {
         read_scope(section, &mut config);
     }

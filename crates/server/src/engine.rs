@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::chance;
 use crate::clock::Clock;
+use crate::metrics::WriterQueue;
 
 /// The most jobs in one batch.
 const MAX_BATCH: usize = 1024;
@@ -48,6 +49,7 @@ pub struct Engine {
     clock: Clock,
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
+    waiting: WriterQueue,
 }
 
 impl std::fmt::Debug for Engine {
@@ -116,7 +118,13 @@ impl Engine {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(store: Box<dyn Store>, keys: Keys, clock: Clock, next_grant: u64) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Box<dyn Store>,
+        keys: Keys,
+        clock: Clock,
+        next_grant: u64,
+        waiting: WriterQueue,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
@@ -129,9 +137,10 @@ impl Engine {
             keys: Arc::clone(&keys),
             // Numbers of an earlier run's block are left behind: they are never used twice.
             unused: next_grant..next_grant,
+            waiting: waiting.clone(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, clock, newest })
+        Ok(Self { jobs, shares, keys, clock, newest, waiting })
     }
 
     /// The keys of this moment.
@@ -242,13 +251,15 @@ impl Engine {
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
         let full = || Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() };
+        self.waiting.sent();
         if let Some((count, most)) = self.shares.of(&job)
             && count.fetch_add(1, Ordering::AcqRel) >= most
         {
             count.fetch_sub(1, Ordering::AcqRel);
+            self.waiting.refused();
             return Err(full());
         }
-        self.jobs.try_send(job).map_err(|refused| match refused {
+        self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|refused| match refused {
             mpsc::TrySendError::Full(job) => {
                 self.shares.give_back(&job);
                 full()
@@ -275,6 +286,7 @@ struct Writer {
     newest: Arc<AtomicI64>,
     shares: Arc<Shares>,
     unused: std::ops::Range<u64>,
+    waiting: WriterQueue,
 }
 
 /// A job that was decided and waits for the commit.
@@ -310,6 +322,7 @@ impl Writer {
             let mut waiting = vec![first];
             waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
             waiting.iter().for_each(|job| self.shares.give_back(job));
+            self.waiting.taken(waiting.len());
             if let Some(reply) = self.batch(waiting) {
                 drop(self);
                 let _ = reply.send(());

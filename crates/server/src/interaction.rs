@@ -21,17 +21,18 @@ use regrant_core::{Event, EventKind, Refusal, Resources, Scope, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 use zeroize::Zeroizing;
 
+use crate::answer::Failure;
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
 use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
 use crate::form::{self, Form};
-use crate::limits::budget::Line;
 use crate::mint::{self, Access};
 use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn};
+use crate::sight;
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
@@ -107,7 +108,7 @@ pub(crate) async fn home(State(app): State<Arc<App>>, request: Request) -> Respo
 /// Every path that is none of ours.
 pub(crate) async fn not_found(State(app): State<Arc<App>>) -> Response<Body> {
     let (headers, peer) = (HeaderMap::new(), Peer { address: None });
-    let visit = Visit { app, headers, peer, correlation: Correlation::new() };
+    let visit = Visit { app, headers, peer, correlation: sight::correlation() };
     let response = visit.page_error(StatusCode::NOT_FOUND, pages::NOT_FOUND, "not_found");
     visit.correlation.mark(response)
 }
@@ -115,7 +116,7 @@ pub(crate) async fn not_found(State(app): State<Arc<App>>) -> Response<Body> {
 impl Visit {
     fn of(app: Arc<App>, parts: &Parts) -> Self {
         let (headers, peer) = (parts.headers.clone(), Peer::of(&parts.extensions));
-        Self { app, headers, peer, correlation: Correlation::new() }
+        Self { app, headers, peer, correlation: sight::correlation() }
     }
 
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
@@ -338,6 +339,7 @@ impl Visit {
             at: self.app.engine.now(),
         };
         self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
+        sight::outcome("consented");
         self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
         self.grant(request, who).await
     }
@@ -428,9 +430,8 @@ impl Visit {
     }
 
     fn deny(&self, url: &str, denied: &Denied) -> Response<Body> {
-        if self.app.limits.may_log(&self.app, Line::Page) {
-            tracing::info!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
-        }
+        sight::refused(denied.error, denied.description);
+        tracing::debug!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
         self.redirect(url)
     }
 
@@ -444,10 +445,9 @@ impl Visit {
         response
     }
 
-    fn page_error(&self, status: StatusCode, message: &str, reason: &str) -> Response<Body> {
-        if self.app.limits.may_log(&self.app, Line::Page) {
-            tracing::info!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
-        }
+    fn page_error(&self, status: StatusCode, message: &str, reason: &'static str) -> Response<Body> {
+        sight::outcome(reason);
+        tracing::debug!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
         let title = status.canonical_reason().unwrap_or("Error");
         let page =
             pages::Failure { base: self.app.issuer.path(), title, message, correlation: self.correlation.as_str() };

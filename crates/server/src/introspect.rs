@@ -21,10 +21,11 @@ use crate::correlation::Correlation;
 use crate::form::Malformed;
 use crate::peer::Peer;
 use crate::request::post_form;
+use crate::sight;
 
 /// `POST /oauth2/introspect`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::new();
+    let correlation = sight::correlation();
     let peer = Peer::of(request.extensions());
     let response = match answer(&app, request, &correlation).await {
         Ok(body) => answer::json(StatusCode::OK, &body),
@@ -68,6 +69,7 @@ async fn known_now(app: &App, token: &AccessToken) -> Result<Map<String, Value>,
 
 /// A refresh token is shown only to its own client (check O3).
 async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Result<Option<Value>, Unavailable> {
+    sight::grant(token.grant);
     let Some(Loaded { grant, subject, .. }) = app.engine.load(token.grant).await? else { return Ok(None) };
     let now = app.engine.now();
     let is_live = grant.terms.client == caller.id && introspect::refresh_is_active(token, &grant, subject, now);

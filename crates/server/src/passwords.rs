@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::chance;
 use crate::limits::guessing::Place;
+use crate::metrics::{PasswordPlace, PasswordQueue};
 
 pub(crate) use stored::{MAX_HASH_LEN, Stored};
 
@@ -45,6 +46,7 @@ pub(crate) struct Passwords {
     shares: Arc<Mutex<HashMap<Place, usize>>>,
     /// The hash of a password that nobody knows, for users that are not there.
     decoy: Arc<str>,
+    waiting: PasswordQueue,
 }
 
 impl std::fmt::Debug for Passwords {
@@ -67,6 +69,8 @@ struct Job {
     /// The hash to compare with; `None` makes a new one.
     hash: Option<Stored>,
     reply: oneshot::Sender<Done>,
+    /// Counted until it is done.
+    place: PasswordPlace,
 }
 
 enum Done {
@@ -79,7 +83,7 @@ impl Passwords {
     ///
     /// # Errors
     /// If a thread cannot be started.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(waiting: PasswordQueue) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel::<Job>(MAX_WAITING);
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
@@ -87,7 +91,7 @@ impl Passwords {
             thread::Builder::new().name(format!("regrant-argon2-{number}")).spawn(move || work(&queue))?;
         }
         let decoy = hash(&Zeroizing::new(hex(&chance::bytes::<16>()))).unwrap_or_default();
-        Ok(Self { jobs, shares: Arc::default(), decoy: decoy.into() })
+        Ok(Self { jobs, shares: Arc::default(), decoy: decoy.into(), waiting })
     }
 
     /// Whether this is the password of `hash`. `None`, and a text that is no hash, do the same work for nothing and answer no.
@@ -123,7 +127,8 @@ impl Passwords {
 
     async fn run(&self, password: Zeroizing<String>, hash: Option<Stored>) -> Result<Done, Busy> {
         let (reply, done) = oneshot::channel();
-        self.jobs.try_send(Job { password, hash, reply }).map_err(|_| Busy::Full)?;
+        let job = Job { password, hash, reply, place: self.waiting.enter() };
+        self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|_| Busy::Full)?;
         done.await.map_err(|_| Busy::Full)
     }
 }
@@ -171,6 +176,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
             Some(known) => Done::Verified(known.fits(job.password.as_bytes())),
             None => Done::Hashed(hash(&job.password)),
         };
+        drop(job.place);
         let _ = job.reply.send(done);
     }
 }

@@ -22,10 +22,11 @@ use crate::form::Malformed;
 use crate::introspect::open_access_token;
 use crate::peer::Peer;
 use crate::request::post_form;
+use crate::sight;
 
 /// `POST /oauth2/revoke`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::new();
+    let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut client = None;
     let mut response = match answer(&app, request, &correlation, &mut client).await {
@@ -67,7 +68,7 @@ async fn answer(
             let jti = Hash::of(token.jti.as_bytes()).0;
             let expires_at = Timestamp::from_millis(token.expires_at.saturating_mul(1000));
             app.engine.commit(vec![Record::DenyAccess { jti, expires_at }]).await?;
-            tracing::info!(%correlation, client = %client.id, "access token revoked");
+            sight::outcome("access_token_revoked");
             Ok(())
         }
         None => Ok(()),
@@ -87,19 +88,16 @@ async fn refresh_token(
             revoke::decide(row.map(|(grant, _)| grant), &token, &id, moment.keys, moment.now, &moment.entropy)
         })
         .await?;
-    let shown = grant.display(&app.engine.keys());
+    sight::grant(grant);
     match ended {
         Ok(()) => {
-            tracing::info!(%correlation, client = %client.id, grant = %shown, "grant revoked by its client");
+            sight::outcome("revoked");
             Ok(())
         }
-        Err(Refusal::OtherClient) => {
-            tracing::warn!(%correlation, client = %client.id, grant = %shown, "revocation with another client's token");
-            Err(Refusal::OtherClient.into())
-        }
+        Err(Refusal::OtherClient) => Err(Refusal::OtherClient.into()),
         // Nothing is there to be revoked: section 2.2, "the purpose of the revocation request […] is already achieved".
         Err(refusal) => {
-            tracing::info!(%correlation, client = %client.id, grant = %shown, reason = refusal.as_str(), "nothing to revoke");
+            sight::refused("nothing_to_revoke", refusal.as_str());
             Ok(())
         }
     }

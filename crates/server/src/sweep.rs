@@ -37,6 +37,7 @@ pub const EVENTS: Duration = Duration::from_secs(90 * 86_400);
 pub(crate) async fn run(app: Arc<App>) {
     loop {
         if let Err(trouble) = pass(&app, PAUSE).await {
+            app.metrics.swept(None);
             tracing::warn!(%trouble, "the sweep was interrupted; nothing depends on it");
         }
         tokio::time::sleep(REST).await;
@@ -107,6 +108,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     let events_before = app.engine.now().minus(EVENTS);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
+    app.metrics.swept(Some(&swept));
     Ok(swept)
 }
 

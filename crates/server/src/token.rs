@@ -35,10 +35,11 @@ use crate::mint::{self, Access};
 use crate::peer::Peer;
 use crate::request::post_form;
 use crate::session;
+use crate::sight;
 
 /// `POST /oauth2/token` and its aliases.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::new();
+    let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut client = None;
     let answered = answer(&app, request, &correlation, &mut client).await;
@@ -253,7 +254,7 @@ impl Asking<'_> {
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
             .await??;
-        self.first_tokens(&issued, &claims, "granted by password")
+        self.first_tokens(&issued, &claims, "granted_by_password")
     }
 
     /// RFC 6749 section 4.4.3: "A refresh token SHOULD NOT be included." Here it never is: there is no user, and the client
@@ -276,7 +277,7 @@ impl Asking<'_> {
             expires_in,
             now,
         };
-        tracing::info!(correlation = %self.correlation, client = %self.client.id, "granted by client credentials");
+        sight::outcome("granted_by_client_credentials");
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
     }
@@ -308,7 +309,7 @@ impl Asking<'_> {
         Minting { client, grant_type, subject, granted, grant: None, auth_time, correlation }
     }
 
-    fn first_tokens(&self, issued: &Issued, claims: &TokenClaims, how: &str) -> Result<Tokens, Failure> {
+    fn first_tokens(&self, issued: &Issued, claims: &TokenClaims, how: &'static str) -> Result<Tokens, Failure> {
         let Issued { grant, granted, token, expires_in, at } = issued;
         self.granted(grant, how);
         self.tokens(grant, token.as_ref(), granted, claims, *expires_in, *at)
@@ -342,14 +343,16 @@ impl Asking<'_> {
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
     }
 
-    fn granted(&self, grant: &Grant, how: &str) {
+    fn granted(&self, grant: &Grant, how: &'static str) {
         let id = grant.id.display(&self.app.engine.keys());
-        tracing::info!(correlation = %self.correlation, client = %self.client.id, grant = %id, generation = grant.generation, "{how}");
+        sight::granted(grant, how);
+        tracing::debug!(correlation = %self.correlation, grant = %id, generation = grant.generation, "{how}");
     }
 
     fn refused(&self, grant: GrantId, refusal: Refusal) {
         let id = grant.display(&self.app.engine.keys());
-        tracing::warn!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
+        sight::grant(grant);
+        tracing::debug!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
     }
 }
 

@@ -15,15 +15,15 @@ use zeroize::Zeroizing;
 use crate::answer::{self, BearerFailure, Failure};
 use crate::app::App;
 use crate::claims::Attributes;
-use crate::correlation::Correlation;
 use crate::cors;
 use crate::introspect::{is_active, open_access_token};
 use crate::peer::Peer;
 use crate::request::read_form;
+use crate::sight;
 
 /// `GET` and `POST /oauth2/userinfo`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    let correlation = Correlation::new();
+    let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut response = match answer(&app, request).await {
         Ok(body) => answer::json(StatusCode::OK, &body),

@@ -11,6 +11,7 @@ mod process {
     mod hook;
     mod import;
     mod kill;
+    mod log;
     mod refusals;
     mod rows;
     mod size;

@@ -435,6 +435,49 @@ pub enum Question {
         /// The most to return.
         limit: u32,
     },
+    /// Events that fit, newest first: answered like [`Question::Events`].
+    FindEvents(EventFilter),
+}
+
+/// Which events are looked for: those for which all of it is true.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventFilter {
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this client.
+    pub client: Option<String>,
+    /// Of this user.
+    pub subject: Option<String>,
+    /// At this time or later.
+    pub since: Option<Timestamp>,
+    /// At a greater position.
+    pub after: u64,
+    /// At a smaller position. A store looks through all between the two: whoever asks keeps them close together.
+    pub before: u64,
+    /// The most to return.
+    pub limit: u32,
+}
+
+impl Default for EventFilter {
+    /// The newest event.
+    fn default() -> Self {
+        Self { kind: None, client: None, subject: None, since: None, after: 0, before: u64::MAX, limit: 1 }
+    }
+}
+
+impl EventFilter {
+    /// Whether this event is looked for.
+    #[must_use]
+    pub fn fits(&self, event: &StoredEvent) -> bool {
+        let is =
+            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        self.after < event.id
+            && event.id < self.before
+            && self.since.is_none_or(|since| since <= event.at)
+            && is(&self.kind, Some(&event.kind))
+            && is(&self.client, event.client.as_deref())
+            && is(&self.subject, event.subject.as_deref())
+    }
 }
 
 /// The answer to a [`Question`], of the same name.

@@ -315,6 +315,11 @@ impl Contents {
                 let chosen = newest_first.filter(|event| grant.is_none() || event.grant == *grant);
                 Answer::Events(chosen.take(size(*limit)).cloned().collect())
             }
+            Question::FindEvents(filter) => {
+                let newest_first = self.events.values().rev().map(|(event, _)| event);
+                let chosen = newest_first.filter(|event| filter.fits(event));
+                Answer::Events(chosen.take(size(filter.limit)).cloned().collect())
+            }
         }
     }
 }

@@ -11,8 +11,8 @@ use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
 use regrant_store::{
-    Answer, Consent, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Session, Sqlite,
-    SqliteOptions, Store, Synchronous, User,
+    Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Session,
+    Sqlite, SqliteOptions, Store, Synchronous, User,
 };
 
 mod place;
@@ -206,6 +206,8 @@ fn questions() -> Vec<Question> {
         Question::Events { grant: None, limit: 100 },
         Question::Events { grant: None, limit: 2 },
         Question::Events { grant: Some(1), limit: 100 },
+        Question::FindEvents(EventFilter { limit: 100, ..EventFilter::default() }),
+        Question::FindEvents(EventFilter { kind: Some("login".to_owned()), limit: 100, ..EventFilter::default() }),
     ];
     for id in 0..3 {
         questions.extend([Question::Session([id; 32]), Question::AccessDenied([id; 32])]);

@@ -69,7 +69,7 @@ impl Admin {
         let until = previous_works_until.as_deref().unwrap_or("now");
         let note = self.note(format!("client {id} has a new secret; the one before works until {until}"));
         self.app.engine.commit(vec![put, note]).await?;
-        self.app.put_client(resolved, changed);
+        self.app.put_client(resolved, &changed);
         Ok(SecretReplaced { client: id.to_owned(), previous_works_until, dropped_an_older_one })
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::events::EventsWanted;
 use super::import::{Effect, Existing, Hashes, PortableUser};
 use super::{Admin, AdminError, GrantFilter, KeyTurn};
 use crate::claims::attributes::UserChange;
@@ -139,6 +140,11 @@ pub enum Command {
         /// Whether the hashes of passwords are wanted.
         hashes: Hashes,
     },
+    /// [`Admin::events`].
+    Events {
+        /// Which.
+        wanted: EventsWanted,
+    },
     /// [`Admin::grants`]: a pair of the page and the number to go on after.
     Grants {
         /// Which.
@@ -235,6 +241,7 @@ impl Admin {
             Command::ExportUsers { after, limit, hashes } => {
                 told(self.export_users(&after, limit.min(MAX_PAGE), hashes).await?)
             }
+            Command::Events { wanted } => told(self.events(&wanted).await?),
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),
             Command::Grant { id } => told(self.grant(&id).await?),
             Command::RevokeGrant { id, reason } => told(self.revoke_grant(&id, &reason).await?),

@@ -137,6 +137,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A whole number in a range.
+    pub(super) fn whole_number(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let (least, most) = (range.start(), range.end());
+        let shape = format!("a whole number from {least} to {most}, without quotes");
+        self.value(key, &shape, |value| {
+            let number = value.as_integer().filter(|number| number.radix() == 10)?;
+            number.as_str().parse().ok().filter(|number| range.contains(number))
+        })
+    }
+
     /// The entries of `[[key]]`; `entry_key` names the one it is known by.
     pub(super) fn entries(&self, key: &'static str, entry_key: &'static str, most: usize) -> Vec<Section<'a>> {
         let shape = format!("written as [[{key}]], with two brackets on each side");

@@ -106,6 +106,25 @@ const TEXT: &str = r##"# Regrant's configuration.
 #grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token"]
 
 
+## Sight
+
+# How the log on standard error is written: "auto" is text on a terminal and JSON elsewhere; "text", "json". `--log-format`
+# comes before it. filter says what is logged: "info" has one line for each request; "warn" is quiet, "debug" tells more. No level
+# shows a secret. REGRANT_LOG comes before it.
+#[log]
+#format = "auto"
+#filter = "info"
+## Where spans would be sent (OTLP over HTTP). Read and checked; this release sends none. Example:
+##otlp_endpoint = "http://127.0.0.1:4318"
+
+# Where Prometheus scrapes /metrics. Default: nowhere. Anybody who reaches it may read it, so other addresses than those of this
+# machine need allow_remote. The first so many clients have series of their own; the others are "other". Example:
+#[metrics]
+#listen = "127.0.0.1:9464"
+#allow_remote = false
+#clients = 100
+
+
 ## Scopes: what clients can ask for, and what users read when they are asked to allow it.
 ## openid, profile, email, address, phone and offline_access are always there.
 

@@ -645,3 +645,43 @@ fn the_admin_socket_is_beside_the_store_unless_set() {
     assert_eq!(path("admin_socket = \"off\""), None);
     refused(&format!("admin_socket = \"/{}\"", "x".repeat(107)), 1, "admin_socket", "more than 107 bytes");
 }
+
+#[test]
+fn a_bad_log_or_metrics_setting_is_refused_with_its_line_and_remedy() {
+    for (text, line, key, says) in [
+        ("[log]\nformat = \"xml\"", 2, "log.format", "Choose \"auto\", \"text\" or \"json\""),
+        ("[log]\nfilter = \"loud\"", 2, "log.filter", "\"loud\" is no directive"),
+        ("[log]\nfilter = \"info,h2=\"", 2, "log.filter", "\"h2=\" is no directive"),
+        ("[log]\nfilter = \"info,a[b]=trace\"", 2, "log.filter", "is no directive"),
+        ("[log]\notlp_endpoint = \"127.0.0.1:4318\"", 2, "log.otlp_endpoint", "no http URL"),
+        ("[log]\nformt = \"json\"", 2, "log.formt", "Did you mean \"format\"?"),
+        ("[[log]]\nformat = \"json\"", 1, "log", "It must be written as [log]"),
+        ("log = \"info\"", 1, "log", "this is a text. It must be written as [log]"),
+        ("[metrics]\nlisten = \"9464\"", 2, "metrics.listen", "no IP address with a port"),
+        ("[metrics]\nlisten = \"0.0.0.0:9464\"", 2, "metrics.listen", "allow_remote = true"),
+        (
+            "[metrics]\nlisten = \"0.0.0.0:9464\"\nallow_remote = false",
+            2,
+            "metrics.listen",
+            "can be reached from elsewhere",
+        ),
+        ("[metrics]\nclients = -1", 2, "metrics.clients", "a whole number from 0 to 10000"),
+        ("[metrics]\nclients = \"100\"", 2, "metrics.clients", "this is a text"),
+        ("[metrics]\nclients = 10001", 2, "metrics.clients", "a whole number from 0 to 10000"),
+    ] {
+        refused(text, line, key, says);
+    }
+}
+
+#[test]
+fn nothing_is_told_to_prometheus_unless_asked_for() {
+    let config = good("");
+    assert_eq!((config.metrics.listen, config.metrics.clients), (None, 100));
+    assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Auto, "info"));
+    assert_eq!(config.log.otlp_endpoint, None);
+    let config = good(
+        "[metrics]\nlisten = \"10.0.0.1:9464\"\nallow_remote = true\n[log]\nfilter = \"warn, regrant_server=TRACE\"",
+    );
+    assert_eq!(config.metrics.listen.map(|listen| listen.port()), Some(9464));
+    assert_eq!(config.log.filter, "warn, regrant_server=TRACE");
+}

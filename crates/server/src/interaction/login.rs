@@ -14,12 +14,12 @@ use super::{Visit, later, spoken, without_login};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
 use crate::form::Form;
-use crate::limits::budget::Line;
 use crate::limits::guessing::{self, Place};
 use crate::limits::known_browser;
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::session::{self, FormKind, MAX_USERNAME_LEN};
+use crate::sight;
 
 impl Visit {
     /// A password was sent.
@@ -48,18 +48,19 @@ impl Visit {
             Ok(Ok(user)) => user,
             // A disabled user hears what a wrong password hears.
             Ok(Err(refusal)) => {
-                tracing::warn!(correlation = %self.correlation, reason = refusal.as_str(), "login failed");
+                sight::refused("login_failed", refusal.as_str());
                 return again(StatusCode::UNAUTHORIZED, pages::WRONG_CREDENTIALS);
             }
             Err(failure @ Failure::TooMany(_, wait)) => {
-                if self.app.limits.may_log(&self.app, Line::Page) {
-                    tracing::warn!(correlation = %self.correlation, reason = %failure.reason(), "login refused");
-                }
+                sight::refused("login_refused", &failure.reason());
                 let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
                 let text = format!("Too many attempts. Please wait {} and try again.", spoken(rounded_up(seconds)));
                 return later(again(StatusCode::TOO_MANY_REQUESTS, &text), seconds);
             }
-            Err(Failure::Busy) => return later(again(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY), 2),
+            Err(Failure::Busy) => {
+                sight::outcome("busy");
+                return later(again(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY), 2);
+            }
             Err(failure) => return self.unavailable(&failure.reason()),
         };
         // The session id is renewed at login (check G1).
@@ -67,6 +68,7 @@ impl Visit {
             Ok(cookie) => cookie,
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
+        sight::outcome("logged_in");
         self.note(EventKind::Login, &user.subject, request.as_ref()).await;
         let to =
             if query.is_empty() { format!("{}/", self.app.issuer.path()) } else { self.url(&without_login(query)) };

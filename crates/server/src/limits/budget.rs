@@ -53,24 +53,21 @@ impl Budget {
 /// A kind of line in the log that anybody can cause, as often as he likes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Line {
-    /// An error answer of the back channel.
+    /// A request to the back channel that proved nothing.
     Refused,
-    /// A client that did not prove who it is.
-    Client,
-    /// An error page, or a log-in that was not looked at.
+    /// A page that showed an error, or a log-in that failed.
     Page,
 }
 
 /// How many lines of each kind were left out since the last one.
 #[derive(Debug, Default)]
-pub(super) struct LeftOut([AtomicU64; 3]);
+pub(super) struct LeftOut([AtomicU64; 2]);
 
 impl LeftOut {
     fn of(&self, line: Line) -> &AtomicU64 {
-        let [refused, client, page] = &self.0;
+        let [refused, page] = &self.0;
         match line {
             Line::Refused => refused,
-            Line::Client => client,
             Line::Page => page,
         }
     }

@@ -49,6 +49,7 @@ fn newest(directory: &Path) -> SystemTime {
 pub struct Server {
     child: Child,
     base: String,
+    metrics: Option<String>,
     log: PathBuf,
 }
 
@@ -90,21 +91,28 @@ impl Server {
         let mut first = String::new();
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
         let _ = output.read_line(&mut first);
-        let listen = serde_json::from_str::<serde_json::Value>(&first).ok();
-        let listen = listen.as_ref().and_then(|line| line["listen"].as_str());
+        let line = serde_json::from_str::<serde_json::Value>(&first).ok();
+        let told = |name: &str| line.as_ref().and_then(|line| line[name].as_str());
+        let (listen, metrics) = (told("listen"), told("metrics").map(|address| format!("http://{address}")));
         let Some(listen) = listen else {
             let code = child.wait().ok().and_then(|status| status.code());
             let log = std::fs::read(log).unwrap_or_default();
             let said = log.get(before as usize..).unwrap_or_default();
             return Err(Refused { code, said: String::from_utf8_lossy(said).into_owned() });
         };
-        Ok(Self { base: format!("http://{listen}"), child, log: log.to_owned() })
+        Ok(Self { base: format!("http://{listen}"), metrics, child, log: log.to_owned() })
     }
 
     /// `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// A client of its metrics, if they are told.
+    #[must_use]
+    pub fn metrics(&self) -> Option<Http> {
+        self.metrics.as_deref().map(Http::new)
     }
 
     /// A client of it.

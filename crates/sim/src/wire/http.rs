@@ -44,6 +44,13 @@ impl Http {
         Self { base: base.to_owned(), client: Client::builder(TokioExecutor::new()).build(connector) }
     }
 
+    /// The same over HTTP/2 without TLS, by prior knowledge.
+    #[must_use]
+    pub fn h2(base: &str) -> Self {
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build(HttpConnector::new());
+        Self { base: base.to_owned(), client }
+    }
+
     /// `GET`.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
         self.send(Method::GET, path, headers, Body::empty()).await

@@ -31,7 +31,7 @@ struct Reasons;
 
 impl<S: Subscriber> Layer<S> for Reasons {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= Level::INFO && metadata.target().starts_with("regrant")
+        *metadata.level() <= Level::DEBUG && metadata.target().starts_with("regrant")
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

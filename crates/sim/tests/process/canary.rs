@@ -10,7 +10,7 @@ use sim::canary::{Canary, Finding, search};
 use sim::exploit::{Loot, format};
 use sim::process::{Home, Scratch, Server, pause};
 use sim::wire::browser::parameter;
-use sim::wire::{Browser, PASSWORD, Reply, SECRET, USER, authorization, http, text};
+use sim::wire::{Browser, CONFIG, Http, PASSWORD, Reply, SECRET, USER, authorization, http, text};
 
 /// A password that is no user's.
 const WRONG_PASSWORD: &str = "canary: wrong password 4711";
@@ -189,12 +189,17 @@ impl Run {
         let crossed = http::basic("web", SECRET);
         let swapped = http::basic(SECRET, "web-single");
         let as_name = format!("grant_type=password&client_id=phone&password=x&username={}", form_of(WRONG_PASSWORD));
-        let posts: [Post<'_>; 16] = [
+        let typed = http::basic("web", WRONG_PASSWORD);
+        let as_id = format!("grant_type=refresh_token&refresh_token=x&client_id={}", form_of(WRONG_PASSWORD));
+        let posts: [Post<'_>; 18] = [
             // The secret or the token in place of the name, and the password in place of the user's.
             ("/oauth2/token", format!("grant_type=refresh_token&refresh_token=x&client_id={SECRET}"), FORM, vec![]),
             ("/oauth2/token", format!("grant_type=refresh_token&refresh_token=x&client_id={token}"), FORM, vec![]),
             ("/oauth2/revoke", format!("token={token}"), FORM, vec![("authorization", &swapped)]),
             ("/oauth2/token", as_name, FORM, vec![]),
+            // A person's password in place of the client's name, and of its secret.
+            ("/oauth2/token", as_id, FORM, vec![]),
+            ("/oauth2/introspect", "token=x".to_owned(), FORM, vec![("authorization", &typed)]),
             ("/oauth2/token?", query.clone(), FORM, vec![]),
             (&format!("/oauth2/token?{query}"), String::new(), FORM, vec![]),
             ("/oauth2/token", json, "application/json", vec![]),
@@ -224,6 +229,7 @@ impl Run {
             format!("/{token}"),
             format!("/oauth2/userinfo?access_token={token}"),
             format!("/oauth2/authorize?client_id=phone&code_verifier={VERIFIER}&password={WRONG_SECRET}"),
+            format!("/oauth2/authorize?response_type=code&client_id={}", form_of(WRONG_PASSWORD)),
         ];
         for path in gets {
             let cookie = format!("__Host-something={token}; x={SECRET}");
@@ -237,6 +243,36 @@ impl Run {
         self.see("introspection", &reply);
         let reply = http.post("/oauth2/revoke", &[("token", token), ("client_id", "phone")], &[]).await;
         self.see("revocation", &reply.expect_status(200));
+    }
+
+    /// The same secrets over HTTP/2, whose frames and header tables have a log of their own.
+    async fn over_h2(&mut self, token: &str) {
+        let http = Http::h2(self.server.base());
+        let basic = http::basic("web-single", SECRET);
+        let bearer = format!("Bearer {token}");
+        let cookie = format!("__Host-something={token}");
+        let headers = [("authorization", bearer.as_str()), ("cookie", cookie.as_str()), ("x-secret", SECRET)];
+        let reply = http.get(&format!("/oauth2/userinfo?access_token={token}"), &headers).await;
+        self.see("userinfo over h2", &reply);
+        for (name, value) in [("token", token), ("token", SECRET)] {
+            let headers = [("authorization", basic.as_str()), ("idempotency-key", IDEMPOTENCY_KEY)];
+            let reply = http.post("/oauth2/introspect", &[(name, value)], &headers).await.expect_status(200);
+            self.see("introspection over h2", &reply);
+        }
+        let parameters =
+            [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+        let reply = http.post("/oauth2/token", &parameters, &[]).await.expect_status(200);
+        let body = reply.json();
+        self.canaries.push(Canary::token("refresh token over h2", &text(&body, "refresh_token")));
+        self.access_token("h2", &text(&body, "access_token"));
+        self.see_but("a login over h2", &reply, &[], &["access_token", "refresh_token"]);
+    }
+
+    /// What Prometheus is told.
+    async fn metrics(&mut self) {
+        let reply = self.server.metrics().expect("switched on").get("/metrics", &[]).await.expect_status(200);
+        assert!(reply.text().contains("regrant_refreshes_total{client=\"phone\",how=\"retried\"}"), "{}", reply.text());
+        self.see("metrics", &reply);
     }
 
     /// The keys themselves, as who has the root key knows them.
@@ -276,18 +312,20 @@ impl Run {
     }
 }
 
-/// Check K4: at trace level, over all flows and every mistake, no secret stands in the log, the database, its write-ahead log, an
-/// error, a header where it does not belong, the command line or the environment.
+/// Check K4: at trace level, over all flows and every mistake, on HTTP/1 and HTTP/2, no secret stands in the log, the metrics, the
+/// database, its write-ahead log, an error, a header where it does not belong, the command line or the environment.
 /// Law L6: a copy of the database holds no secret, and logs never do.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_left_behind_anywhere() {
     let scratch = Scratch::new("canary");
-    let home = Home::make(scratch.path());
+    let home = Home::make_with(scratch.path(), &format!("[metrics]\nlisten = \"127.0.0.1:0\"\n{CONFIG}"));
     home.add_user();
     let mut run = Run::start(&home);
     let token = run.back_channel().await;
     run.pages().await;
     run.mistakes(&token).await;
+    run.over_h2(&token).await;
+    run.metrics().await;
     run.keys(&home);
     assert!(run.canaries.len() > 60, "{}", run.canaries.len());
     assert!(run.seen.len() > 50, "{}", run.seen.len());
@@ -316,10 +354,14 @@ async fn plant(run: &mut Run, home: &Home) {
     run.canaries.push(Canary::text("planted", leaked));
     assert_eq!(run.everywhere(home), [], "not there yet");
     let places = |found: Vec<Finding>| found.into_iter().map(|finding| finding.place).collect::<Vec<_>>();
-    // The log, by the server's own hand: the name of an unknown client is logged.
+    // The name of an unknown client may be anything, and is not logged.
     let asked = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", leaked)];
     let reply = run.server.http().post("/oauth2/token", &asked, &[]).await;
     run.see("a secret sent as a name", &reply);
+    assert_eq!(run.everywhere(home), [], "sent as a name");
+    // The log, by another hand.
+    let mut file = std::fs::OpenOptions::new().append(true).open(home.log()).expect("a log");
+    std::io::Write::write_all(&mut file, format!("{{\"client\":\"{leaked}\"}}\n").as_bytes()).expect("a line");
     let log = home.log().to_string_lossy().into_owned();
     assert!(places(run.everywhere(home)).contains(&log), "the log's leak is not found");
     // A row, in the write-ahead log first and then in the database.

@@ -5,7 +5,7 @@ use regrant_core::{EventKind, Timestamp};
 
 use super::{Desk, MAC, Open, at, grant, new, next, replacing, told};
 use crate::Outcome::{Committed, Stale};
-use crate::{EventRecord, Grant, Record, StoredEvent};
+use crate::{EventFilter, EventRecord, Grant, Record, StoredEvent};
 
 const MINUTE: i64 = 60_000;
 
@@ -117,6 +117,44 @@ pub fn events_come_newest_first(open: Open<'_>) {
         panic!("no events")
     };
     assert_eq!(times(page), [40, 10]);
+}
+
+/// By kind, client, user, time and position, alone and together.
+pub fn events_are_found_by_what_is_asked_for(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let grant = grant(1);
+    let batch: Vec<Record> = (0..6)
+        .map(|millis| {
+            let (kind, grant) =
+                if millis % 2 == 0 { (EventKind::Login, None) } else { (EventKind::Admin, Some(&grant)) };
+            let mut record = told(kind, grant, at(millis));
+            if millis == 4 {
+                record.event.subject = Some("usr_bob".to_owned());
+            }
+            Record::Event(record)
+        })
+        .collect();
+    desk.commit(&batch);
+    let first = desk.events(None).last().map(|event| event.id).expect("events");
+    let mut found = |filter: EventFilter| {
+        let crate::Answer::Events(events) = desk.ask(&crate::Question::FindEvents(filter)) else { panic!("no events") };
+        events.into_iter().map(|event| event.at.millis()).collect::<Vec<_>>()
+    };
+    let all = EventFilter { limit: 100, ..EventFilter::default() };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(found(EventFilter::default()), [5], "the newest");
+    assert_eq!(found(all.clone()), [5, 4, 3, 2, 1, 0]);
+    assert_eq!(found(EventFilter { limit: 2, ..all.clone() }), [5, 4]);
+    assert_eq!(found(EventFilter { kind: text("login"), ..all.clone() }), [4, 2, 0]);
+    assert_eq!(found(EventFilter { kind: text("login' OR 1"), ..all.clone() }), []);
+    assert_eq!(found(EventFilter { client: text("app"), ..all.clone() }), [5, 3, 1]);
+    assert_eq!(found(EventFilter { subject: text("usr_bob"), ..all.clone() }), [4]);
+    assert_eq!(found(EventFilter { since: Some(at(4)), ..all.clone() }), [5, 4]);
+    assert_eq!(found(EventFilter { after: first, before: first + 4, ..all.clone() }), [3, 2, 1]);
+    assert_eq!(
+        found(EventFilter { kind: text("admin"), client: text("app"), since: Some(at(2)), limit: 1, ..all }),
+        [5]
+    );
 }
 
 /// Not even after the newest event was swept: a reader's bookmark stays true.

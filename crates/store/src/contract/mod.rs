@@ -57,6 +57,7 @@ macro_rules! contract_tests {
             a_noisy_kind_without_a_grant_is_kept_once_a_minute_and_user,
             a_quiet_kind_is_always_kept,
             events_come_newest_first,
+            events_are_found_by_what_is_asked_for,
             a_position_is_never_used_twice,
             the_newest_time_never_falls,
             a_batch_that_changes_nothing_still_raises_the_newest_time,

@@ -1,0 +1,7 @@
+//! What an operator sees: metrics, events, and that the dashboard and the alerts name what there is.
+
+mod sight {
+    mod events;
+    mod metrics;
+    mod monitoring;
+}

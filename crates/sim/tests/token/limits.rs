@@ -47,7 +47,7 @@ fn forged(world: &World, token: &str) -> String {
 /// one of the victims' refreshes is answered, and the strangers hear 429.
 #[tokio::test]
 async fn a_flood_from_the_same_address_refuses_no_valid_refresh() {
-    let world = world_with(&with("requests_per_grant = \"off\"")).await;
+    let world = world_with(&with("requests_per_grant = \"off\"\nrefusals_logged = \"off\"")).await;
     let (mut phone, mut web, mut opaque) =
         (world.first("phone").await, world.first("web").await, world.first("opaque").await);
     let forged = forged(&world, &phone);

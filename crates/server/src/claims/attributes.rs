@@ -150,6 +150,10 @@ impl Attributes {
         }
         for (list, entry) in &change.add {
             let entries = entries(&mut next, list)?;
+            // Asked before the search, which would be quadratic over a list without an end (check X4).
+            if entries.len() > names::MAX_ENTRIES {
+                return Err(BadAttribute::Claim(list.clone(), BadClaim::TooMany));
+            }
             if !entries.iter().any(|known| known.as_str() == Some(entry)) {
                 entries.push(Value::from(entry.clone()));
             }
@@ -280,6 +284,9 @@ mod tests {
         assert_eq!(json!(held.members()), json!({"groups": ["a", "b"], "roles": ["x"]}));
         let remove = UserChange { remove: vec![pair("groups", "a"), pair("roles", "x")], ..UserChange::default() };
         assert_eq!(json!(held.changed(&remove).expect("fine").members()), json!({"groups": ["b"]}));
+        let endless = (0..100_000).map(|number| pair("groups", &number.to_string())).collect();
+        let endless = held.changed(&UserChange { add: endless, ..UserChange::default() });
+        assert_eq!(endless, Err(BadAttribute::Claim("groups".to_owned(), BadClaim::TooMany)));
         let nowhere = UserChange { add: vec![pair("email", "a")], ..UserChange::default() };
         assert!(held.changed(&nowhere).is_err());
     }

@@ -144,7 +144,7 @@ impl Line<'_> {
         if !tracing::enabled!(tracing::Level::INFO) {
             return;
         }
-        let grant = seen.grant.get().map(|grant| grant.display(&app.engine.keys()).to_string()).unwrap_or_default();
+        let grant = seen.grant.get().map(|grant| grant.display(&app.engine.keys())).unwrap_or_default();
         tracing::info!(
             correlation = %seen.correlation,
             endpoint = self.path,

@@ -149,7 +149,7 @@ impl Line<'_> {
         if told.verdict == Verdict::Refused && seen.grant.get().is_none() && !app.limits.may_log(app, budget(told)) {
             return;
         }
-        let grant = seen.grant.get().map(|grant| grant.display(&app.engine.keys()).to_string()).unwrap_or_default();
+        let grant = seen.grant.get().map(|grant| grant.display(&app.engine.keys())).unwrap_or_default();
         tracing::info!(
             correlation = %seen.correlation,
             endpoint = self.path,

@@ -180,7 +180,7 @@ impl Admin {
             Answer::Grants(grants) => grants.first().map(|found| found.grant.id).filter(|id| id.number == number),
             _ => None,
         };
-        let shown = id.map(|id| id.display(&self.app.engine.keys()).to_string());
+        let shown = id.map(|id| id.display(&self.app.engine.keys()));
         known.insert(number, shown.clone());
         Ok(shown)
     }

@@ -56,7 +56,7 @@ fn older(text: &str) -> String {
         let head = ["# HELP ", "# TYPE "].into_iter().find_map(|head| Some((head, line.strip_prefix(head)?)));
         match head.and_then(|(head, rest)| Some((head, rest.split_once(' ')?))) {
             Some((head, (name, rest))) if counters.contains(name) => {
-                older.push_str(&format!("{head}{name}_total {rest}"))
+                older.push_str(&format!("{head}{name}_total {rest}"));
             }
             Some((head, (name, rest))) if infos.contains(name) => {
                 let rest = if head == "# TYPE " { "gauge" } else { rest };

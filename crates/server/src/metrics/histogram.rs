@@ -66,7 +66,7 @@ impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let Inner { bounds, unit, buckets, sum } = &*self.0;
         let counts: Vec<u64> = buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        let upper = bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::MAX]);
+        let upper = bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::INFINITY]);
         let told: Vec<(f64, u64)> = upper.zip(counts.iter().copied()).collect();
         let sum = sum.load(Ordering::Relaxed) as f64 / unit;
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &told, None)

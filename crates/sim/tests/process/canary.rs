@@ -121,7 +121,8 @@ impl Run {
             // Late, of another client, mistyped.
             self.refresh(client, &first, &[]).await;
             self.refresh("once", &token, &[]).await.expect_error(400, "invalid_grant");
-            let mistyped = format!("{}0", &token[..token.len() - 1]);
+            let other = if token.ends_with('0') { "1" } else { "0" };
+            let mistyped = format!("{}{other}", &token[..token.len() - 1]);
             self.refresh(client, &mistyped, &[]).await.expect_error(400, "invalid_grant");
         }
         let wrong = [("grant_type", "password"), ("username", USER), ("password", WRONG_PASSWORD)];

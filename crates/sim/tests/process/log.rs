@@ -103,7 +103,7 @@ async fn a_flood_of_long_and_strange_requests_is_one_short_line_each() {
     let log = server.stop();
     let lines = lines(&log);
     assert_eq!(lines.len(), sent, "one line each");
-    assert!(log.lines().count() < sent + 10, "and few others: {}", log.lines().count());
+    assert!(log.lines().count() < sent + 20, "and few others: {}", log.lines().count());
     for line in log.lines() {
         assert!(line.len() < 700, "{} bytes: {line}", line.len());
         assert!(!line.contains("forged") && !line.contains("chosen") && !line.contains("STRANGE"), "{line}");

@@ -1,11 +1,11 @@
 //! Bad configurations, each with its line, its key and its reason; every default; the example.
 
+mod keys;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regrant_core::client::{
-    AccessTokenFormat, AuthMethod, Class, ClientSecret, GrantType, OnReplay, SignatureAlgorithm,
-};
+use regrant_core::client::{AccessTokenFormat, AuthMethod, Class, ClientSecret, GrantType, OnReplay};
 use regrant_core::grant::Rotation;
 use regrant_core::one_time::client_secret_hash;
 

@@ -60,7 +60,7 @@ fn keys_are_listed_rotated_retired_and_compromised() {
         ]
     );
     let table = String::from_utf8(run(&home, &["keys", "list"]).stdout).expect("text");
-    for words in ["EdDSA", "takes over", "is replaced", "successor is published", "grants"] {
+    for words in ["EdDSA", "takes over", "is replaced", "stops to sign", "grants"] {
         assert!(table.contains(words), "no {words:?} in\n{table}");
     }
     assert!(!table.contains("gone"), "{table}");

@@ -57,7 +57,7 @@ pub(crate) async fn statuses(world: &World, kind: &str) -> Vec<String> {
 /// The `kid`s of the published key set, and how long it may be held.
 pub(crate) async fn published(world: &World) -> (Vec<String>, String) {
     let reply = world.http().get("/oauth2/jwks", &[]).await.expect_status(200);
-    let held = reply.header("cache-control").to_owned();
+    let held = reply.header("cache-control");
     let set = reply.json();
     let kids = set["keys"].as_array().expect("keys").iter().map(|key| text(key, "kid")).collect();
     (kids, held)

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// How to log on standard error. REGRANT_LOG filters: "info", "regrant_server=debug" …
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    /// Believe the clock, though it is more than 30 days ahead of what the store has seen last: the server was off for that long.
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -48,7 +51,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         for notice in &config.notices {
             tracing::warn!("{notice}");
         }
-        let app = App::open(config, Clock::system())?;
+        let clock = if args.accept_clock { Clock::system().accepted() } else { Clock::system() };
+        let app = App::open(config, clock)?;
         // Whoever has read the first line may send a signal.
         let signals = Signals::listen()?;
         // The first line: how programs learn where we are.
@@ -57,7 +61,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let _ = writeln!(stdout, "{first}");
         let _ = stdout.flush();
         tracing::info!(issuer = app.issuer(), listen = %bound, "serving");
-        regrant_server::serve(app, listener, signals.stop()).await?;
+        let engine = app.engine.clone();
+        let served = regrant_server::serve(app, listener, signals.stop()).await;
+        if let Some(trouble) = engine.failure() {
+            let remedy = "look into the system's log for failures of the device, and start the server again: what was answered is there";
+            return Err(Failure::new(74, format!("the store failed while the server ran: {trouble}\n  remedy: {remedy}")));
+        }
+        served?;
         tracing::info!("stopped");
         Ok(())
     })

@@ -38,7 +38,9 @@ mod revoke;
 mod router;
 mod serve;
 mod session;
+mod settle;
 pub mod sweep;
+pub mod timekeeper;
 mod token;
 mod userinfo;
 

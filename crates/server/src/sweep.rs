@@ -10,7 +10,7 @@ use std::time::Duration;
 use regrant_core::client::Class;
 use regrant_core::grant::Binding;
 use regrant_core::{Client, Grant, Timestamp};
-use regrant_store::{Answer, KeyKind, Question, Record, Unavailable};
+use regrant_store::{Answer, Cause, KeyKind, Outcome, Question, Record, Unavailable};
 
 use crate::app::App;
 use crate::chance;
@@ -135,7 +135,13 @@ async fn rotate_seed_key(app: &App) -> Result<(), Unavailable> {
         keyring.seed_key_is_due(now).then(|| keyring.next_seed_key(now))
     };
     let Some(Ok(next)) = next else { return Ok(()) };
-    app.engine.commit(vec![next.record.clone()]).await?;
+    let outcomes = app.engine.commit(vec![next.record.clone()]).await?;
+    if outcomes.first() != Some(&Outcome::Committed) {
+        // The store has another key of this number, written by a commit whose answer was lost: ours would not outlive this
+        // process, and what it derives would not be found again.
+        let detail = "the store has another seed key of this number; it is used from the next start on".to_owned();
+        return Err(Unavailable { cause: Cause::Unknown, detail });
+    }
     let mut keyring = app.keyring.lock().unwrap_or_else(PoisonError::into_inner);
     keyring.adopt(next);
     replace(app, keyring.decision_keys());

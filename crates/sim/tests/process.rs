@@ -6,6 +6,7 @@ mod process {
     mod exploit;
     mod full_disk;
     mod kill;
+    mod misbehaving;
     mod refusals;
     mod rows;
     mod size;

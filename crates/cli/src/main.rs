@@ -1,7 +1,7 @@
 //! The `regrant` command: one binary for operators and learners.
 //!
 //! Exit codes, as in sysexits.h where it has them: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available,
-//! 75 the store is in use by a running server, 78 the configuration does not fit.
+//! 74 the device failed under a running server, which must be started again, 75 the store is in use by a running server, 78 the configuration does not fit.
 
 mod client;
 mod config;

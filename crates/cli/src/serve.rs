@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// How to log on standard error. REGRANT_LOG filters: "info", "regrant_server=debug" …
     #[arg(long, value_enum)]
     log_format: Option<log::Wish>,
+    /// Believe the clock, though it is more than 30 days ahead of what the store has seen last: the server was off for that long.
+    #[arg(long)]
+    accept_clock: bool,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
@@ -38,7 +41,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
             tracing::warn!("{notice}");
         }
         let socket = config.admin_socket();
-        let app = App::open(config, Clock::system())?;
+        let clock = if args.accept_clock { Clock::system().accepted() } else { Clock::system() };
+        let app = App::open(config, clock)?;
         // After the store was opened: whoever holds it owns its socket.
         let _control = control::start(&app, socket.as_deref())?;
         let metrics = regrant_server::metrics::listen(&app).await.map_err(|error| Failure::new(69, error))?;
@@ -53,7 +57,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let _ = writeln!(stdout, "{first}");
         let _ = stdout.flush();
         tracing::info!(issuer = app.issuer(), listen = %bound, "serving");
-        regrant_server::serve(app, listener, signals.stop()).await?;
+        let engine = app.engine.clone();
+        let served = regrant_server::serve(app, listener, signals.stop()).await;
+        if let Some(trouble) = engine.failure() {
+            let remedy = "look into the system's log for failures of the device, and start the server again: what was answered is there";
+            return Err(Failure::new(74, format!("the store failed while the server ran: {trouble}\n  remedy: {remedy}")));
+        }
+        served?;
         tracing::info!("stopped");
         Ok(())
     })

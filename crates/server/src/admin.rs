@@ -50,7 +50,7 @@ pub struct Admin {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The store failed.
-    #[error("the store failed: {0}; nothing was changed")]
+    #[error("the store failed: {0}; {advice}", advice = if matches!(.0.cause, regrant_store::Cause::Device | regrant_store::Cause::Unknown) { "look whether it was done before you do it again" } else { "nothing was changed" })]
     Unavailable(#[from] Unavailable),
     /// The definition is not valid.
     #[error("{0}")]

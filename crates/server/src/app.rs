@@ -22,6 +22,10 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
 use crate::rotation;
+use crate::timekeeper;
+
+/// A clock that is further behind the store than this is worth a word.
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
 
 /// The running server.
 pub struct App {
@@ -171,6 +175,9 @@ pub enum StartError {
     /// The store failed while it was read.
     #[error("the store failed at start: {0}")]
     Unavailable(#[from] Unavailable),
+    /// The clock is far ahead of what the store has seen.
+    #[error("the clock is {days} days ahead of the newest time in the store: if it is wrong, starting now would end every session for good, and keep the time there\n  remedy: set the clock; or, if it is right because the server was off for that long, start it once with `regrant serve --accept-clock`. Nothing was changed", days = .0.as_secs() / 86_400)]
+    Clock(std::time::Duration),
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -182,7 +189,7 @@ impl StartError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
-            Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) => 78,
+            Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) | Self::Clock(_) => 78,
             Self::Store(_) | Self::Unavailable(_) | Self::Thread(_) => 69,
         }
     }
@@ -233,10 +240,11 @@ impl App {
     /// As [`App::open`].
     pub fn open_with(
         config: Config,
-        store: Box<dyn Store>,
+        mut store: Box<dyn Store>,
         root: regrant_core::keys::RootKey,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
+        believe(store.as_mut(), &clock)?;
         let now = clock.now().max(store.high_water());
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
         let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
@@ -277,6 +285,12 @@ impl App {
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.issuer.as_str()
+    }
+
+    /// Waits until the process must end, because the store has to be opened anew; `serve` does that by itself. What failed is
+    /// told once in the log, and here.
+    pub async fn failed(&self) -> Unavailable {
+        self.engine.failed().await
     }
 
     /// What operators do.
@@ -370,6 +384,26 @@ impl App {
         change(&mut clients);
         *current = Arc::new(Settings { config: Arc::clone(&current.config), clients });
     }
+}
+
+/// Compares the clock with the store, before anything is written at its time.
+fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
+    let (now, newest) = (clock.now(), store.high_water());
+    if let Some(ahead) = timekeeper::ahead_at_start(now, newest) {
+        if !clock.is_accepted() {
+            return Err(StartError::Clock(ahead));
+        }
+        // The next start compares with this.
+        store.commit(&[], now)?;
+    }
+    let behind = newest.since(now);
+    if behind > HOUR {
+        tracing::warn!(
+            seconds = behind.as_secs(),
+            "the clock is behind the newest time in the store: time stands still until it has caught up"
+        );
+    }
+    Ok(())
 }
 
 /// Those of the file, and those of the store; the same identifier in both is an error.

@@ -10,6 +10,19 @@
 //!
 //! Jobs for one grant are decided one after the other on the working copy and folded into one write. `Stale` means that
 //! somebody else wrote the row: the job is decided again on the new row, and its client never hears of it.
+//!
+//! When the store fails, every job of the batch hears 503 or the truth:
+//!
+//! | cause                    | what is known                                    | what is done                                                 |
+//! |--------------------------|--------------------------------------------------|--------------------------------------------------------------|
+//! | full, read-only, locked  | rolled back: nothing has happened                | 503; reads go on; writes recover by themselves                |
+//! | I/O, damaged             | nothing has happened: it was no COMMIT that failed | 503 for these; the others go on                              |
+//! | answer lost (`Unknown`)  | the row tells: version and `write_id`            | `settle.rs`: answered as committed, or decided again          |
+//! | device (under COMMIT, in a checkpoint) | nothing, before the store is opened anew | 503 from now on, [`Engine::failed`] tells the process to end, the next start reads what the log kept |
+//! | clock (`timekeeper.rs`)  | nothing was asked of the store                   | 503 until the clock is back                                  |
+//!
+//! Why a device failure ends the process: a second wait for the same device may succeed and say nothing of what the first one
+//! lost (check Z4). Nothing is read from that store any more either: what the failed batch ended might be vouched for.
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -21,11 +34,13 @@ use regrant_core::decision::{Decision, Event};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::{Entropy, EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::chance;
 use crate::clock::Clock;
 use crate::metrics::WriterQueue;
+use crate::settle::{Settled, settle};
+use crate::timekeeper::Timekeeper;
 
 /// The most jobs in one batch.
 const MAX_BATCH: usize = 1024;
@@ -46,10 +61,12 @@ pub struct Engine {
     jobs: mpsc::SyncSender<Job>,
     shares: Arc<Shares>,
     keys: Arc<RwLock<Arc<Keys>>>,
-    clock: Clock,
+    time: Arc<Timekeeper>,
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
     waiting: WriterQueue,
+    /// Why nothing is answered any more.
+    failure: watch::Receiver<Option<Unavailable>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -129,18 +146,21 @@ impl Engine {
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
         let shares = Arc::new(Shares::default());
+        let time = Arc::new(Timekeeper::new(clock, store.high_water()));
+        let (failing, failure) = watch::channel(None);
         let writer = Writer {
             newest: Arc::clone(&newest),
             shares: Arc::clone(&shares),
             store,
-            clock: clock.clone(),
+            time: Arc::clone(&time),
+            failing: Failing(failing),
             keys: Arc::clone(&keys),
             // Numbers of an earlier run's block are left behind: they are never used twice.
             unused: next_grant..next_grant,
             waiting: waiting.clone(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, clock, newest, waiting })
+        Ok(Self { jobs, shares, keys, time, newest, waiting, failure })
     }
 
     /// The keys of this moment.
@@ -156,14 +176,41 @@ impl Engine {
 
     /// Where time comes from.
     #[must_use]
-    pub const fn clock(&self) -> &Clock {
-        &self.clock
+    pub fn clock(&self) -> &Clock {
+        self.time.clock()
     }
 
     /// Now, and never behind the newest time in the store (law L10): a clock that steps back revives nothing.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock.now().max(Timestamp::from_millis(self.newest.load(Ordering::Acquire)))
+        self.time.estimate(Timestamp::from_millis(self.newest.load(Ordering::Acquire)))
+    }
+
+    /// Whether anything may be answered: for what asks nothing of the store and vouches all the same.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store has failed for good, or the clock cannot be believed.
+    pub fn check(&self) -> Result<(), Unavailable> {
+        match &*self.failure.borrow() {
+            Some(trouble) => Err(trouble.clone()),
+            None => self.time.now(Timestamp::from_millis(self.newest.load(Ordering::Acquire))).map(|_| ()),
+        }
+    }
+
+    /// Why the process must end, if it must: the store has to be opened anew.
+    #[must_use]
+    pub fn failure(&self) -> Option<Unavailable> {
+        self.failure.borrow().clone()
+    }
+
+    /// Waits until the process must end. Never done while all is well, nor when the store was closed in good order.
+    pub async fn failed(&self) -> Unavailable {
+        let mut failure = self.failure.clone();
+        let told = failure.wait_for(Option::is_some).await.ok().and_then(|trouble| trouble.clone());
+        match told {
+            Some(trouble) => trouble,
+            None => std::future::pending().await,
+        }
     }
 
     /// Decides about a grant, writes what the decision says, and then tells its outcome. The outer error means that nothing
@@ -237,7 +284,7 @@ impl Engine {
     /// Whoever asks later hears [`Unavailable`].
     pub async fn stop(&self) {
         let (reply, answer) = oneshot::channel();
-        if self.send(Job::Stop { reply }).is_ok() {
+        if self.queue(Job::Stop { reply }).is_ok() {
             let _ = answer.await;
         }
     }
@@ -250,6 +297,11 @@ impl Engine {
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
+        self.check()?;
+        self.queue(job)
+    }
+
+    fn queue(&self, job: Job) -> Result<(), Unavailable> {
         let full = || Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() };
         self.waiting.sent();
         if let Some((count, most)) = self.shares.of(&job)
@@ -281,12 +333,36 @@ fn stopped() -> Unavailable {
 /// The thread's own state.
 struct Writer {
     store: Box<dyn Store>,
-    clock: Clock,
+    time: Arc<Timekeeper>,
+    failing: Failing,
     keys: Arc<RwLock<Arc<Keys>>>,
     newest: Arc<AtomicI64>,
     shares: Arc<Shares>,
     unused: std::ops::Range<u64>,
     waiting: WriterQueue,
+}
+
+/// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
+struct Failing(watch::Sender<Option<Unavailable>>);
+
+impl Failing {
+    fn tell(&self, trouble: &Unavailable) {
+        if self.0.borrow().is_none() {
+            tracing::error!(cause = %trouble.cause, detail = %trouble.detail, "the store must be opened anew: nothing more is answered, and the server ends; what was answered with 200 is safe");
+            self.0.send_replace(Some(trouble.clone()));
+        }
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.tell(&Unavailable {
+                cause: Cause::Io,
+                detail: "the writer panicked: a bug, please report it".to_owned(),
+            });
+        }
+    }
 }
 
 /// A job that was decided and waits for the commit.
@@ -346,8 +422,7 @@ impl Writer {
                 // A write that is no decision keeps its place behind those before it: they are committed first.
                 Job::Commit { records, reply } => {
                     self.decide_all(std::mem::take(&mut decided));
-                    let now = self.now();
-                    let _ = reply.send(self.commit(&records, now));
+                    let _ = reply.send(self.now().and_then(|now| self.commit(&records, now)));
                 }
                 Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
@@ -366,10 +441,10 @@ impl Writer {
     fn read(&mut self, job: Job) {
         match job {
             Job::Ask { question, reply } => {
-                let _ = reply.send(self.store.ask(&question));
+                let _ = reply.send(self.usable().and_then(|()| self.store.ask(&question)));
             }
             Job::Load { ids, reply } => {
-                let _ = reply.send(self.store.load(&ids));
+                let _ = reply.send(self.usable().and_then(|()| self.store.load(&ids)));
             }
             Job::Decide { .. } | Job::Commit { .. } | Job::Stop { .. } => {}
         }
@@ -381,7 +456,7 @@ impl Writer {
             jobs = match self.decide_once(jobs) {
                 Ok(again) => again,
                 Err((jobs, trouble)) => {
-                    tracing::error!(cause = %trouble.cause, detail = %trouble.detail, jobs = jobs.len(), "the store failed; nothing of this batch has happened");
+                    tracing::error!(cause = %trouble.cause, detail = %trouble.detail, jobs = jobs.len(), "a batch failed; its clients hear 503 and may ask again");
                     for job in jobs {
                         let _ = job.reply.send(Err(trouble.clone()));
                     }
@@ -392,7 +467,10 @@ impl Writer {
     }
 
     fn decide_once(&mut self, mut jobs: Vec<Decided>) -> Result<Vec<Decided>, (Vec<Decided>, Unavailable)> {
-        let now = self.now();
+        let now = match self.now() {
+            Ok(now) => now,
+            Err(trouble) => return Err((jobs, trouble)),
+        };
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner));
         // The ids are sorted and each is asked for once; those of new grants come from the reserved block.
         if let Err(trouble) = self.name_new_grants(&mut jobs) {
@@ -416,10 +494,12 @@ impl Writer {
             }
         }
         records.extend(loose.into_values().flatten().map(Record::Event));
-        let outcomes = if records.is_empty() { Ok(Vec::new()) } else { self.commit(&records, now) };
+        let outcomes = if records.is_empty() { Ok(Some(Vec::new())) } else { self.commit_or_settle(&records, now) };
         match outcomes {
             Err(trouble) => Err((pending.into_iter().map(|pending| pending.job).collect(), trouble)),
-            Ok(outcomes) => {
+            // Nothing of it is there: decided again, as if nobody had asked.
+            Ok(None) => Ok(again(pending.into_iter().map(|pending| pending.job))),
+            Ok(Some(outcomes)) => {
                 // Durable from here.
                 let mut stale: Vec<u64> = Vec::new();
                 for (outcome, record) in outcomes.iter().zip(&records) {
@@ -432,16 +512,46 @@ impl Writer {
         }
     }
 
+    /// Commits; where the answer was lost, reads what became of it. `None` if nothing of it is there.
+    fn commit_or_settle(&mut self, records: &[Record], now: Timestamp) -> Result<Option<Vec<Outcome>>, Unavailable> {
+        let trouble = match self.commit(records, now) {
+            Ok(outcomes) => return Ok(Some(outcomes)),
+            Err(trouble) if trouble.cause == Cause::Unknown => trouble,
+            Err(trouble) => return Err(trouble),
+        };
+        let settled = settle(self.store.as_mut(), records)?;
+        tracing::warn!(detail = %trouble.detail, ?settled, "the answer to a commit was lost, and the rows were read instead");
+        match settled {
+            Settled::Committed(outcomes) => Ok(Some(outcomes)),
+            Settled::NotCommitted => Ok(None),
+            Settled::Unknown => Err(trouble),
+        }
+    }
+
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
-        let outcomes = self.store.commit(records, now)?;
+        self.usable()?;
+        let committed = self.store.commit(records, now);
+        if let Some(trouble) = self.store.failure() {
+            self.failing.tell(&trouble);
+        }
+        let outcomes = committed.inspect_err(|trouble| {
+            if trouble.cause == Cause::Device {
+                self.failing.tell(trouble);
+            }
+        })?;
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
         Ok(outcomes)
     }
 
-    /// Law L10: never behind the newest time in the store.
-    fn now(&self) -> Timestamp {
-        self.clock.now().max(self.store.high_water())
+    /// Law L10: never behind the newest time in the store, and never at a time that cannot be.
+    fn now(&self) -> Result<Timestamp, Unavailable> {
+        self.time.now(self.store.high_water())
+    }
+
+    /// Once the device has failed, the store is not asked again, not even to read.
+    fn usable(&self) -> Result<(), Unavailable> {
+        self.failing.0.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// Gives each job that makes a grant its id, and another one each time it is decided.
@@ -462,7 +572,7 @@ impl Writer {
         loop {
             let first = self.unused.end;
             let next = first.saturating_add(GRANT_BLOCK);
-            let now = self.now();
+            let now = self.now()?;
             match self.commit(&[Record::ReserveGrants { next }], now)?.first() {
                 Some(Outcome::Committed) => {
                     self.unused = first + 1..next;
@@ -478,6 +588,7 @@ impl Writer {
         let mut ids: Vec<GrantId> = jobs.iter().filter_map(|job| job.grant).collect();
         ids.sort_unstable();
         ids.dedup();
+        self.usable()?;
         let found = self.store.load(&ids)?;
         let mut rows = BTreeMap::new();
         for (id, found) in ids.into_iter().zip(found) {
@@ -543,18 +654,23 @@ fn decide(
 
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
 fn answer(pending: Vec<Pending>, stale: &[u64]) -> Vec<Decided> {
-    let mut again = Vec::new();
+    let mut overtaken = Vec::new();
     for Pending { job, outcome, grant } in pending {
         if grant.is_some_and(|number| stale.contains(&number)) {
-            if job.attempts < MAX_ATTEMPTS {
-                again.push(job);
-            } else {
-                let detail = "the grant is written to without end by others".to_owned();
-                let _ = job.reply.send(Err(Unavailable { cause: Cause::Locked, detail }));
-            }
+            overtaken.push(job);
             continue;
         }
         let _ = job.reply.send(Ok(outcome));
+    }
+    again(overtaken)
+}
+
+/// Those jobs that may be decided once more; the others hear that it is enough.
+fn again(jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
+    let (again, weary): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempts < MAX_ATTEMPTS);
+    for job in weary {
+        let detail = "the grant is written to without end by others".to_owned();
+        let _ = job.reply.send(Err(Unavailable { cause: Cause::Locked, detail }));
     }
     again
 }

@@ -44,8 +44,10 @@ pub mod rotation;
 mod router;
 mod serve;
 mod session;
+mod settle;
 mod sight;
 pub mod sweep;
+pub mod timekeeper;
 mod token;
 mod userinfo;
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::routing::{MethodRouter, any, get, post};
-use regrant_store::Question;
+use regrant_store::{Cause, Question, Unavailable};
 use serde_json::json;
 
 use crate::app::App;
@@ -75,15 +75,23 @@ fn asset(text: &'static str, media_type: &'static str, caching: &'static str) ->
     response
 }
 
-/// The process answers.
-async fn healthz() -> Response<Body> {
-    answer::json(StatusCode::OK, &json!({"status": "ok"}))
+/// The process answers, and need not be started anew.
+async fn healthz(State(app): State<Arc<App>>) -> Response<Body> {
+    match app.engine.failure() {
+        None => answer::json(StatusCode::OK, &json!({"status": "ok"})),
+        Some(_) => {
+            answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "ending: the store must be opened anew"}))
+        }
+    }
 }
 
 /// The store answers, too.
 async fn readyz(State(app): State<Arc<App>>) -> Response<Body> {
     match app.engine.ask(Question::Deployment).await {
         Ok(_) => answer::json(StatusCode::OK, &json!({"status": "ready"})),
+        Err(Unavailable { cause: Cause::Clock, .. }) => {
+            answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "clock implausible"}))
+        }
         Err(_) => answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "store unavailable"})),
     }
 }

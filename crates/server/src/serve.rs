@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -11,11 +12,14 @@ use crate::rotation;
 use crate::router::router;
 use crate::sweep;
 
+/// How long answers are still written once the store has failed for good.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// Serves until `shutdown` is done, then lets the requests that are under way finish, and closes the store: when it returns,
 /// the database file is whole without its write-ahead log.
 ///
 /// # Errors
-/// If the listener fails.
+/// If the listener fails; or, after [`App::failed`], why the store must be opened anew: the process should end, and be started again.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -26,9 +30,24 @@ pub async fn serve(
     let mut background = tokio::task::JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
     background.spawn(rotation::run(Arc::clone(&app)));
+    let failing = engine.clone();
+    let shutdown = async move {
+        tokio::select! {
+            () = shutdown => {}
+            _ = failing.failed() => {}
+        }
+    };
     let service = router(app).into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(shutdown).await;
+    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown);
+    let served = tokio::select! {
+        served = async { serving.await } => served,
+        // Whoever has not taken its 503 by then does not keep us from being started anew.
+        () = async { engine.failed().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
+    };
     background.shutdown().await;
     engine.stop().await;
-    served
+    match engine.failure() {
+        Some(trouble) => Err(io::Error::other(trouble)),
+        None => served,
+    }
 }

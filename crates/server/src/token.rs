@@ -260,6 +260,8 @@ impl Asking<'_> {
     /// RFC 6749 section 4.4.3: "A refresh token SHOULD NOT be included." Here it never is: there is no user, and the client
     /// can ask again at any time.
     async fn client_credentials(&self, scope: Option<&Scope>, resources: &Resources) -> Result<Tokens, Failure> {
+        // Nothing is asked of the store here: a server that must end vouches for nothing all the same (check Z4).
+        self.app.engine.check()?;
         let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
         let minting = self.minting(GrantType::ClientCredentials, self.client.id.as_str(), &granted, None);
         let claims = prepare::of(self.app, minting).await?;

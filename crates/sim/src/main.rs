@@ -16,6 +16,7 @@ use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
+use sim::syscalls::inject::{self, Template};
 use sim::{flood, kill, startup, syscalls, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -46,7 +47,7 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Record the server's system calls: every 200 comes after the device has confirmed its batch.
+    /// Record the server's system calls: every 200 comes after the device has confirmed its batch. Then EIO, ENOSPC and SIGKILL at each of them.
     Syscalls {
         /// How many clients refresh at the same time.
         #[arg(long, default_value_t = 8)]
@@ -57,6 +58,12 @@ enum Command {
         /// `off` must fail: it shows that the check bites.
         #[arg(long, value_enum, default_value = "full")]
         synchronous: Waits,
+        /// Replay one fault, like rotation:fdatasync:eio:1, and nothing else.
+        #[arg(long)]
+        only: Option<inject::Case>,
+        /// Only the recording, without the faults.
+        #[arg(long)]
+        recording_only: bool,
     },
     /// Search the small worlds, one for each kind of client.
     Model {
@@ -125,7 +132,11 @@ fn main() -> ExitCode {
                 let options = kill::Options { cycles, clients, seed: seed.unwrap_or_else(fresh_seed), fault: None };
                 kill_again(options, json).await
             }
-            Command::Syscalls { clients, times, synchronous } => record(clients, times, synchronous, json).await,
+            Command::Syscalls { only: Some(case), .. } => faults(Some(case), json).await,
+            Command::Syscalls { clients, times, synchronous, recording_only, .. } => {
+                let holds = record(clients, times, synchronous, json).await;
+                holds && (recording_only || synchronous == Waits::Off || faults(None, json).await)
+            }
             Command::Model { states } => search(states, json),
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
@@ -196,6 +207,49 @@ async fn record(clients: u64, times: u64, synchronous: Waits, json: bool) -> boo
         violations.iter().take(5).for_each(|violation| println!("  {violation}"));
     }
     violations.is_empty()
+}
+
+/// Every fault, or one.
+async fn faults(only: Option<inject::Case>, json: bool) -> bool {
+    if let Err(why) = syscalls::can_record() {
+        eprintln!("strace cannot run: {why}");
+        return false;
+    }
+    let scratch = Scratch::new("faults");
+    let template = Template::make(&scratch.path().join("template")).await;
+    let cases = match only {
+        Some(case) => vec![case],
+        None => template.cases(scratch.path()).await,
+    };
+    let (all, clock) = (cases.len(), Clock::system());
+    let (began, mut fired, mut failed) = (clock.ran(), 0_u32, Vec::new());
+    for (number, case) in (1..).zip(&cases) {
+        let outcome = template.run(case, &scratch.path().join("case")).await;
+        fired += u32::from(outcome.fired);
+        if !outcome.violations.is_empty() {
+            failed.push(outcome);
+        }
+        let spent = clock.ran().saturating_sub(began).as_secs_f64();
+        let left = spent / f64::from(number) * (all as f64 - f64::from(number));
+        let bar = "#".repeat(30 * number as usize / all.max(1));
+        show(&format!("[{bar:<30}] {number} of {all}, {} wrong, {left:.0} s left: {case}", failed.len()));
+    }
+    show("");
+    if json {
+        let wrong: Vec<_> = failed
+            .iter()
+            .map(|outcome| json!({"case": outcome.case.to_string(), "violations": outcome.violations}))
+            .collect();
+        println!("{}", json!({"cases": all, "fired": fired, "wrong": wrong, "holds": failed.is_empty()}));
+    } else {
+        println!("faults                    {all} ({fired} came)");
+        println!("wrong                     {}", failed.len());
+        for outcome in &failed {
+            println!("  cargo run --release -p sim -- syscalls --only {}", outcome.case);
+            outcome.violations.iter().for_each(|violation| println!("    {violation}"));
+        }
+    }
+    failed.is_empty()
 }
 
 fn search(states: u64, json: bool) -> bool {

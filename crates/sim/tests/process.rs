@@ -12,6 +12,7 @@ mod process {
     mod import;
     mod kill;
     mod log;
+    mod misbehaving;
     mod refusals;
     mod rows;
     mod size;

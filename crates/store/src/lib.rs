@@ -42,7 +42,8 @@ pub trait Store: Send {
     /// One outcome per record, in the same order. A `Stale` record changes nothing, nor do its events; the others stand.
     ///
     /// # Errors
-    /// [`Unavailable`] if nothing of the batch was made durable.
+    /// [`Unavailable`] if nothing of the batch was made durable; with [`Cause::Device`] or [`Cause::Unknown`] it may be found
+    /// there later.
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable>;
 
     /// The newest time that was ever committed (law L10). Known from opening on, without a read.
@@ -53,6 +54,12 @@ pub trait Store: Send {
     /// # Errors
     /// [`Unavailable`] if the store cannot be read.
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
+
+    /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
+    /// checkpoint behind it failed.
+    fn failure(&self) -> Option<Unavailable> {
+        None
+    }
 }
 
 /// A grant's row as it was found. Whether its MAC fits is the caller's question.
@@ -529,9 +536,19 @@ pub enum Cause {
     /// Somebody else holds it.
     #[error("the database is locked by another process")]
     Locked,
-    /// The device failed. After a failed write to the device, what is durable is unknown until the store is opened anew.
+    /// The device failed before anything was made durable: nothing of the batch has happened, or will be found later.
     #[error("the device failed")]
     Io,
+    /// The device failed under COMMIT or in a checkpoint: what it holds is unknown until the store is opened anew, and nothing may
+    /// be written behind it before.
+    #[error("the device failed while it was written; what it holds is unknown until the store is opened anew")]
+    Device,
+    /// The answer to COMMIT was lost, and the store can be read: whether the rows are there is a question of reading them.
+    #[error("the answer to a commit was lost")]
+    Unknown,
+    /// The clock jumped further than any clock should: nothing is decided at such a time. Only the engine says this.
+    #[error("the clock is not plausible")]
+    Clock,
     /// What was read cannot have been written by us.
     #[error("the database is damaged")]
     Damaged,

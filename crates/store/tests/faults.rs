@@ -401,7 +401,8 @@ mod broken_device {
         assert_eq!(store.commit(&[new(1)], Timestamp::EPOCH), Ok(vec![Outcome::Committed]));
         let many: Vec<Record> = (2..4000).map(new).collect();
         let trouble = store.commit(&many, Timestamp::EPOCH).expect_err("the file may not grow so large");
-        assert_eq!(trouble.cause, Cause::Io, "{trouble}");
+        assert_eq!(trouble.cause, Cause::Device, "{trouble}");
+        assert_eq!(store.failure(), Some(trouble.clone()), "whoever owns the store hears that it must be opened anew");
         let again = store.commit(&[new(5000)], Timestamp::EPOCH);
         assert_eq!(again, Err(trouble), "there is room for this one, but nothing may stand behind the failed one");
         let found: Vec<Option<Grant>> = store

@@ -89,6 +89,9 @@ const fn word(cause: Cause) -> &'static str {
         Cause::ReadOnly => "read_only",
         Cause::Locked => "locked",
         Cause::Io => "io",
+        Cause::Device => "device",
+        Cause::Unknown => "unknown",
+        Cause::Clock => "clock",
         Cause::Damaged => "damaged",
     }
 }

@@ -48,7 +48,18 @@ impl Inside {
             Some(AuthMethod::None) | None => parameters.push(("client_id", client)),
         }
         let body = Body::from(regrant_server::form::write(&parameters));
-        let request = request.body(body).expect("a request");
+        self.send(request.body(body).expect("a request")).await
+    }
+
+    /// `GET`.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> Reply {
         let response = regrant_server::router(Arc::clone(&self.app)).oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a whole answer").to_bytes().to_vec();

@@ -136,6 +136,36 @@ impl Server {
         self.child.wait().expect("an ended process");
     }
 
+    /// Kills strace and, whatever strace has left, the process that the store's lock file names.
+    ///
+    /// # Panics
+    /// If it cannot be killed.
+    pub fn kill_all(self, store: &Path) {
+        let mut lock = store.as_os_str().to_owned();
+        lock.push(".lock");
+        if let Ok(pid) = std::fs::read_to_string(lock) {
+            let _ = Command::new("kill").args(["-KILL", pid.trim()]).stderr(Stdio::null()).status();
+        }
+        self.wait();
+    }
+
+    /// Waits for its end; the exit code, if it was not killed.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.wait().ok().and_then(|status| status.code())
+    }
+
+    /// Where its standard error goes.
+    #[must_use]
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// What was logged so far.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// SIGTERM to `pid`, and waits for the end. Returns what was logged.
     ///
     /// # Panics

@@ -10,6 +10,7 @@
 //! sendto(socket, … refresh token with seed …)   … and ended before this
 //! ```
 
+pub mod inject;
 mod recording;
 
 use std::path::Path;

@@ -231,7 +231,9 @@ impl World {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            regrant_server::serve(serving, listener, stopped).await.expect("serving");
+            let engine = serving.engine.clone();
+            let served = regrant_server::serve(serving, listener, stopped).await;
+            assert_eq!(served.is_err(), engine.failure().is_some(), "{served:?}");
         });
         Self { app, clock, base, watch, config, kept, stop: Some(stop), served: Some(served) }
     }

@@ -13,6 +13,10 @@ enum Trouble {
     Refused(Cause),
     /// Everything is written, and the server hears that nothing was: the connection broke after COMMIT.
     AnswerLost,
+    /// The connection broke before COMMIT arrived, and the server does not know that.
+    QuestionLost,
+    /// The device failed under COMMIT: the rows are found by the next start.
+    DeviceFailed,
 }
 
 /// What a test sees of the store, and how it troubles it.
@@ -51,9 +55,19 @@ impl Watch {
         self.set(Some((Trouble::Refused(cause), commits)));
     }
 
-    /// The next commit is written, and reported as failed.
+    /// The next commit is written, and its answer is lost.
     pub fn lose_the_answer(&self) {
         self.set(Some((Trouble::AnswerLost, 1)));
+    }
+
+    /// The next commit is not written, and nobody is told so.
+    pub fn lose_the_question(&self) {
+        self.set(Some((Trouble::QuestionLost, 1)));
+    }
+
+    /// The next commit is written, as the next start finds, and the device fails under it.
+    pub fn fail_the_device(&self) {
+        self.set(Some((Trouble::DeviceFailed, 1)));
     }
 
     /// The store works again.
@@ -94,7 +108,9 @@ impl Store for Watched {
         let failed = |cause| Err(Unavailable { cause, detail: "the test wants it so".to_owned() });
         match self.watch.trouble() {
             Some(Trouble::Refused(cause)) => failed(cause),
-            Some(Trouble::AnswerLost) => self.store.commit(records, now).and_then(|_| failed(Cause::Io)),
+            Some(Trouble::AnswerLost) => self.store.commit(records, now).and_then(|_| failed(Cause::Unknown)),
+            Some(Trouble::QuestionLost) => failed(Cause::Unknown),
+            Some(Trouble::DeviceFailed) => self.store.commit(records, now).and_then(|_| failed(Cause::Device)),
             None => self.store.commit(records, now),
         }
     }
@@ -109,5 +125,9 @@ impl Store for Watched {
             self.watch.0.grant_reads.fetch_add(1, Ordering::SeqCst);
         }
         self.store.ask(question)
+    }
+
+    fn failure(&self) -> Option<Unavailable> {
+        self.store.failure()
     }
 }

@@ -149,23 +149,114 @@ async fn a_clock_that_steps_back_stops_nobody_and_lengthens_nothing() {
     }
 }
 
-/// Check N1: ten years ahead everything has ended, nothing breaks, and a new grant lives; back again, the old ones stay ended, for the
-/// store has seen the later time (law L10).
+/// Check N1, law L10: the clock jumps ten years ahead: nothing is decided at such a time, everything is 503 and nothing is written; when it is
+/// back every session goes on, and none of the ten years has passed for anybody.
+#[tokio::test]
+async fn a_clock_that_jumps_ten_years_ends_no_session() {
+    for client in REFRESHING {
+        let world = world().await;
+        let (answer, code) = (world.grant(client).await, world.code("phone").await);
+        let (access, refresh) = (text(&answer, "access_token"), text(&answer, "refresh_token"));
+        let before = world.row(&refresh).await;
+        let commits = world.watch.commits();
+        world.clock.set(start_plus(YEARS));
+        for _ in 0..2 {
+            world.refresh(client, &refresh).await.expect_error(503, "temporarily_unavailable");
+            world.redeem("phone", &code).await.expect_error(503, "temporarily_unavailable");
+            let daemon = world.token("daemon", &[("grant_type", "client_credentials")]).await;
+            daemon.expect_error(503, "temporarily_unavailable");
+            let shown = world.post("/oauth2/introspect", "api", &[("token", &access)], &[]).await;
+            shown.expect_error(503, "temporarily_unavailable");
+            let ready = world.http().get("/readyz", &[]).await.expect_status(503);
+            assert!(ready.text().contains("clock"), "{}", ready.text());
+            let _ = world.http().get("/healthz", &[]).await.expect_status(200);
+        }
+        assert_eq!(world.watch.commits(), commits, "nothing was written at such a time");
+        world.clock.set(start_plus(5));
+        assert_eq!(world.row(&refresh).await, before);
+        assert!(is_active(&world, &access).await);
+        let _ = next(world.redeem("phone", &code).await);
+        let reply = world.refresh(client, &refresh).await.expect_status(200);
+        assert_eq!(ends_in(&reply), 30 * DAY);
+    }
+}
+
+/// Check N1, law L10: a step that a sleeping machine makes is believed: what is over by then has ended, and a step back revives nothing.
 #[tokio::test]
 async fn a_step_ahead_ends_what_is_over_and_a_step_back_revives_nothing() {
     let world = world().await;
     let old = world.grant("phone").await;
     let (access, refresh) = (text(&old, "access_token"), text(&old, "refresh_token"));
-    world.clock.set(start_plus(YEARS));
-    refused(&world.refresh("phone", &refresh).await, 400, "invalid_grant", "absolute_expired");
+    world.clock.set(start_plus(30 * 86_400));
+    refused(&world.refresh("phone", &refresh).await, 400, "invalid_grant", "idle_expired");
     assert!(!is_active(&world, &access).await);
     let young = world.first("phone").await;
     for to in [start_plus(0), start_plus(-YEARS), Timestamp::from_millis(START)] {
         world.clock.set(to);
-        refused(&world.refresh("phone", &refresh).await, 400, "invalid_grant", "absolute_expired");
+        refused(&world.refresh("phone", &refresh).await, 400, "invalid_grant", "idle_expired");
         assert!(!is_active(&world, &access).await);
     }
     let _ = next(world.refresh("phone", &young).await);
+}
+
+/// Checks N1, N5: an hour ahead and back again: every session goes on, a refresh in between and behind it, and nothing is lengthened beyond its end.
+#[tokio::test]
+async fn an_hour_ahead_and_back_logs_nobody_out() {
+    for client in REFRESHING {
+        let world = world().await;
+        let quiet = world.first(client).await;
+        let mut busy = world.first(client).await;
+        let end = world.row(&busy).await.absolute_at;
+        for at in [3600, 0, -3600, 3600, 1, 7200] {
+            world.clock.set(start_plus(at));
+            let reply = world.refresh(client, &busy).await.expect_status(200);
+            assert!(reply.json()["expires_in"].as_u64().is_some_and(|seconds| (1..=3600).contains(&seconds)));
+            assert!(ends_in(&reply) <= 30 * DAY);
+            busy = next(reply);
+            assert_eq!(world.row(&busy).await.absolute_at, end);
+        }
+        let _ = next(world.refresh(client, &quiet).await);
+    }
+}
+
+/// Checks N5, X14: a clock that stands still: sessions live, each retry and each replay is told from the generations, across a restart too.
+#[tokio::test]
+async fn a_clock_that_stands_still_stops_nobody_and_hides_no_replay() {
+    let mut world = world().await;
+    let tokens = chain(&world, "phone", 5).await;
+    world = world.restart().await;
+    let reply = world.refresh("phone", &tokens[5]).await.expect_status(200);
+    assert!(reply.json()["expires_in"].as_u64().is_some_and(|seconds| (1..=3600).contains(&seconds)));
+    let last = next(reply);
+    assert_eq!(next(world.refresh("phone", &tokens[5]).await), last);
+    assert_ne!(world.refresh("phone", &tokens[0]).await.status.as_u16(), 200);
+    let _ = next(world.refresh("phone", &last).await);
+}
+
+/// Check N1: a start on a clock that is ten years ahead of the store is refused, with a remedy, and changes nothing; on the right clock
+/// everybody goes on. An operator who says that the clock is right is believed, once and for all.
+#[tokio::test]
+async fn a_start_ten_years_ahead_is_refused_until_an_operator_says_that_it_is_right() {
+    let memory = regrant_store::Memory::new();
+    let config = || sim::wire::config(sim::wire::CONFIG);
+    let root = || regrant_core::keys::RootKey::new(sim::wire::ROOT);
+    let open = |clock| regrant_server::App::open_with(config(), Box::new(memory.clone()), root(), clock);
+    let right = || regrant_server::Clock::manual(Timestamp::from_millis(START)).doubted();
+    let wrong = || regrant_server::Clock::manual(start_plus(YEARS)).doubted();
+    let app = open(right()).expect("a fresh store has nothing to lose");
+    app.engine.stop().await;
+    for _ in 0..2 {
+        let refused = open(wrong()).expect_err("ten years ahead");
+        assert_eq!(refused.exit_code(), 78);
+        let text = refused.to_string();
+        assert!(
+            text.contains("3650 days ahead") && text.contains("--accept-clock") && text.contains("remedy"),
+            "{text}"
+        );
+    }
+    open(right()).expect("nothing was changed").engine.stop().await;
+    open(wrong().accepted()).expect("an operator said so").engine.stop().await;
+    open(wrong()).expect("the store has seen that time now").engine.stop().await;
 }
 
 /// Law L10: the newest time is the store's, not the process's: a restart on a clock that runs behind revives nothing.

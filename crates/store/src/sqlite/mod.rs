@@ -12,16 +12,22 @@ mod schema;
 mod trouble;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use regrant_core::keys::KeyStatus;
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use open::Lock;
 pub use open::OpenError;
 
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
+
+/// So many pages in the write-ahead log, and they are moved into the file.
+const LOG_PAGES: u64 = 1000;
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +60,8 @@ pub struct Sqlite {
     high_water: Timestamp,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
+    /// How long the write-ahead log was behind the last COMMIT, in pages.
+    log_pages: Arc<AtomicU64>,
     /// Held for as long as the store is open: dropped after the connection.
     _lock: Lock,
 }
@@ -64,8 +72,15 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]. A file that is not ours, or newer than this program, is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let (connection, high_water, lock) = open::open(path, options)?;
-        Ok(Self { connection, high_water, uncertain: None, _lock: lock })
+        let (mut connection, high_water, lock) = open::open(path, options)?;
+        let log_pages = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&log_pages);
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+            told.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
+        Ok(Self { connection, high_water, uncertain: None, log_pages, _lock: lock })
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
@@ -73,31 +88,45 @@ impl Sqlite {
     /// # Errors
     /// [`Unavailable`] if the file cannot be written, or somebody reads it for too long.
     pub fn checkpoint(&mut self) -> Result<(), Unavailable> {
-        let is_busy = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
-            .map_err(|error| unavailable(&error))?;
-        if is_busy {
+        if self.move_log("PRAGMA wal_checkpoint(TRUNCATE)")? {
             let detail = "another process reads the database: the log could not be emptied".to_owned();
             return Err(Unavailable { cause: Cause::Locked, detail });
         }
         Ok(())
     }
 
+    /// Runs a checkpoint; whether somebody was in its way. A device that fails here has perhaps lost what it was told to keep:
+    /// the log still has it all, as long as nobody asks the same device again and believes it (check Z4).
+    fn move_log(&mut self, pragma: &str) -> Result<bool, Unavailable> {
+        if let Some(trouble) = &self.uncertain {
+            return Err(trouble.clone());
+        }
+        let moved = self.connection.query_row(pragma, [], |row| row.get::<_, bool>(0));
+        moved.map_err(|error| self.doubted(unavailable(&error)))
+    }
+
     /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
     /// before the store is opened anew, or what was answered later could depend on what was never kept.
     fn seal(&mut self) -> Result<(), Unavailable> {
-        let sealed = commit::seal(&self.connection).map_err(|error| unavailable(&error));
-        if let Err(trouble @ Unavailable { cause: Cause::Io, .. }) = &sealed {
-            self.uncertain = Some(trouble.clone());
-        }
-        sealed
+        commit::seal(&self.connection).map_err(|error| self.doubted(unavailable(&error)))
+    }
+
+    /// Takes note of a trouble that leaves the device in doubt.
+    fn doubted(&mut self, trouble: Unavailable) -> Unavailable {
+        if trouble.cause == Cause::Io { self.give_up(trouble.detail) } else { trouble }
+    }
+
+    /// Nothing more is written, not even when the file is closed: the log stays for whoever opens it anew.
+    fn give_up(&mut self, detail: String) -> Unavailable {
+        // That it cannot be set would mean that there is no connection, and then there is nothing to be closed either.
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        self.uncertain.insert(Unavailable { cause: Cause::Device, detail }).clone()
     }
 
     /// Nothing of a failed batch may stay: a later COMMIT must not carry it. SQLite has often rolled back by itself.
     fn roll_back(&mut self, trouble: &Unavailable) {
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
-            self.uncertain = Some(trouble.clone());
+            self.give_up(trouble.detail.clone());
         }
     }
 }
@@ -130,6 +159,10 @@ impl Store for Sqlite {
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
+        } else if self.log_pages.load(Ordering::Relaxed) >= LOG_PAGES {
+            // The batch is durable whatever becomes of this: no room and a reader in the way are for the next commit to try
+            // again, and a failing device is told by `failure`.
+            let _ = self.move_log("PRAGMA wal_checkpoint(PASSIVE)");
         }
         Ok(outcomes)
     }
@@ -140,5 +173,9 @@ impl Store for Sqlite {
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         questions::answer(&self.connection, question).map_err(|error| unavailable(&error))
+    }
+
+    fn failure(&self) -> Option<Unavailable> {
+        self.uncertain.clone()
     }
 }

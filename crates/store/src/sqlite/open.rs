@@ -232,7 +232,9 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
         Synchronous::Off => "OFF",
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
+    // SQLite's own checkpoint hides the failure of the device, and asks it again later: a second wait that succeeds says nothing
+    // about what the first one lost. Ours does not (check Z4).
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
@@ -268,13 +270,13 @@ fn unreadable(path: &Path, source: &io::Error) -> OpenError {
     OpenError::Broken { path: path.to_owned(), detail: source.to_string() }
 }
 
-fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
+pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
     let (path, Unavailable { cause, detail }) = (path.to_owned(), unavailable(error));
     match cause {
         Cause::Full => OpenError::Full { path },
         Cause::ReadOnly => OpenError::ReadOnly { path, detail },
         Cause::Locked => OpenError::InUse { path, pid: None },
-        Cause::Io => OpenError::Broken { path, detail },
+        Cause::Io | Cause::Device | Cause::Unknown | Cause::Clock => OpenError::Broken { path, detail },
         Cause::Damaged if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             OpenError::NotADatabase { path }
         }

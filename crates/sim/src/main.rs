@@ -86,7 +86,7 @@ enum Command {
         #[arg(long, default_value_t = 20)]
         seconds: u64,
         /// Over how many connections.
-        #[arg(long, default_value_t = 8)]
+        #[arg(long, default_value_t = 32)]
         connections: u64,
     },
     /// Try to mint a working refresh token from a deployment's database and all its keys. Works on copies.

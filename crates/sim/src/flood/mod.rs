@@ -21,7 +21,8 @@ use tokio::time::Instant;
 use crate::process::{Dice, Home, Server, pause};
 use crate::wire::{CONFIG, Http, PASSWORD, USER, text};
 
-/// How many requests are written at once.
+/// How many requests are written at once. The next ones wait for all answers, and the last answer for an acknowledgement: it takes
+/// many connections to keep the server busy.
 const TOGETHER: usize = 64;
 /// How many grants the honest client has: each is refreshed as seldom as the limits want it.
 const GRANTS: usize = 16;

@@ -8,10 +8,10 @@ use regrant_store::{KeyKind, KeyRecord};
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
-use crate::keyring::Keyring;
 use crate::keyring::schedule::verifies_until;
 use crate::keyring::step::Step;
 use crate::keyring::usage;
+use crate::keyring::{Keyring, KeyringError};
 use crate::rotation::{self, By};
 
 /// A key, as it is shown.
@@ -172,9 +172,14 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`], or [`AdminError::Invalid`] with what still hangs on it.
     pub async fn retire_key(&self, kind: &str, id: &str) -> Result<KeyDone, AdminError> {
+        let before = find(&*self.app.keyring.lock().await, kind, id)?.clone();
         let usage = usage::count(&self.app).await?;
         let mut keyring = self.app.keyring.lock().await;
         let row = find(&keyring, kind, id)?;
+        // What it minted while the grants were counted was not counted.
+        if *row != before {
+            return Err(KeyringError::Changed.into());
+        }
         let (kind, id, now) = (row.kind, row.id, self.app.engine.now());
         let invalid = |why: String| Err(AdminError::Invalid(format!("{kind} key {id} {why}")));
         match row.status {

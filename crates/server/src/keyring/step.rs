@@ -144,32 +144,24 @@ impl Keyring {
             }
             Step::Promote { id } => {
                 let row = self.row(KeyKind::Signing, id)?;
-                let outlived_by = lifetimes.of(row.kind, &row.algorithm);
                 changes.extend(self.superseded(row.kind, &row.algorithm, now));
-                changes.push(moved(
-                    row,
-                    KeyRecord { status: KeyStatus::Current, current_at: Some(now), outlived_by, ..row.clone() },
-                ));
+                let mut promoted = became(row, KeyStatus::Current, now);
+                promoted.key.outlived_by = lifetimes.of(row.kind, &row.algorithm);
+                changes.push(promoted);
                 format!("signing key {id} ({}) signs from now on", row.algorithm)
             }
             Step::Withdraw { id } => {
                 let row = self.row(KeyKind::Signing, id)?;
-                changes.push(moved(row, KeyRecord { status: KeyStatus::Verify, verify_at: Some(now), ..row.clone() }));
+                changes.push(became(row, KeyStatus::Verify, now));
                 format!("signing key {id} ({}) signs no more: no client uses its algorithm", row.algorithm)
             }
             Step::End { kind, id } => {
-                let row = self.row(kind, id)?;
-                changes.push(moved(
-                    row,
-                    KeyRecord { status: KeyStatus::Gone, gone_at: Some(now), wrapped: None, ..row.clone() },
-                ));
+                changes.push(became(self.row(kind, id)?, KeyStatus::Gone, now));
                 format!("{kind} key {id} is gone")
             }
             Step::Compromise { kind, id } => {
                 let row = self.row(kind, id)?;
-                let verify_at = Some(row.verify_at.unwrap_or(now));
-                let status = KeyStatus::Compromised;
-                changes.push(moved(row, KeyRecord { status, verify_at, wrapped: None, ..row.clone() }));
+                changes.push(became(row, KeyStatus::Compromised, now));
                 let mut note = format!("{kind} key {id} is compromised");
                 if row.status == KeyStatus::Current {
                     let fresh = self.free_id(kind, LAST_ID)?;
@@ -182,7 +174,8 @@ impl Keyring {
             }
             Step::Outlive { kind, id, seconds } => {
                 let row = self.row(kind, id)?;
-                changes.push(moved(row, KeyRecord { outlived_by: seconds, ..row.clone() }));
+                let key = KeyRecord { outlived_by: seconds, ..row.clone() };
+                changes.push(KeyChange { expected: Some(row.status), key });
                 String::new()
             }
         };
@@ -239,8 +232,7 @@ impl Keyring {
 
     /// The current key of the kind and algorithm, which only verifies from now on.
     fn superseded(&self, kind: KeyKind, algorithm: &str, now: Timestamp) -> Option<KeyChange> {
-        let old = self.current_of(kind, algorithm)?;
-        Some(moved(old, KeyRecord { status: KeyStatus::Verify, verify_at: Some(now), ..old.clone() }))
+        Some(became(self.current_of(kind, algorithm)?, KeyStatus::Verify, now))
     }
 
     /// The row of the key that mints.
@@ -249,7 +241,19 @@ impl Keyring {
     }
 }
 
-const fn moved(row: &KeyRecord, key: KeyRecord) -> KeyChange {
+/// The row in its next status. What is compromised or gone has no bytes.
+fn became(row: &KeyRecord, status: KeyStatus, now: Timestamp) -> KeyChange {
+    let mut key = KeyRecord { status, ..row.clone() };
+    match status {
+        KeyStatus::Next => {}
+        KeyStatus::Current => key.current_at = Some(now),
+        KeyStatus::Verify => key.verify_at = Some(now),
+        KeyStatus::Compromised => key.verify_at = row.verify_at.or(Some(now)),
+        KeyStatus::Gone => key.gone_at = Some(now),
+    }
+    if matches!(status, KeyStatus::Compromised | KeyStatus::Gone) {
+        key.wrapped = None;
+    }
     KeyChange { expected: Some(row.status), key }
 }
 

@@ -168,7 +168,8 @@ impl Template {
             }
             for (call, count) in counts {
                 for (_, hit) in HITS {
-                    let has_no_room = ["pwrite64", "ftruncate", "fallocate", "openat", "write"].contains(&call.as_str());
+                    let has_no_room =
+                        ["pwrite64", "ftruncate", "fallocate", "openat", "write"].contains(&call.as_str());
                     if hit == Hit::Enospc && !has_no_room {
                         continue;
                     }
@@ -317,7 +318,10 @@ impl Run<'_> {
             if failed {
                 let ended = server.wait();
                 done.must(ended == Some(74), &format!("ended with {ended:?} and not with 74"));
-                done.must(!was_answered || self.moment != Moment::Revocation || ended == Some(74), "answered, and failed");
+                done.must(
+                    !was_answered || self.moment != Moment::Revocation || ended == Some(74),
+                    "answered, and failed",
+                );
             } else {
                 if !was_answered && !kills {
                     // It goes on by itself: asked again in the same process, the same request is answered.
@@ -325,7 +329,10 @@ impl Run<'_> {
                     let again = self.act(&server, &code).await;
                     let status = again.as_ref().map(|reply| reply.status.as_u16());
                     let spent = self.moment == Moment::Redemption && status == Some(400);
-                    done.must(status == Some(200) || spent, &format!("asked again, the running server said {status:?}"));
+                    done.must(
+                        status == Some(200) || spent,
+                        &format!("asked again, the running server said {status:?}"),
+                    );
                     answer = again.filter(|reply| reply.status.as_u16() == 200);
                 }
                 server.kill();
@@ -479,12 +486,8 @@ async fn refresh(server: &Server, token: &str) -> Option<Reply> {
 }
 
 async fn redeem(server: &Server, code: &str) -> Option<Reply> {
-    let asked = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-    ];
+    let asked =
+        [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
     send(server, "/oauth2/token", &asked).await
 }
 
@@ -530,7 +533,8 @@ mod tests {
 
     #[test]
     fn calls_are_counted_for_each_thread() {
-        let trace = "7 pwrite64(9</d/x>, …) = 1\n7 pwrite64(9</d/x>, …) = 1\n8 pwrite64(9</d/x>, …) = 1\n8 other() = 0\n";
+        let trace =
+            "7 pwrite64(9</d/x>, …) = 1\n7 pwrite64(9</d/x>, …) = 1\n8 pwrite64(9</d/x>, …) = 1\n8 other() = 0\n";
         assert_eq!(most_per_thread(trace), BTreeMap::from([("pwrite64".to_owned(), 2)]));
     }
 }

@@ -119,7 +119,10 @@ async fn a_file_with_damaged_pages_is_refused_or_answers_no_token() {
         std::fs::write(home.store(), bytes).expect("damaged");
         match Server::try_start(home.command(&["serve"]), &home.log()) {
             Err(Refused { code, said }) => {
-                assert!([Some(69), Some(78)].contains(&code) && said.contains("remedy"), "page {page}: {code:?} {said}");
+                assert!(
+                    [Some(69), Some(78)].contains(&code) && said.contains("remedy"),
+                    "page {page}: {code:?} {said}"
+                );
             }
             Ok(server) => {
                 let reply = refresh(&server, &token).await;

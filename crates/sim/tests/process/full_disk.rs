@@ -7,7 +7,7 @@ use std::process::Command;
 
 use regrant_core::token::RefreshToken;
 use sim::process::{Home, Refused, Scratch, Server, pause, skip};
-use sim::wire::{PASSWORD, Reply, USER, text};
+use sim::wire::{PASSWORD, Reply, SECRET, USER, http, text};
 
 /// A file system of its own, of 12 MiB.
 struct Small<'a>(&'a Path);
@@ -57,6 +57,7 @@ async fn generation(home: &Home, token: &str) -> (u32, u32) {
     (token.generation, row.generation)
 }
 
+/// Checks X12, Z5: reading and introspection go on, writes are answered 503, and it recovers by itself, without a restart.
 /// Law L1: on a full disk a refresh is answered 503 with `Retry-After` and consumes nothing; with room again the same token works.
 /// Check K6: a server that finds no room at start says so and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +74,7 @@ async fn a_full_disk_is_answered_503_and_consumes_nothing() {
     let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
     let reply = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
     let mut token = text(&reply.json(), "refresh_token");
+    let access = text(&reply.json(), "access_token");
     small.fill();
     // What the log has room for already still succeeds, and is true.
     let mut answered = 0;
@@ -89,6 +91,14 @@ async fn a_full_disk_is_answered_503_and_consumes_nothing() {
         reply.expect_error(503, "temporarily_unavailable");
     }
     // Nothing that only reads is disturbed.
+    let basic = http::basic("api", SECRET);
+    let shown = server.http().post("/oauth2/introspect", &[("token", &access)], &[("authorization", &basic)]).await;
+    assert_eq!(shown.expect_status(200).json()["active"], true, "introspection goes on");
+    let bearer = format!("Bearer {access}");
+    let _ = server.http().get("/oauth2/userinfo", &[("authorization", &bearer)]).await.expect_status(200);
+    for path in ["/.well-known/oauth-authorization-server", "/healthz", "/readyz"] {
+        let _ = server.http().get(path, &[]).await.expect_status(200);
+    }
     assert_eq!(server.http().get("/oauth2/jwks", &[]).await.status.as_u16(), 200);
     small.empty();
     let mut recovered = refresh(&server, &token).await;
@@ -116,4 +126,27 @@ async fn a_full_disk_is_answered_503_and_consumes_nothing() {
     let server = Server::start(&home);
     let _ = refresh(&server, &next).await.expect_status(200);
     server.stop();
+}
+
+/// Check Z16: on a read-only file system a start is refused, with a remedy; when it can be written again, it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_file_system_is_refused_with_a_remedy() {
+    let scratch = Scratch::new("read-only");
+    let home = Home::make(scratch.path());
+    let data = home.data();
+    let small = match Small::mount(&data) {
+        Ok(small) => small,
+        Err(why) => return skip("the read-only file system", &why),
+    };
+    home.add_user();
+    let remount = |how: &str| {
+        let done = Command::new("mount").args(["-o", how]).arg(small.0).output().expect("mount");
+        assert!(done.status.success(), "{how}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    remount("remount,ro");
+    let Refused { code, said } = Server::try_start(home.command(&["serve"]), &home.log()).expect_err("read-only");
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("read-only") && said.contains("remedy"), "{said}");
+    remount("remount,rw");
+    Server::start(&home).stop();
 }

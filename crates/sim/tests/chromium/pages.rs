@@ -120,7 +120,7 @@ async fn logout_ends_the_session_in_the_browser() {
     tab.go(&format!("{}/", world.base)).await;
     tab.picture("1-home").await;
     let cookies = tab.cookies().await;
-    assert_eq!(cookies.len(), 2);
+    assert_eq!(cookies.len(), 3, "the session, the form's own, and the one that knows the browser");
     assert!(cookies.iter().all(|cookie| cookie["httpOnly"] == true && cookie["sameSite"] == "Lax"), "{cookies:?}");
     tab.click("a[href$='logout']").await;
     tab.picture("2-logout").await;

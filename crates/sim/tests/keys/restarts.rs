@@ -222,7 +222,7 @@ async fn a_store_of_the_first_schema_goes_on() {
     assert_eq!(statuses(&world, "signing").await, ["current", "next"]);
 }
 
-/// Puts the keys back into the tables of 0001.sql, as its program left them.
+/// Puts everything back into the tables of 0001.sql, as its program left them.
 fn as_the_first_schema(path: &Path) {
     let sql = Connection::open(path).expect("the file");
     let first = include_str!("../../../store/src/sqlite/migrations/0001.sql");
@@ -234,7 +234,9 @@ fn as_the_first_schema(path: &Path) {
         "ALTER TABLE seed_keys RENAME TO bytes; {} {}
          INSERT INTO seed_keys SELECT k.id, '', b.wrapped, k.created_at FROM keys k JOIN bytes b USING (id) WHERE k.kind = 'seed';
          INSERT INTO signing_keys SELECT id, algorithm, wrapped, created_at FROM keys WHERE kind = 'signing';
-         DROP TABLE bytes; DROP TABLE keys; PRAGMA user_version = 1;",
+         DROP TABLE bytes; DROP TABLE keys; DROP TABLE login_failures;
+         ALTER TABLE users DROP COLUMN attributes; ALTER TABLE users DROP COLUMN updated_at; ALTER TABLE users DROP COLUMN version;
+         PRAGMA user_version = 1;",
         table("seed_keys"),
         table("signing_keys"),
     ))

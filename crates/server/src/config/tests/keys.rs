@@ -53,7 +53,7 @@ fn a_bad_rotation_is_refused_with_its_line_and_remedy() {
         ("[keys]\nseed_rotation = \"8d\"", 2, "keys.seed_rotation", "outside of its limits"),
         ("[keys]\nsaeling_rotation = \"30d\"", 2, "keys.saeling_rotation", "Did you mean \"sealing_rotation\"?"),
         ("[keys]\nissuer = \"https://a.example\"", 2, "keys.issuer", "belongs to the top"),
-        ("[[keys]]\ntag_rotation = \"40d\"", 1, "keys", "[keys] on a line of its own"),
+        ("[[keys]]\ntag_rotation = \"40d\"", 1, "keys", "It must be written as [keys]"),
     ] {
         refused(text, line, key, says);
     }

@@ -50,7 +50,9 @@ pub enum KeyringError {
     )]
     KeyDamaged(KeyKind, u32),
     /// The store failed.
-    #[error("the store failed while the keys were read: {0}")]
+    #[error(
+        "the store failed while the keys were read: {0}\n  remedy: look into the system's log for failures of the device; if the store is damaged, keep a copy of it and restore it from a backup"
+    )]
     Store(#[from] Unavailable),
     /// The kind has as many keys as its tokens can name.
     #[error(

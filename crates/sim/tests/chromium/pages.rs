@@ -126,7 +126,7 @@ async fn logout_ends_the_session_in_the_browser() {
     tab.picture("2-logout").await;
     tab.click("#logout-confirm").await;
     tab.picture("3-logged-out").await;
-    assert_eq!(tab.cookies().await.len(), 1, "the session's is gone");
+    assert_eq!(tab.cookies().await.len(), 2, "the session's is gone");
     tab.go(&start(&world, "phone", &client)).await;
     assert!(tab.shows("#login-submit").await);
     assert_eq!(tab.complaints(), Vec::<String>::new());

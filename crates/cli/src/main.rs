@@ -12,6 +12,7 @@ mod help;
 mod init;
 mod output;
 mod serve;
+mod service;
 mod user;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! The running server: everything that a request needs, opened once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
@@ -28,6 +29,7 @@ pub struct App {
     pub(crate) csrf_key: hmac::Key,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
+    leaves: AtomicBool,
 }
 
 impl std::fmt::Debug for App {
@@ -191,6 +193,7 @@ impl App {
             csrf_key,
             signing: RwLock::new(signing),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
+            leaves: AtomicBool::new(false),
         }))
     }
 
@@ -198,6 +201,17 @@ impl App {
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.issuer.as_str()
+    }
+
+    /// From now on `/readyz` says no: no new requests should come here.
+    pub fn begin_to_leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
     }
 
     /// What operators do.

@@ -8,11 +8,14 @@ mod client;
 mod document;
 pub mod duration;
 mod example;
+pub mod http;
 mod places;
 mod problem;
+pub mod proxies;
 mod suggest;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +28,9 @@ pub use example::example;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 
 use document::{Report, Section};
+use http::HttpSettings;
+use proxies::TrustedProxies;
+use tls::TlsSettings;
 
 /// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
@@ -38,7 +44,15 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 5] = ["issuer", "listen", "store", "root_key_file", "token_endpoint_aliases"];
+const TOP: [&str; 7] = [
+    "issuer",
+    "listen",
+    "store",
+    "root_key_file",
+    "token_endpoint_aliases",
+    "trusted_proxies",
+    "forwarded_header",
+];
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const MAX_SCOPES: usize = 1000;
@@ -61,6 +75,12 @@ pub struct Config {
     pub root_key_file: PathBuf,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
+    /// The proxies whose word about a client's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// The limits of connections and requests.
+    pub http: HttpSettings,
+    /// How TLS is spoken; `None` means plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -145,6 +165,9 @@ impl Config {
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
+            trusted_proxies: TrustedProxies::default(),
+            http: HttpSettings::default(),
+            tls: None,
             scopes: Vec::new(),
             resources: Vec::new(),
             clients: Vec::new(),
@@ -179,6 +202,13 @@ impl Config {
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
+        keep("http.max_connections", &mut self.http.connections, &running.http.connections, &mut waiting);
+        // Other files of the same kind are taken up at once; whether there is TLS at all was decided at the start.
+        let kind = |tls: &Option<TlsSettings>| tls.as_ref().map(std::mem::discriminant);
+        let asks_itself = matches!(self.tls, Some(TlsSettings::Acme(_)));
+        if kind(&self.tls) != kind(&running.tls) || asks_itself {
+            keep("tls", &mut self.tls, &running.tls, &mut waiting);
+        }
         waiting
     }
 
@@ -187,9 +217,10 @@ impl Config {
     /// # Errors
     /// If others could reach the address and there is no issuer that they could use.
     pub fn set_listen(&mut self, listen: SocketAddr) -> Result<(), Problem> {
-        let before = reach_notice(self.listen, self.issuer.as_deref()).ok().flatten();
+        let before = reach_notice(self.listen, self).ok().flatten();
+        let after = reach_notice(listen, self)?;
         self.notices.retain(|notice| Some(notice) != before.as_ref());
-        self.notices.extend(reach_notice(listen, self.issuer.as_deref())?);
+        self.notices.extend(after);
         self.listen = listen;
         Ok(())
     }
@@ -228,9 +259,20 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
+    if let Some(section) = top.table("http") {
+        config.http = http::read(&section, &TOP);
+    }
+    if let Some(section) = top.table("tls") {
+        config.tls = tls::read(&section, base, &TOP);
+        check_tls_issuer(&top, &config);
+    }
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
+    match reach_notice(config.listen, &config) {
+        Ok(notice) => config.notices.extend(notice),
+        Err(problem) => top.problem(problem),
+    }
     top.finish(&[]);
     for section in &scopes {
         read_scope(section, &mut config);
@@ -288,10 +330,17 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
         read_aliases(top, &aliases);
         config.token_endpoint_aliases = aliases;
     }
-    match reach_notice(config.listen, config.issuer.as_deref()) {
-        Ok(notice) => config.notices.extend(notice),
-        Err(problem) => top.problem(problem),
-    }
+    config.trusted_proxies = proxies::read(top);
+}
+
+/// Who speaks TLS is known by an https name (RFC 8414 section 2).
+fn check_tls_issuer(top: &Section<'_>, config: &Config) {
+    let what = match &config.issuer {
+        Some(issuer) if issuer.starts_with("http:") => "it is an http URL, and [tls] is there",
+        Some(_) => return,
+        None => "[tls] is there, and there is no issuer",
+    };
+    top.problem(Problem::new("issuer", what, "Set issuer to the https URL that clients use."));
 }
 
 fn read_aliases(top: &Section<'_>, aliases: &[String]) {
@@ -310,26 +359,30 @@ fn read_aliases(top: &Section<'_>, aliases: &[String]) {
     }
 }
 
-/// An address that others can reach wants a name that others can use, and TLS.
-fn reach_notice(listen: SocketAddr, issuer: Option<&str>) -> Result<Option<String>, Problem> {
+/// An address that others can reach wants a name that others can use, and TLS: our own, or that of a proxy that is named.
+fn reach_notice(listen: SocketAddr, config: &Config) -> Result<Option<String>, Problem> {
     if places::is_loopback(listen.ip()) {
         return Ok(None);
     }
-    let Some(issuer) = issuer else {
+    let Some(issuer) = &config.issuer else {
         let what =
             format!("{listen} can be reached from elsewhere, and without an issuer http://{listen} would be its name");
         let remedy = "Set issuer to the https URL that clients use, or listen on 127.0.0.1.";
         return Err(Problem::new("listen", what, remedy));
     };
+    if config.tls.is_some() || !config.trusted_proxies.networks.is_empty() {
+        return Ok(None);
+    }
     Ok(Some(if issuer.starts_with("https:") {
         format!(
-            "listen = {listen}: this release speaks plain HTTP, so tokens and passwords pass unencrypted between the TLS proxy for \
-             {issuer} and this port; let nobody else reach it, or listen on 127.0.0.1 if the proxy is on this machine"
+            "listen = {listen}: without [tls] tokens and passwords pass unencrypted between the TLS proxy for {issuer} and this port; \
+             set [tls], or name the proxy in trusted_proxies and let nobody else reach the port, or listen on 127.0.0.1 if the proxy is \
+             on this machine"
         )
     } else {
         format!(
             "listen = {listen} with the issuer {issuer}: other machines can reach this port, and whatever they send and get, tokens \
-             and passwords included, is unencrypted; listen on 127.0.0.1, or put a TLS proxy in front and use its https name"
+             and passwords included, is unencrypted; listen on 127.0.0.1, or set [tls] and an https issuer"
         )
     }))
 }

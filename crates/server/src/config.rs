@@ -44,15 +44,8 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 7] = [
-    "issuer",
-    "listen",
-    "store",
-    "root_key_file",
-    "token_endpoint_aliases",
-    "trusted_proxies",
-    "forwarded_header",
-];
+const TOP: [&str; 7] =
+    ["issuer", "listen", "store", "root_key_file", "token_endpoint_aliases", "trusted_proxies", "forwarded_header"];
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const MAX_SCOPES: usize = 1000;

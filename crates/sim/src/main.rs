@@ -54,6 +54,15 @@ enum Command {
         #[arg(long, value_enum, default_value = "full")]
         synchronous: Waits,
     },
+    /// Open idle and slow connections to the real server, and measure honest refreshes without and with them.
+    Connections {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+        /// How often each of the eight honest clients refreshes.
+        #[arg(long, default_value_t = 500)]
+        rounds: usize,
+    },
     /// Search the small worlds, one for each kind of client.
     Model {
         /// Stop after this many states of each world.
@@ -104,6 +113,7 @@ fn main() -> ExitCode {
                 kill_again(options, json).await
             }
             Command::Syscalls { clients, times, synchronous } => record(clients, times, synchronous, json).await,
+            Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
             Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
@@ -161,6 +171,17 @@ async fn record(clients: u64, times: u64, synchronous: Waits, json: bool) -> boo
         violations.iter().take(5).for_each(|violation| println!("  {violation}"));
     }
     violations.is_empty()
+}
+
+async fn connections(count: usize, rounds: usize, json: bool) -> bool {
+    let scratch = Scratch::new("connections");
+    let report = sim::connections::run(&Home::make(scratch.path()), count, rounds).await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
 }
 
 fn search(states: u64, json: bool) -> bool {

@@ -91,9 +91,7 @@ pub(super) fn read(section: &Section<'_>, elsewhere: &[&str]) -> HttpSettings {
         idle_timeout: duration("idle_timeout", seconds(1, 86_400), usual.idle_timeout),
         drain_delay: duration("drain_delay", seconds(0, 3600), usual.drain_delay),
         drain_timeout: duration("drain_timeout", seconds(1, 3600), usual.drain_timeout),
-        connections: section
-            .number("max_connections", 1..=1_000_000)
-            .and_then(|number| usize::try_from(number).ok()),
+        connections: section.number("max_connections", 1..=1_000_000).and_then(|number| usize::try_from(number).ok()),
         max_connections_per_address: number(
             "max_connections_per_address",
             1..=1_000_000,

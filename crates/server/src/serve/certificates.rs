@@ -43,7 +43,9 @@ const MAX_CHAIN: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path} cannot be read: {error}\n  remedy: name the right file in [tls], readable for the user that Regrant runs as")]
+    #[error(
+        "{path} cannot be read: {error}\n  remedy: name the right file in [tls], readable for the user that Regrant runs as"
+    )]
     Unreadable {
         /// Which.
         path: String,
@@ -51,7 +53,9 @@ pub enum TlsError {
         error: std::io::Error,
     },
     /// A key that others can read.
-    #[error("the private key {0} can be read by every user of this machine\n  remedy: chmod 0600 {0}; if others may have read it, get a new certificate")]
+    #[error(
+        "the private key {0} can be read by every user of this machine\n  remedy: chmod 0600 {0}; if others may have read it, get a new certificate"
+    )]
     Open(String),
     /// A credential that systemd has not passed on.
     #[error("there is no credential {0:?}\n  remedy: pass it on in the unit, LoadCredential={0}:/path/of/the/key")]
@@ -65,7 +69,9 @@ pub enum TlsError {
         what: &'static str,
     },
     /// A pair that does not belong together, or a key of a kind that cannot be used.
-    #[error("the certificate {path} cannot be used with its key: {error}\n  remedy: name the certificate and the key that were made for each other; the server's own certificate is the first of its file")]
+    #[error(
+        "the certificate {path} cannot be used with its key: {error}\n  remedy: name the certificate and the key that were made for each other; the server's own certificate is the first of its file"
+    )]
     Pair {
         /// The certificate.
         path: String,
@@ -96,7 +102,7 @@ pub(super) struct Current {
     pair: RwLock<Option<Arc<CertifiedKey>>>,
     /// What an authority is shown that wants to see who holds a name (RFC 8737).
     #[cfg(feature = "acme")]
-    pub(super) proof: RwLock<Option<(String, Arc<CertifiedKey>)>>,
+    pub(super) proofs: RwLock<std::collections::HashMap<String, Arc<CertifiedKey>>>,
 }
 
 impl std::fmt::Debug for Certificates {
@@ -127,8 +133,8 @@ impl Current {
 
     #[cfg(feature = "acme")]
     fn proof_for(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let proof = self.proof.read().unwrap_or_else(PoisonError::into_inner);
-        proof.as_ref().filter(|(of, _)| name == Some(of)).map(|(_, pair)| Arc::clone(pair))
+        let proofs = self.proofs.read().unwrap_or_else(PoisonError::into_inner);
+        proofs.get(name?).cloned()
     }
 
     #[cfg(not(feature = "acme"))]
@@ -225,8 +231,8 @@ impl Certificates {
             return Err(TlsError::Open(shown));
         }
         let key = read_file(&path)?;
-        let key = PrivateKeyDer::from_pem_slice(&key)
-            .map_err(|_| TlsError::NotPem { path: shown, what: "private key" })?;
+        let key =
+            PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::NotPem { path: shown, what: "private key" })?;
         pair(&read_file(&files.certificate)?, key, &files.certificate.display().to_string())
     }
 }

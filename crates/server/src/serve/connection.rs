@@ -2,7 +2,7 @@
 //! [`pace`](super::pace).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -194,11 +194,12 @@ async fn answer(
     let version = request.version();
     let under_way = UnderWay::begin(&pace, version >= Version::HTTP_2);
     let settings = door.app.settings();
+    let address = proxies::client(remote.ip(), request.headers(), &settings.config.trusted_proxies);
     let mut response = if let Err(refusal) = gate::judge(&request, &settings.config.http) {
-        tracing::debug!(address = %remote.ip(), ?refusal, "a request went no further than the gate");
+        tracing::debug!(%address, ?refusal, "a request went no further than the gate");
         refusal.response(version)
     } else {
-        routed(&door, &settings, remote, request).await?
+        routed(&door, &settings, address, request).await?
     };
     if version < Version::HTTP_2 && *door.phases.borrow() > Phase::Serving {
         // RFC 9112 section 9.6: "A server that sends a "close" connection option MUST initiate closure of the connection".
@@ -210,12 +211,11 @@ async fn answer(
 async fn routed(
     door: &Door,
     settings: &Settings,
-    remote: SocketAddr,
+    address: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, GivenUp> {
     let limits = &settings.config.http;
     let (version, is_last) = (request.version(), gate::is_last(&request));
-    let address = proxies::client(remote.ip(), request.headers(), &settings.config.trusted_proxies);
     let late = Late::default();
     let until = Instant::now() + limits.body_timeout;
     let mut request = request.map(|body| Body::new(Timed::new(body, until, late.clone())));
@@ -243,7 +243,11 @@ struct Watched<I> {
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {

@@ -17,7 +17,7 @@ pub(super) enum Refusal {
     Target,
     /// More headers than `max_headers`.
     Headers,
-    /// `CONNECT` or `TRACE`.
+    /// `CONNECT`.
     Method,
     /// A compressed body.
     Encoding,
@@ -51,9 +51,9 @@ pub(super) fn judge<B>(request: &Request<B>, limits: &HttpSettings) -> Result<()
     if request.headers().len() > limits.max_headers {
         return Err(Refusal::Headers);
     }
-    // RFC 9110 section 9.3.8: a TRACE gives back the request, with whatever a proxy has added to it; section 9.3.6: a
-    // CONNECT asks for a tunnel.
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    // RFC 9110 section 9.3.6: a CONNECT asks for a tunnel, and has no path that a router could refuse it by. Every other method is the
+    // router's: it answers 405 with what each path allows.
+    if request.method() == Method::CONNECT {
         return Err(Refusal::Method);
     }
     // A few bytes that unpack to gigabytes. Identity is no compression.

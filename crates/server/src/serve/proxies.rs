@@ -137,7 +137,11 @@ mod tests {
         ] {
             let header = ForwardedHeader::XForwardedFor;
             assert_eq!(seen(PROXY, header, &[("x-forwarded-for", value)]), expected, "{value}");
-            assert_eq!(seen("192.0.2.1", header, &[("x-forwarded-for", value)]), "192.0.2.1", "a stranger says {value}");
+            assert_eq!(
+                seen("192.0.2.1", header, &[("x-forwarded-for", value)]),
+                "192.0.2.1",
+                "a stranger says {value}"
+            );
             assert_eq!(seen(PROXY, ForwardedHeader::Forwarded, &[("x-forwarded-for", value)]), PROXY, "{value}");
         }
         let lines = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "203.0.113.9, 10.0.0.2")];

@@ -9,11 +9,14 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::proxies::Network;
 
+/// How many seats each address has.
+type Taken = Arc<Mutex<HashMap<Network, usize>>>;
+
 /// All seats.
 #[derive(Clone, Debug)]
 pub(super) struct Seats {
     free: Arc<Semaphore>,
-    taken: Arc<Mutex<HashMap<Network, usize>>>,
+    taken: Taken,
     /// Tells the connection that has waited longest without a request that its seat is wanted.
     wanted: Arc<Notify>,
 }
@@ -22,7 +25,7 @@ pub(super) struct Seats {
 #[derive(Debug)]
 pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
-    of: Option<(Arc<Mutex<HashMap<Network, usize>>>, Network)>,
+    of: Option<(Taken, Network)>,
 }
 
 impl Seats {

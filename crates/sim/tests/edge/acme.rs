@@ -81,7 +81,7 @@ impl Authority {
     /// RFC 8737 section 3: connects by "acme-tls/1", and compares what it is shown.
     async fn look(&self) -> bool {
         while self.subject.lock().expect("a lock").is_empty() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            sim::process::pause(std::time::Duration::from_millis(5)).await;
         }
         let subject = self.subject.lock().expect("a lock").clone();
         let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -218,7 +218,7 @@ async fn wait_for(known: &Authority, base: &str, number: usize) {
         if issued.is_some() && shown(base).await == issued {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        sim::process::pause(std::time::Duration::from_millis(10)).await;
     }
     panic!("the certificate {number} is not shown");
 }

@@ -17,11 +17,11 @@ fn activated(home: &Home, socket: &std::net::TcpListener, names: &str) -> Comman
     let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
     command.arg("-c").arg(script).arg(inner.get_program()).args(inner.get_args());
     command.env("LISTEN_FDNAMES", names);
-    pass(command, socket)
+    pass(&command, socket)
 }
 
 /// Lets a child have a socket as its descriptor 3, without `unsafe`: standard input is the one that can be given, and the shell moves it.
-fn pass(command: Command, socket: &std::net::TcpListener) -> Command {
+fn pass(command: &Command, socket: &std::net::TcpListener) -> Command {
     let copy: std::os::fd::OwnedFd = socket.try_clone().expect("a copy").into();
     let mut outer = Command::new("sh");
     outer.arg("-c").arg("exec 3<&0 </dev/null; exec \"$0\" \"$@\"").arg(command.get_program()).args(command.get_args());

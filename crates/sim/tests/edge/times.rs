@@ -14,7 +14,7 @@ async fn drip(base: &str, start: &str, byte: &[u8]) -> String {
     let (mut from, mut to) = stream.split();
     let dripping = async {
         while to.write_all(byte).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sim::process::pause(Duration::from_millis(50)).await;
         }
         std::future::pending::<String>().await
     };

@@ -65,12 +65,37 @@ fn closure(metadata: &Value, name: &str) -> BTreeSet<String> {
         }
         for dependency in nodes[id.as_str()]["deps"].as_array().expect("deps") {
             let kinds = dependency["dep_kinds"].as_array().expect("kinds");
-            if kinds.iter().any(|kind| kind["kind"] != "dev") {
+            if kinds.iter().any(|kind| kind["kind"] != "dev") && is_built(metadata, nodes[id.as_str()], dependency) {
                 waiting.push(dependency["pkg"].as_str().expect("pkg").to_owned());
             }
         }
     }
     found
+}
+
+/// Whether an enabled feature wants a dependency. `cargo metadata` also lists optional ones of which a feature says only what they
+/// should be able to do if somebody else wants them (`ring?/alloc`), and which are not built.
+fn is_built(metadata: &Value, node: &Value, dependency: &Value) -> bool {
+    let find = |id: &Value| {
+        let all = metadata["packages"].as_array().expect("packages");
+        all.iter().find(|package| package["id"] == *id).expect("a package")
+    };
+    let (package, name) = (find(&node["id"]), &find(&dependency["pkg"])["name"]);
+    let declared = package["dependencies"].as_array().expect("dependencies");
+    if declared.iter().any(|declared| declared["name"] == *name && declared["optional"] == false) {
+        return true;
+    }
+    // Where it goes by another name, its own is not what the features say.
+    let local = declared.iter().find(|declared| declared["name"] == *name);
+    let local = local.and_then(|declared| declared["rename"].as_str()).or(name.as_str()).expect("a name");
+    let enabled = node["features"].as_array().expect("features");
+    enabled.iter().filter_map(Value::as_str).any(|feature| {
+        let wants = package["features"][feature].as_array().into_iter().flatten().filter_map(Value::as_str);
+        feature == local
+            || wants
+                .into_iter()
+                .any(|wanted| wanted == format!("dep:{local}") || wanted.starts_with(&format!("{local}/")))
+    })
 }
 
 fn packages<'a>(metadata: &'a Value, ids: &BTreeSet<String>) -> Vec<&'a Value> {

@@ -20,6 +20,7 @@ mod man;
 mod output;
 mod reload;
 mod serve;
+mod service;
 mod user;
 
 use std::path::PathBuf;

@@ -3,10 +3,13 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use regrant_server::{App, Clock};
+use regrant_server::serve::{Certificates, Options, allow_open_files};
+use regrant_server::{App, Clock, Config};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::context::{Context, Done, Failure, runtime};
+use crate::service::Service;
 use crate::{control, hardening, log};
 
 /// How to run.
@@ -30,15 +33,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     if let Some(notice) = context.defaults_notice() {
         tracing::warn!("{notice}");
     }
+    let service = Service::from_environment()?;
     runtime()?.block_on(async {
-        let listen = config.listen;
-        let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| {
-            Failure::new(69, format!("cannot listen on {listen}: {error}\n  remedy: stop what listens there, or name another address with --listen"))
-        })?;
-        let bound = listener.local_addr()?;
-        config.listen = bound;
+        let listeners = listeners(&config, service.sockets).await?;
+        let bound = listeners.first().ok_or_else(|| Failure::new(69, "there is nothing to listen on"))?.local_addr()?;
+        config.set_listen(bound).map_err(|problem| Failure::new(78, problem))?;
         for notice in &config.notices {
             tracing::warn!("{notice}");
+        }
+        // Each connection is one.
+        let files = allow_open_files();
+        let most = config.http.max_connections(files);
+        if most >= files {
+            tracing::warn!(
+                most,
+                files,
+                "http.max_connections is more than the files that the system lets this process open; raise LimitNOFILE="
+            );
         }
         let socket = config.admin_socket();
         let clock = if args.accept_clock { Clock::system().accepted() } else { Clock::system() };
@@ -48,6 +59,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let metrics = regrant_server::metrics::listen(&app).await.map_err(|error| Failure::new(69, error))?;
         // Whoever has read the first line may send a signal.
         let signals = Signals::listen()?;
+        let certificates = match Certificates::for_app(&app, service.credentials.as_deref()) {
+            Ok(certificates) => certificates,
+            Err(error) => {
+                app.engine.stop().await;
+                return Err(Failure::new(78, error));
+            }
+        };
         // The first line: how programs learn where we are.
         let mut first = serde_json::json!({"issuer": app.issuer(), "listen": bound.to_string()});
         if let Some(metrics) = &metrics {
@@ -56,9 +74,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "{first}");
         let _ = stdout.flush();
-        tracing::info!(issuer = app.issuer(), listen = %bound, "serving");
+        tracing::info!(issuer = app.issuer(), listen = %bound, tls = certificates.is_some(), "serving");
         let engine = app.engine.clone();
-        let served = regrant_server::serve(app, listener, signals.stop()).await;
+        let options = Options { certificates, notify: service.notify, ..Options::new(listeners) };
+        let served = regrant_server::serve_with(app, options, signals.stop()).await;
         if let Some(trouble) = engine.failure() {
             let remedy = "look into the system's log for failures of the device, and start the server again: what was answered is there";
             return Err(Failure::new(74, format!("the store failed while the server ran: {trouble}\n  remedy: {remedy}")));
@@ -67,6 +86,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// The sockets that the service manager passed on, or one where the configuration says.
+async fn listeners(config: &Config, passed: Vec<std::net::TcpListener>) -> Result<Vec<TcpListener>, Failure> {
+    if passed.is_empty() {
+        let listen = config.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            let remedy = "stop what listens there, or name another address with --listen";
+            Failure::new(69, format!("cannot listen on {listen}: {error}\n  remedy: {remedy}"))
+        })?;
+        return Ok(vec![listener]);
+    }
+    let adopt = |socket: std::net::TcpListener| {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket)
+    };
+    Ok(passed.into_iter().map(adopt).collect::<std::io::Result<_>>()?)
 }
 
 /// SIGINT and SIGTERM, listened for from its making on: before it is made they end the process as they always did.

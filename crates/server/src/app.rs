@@ -1,6 +1,7 @@
 //! The running server: everything that a request needs, opened once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
@@ -42,6 +43,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
+    leaves: AtomicBool,
 }
 
 impl std::fmt::Debug for App {
@@ -280,6 +282,7 @@ impl App {
             metrics,
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
+            leaves: AtomicBool::new(false),
         }))
     }
 
@@ -293,6 +296,17 @@ impl App {
     /// told once in the log, and here.
     pub async fn failed(&self) -> Unavailable {
         self.engine.failed().await
+    }
+
+    /// From now on `/readyz` says no: no new requests should come here.
+    pub fn begin_to_leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
     }
 
     /// What operators do.

@@ -112,6 +112,12 @@ impl Clock {
 #[expect(clippy::disallowed_methods, reason = "the one place where the monotonic clock is asked")]
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// Microseconds of the clock that never jumps, from a beginning of its own: what systemd compares messages by.
+pub(crate) fn monotonic_micros() -> i64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is asked")]
 fn system_millis() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {

@@ -11,15 +11,18 @@ mod document;
 pub mod duration;
 pub mod environment;
 mod example;
+pub mod http;
 mod keys;
 mod limits;
 mod log;
 mod metrics;
 mod places;
 mod problem;
+pub mod proxies;
 mod suggest;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod token_hook;
 
 use std::net::SocketAddr;
@@ -40,6 +43,9 @@ pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 use crate::claims::Rules;
 use document::{Report, Section};
 use environment::Environment;
+use http::HttpSettings;
+use proxies::TrustedProxies;
+use tls::TlsSettings;
 
 /// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
@@ -53,7 +59,16 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 6] = ["issuer", "listen", "store", "root_key_file", "admin_socket", "token_endpoint_aliases"];
+const TOP: [&str; 8] = [
+    "issuer",
+    "listen",
+    "store",
+    "root_key_file",
+    "admin_socket",
+    "token_endpoint_aliases",
+    "trusted_proxies",
+    "forwarded_header",
+];
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const MAX_SCOPES: usize = 1000;
@@ -86,6 +101,12 @@ pub struct Config {
     pub metrics: MetricsSetting,
     /// How the log is written.
     pub log: LogSetting,
+    /// The proxies whose word about a client's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// The limits of connections and requests.
+    pub http: HttpSettings,
+    /// How TLS is spoken; `None` means plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// Declared scopes, in the order of the file.
     pub scopes: Vec<ScopeSetting>,
     /// Declared resources, in the order of the file.
@@ -227,6 +248,9 @@ impl Config {
             limits: Limits::default(),
             metrics: MetricsSetting::default(),
             log: LogSetting::default(),
+            trusted_proxies: TrustedProxies::default(),
+            http: HttpSettings::default(),
+            tls: None,
             scopes: Vec::new(),
             resources: Vec::new(),
             keys: KeySettings::default(),
@@ -283,6 +307,13 @@ impl Config {
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
         keep("metrics", &mut self.metrics, &running.metrics, &mut waiting);
         keep("log", &mut self.log, &running.log, &mut waiting);
+        keep("http.max_connections", &mut self.http.connections, &running.http.connections, &mut waiting);
+        // Other files of the same kind are taken up at once; whether there is TLS at all was decided at the start.
+        let kind = |tls: &Option<TlsSettings>| tls.as_ref().map(std::mem::discriminant);
+        let asks_itself = matches!(self.tls, Some(TlsSettings::Acme(_)));
+        if kind(&self.tls) != kind(&running.tls) || asks_itself {
+            keep("tls", &mut self.tls, &running.tls, &mut waiting);
+        }
         waiting
     }
 
@@ -291,9 +322,10 @@ impl Config {
     /// # Errors
     /// If others could reach the address and there is no issuer that they could use.
     pub fn set_listen(&mut self, listen: SocketAddr) -> Result<(), Problem> {
-        let before = reach_notice(self.listen, self.issuer.as_deref()).ok().flatten();
+        let before = reach_notice(self.listen, self).ok().flatten();
+        let after = reach_notice(listen, self)?;
         self.notices.retain(|notice| Some(notice) != before.as_ref());
-        self.notices.extend(reach_notice(listen, self.issuer.as_deref())?);
+        self.notices.extend(after);
         self.listen = listen;
         Ok(())
     }
@@ -335,10 +367,21 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let token_hook = top.table("token_hook");
     let keys = top.table("keys");
     let (metrics, log) = (top.table("metrics"), top.table("log"));
+    if let Some(section) = top.table("http") {
+        config.http = http::read(&section, &TOP);
+    }
+    if let Some(section) = top.table("tls") {
+        config.tls = tls::read(&section, base, &TOP);
+        check_tls_issuer(&top, &config);
+    }
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
     let limits = top.table("limits");
+    match reach_notice(config.listen, &config) {
+        Ok(notice) => config.notices.extend(notice),
+        Err(problem) => top.problem(problem),
+    }
     top.finish(&[]);
     config.token_hook = token_hook.and_then(|section| token_hook::read(&section, base));
     if let Some(section) = &limits {
@@ -416,10 +459,17 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
         read_aliases(top, &aliases);
         config.token_endpoint_aliases = aliases;
     }
-    match reach_notice(config.listen, config.issuer.as_deref()) {
-        Ok(notice) => config.notices.extend(notice),
-        Err(problem) => top.problem(problem),
-    }
+    config.trusted_proxies = proxies::read(top);
+}
+
+/// Who speaks TLS is known by an https name (RFC 8414 section 2).
+fn check_tls_issuer(top: &Section<'_>, config: &Config) {
+    let what = match &config.issuer {
+        Some(issuer) if issuer.starts_with("http:") => "it is an http URL, and [tls] is there",
+        Some(_) => return,
+        None => "[tls] is there, and there is no issuer",
+    };
+    top.problem(Problem::new("issuer", what, "Set issuer to the https URL that clients use."));
 }
 
 fn read_aliases(top: &Section<'_>, aliases: &[String]) {
@@ -438,26 +488,30 @@ fn read_aliases(top: &Section<'_>, aliases: &[String]) {
     }
 }
 
-/// An address that others can reach wants a name that others can use, and TLS.
-fn reach_notice(listen: SocketAddr, issuer: Option<&str>) -> Result<Option<String>, Problem> {
+/// An address that others can reach wants a name that others can use, and TLS: our own, or that of a proxy that is named.
+fn reach_notice(listen: SocketAddr, config: &Config) -> Result<Option<String>, Problem> {
     if places::is_loopback(listen.ip()) {
         return Ok(None);
     }
-    let Some(issuer) = issuer else {
+    let Some(issuer) = &config.issuer else {
         let what =
             format!("{listen} can be reached from elsewhere, and without an issuer http://{listen} would be its name");
         let remedy = "Set issuer to the https URL that clients use, or listen on 127.0.0.1.";
         return Err(Problem::new("listen", what, remedy));
     };
+    if config.tls.is_some() || !config.trusted_proxies.networks.is_empty() {
+        return Ok(None);
+    }
     Ok(Some(if issuer.starts_with("https:") {
         format!(
-            "listen = {listen}: this release speaks plain HTTP, so tokens and passwords pass unencrypted between the TLS proxy for \
-             {issuer} and this port; let nobody else reach it, or listen on 127.0.0.1 if the proxy is on this machine"
+            "listen = {listen}: without [tls] tokens and passwords pass unencrypted between the TLS proxy for {issuer} and this port; \
+             set [tls], or name the proxy in trusted_proxies and let nobody else reach the port, or listen on 127.0.0.1 if the proxy is \
+             on this machine"
         )
     } else {
         format!(
             "listen = {listen} with the issuer {issuer}: other machines can reach this port, and whatever they send and get, tokens \
-             and passwords included, is unencrypted; listen on 127.0.0.1, or put a TLS proxy in front and use its https name"
+             and passwords included, is unencrypted; listen on 127.0.0.1, or set [tls] and an https issuer"
         )
     }))
 }

@@ -14,7 +14,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// What the serving loop knew of a request.
+    /// What the serving loop knew of a request. A program that serves the [`router`](crate::router()) by itself is served as
+    /// well: axum's own `ConnectInfo` is taken where there is no `Peer`.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         let known = extensions.get::<Self>().copied();

@@ -85,8 +85,11 @@ async fn healthz(State(app): State<Arc<App>>) -> Response<Body> {
     }
 }
 
-/// The store answers, too.
+/// The store answers, too, and the server is to stay.
 async fn readyz(State(app): State<Arc<App>>) -> Response<Body> {
+    if app.is_leaving() {
+        return answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "stopping"}));
+    }
     match app.engine.ask(Question::Deployment).await {
         Ok(_) => answer::json(StatusCode::OK, &json!({"status": "ready"})),
         Err(Unavailable { cause: Cause::Clock, .. }) => {

@@ -1,4 +1,27 @@
-//! Serving on a listener until told to stop.
+//! Serving: our own loop from the listener to the router, so that each connection has its limits, its TLS and its end.
+//!
+//! ```text
+//! accept.rs      listener → connection; a seat for each; a burst of errors is waited out
+//! connection.rs  TLS, then HTTP/1.1 or HTTP/2; every time-out of a connection
+//! gate.rs        what no request may be, before the router sees it
+//! proxies.rs     whose address the request came from
+//! ```
+//!
+//! How it ends: `/readyz` says no at once and answers ask clients to leave; after `drain_delay` the listeners close; requests
+//! under way have `drain_timeout`; then the store is closed.
+
+mod accept;
+#[cfg(feature = "acme")]
+mod acme;
+mod body;
+mod certificates;
+mod connection;
+mod gate;
+mod pace;
+mod proxies;
+mod seats;
+pub mod systemd;
+mod validity;
 
 use std::future::Future;
 use std::io;
@@ -6,48 +29,142 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use accept::allow_open_files;
+pub use certificates::{Certificates, TlsError};
 
 use crate::app::App;
 use crate::rotation;
 use crate::router::router;
 use crate::sweep;
+use accept::Door;
+use seats::Seats;
+use systemd::Notify;
+
+/// Where and how to serve.
+#[derive(Debug)]
+pub struct Options {
+    /// Where connections come in.
+    pub listeners: Vec<TcpListener>,
+    /// Speaks TLS with these; `None` speaks plain HTTP.
+    pub certificates: Option<Arc<Certificates>>,
+    /// Whom to tell of our state.
+    pub notify: Notify,
+    /// How long to go on accepting after the signal to stop; `None` means what the configuration says.
+    pub drain_delay: Option<Duration>,
+    /// How often the certificate's files are looked at.
+    pub certificate_check: Duration,
+}
+
+impl Options {
+    /// Plain HTTP on these listeners.
+    #[must_use]
+    pub fn new(listeners: Vec<TcpListener>) -> Self {
+        let certificate_check = Duration::from_secs(60);
+        Self { listeners, certificates: None, notify: Notify::default(), drain_delay: None, certificate_check }
+    }
+}
+
+/// How far serving is on its way to its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Phase {
+    /// As always.
+    Serving,
+    /// Still open; every answer asks its client to go elsewhere.
+    Leaving,
+    /// The listeners close; what is under way is finished.
+    Closing,
+}
 
 /// How long answers are still written once the store has failed for good.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Serves until `shutdown` is done, then lets the requests that are under way finish, and closes the store: when it returns,
-/// the database file is whole without its write-ahead log.
+/// the database file is whole without its write-ahead log. No time is lost on load balancers: `drain_delay` is for
+/// [`serve_with`].
 ///
 /// # Errors
-/// If the listener fails; or, after [`App::failed`], why the store must be opened anew: the process should end, and be started again.
+/// If the configuration wants TLS and its certificate cannot be used; or, after [`App::failed`], why the store must be opened anew:
+/// the process should end, and be started again.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let certificates = Certificates::for_app(&app, None).map_err(io::Error::other)?;
+    let options = Options { certificates, drain_delay: Some(Duration::ZERO), ..Options::new(vec![listener]) };
+    serve_with(app, options, shutdown).await
+}
+
+/// The same with everything that can be chosen.
+///
+/// # Errors
+/// If a listener has no address.
+pub async fn serve_with(
+    app: Arc<App>,
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let Options { listeners, certificates, notify, drain_delay, certificate_check } = options;
     let engine = app.engine.clone();
-    // Ends with this future, also where it is dropped: what holds the app holds the store.
-    let mut background = tokio::task::JoinSet::new();
+    let settings = app.settings();
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let seats = Seats::new(settings.config.http.max_connections(accept::open_files()));
+    let door = Arc::new(Door {
+        router: router(Arc::clone(&app)),
+        app: Arc::clone(&app),
+        certificates: certificates.clone(),
+        seats,
+        phases,
+    });
+    // All of these end with this future, also where it is dropped: what holds the app holds the store.
+    let mut background = JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
     background.spawn(rotation::run(Arc::clone(&app)));
-    let failing = engine.clone();
-    let shutdown = async move {
-        tokio::select! {
-            () = shutdown => {}
-            _ = failing.failed() => {}
+    if let Some(certificates) = certificates {
+        background.spawn(certificates.keep_fresh(Arc::clone(&app), certificate_check));
+    }
+    if let Some(period) = notify.watchdog() {
+        background.spawn(systemd::watchdog(Arc::clone(&app), notify.clone(), period));
+    }
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept::run(Arc::clone(&door), listener));
+    }
+    drop(door);
+    notify.ready();
+    tokio::select! {
+        () = shutdown => {}
+        _ = engine.failed() => {}
+    }
+
+    app.begin_to_leave();
+    notify.stopping();
+    let _ = phase.send(Phase::Leaving);
+    let http = &app.settings().config.http;
+    // Whoever has not taken its 503 by then does not keep us from being started anew.
+    let failed = async {
+        engine.failed().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    let drained = async {
+        if engine.failure().is_none() {
+            tokio::time::sleep(drain_delay.unwrap_or(http.drain_delay)).await;
+        }
+        let _ = phase.send(Phase::Closing);
+        let all_gone = async { while accepting.join_next().await.is_some() {} };
+        if tokio::time::timeout(http.drain_timeout, all_gone).await.is_err() {
+            tracing::warn!("drain_timeout is over: connections with requests under way are cut off");
         }
     };
-    let service = router(app).into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown);
-    let served = tokio::select! {
-        served = async { serving.await } => served,
-        // Whoever has not taken its 503 by then does not keep us from being started anew.
-        () = async { engine.failed().await; tokio::time::sleep(LAST_ANSWERS).await } => Ok(()),
-    };
+    tokio::select! {
+        () = drained => {}
+        () = failed => {}
+    }
+    accepting.shutdown().await;
     background.shutdown().await;
     engine.stop().await;
-    match engine.failure() {
-        Some(trouble) => Err(io::Error::other(trouble)),
-        None => served,
-    }
+    engine.failure().map_or(Ok(()), |trouble| Err(io::Error::other(trouble)))
 }

@@ -65,6 +65,15 @@ enum Command {
         #[arg(long)]
         recording_only: bool,
     },
+    /// Open idle and slow connections to the real server, and measure honest refreshes without and with them.
+    Connections {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+        /// How often each of the eight honest clients refreshes.
+        #[arg(long, default_value_t = 500)]
+        rounds: usize,
+    },
     /// Search the small worlds, one for each kind of client.
     Model {
         /// Stop after this many states of each world.
@@ -137,6 +146,7 @@ fn main() -> ExitCode {
                 let holds = record(clients, times, synchronous, json).await;
                 holds && (recording_only || synchronous == Waits::Off || faults(None, json).await)
             }
+            Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
@@ -250,6 +260,17 @@ async fn faults(only: Option<inject::Case>, json: bool) -> bool {
         }
     }
     failed.is_empty()
+}
+
+async fn connections(count: usize, rounds: usize, json: bool) -> bool {
+    let scratch = Scratch::new("connections");
+    let report = sim::connections::run(&Home::make(scratch.path()), count, rounds).await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
 }
 
 fn search(states: u64, json: bool) -> bool {

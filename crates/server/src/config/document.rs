@@ -3,12 +3,14 @@
 //! A [`Section`] knows which keys it was asked for: what is left over in the end is unknown, and is said so.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::duration;
 use super::environment::Environment;
 use super::problem::{ConfigError, Problem};
 use super::suggest::did_you_mean;
@@ -113,6 +115,37 @@ impl<'a> Section<'a> {
         self.value(key, "a list of texts: [\"one\", \"two\"]", |value| {
             value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
         })
+    }
+
+    /// A whole number within limits.
+    pub(super) fn number(&self, key: &'static str, limits: RangeInclusive<u64>) -> Option<u64> {
+        let number = self.value(key, "a whole number, without quotes", |value| {
+            let number = value.as_integer()?;
+            i128::from_str_radix(number.as_str(), number.radix()).ok()
+        })?;
+        let fits = u64::try_from(number).ok().filter(|number| limits.contains(number));
+        if fits.is_none() {
+            let remedy = format!("Use {} to {}.", limits.start(), limits.end());
+            self.problem(Problem::new(key, "it is outside of its limits", remedy));
+        }
+        fits
+    }
+
+    /// A duration within limits.
+    pub(super) fn duration(&self, key: &'static str, limits: RangeInclusive<Duration>) -> Option<Duration> {
+        let text = self.string(key)?;
+        let Some(read) = duration::parse(&text) else {
+            let shown: String = text.chars().take(40).collect();
+            let remedy = "Write numbers with the units w, d, h, m or s, largest first: \"30s\", \"15m\", \"1h30m\".";
+            self.problem(Problem::new(key, format!("{shown:?} is no duration"), remedy));
+            return None;
+        };
+        if !limits.contains(&read) {
+            let (least, most) = (duration::write(*limits.start()), duration::write(*limits.end()));
+            self.problem(Problem::new(key, "it is outside of its limits", format!("Use {least} to {most}.")));
+            return None;
+        }
+        Some(read)
     }
 
     /// The table `[key]`, a section of its own; there as well if only variables of the environment speak of it.

@@ -29,7 +29,8 @@ const TEXT: &str = r##"# Regrant's configuration.
 # Example:
 #issuer = "https://auth.example.com"
 
-# Where to listen. This release speaks plain HTTP: put a proxy that holds the certificate in front of it.
+# Where to listen: plain HTTP, unless there is a [tls] section below. Others should reach it by TLS alone, Regrant's own or that
+# of a proxy in front of it. Where systemd passes on a socket, that one is used.
 #listen = "127.0.0.1:8420"
 
 # Where the data is: users, grants, added clients.
@@ -45,6 +46,61 @@ const TEXT: &str = r##"# Regrant's configuration.
 
 # Other paths of the token endpoint, beside /oauth2/token, for clients that expect it elsewhere.
 #token_endpoint_aliases = ["/oauth/v2/accessToken"]
+
+# Proxies in front of this server, addresses or networks. Only their word about where a request came from is taken, and only
+# in this header: "x-forwarded-for" or "forwarded" (RFC 7239). It must be the one that the proxy itself writes, for what a
+# client wrote into the other is passed on. No header ever changes the issuer or a link. Default: nobody; an example:
+#trusted_proxies = ["127.0.0.1", "10.0.3.0/24"]
+#forwarded_header = "x-forwarded-for"
+
+
+## TLS, version 1.3 and what is safe of 1.2. Without this section the server speaks plain HTTP.
+
+#[tls]
+## The certificate with its chain, and its key, in PEM. They are read again when they change; a pair that is no good is not taken.
+#certificate_file = "tls/fullchain.pem"
+## Not readable for other users; or "credential:NAME" for a systemd credential (LoadCredential=NAME:/path).
+#key_file = "tls/key.pem"
+## Instead of both, in programs built with `--features acme`: a certificate that the server gets and renews by itself (RFC 8555).
+## The authority asks on port 443 of these names, which must lead here.
+##acme_domains = ["auth.example.com"]
+##acme_terms_agreed = true
+## Whom the authority may write to. Default: nobody.
+##acme_contact = ["mailto:you@example.com"]
+## Which authority. Default: Let's Encrypt.
+##acme_directory = "https://acme-v02.api.letsencrypt.org/directory"
+## What signs its own TLS certificate, for an authority that the system does not know. Default: what the system knows.
+##acme_root_file = "ca.pem"
+## The account and the certificates, readable for this server alone.
+##acme_cache_dir = "acme"
+
+
+## Limits of connections and requests. The defaults suit one machine with thousands of users.
+
+#[http]
+## A TLS handshake and the head of a request are a few packets: who takes longer is slow on purpose.
+#handshake_timeout = "10s"
+#header_timeout = "10s"
+## A form is small, too, but may come over a bad line.
+#body_timeout = "20s"
+## Longer than any request takes; then it is given up, without an answer that could be wrong.
+#request_timeout = "1m"
+## A connection without a request. Longer than the 60 s of the usual proxies, who should be the ones to close.
+#idle_timeout = "1m15s"
+## After SIGTERM: how long to go on accepting while load balancers find /readyz saying no, and how long requests may take then.
+#drain_delay = "1s"
+#drain_timeout = "30s"
+## Connections at one time. Default: 20000, or 64 fewer than the files the process may open if that is less. When all are taken, the
+## one that has waited longest without a request is closed.
+#max_connections = 20000
+## Of one IPv4 address or IPv6 network of 64 bits, so that nobody takes all. Trusted proxies are not counted.
+#max_connections_per_address = 1024
+## Requests at one time on one HTTP/2 connection.
+#max_streams = 100
+## Bytes of a request line with all headers, how many headers, and bytes of the request line's target.
+#max_head_size = 32768
+#max_headers = 64
+#max_uri_length = 16384
 
 
 ## Keys: how long each kind is in use before the next one takes over, by itself and without a logout. "never" leaves it to

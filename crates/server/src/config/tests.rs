@@ -1,6 +1,7 @@
 //! Bad configurations, each with its line, its key and its reason; every default; the example.
 
 mod keys;
+mod serving;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -365,7 +366,7 @@ fn what_a_choice_costs_is_said() {
     said(&app("retry_window = \"10m\""), "about 83 %");
     said(&app("access_token_lifetime = \"5m\""), "about 100 %");
     said(&app("skip_consent = true"), "RFC 6749 section 10.2");
-    said("issuer = \"https://a.example\"\nlisten = \"0.0.0.0:80\"", "plain HTTP");
+    said("issuer = \"https://a.example\"\nlisten = \"0.0.0.0:80\"", "without [tls]");
     said(
         "issuer = \"http://localhost:80\"\nlisten = \"0.0.0.0:80\"".replace(":80\"\n", ":81\"\n").as_str(),
         "unencrypted",

@@ -80,10 +80,21 @@ impl Server {
     /// # Panics
     /// If there is no such program.
     pub fn try_start(mut command: Command, log: &Path) -> Result<Self, Refused> {
+        command.stdin(Stdio::null());
+        Self::try_start_with_input(command, log)
+    }
+
+    /// The same for a program whose standard input is something.
+    ///
+    /// # Errors
+    /// As [`Server::try_start`].
+    ///
+    /// # Panics
+    /// As [`Server::try_start`].
+    pub fn try_start_with_input(mut command: Command, log: &Path) -> Result<Self, Refused> {
         let before = std::fs::metadata(log).map_or(0, |log| log.len());
         let errors = OpenOptions::new().create(true).append(true).open(log).expect("a log file");
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
@@ -170,9 +181,17 @@ impl Server {
     ///
     /// # Panics
     /// If it does not end well.
-    pub fn stop_by(mut self, pid: u32) -> String {
+    pub fn stop_by(self, pid: u32) -> String {
         let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill");
         assert!(sent.success(), "no process {pid}");
+        self.stopped()
+    }
+
+    /// Waits for the end of a process that was told to stop. Returns what was logged.
+    ///
+    /// # Panics
+    /// If it does not end well.
+    pub fn stopped(mut self) -> String {
         let ended = self.child.wait().expect("an ended process");
         let mut log = Vec::new();
         let _ = File::open(&self.log).and_then(|mut file| std::io::Read::read_to_end(&mut file, &mut log));

@@ -1,0 +1,139 @@
+//! Many connections that do nothing: they cost a seat each, for a while, and nobody else anything.
+
+use std::net::SocketAddr;
+
+use regrant_server::{App, Clock};
+use sim::wire::{Http, ROOT, World, config};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::edge::support::{HEALTH, address, connect, one, rest, status, world};
+
+/// A connection from this address of the loopback network.
+async fn from(source: [u8; 4], base: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((source, 0))).expect("an address");
+    socket.connect(address(base).parse().expect("an address")).await.expect("the server listens")
+}
+
+/// Check X1: a thousand connections that drip their heads and bodies: honest requests are answered meanwhile, and every one of them is
+/// closed when its time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_dripping_connections_disturb_nobody() {
+    let world = world("[http]\nheader_timeout = \"3s\"\nbody_timeout = \"3s\"").await;
+    let mut token = world.first("phone").await;
+    let mut slow = JoinSet::new();
+    for number in 0..1000_u16 {
+        let mut stream = from([127, 0, 1, (number % 250) as u8 + 1], &world.base).await;
+        let start = if number % 2 == 0 {
+            "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+                content-length: 1000\r\n\r\ngrant_type="
+        } else {
+            "GET /healthz HTTP/1.1\r\nhost: x\r\nx: "
+        };
+        stream.write_all(start.as_bytes()).await.expect("sent");
+        slow.spawn(async move { (number, rest(&mut stream).await) });
+    }
+    let honest = async {
+        for _ in 0..50 {
+            let reply = world.refresh("phone", &token).await.expect_status(200);
+            token = sim::wire::text(&reply.json(), "refresh_token");
+        }
+    };
+    honest.await;
+    let mut closed = 0;
+    while let Some(done) = slow.join_next().await {
+        let (number, said) = done.expect("closed");
+        assert_eq!(said.starts_with("HTTP/1.1 408 "), number % 2 == 0, "{number}: {said}");
+        closed += 1;
+    }
+    assert_eq!(closed, 1000);
+    let _ = world.refresh("phone", &token).await.expect_status(200);
+}
+
+/// One address cannot take every seat; another is served beside it, and it is served itself again when it has let go.
+#[tokio::test]
+async fn one_address_has_its_share_and_no_more() {
+    let world = world("[http]\nmax_connections_per_address = 5").await;
+    let mut taken = Vec::new();
+    for _ in 0..5 {
+        let mut stream = from([127, 0, 0, 9], &world.base).await;
+        stream.write_all(HEALTH.as_bytes()).await.expect("sent");
+        assert_eq!(status(&one(&mut stream).await.expect("an answer")), 200);
+        taken.push(stream);
+    }
+    assert_eq!(rest(&mut from([127, 0, 0, 9], &world.base).await).await, "", "the sixth is closed");
+    assert_eq!(world.http().get("/healthz", &[]).await.status, 200);
+    drop(taken);
+    for _ in 0..1000 {
+        let mut again = from([127, 0, 0, 9], &world.base).await;
+        let _ = again.write_all(HEALTH.as_bytes()).await;
+        if one(&mut again).await.is_ok() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the seats were not given back");
+}
+
+/// A trusted proxy comes for many: it has no share.
+#[tokio::test]
+async fn a_trusted_proxy_is_not_counted() {
+    let world = world("trusted_proxies = [\"127.0.0.9\"]\n[http]\nmax_connections_per_address = 2").await;
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        let mut stream = from([127, 0, 0, 9], &world.base).await;
+        stream.write_all(HEALTH.as_bytes()).await.expect("sent");
+        assert_eq!(status(&one(&mut stream).await.expect("an answer")), 200);
+        open.push(stream);
+    }
+}
+
+/// When all seats are taken, whoever has waited longest without a request makes room: who comes with a request is served.
+#[tokio::test]
+async fn the_longest_idle_makes_room() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let config = config("[http]\nmax_connections = 8");
+    let store = Box::new(regrant_store::Memory::new());
+    let root = regrant_core::keys::RootKey::new(ROOT);
+    let app = App::open_with(config, store, root, Clock::system()).expect("opens");
+    let serving = tokio::spawn(regrant_server::serve(app, listener, std::future::pending()));
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        let mut stream = connect(&base).await;
+        stream.write_all(HEALTH.as_bytes()).await.expect("sent");
+        assert_eq!(status(&one(&mut stream).await.expect("an answer")), 200);
+        idle.push(stream);
+    }
+    assert_eq!(Http::new(&base).get("/healthz", &[]).await.status, 200);
+    // The first ones were closed, the last ones were not.
+    let mut byte = [0];
+    assert_eq!(idle[0].read(&mut byte).await.unwrap_or(0), 0);
+    let last = idle.last_mut().expect("one");
+    last.write_all(HEALTH.as_bytes()).await.expect("open");
+    assert_eq!(status(&one(last).await.expect("an answer")), 200);
+    serving.abort();
+}
+
+/// Check X1: idle and dripping connections beside the real server, as many as there is time for here (`sim connections` opens 10,000):
+/// each honest refresh is answered, and the connections are really there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn honest_clients_are_served_beside_idle_and_slow_ones() {
+    let scratch = sim::process::Scratch::new("beside");
+    let report = sim::connections::run(&sim::process::Home::make(scratch.path()), 500, 20).await;
+    assert_eq!((report.alone.count, report.beside.count), (160, 160));
+    assert!(report.open >= 250, "{report}");
+}
+
+/// A world is a server like any other: what it was told to allow, it allows.
+#[tokio::test]
+async fn many_requests_on_one_connection_are_one_seat() {
+    let world: World = world("[http]\nmax_connections_per_address = 1").await;
+    let mut stream = from([127, 0, 0, 9], &world.base).await;
+    for _ in 0..20 {
+        stream.write_all(HEALTH.as_bytes()).await.expect("open");
+        assert_eq!(status(&one(&mut stream).await.expect("an answer")), 200);
+    }
+}

@@ -189,7 +189,10 @@ async fn a_reload_may_name_other_files() {
     let [certificate, key] = ["c2.pem", "k2.pem"].map(|name| files.scratch.path().join(name));
     let second = write_pair(&certificate, &key);
     let next = config(&format!("{}{CONFIG}", tls_top(&certificate, &key)));
-    assert!(server.app.replace_config(next).await.expect("it fits").needs_restart.is_empty(), "nothing waits for a restart");
+    assert!(
+        server.app.replace_config(next).await.expect("it fits").needs_restart.is_empty(),
+        "nothing waits for a restart"
+    );
     server.certificates.as_ref().expect("TLS").reload(&server.app).expect("a good pair");
     assert_eq!(shown(server.base()).await, second);
 }

@@ -490,7 +490,7 @@ fn client_view(client: &regrant_core::Client, declared: bool) -> ClientView {
         scope: client.scopes.to_string(),
         resources: client.resources.iter().map(str::to_owned).collect(),
         rotation: rotation(client.policy.rotation).to_owned(),
-        retry_window: client.is_public().then(|| client.policy.retry_window.as_secs()),
+        retry_window: client.is_public().then_some(client.policy.retry_window.as_secs()),
         on_replay: on_replay(client.policy.on_replay).to_owned(),
         idle_lifetime: client.policy.idle_lifetime.as_secs(),
         absolute_lifetime: client.policy.absolute_lifetime.as_secs(),

@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
 use crate::rotation;
+use crate::spans::Spans;
 use crate::timekeeper;
 
 /// A clock that is further behind the store than this is worth a word.
@@ -40,6 +41,7 @@ pub struct App {
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
 }
@@ -265,7 +267,9 @@ impl App {
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
-        let engine = Engine::start(store, keys, clock, next_grant, metrics.writer.clone())?;
+        let spans = Spans::default();
+        let watched = (metrics.writer.clone(), spans.clone());
+        let engine = Engine::start(store, keys, clock, next_grant, watched)?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
@@ -276,6 +280,7 @@ impl App {
             session_key,
             csrf_key,
             metrics,
+            spans,
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
         }))

@@ -25,7 +25,8 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let engine = app.engine.clone();
+    let (engine, spans) = (app.engine.clone(), app.spans.clone());
+    spans.start(&app.settings().config.log);
     // Ends with this future, also where it is dropped: what holds the app holds the store.
     let mut background = tokio::task::JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
@@ -46,6 +47,7 @@ pub async fn serve(
     };
     background.shutdown().await;
     engine.stop().await;
+    spans.stop().await;
     match engine.failure() {
         Some(trouble) => Err(io::Error::other(trouble)),
         None => served,

@@ -89,7 +89,8 @@ pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
     let peer = Peer::of(request.extensions()).address;
     let traceparent = traceparent(request.headers()).map(str::to_owned);
     let route = path.as_ref().map_or("", MatchedPath::as_str);
-    let span = app.spans.request(&Asked { method, route, traceparent: traceparent.as_deref() });
+    let endpoint = endpoint(&app, route);
+    let span = app.spans.request(&Asked { endpoint, method, route, traceparent: traceparent.as_deref() });
     let seen = Seen {
         correlation: Correlation::new(),
         outcome: Cell::new(""),
@@ -113,7 +114,6 @@ pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
                 told => told,
             };
             let path = path.as_ref().map_or("", MatchedPath::as_str);
-            let endpoint = endpoint(&app, path);
             let known = seen.client.borrow();
             let client = known.as_ref().map(|client| &client.id);
             let took = watch.elapsed();

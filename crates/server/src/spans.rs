@@ -31,6 +31,8 @@ pub(crate) use none::{Parent, Span, Spans};
 /// A request, as it is known before it is answered.
 #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "nobody is told"))]
 pub(crate) struct Asked<'a> {
+    /// Our own word for the route.
+    pub(crate) endpoint: &'static str,
     /// One of our own words.
     pub(crate) method: &'static str,
     /// The route's template; empty if there is none.

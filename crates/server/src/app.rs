@@ -175,7 +175,9 @@ pub enum StartError {
     )]
     ClientTwice(String),
     /// The store failed while it was read.
-    #[error("the store failed at start: {0}\n  remedy: look into the system's log for failures of the device; if the store is damaged, keep a copy of it and restore it from a backup")]
+    #[error(
+        "the store failed at start: {0}\n  remedy: look into the system's log for failures of the device; if the store is damaged, keep a copy of it and restore it from a backup"
+    )]
     Unavailable(#[from] Unavailable),
     /// The clock is far ahead of what the store has seen.
     #[error("the clock is {days} days ahead of the newest time in the store: if it is wrong, starting now would end every session for good, and keep the time there\n  remedy: set the clock; or, if it is right because the server was off for that long, start it once with `regrant serve --accept-clock`. Nothing was changed", days = .0.as_secs() / 86_400)]

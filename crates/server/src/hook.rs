@@ -91,7 +91,9 @@ impl Hook {
         let headers = headers.into_iter().map(named).collect::<Result<_, NoAnswer>>()?;
         let asked = async {
             let _place = self.places.acquire().await.map_err(|_| NoAnswer::Busy)?;
-            self.outbound.post(Call { url: &setting.url, media_type: "application/json", headers, body }, setting.timeout).await
+            self.outbound
+                .post(Call { url: &setting.url, media_type: "application/json", headers, body }, setting.timeout)
+                .await
         };
         let answer = tokio::time::timeout(setting.timeout, asked).await.unwrap_or(Err(NoAnswer::TimedOut))?;
         read(&answer)

@@ -34,7 +34,9 @@ impl LogSetting {
     /// What is set and cannot be done.
     pub(super) fn notice(&self) -> Option<String> {
         let is_vain = self.otlp_endpoint.is_some() && !cfg!(feature = "otlp");
-        is_vain.then(|| "[log] otlp_endpoint is set, and this build sends no spans: build it with `--features otlp`".to_owned())
+        is_vain.then(|| {
+            "[log] otlp_endpoint is set, and this build sends no spans: build it with `--features otlp`".to_owned()
+        })
     }
 }
 
@@ -82,7 +84,9 @@ pub(super) fn read(section: &Section<'_>) -> LogSetting {
 fn is_base_url(endpoint: &str) -> bool {
     let fits = |uri: http::Uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
             && uri.query().is_none()
     };
     !endpoint.contains('#') && endpoint.parse().is_ok_and(fits)

@@ -654,6 +654,14 @@ fn a_bad_log_or_metrics_setting_is_refused_with_its_line_and_remedy() {
         ("[log]\nfilter = \"info,h2=\"", 2, "log.filter", "\"h2=\" is no directive"),
         ("[log]\nfilter = \"info,a[b]=trace\"", 2, "log.filter", "is no directive"),
         ("[log]\notlp_endpoint = \"127.0.0.1:4318\"", 2, "log.otlp_endpoint", "no http URL"),
+        ("[log]\notlp_endpoint = \"http://\"", 2, "log.otlp_endpoint", "no http URL"),
+        (
+            "[log]\notlp_endpoint = \"http://me:secret@127.0.0.1:4318\"",
+            2,
+            "log.otlp_endpoint",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+        ),
+        ("[log]\notlp_endpoint = \"https://a.example/?key=1\"", 2, "log.otlp_endpoint", "no http URL"),
         ("[log]\nformt = \"json\"", 2, "log.formt", "Did you mean \"format\"?"),
         ("[[log]]\nformat = \"json\"", 1, "log", "It must be written as [log]"),
         ("log = \"info\"", 1, "log", "this is a text. It must be written as [log]"),
@@ -670,6 +678,17 @@ fn a_bad_log_or_metrics_setting_is_refused_with_its_line_and_remedy() {
         ("[metrics]\nclients = 10001", 2, "metrics.clients", "a whole number from 0 to 10000"),
     ] {
         refused(text, line, key, says);
+    }
+}
+
+#[test]
+fn a_collector_that_this_build_cannot_reach_is_a_notice() {
+    let config = good("[log]\notlp_endpoint = \"http://127.0.0.1:4318\"");
+    assert_eq!(config.log.otlp_endpoint.as_deref(), Some("http://127.0.0.1:4318"));
+    match &config.notices[..] {
+        [] => assert!(cfg!(feature = "otlp"), "it is said that no spans are sent"),
+        [notice] => assert!(!cfg!(feature = "otlp") && notice.contains("--features otlp"), "{notice}"),
+        more => panic!("{more:?}"),
     }
 }
 

@@ -35,6 +35,14 @@ struct Failures {
     told: Option<Stopwatch>,
 }
 
+impl Failures {
+    /// One more. How many there were since the last line, if one is due; `since` is how long ago that was.
+    fn count(&mut self, since: Option<Duration>) -> Option<u64> {
+        self.untold += 1;
+        since.is_none_or(|since| since >= QUIET).then(|| std::mem::take(&mut self.untold))
+    }
+}
+
 impl fmt::Debug for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Collector")
@@ -63,10 +71,9 @@ impl Collector {
 
     fn failed(&self, why: &NoAnswer) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.untold += 1;
-        if failures.told.is_none_or(|told| told.elapsed() >= QUIET) {
-            let messages = failures.untold;
-            *failures = Failures { untold: 0, told: Some(Stopwatch::start()) };
+        let since = failures.told.map(Stopwatch::elapsed);
+        if let Some(messages) = failures.count(since) {
+            failures.told = Some(Stopwatch::start());
             tracing::warn!(%why, messages, "the collector does not take our spans: they are dropped; this is told once a minute");
         }
     }
@@ -89,5 +96,20 @@ impl HttpClient for Collector {
                 }
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_that_is_down_is_told_once_a_minute() {
+        let mut failures = Failures::default();
+        assert_eq!(failures.count(None), Some(1));
+        for second in (5..60).step_by(5) {
+            assert_eq!(failures.count(Some(Duration::from_secs(second))), None);
+        }
+        assert_eq!(failures.count(Some(QUIET)), Some(12));
     }
 }

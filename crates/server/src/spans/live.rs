@@ -179,6 +179,14 @@ impl Live {
     }
 }
 
+impl Drop for Live {
+    /// Where the server was dropped and not stopped: the SDK would wait for its thread right here, on a thread of the runtime.
+    fn drop(&mut self) {
+        let provider = self.provider.clone();
+        let _ = std::thread::Builder::new().spawn(move || provider.shutdown_with_timeout(LAST_SPANS));
+    }
+}
+
 /// Names from the one place that asks for chance.
 #[derive(Debug)]
 struct Ids;

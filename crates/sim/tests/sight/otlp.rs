@@ -167,7 +167,8 @@ async fn no_secret_reaches_the_collector() {
     let single = world.first("web-single").await;
     let _ = world.refresh("web-single", &single).await.expect_status(200);
     // Secrets where they do not belong.
-    let lost = [("grant_type", PASSWORD), ("client_id", SECRET), ("scope", refresh.as_str()), (PASSWORD, code.as_str())];
+    let lost =
+        [("grant_type", PASSWORD), ("client_id", SECRET), ("scope", refresh.as_str()), (PASSWORD, code.as_str())];
     let _ = world.http().post("/oauth2/token", &lost, &[("traceparent", SECRET), ("user-agent", PASSWORD)]).await;
     let _ = world.http().get(&format!("/oauth2/token/{refresh}?{SECRET}"), &[]).await;
     let _ = world.http().post("/oauth2/token", &[("client_id", "web"), ("client_secret", PASSWORD)], &[]).await;

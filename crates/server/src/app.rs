@@ -269,7 +269,7 @@ impl App {
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
-        let spans = Spans::default();
+        let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
         let engine = Engine::start(store, keys, clock, next_grant, watched)?;
         Ok(Arc::new(Self {

@@ -34,7 +34,7 @@ const LAST_SPANS: Duration = Duration::from_secs(2);
 const MAX_LINKS: u32 = 128;
 
 /// All spans of one server. Cloning it is cheap.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Spans(Arc<OnceLock<Live>>);
 
 struct Live {
@@ -50,6 +50,11 @@ pub(crate) struct Span(Option<Box<SdkSpan>>);
 pub(crate) struct Parent(Option<SpanContext>);
 
 impl Spans {
+    /// None, until [`Spans::start`].
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
     /// Begins to send, if the configuration or the environment names a collector. What cannot be done is said in the log, and the
     /// server serves without it.
     pub(crate) fn start(&self, setting: &LogSetting) {

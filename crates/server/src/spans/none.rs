@@ -4,7 +4,7 @@ use super::{Answered, Asked};
 use crate::config::LogSetting;
 
 /// No spans.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Spans;
 
 /// No span.
@@ -16,11 +16,16 @@ pub(crate) struct Parent;
 
 impl Spans {
     #[inline]
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    #[inline]
     #[expect(clippy::unused_self, reason = "the same as where there are spans")]
     pub(crate) fn start(&self, _: &LogSetting) {}
 
     #[inline]
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "the same as where there are spans")]
+    #[expect(clippy::unused_async, reason = "the same as where there are spans")]
     pub(crate) async fn stop(&self) {}
 
     #[inline]

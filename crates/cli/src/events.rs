@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
     let Args { kind, user, client, since, limit, follow: is_followed } = args;
     let wanted = EventsWanted { kind, user, client, since, after: 0, before: 0, limit };
     if is_followed {
-        return context.operate(|hands| follow(context, hands, wanted));
+        return context.operate(|hands| follow(context, hands, &wanted));
     }
     let events: Vec<EventLine> = context.operate(|hands| hands.ask(Ask::Events { wanted }))?;
     if context.json {
@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
 }
 
 /// The last ones, oldest first, and then each new one. Ends with Ctrl-C, when nobody reads any more, or with the server.
-fn follow(context: &Context, hands: &mut Hands, wanted: EventsWanted) -> Done {
+fn follow(context: &Context, hands: &mut Hands, wanted: &EventsWanted) -> Done {
     if !hands.is_running() {
         // Whoever holds the store keeps a server from starting.
         let remedy = "start the server, or list what happened without --follow";
@@ -92,7 +92,7 @@ fn follow(context: &Context, hands: &mut Hands, wanted: EventsWanted) -> Done {
             }
             // Asked without a filter: what does not fit is not looked through again.
             let newest = newest(hands)?;
-            events = between(hands, &wanted, seen, newest)?;
+            events = between(hands, wanted, seen, newest)?;
             seen = newest;
         }
     })

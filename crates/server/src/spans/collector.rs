@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap, USER_AGENT};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 
@@ -62,7 +62,7 @@ impl Collector {
             let (url, headers): (Uri, HeaderMap) = (parts.uri, parts.headers);
             // OTLP/HTTP: "The client MUST set Content-Type: application/x-protobuf"; what the variables OTEL_EXPORTER_OTLP_HEADERS
             // name comes with it.
-            let names = headers.iter().filter(|(name, _)| **name != CONTENT_TYPE);
+            let names = headers.iter().filter(|(name, _)| ![CONTENT_TYPE, USER_AGENT].contains(*name));
             let headers = names.map(|(name, value)| (name.clone(), value.clone())).collect();
             outbound.post(Call { url: &url, media_type: PROTOBUF, headers, body: body.to_vec() }, DEADLINE).await
         });

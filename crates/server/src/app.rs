@@ -24,6 +24,7 @@ use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
+use crate::spans::Spans;
 use crate::timekeeper;
 
 /// A clock that is further behind the store than this is worth a word.
@@ -42,6 +43,7 @@ pub struct App {
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
     /// Held while clients or the configuration are changed, from looking at the store to what requests see: a client that is added
@@ -278,7 +280,9 @@ impl App {
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
-        let engine = Engine::start(store, keys, clock, next_grant, metrics.writer.clone())?;
+        let spans = Spans::new();
+        let watched = (metrics.writer.clone(), spans.clone());
+        let engine = Engine::start(store, keys, clock, next_grant, watched)?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
@@ -289,6 +293,7 @@ impl App {
             session_key,
             csrf_key,
             metrics,
+            spans,
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),

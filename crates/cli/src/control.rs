@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use regrant_server::App;
 use regrant_server::admin::socket::AdminSocket;
+use regrant_server::serve::systemd::Notify;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::context::Failure;
 
 /// Answers on the admin socket and to SIGHUP, until what is returned is dropped.
-pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>) -> Result<JoinSet<()>, Failure> {
+pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>, notify: Notify) -> Result<JoinSet<()>, Failure> {
     let mut tasks = JoinSet::new();
     if let Some(path) = socket {
         let socket = AdminSocket::bind(path).map_err(|error| {
@@ -25,6 +26,7 @@ pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>) -> Result<JoinSet<()>
     let app = Arc::clone(app);
     tasks.spawn(async move {
         while hangups.recv().await.is_some() {
+            notify.reloading();
             match app.admin().reload().await {
                 Ok(reloaded) => {
                     for notice in &reloaded.notices {
@@ -35,6 +37,7 @@ pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>) -> Result<JoinSet<()>
                 }
                 Err(error) => tracing::error!(%error, "the configuration was not reloaded, and nothing was changed"),
             }
+            notify.ready();
         }
     });
     Ok(tasks)

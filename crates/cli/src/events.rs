@@ -1,15 +1,23 @@
-//! `regrant events`: what happened.
+//! `regrant events`: what happened, and what happens.
+
+use std::time::Duration;
 
 use regrant_server::admin::Command as Ask;
 use regrant_server::admin::events::{EVENT_KINDS, EventLine, EventsWanted, MOST_EVENTS};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::context::{Context, Done};
+use crate::context::{Context, Done, Failure, Hands, runtime};
 use crate::output;
+
+/// How often a running server is asked for what is new.
+const PACE: Duration = Duration::from_secs(1);
+/// How many new ones are asked for at once.
+const PAGE: u32 = 1000;
 
 /// Which events to list.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  regrant events --kind grant_ended --since 24h\n  regrant events --user alice\n  regrant events --kind alarm --json"
+    after_help = "Examples:\n  regrant events --kind grant_ended --since 24h\n  regrant events --user alice\n  regrant events --follow --limit 10\n  regrant events --kind alarm --json"
 )]
 pub(crate) struct Args {
     /// Only of this kind.
@@ -24,14 +32,20 @@ pub(crate) struct Args {
     /// Only since then: a span like "2h" or "7d", or a time like "2026-11-24T01:30:00Z".
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// At most this many, newest first.
+    /// At most this many, newest first; with --follow, how many to begin with.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_EVENTS)))]
     limit: u32,
+    /// Go on with what happens, one line for each, until Ctrl-C.
+    #[arg(long)]
+    follow: bool,
 }
 
 pub(crate) fn run(context: &Context, args: Args) -> Done {
-    let Args { kind, user, client, since, limit } = args;
-    let wanted = EventsWanted { kind, user, client, since, before: 0, limit };
+    let Args { kind, user, client, since, limit, follow: is_followed } = args;
+    let wanted = EventsWanted { kind, user, client, since, after: 0, before: 0, limit };
+    if is_followed {
+        return context.operate(|hands| follow(context, hands, &wanted));
+    }
     let events: Vec<EventLine> = context.operate(|hands| hands.ask(Ask::Events { wanted }))?;
     if context.json {
         output::json(&events);
@@ -54,4 +68,80 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
         output::error("… perhaps more: --limit shows more, --since and --kind show less");
     }
     Ok(())
+}
+
+/// The last ones, oldest first, and then each new one. Ends with Ctrl-C, when nobody reads any more, or with the server.
+fn follow(context: &Context, hands: &mut Hands, wanted: &EventsWanted) -> Done {
+    if !hands.is_running() {
+        // Whoever holds the store keeps a server from starting.
+        let remedy = "start the server, or list what happened without --follow";
+        return Err(Failure::new(69, format!("no server runs here: nothing happens\n  remedy: {remedy}")));
+    }
+    let mut seen = newest(hands)?;
+    let before = seen.saturating_add(1);
+    let mut events: Vec<EventLine> = hands.ask(Ask::Events { wanted: EventsWanted { before, ..wanted.clone() } })?;
+    runtime()?.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            if !events.iter().rev().all(|event| output::told(&line(context, event))) {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(()),
+                () = tokio::time::sleep(PACE) => {}
+            }
+            // Asked without a filter: what does not fit is not looked through again.
+            let newest = newest(hands)?;
+            events = between(hands, wanted, seen, newest)?;
+            seen = newest;
+        }
+    })
+}
+
+/// The position of the newest event of all.
+fn newest(hands: &mut Hands) -> Result<u64, Failure> {
+    let wanted = EventsWanted { limit: 1, ..EventsWanted::default() };
+    let events: Vec<EventLine> = hands.ask(Ask::Events { wanted })?;
+    Ok(events.first().map_or(0, |event| event.id))
+}
+
+/// Those behind `seen` and up to `newest`, newest first.
+fn between(hands: &mut Hands, wanted: &EventsWanted, seen: u64, newest: u64) -> Result<Vec<EventLine>, Failure> {
+    let mut found = Vec::new();
+    let mut before = newest.saturating_add(1);
+    while before > seen.saturating_add(1) {
+        // What is new is since any time that was meant.
+        let wanted = EventsWanted { after: seen, before, since: None, limit: PAGE, ..wanted.clone() };
+        let page: Vec<EventLine> = hands.ask(Ask::Events { wanted })?;
+        let Some(last) = page.last() else { break };
+        before = last.id;
+        found.extend(page);
+    }
+    Ok(found)
+}
+
+/// One event on one line: an object for programs, words for people.
+fn line(context: &Context, event: &EventLine) -> String {
+    if context.json {
+        return serde_json::to_string(event).unwrap_or_default();
+    }
+    let EventLine { at, kind, reason, grant, client, subject, user, detail, correlation, .. } = event;
+    let mut line = format!("{at} {kind}");
+    let named = [
+        ("reason", reason.as_deref()),
+        ("grant", grant.as_deref()),
+        ("client", client.as_deref()),
+        ("user", user.as_deref().or(subject.as_deref())),
+        ("correlation", Some(correlation.as_str())),
+    ];
+    for (name, value) in named {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            line.push_str(&format!(" {name}={value}"));
+        }
+    }
+    if !detail.is_empty() {
+        line.push_str(": ");
+        line.push_str(detail);
+    }
+    output::clean(&line).replace('\n', "\u{fffd}")
 }

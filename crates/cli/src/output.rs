@@ -14,6 +14,12 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(anstream::stdout().lock(), "{text}");
 }
 
+/// One line on standard output, at once; false if nobody reads any more.
+pub(crate) fn told(text: &str) -> bool {
+    let mut output = anstream::stdout().lock();
+    writeln!(output, "{text}").and_then(|()| output.flush()).is_ok()
+}
+
 /// One line on standard error.
 pub(crate) fn error(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -68,7 +74,7 @@ fn color(text: &str) -> Option<Color> {
 }
 
 /// What came from outside must not move the cursor or colour the terminal.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

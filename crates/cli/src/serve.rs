@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let clock = if args.accept_clock { Clock::system().accepted() } else { Clock::system() };
         let app = App::open(config, clock)?;
         // After the store was opened: whoever holds it owns its socket.
-        let _control = control::start(&app, socket.as_deref())?;
+        let _control = control::start(&app, socket.as_deref(), service.notify.clone())?;
         let metrics = regrant_server::metrics::listen(&app).await.map_err(|error| Failure::new(69, error))?;
         // Whoever has read the first line may send a signal.
         let signals = Signals::listen()?;

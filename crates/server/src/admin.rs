@@ -239,6 +239,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
+        let _changing = self.app.changing.lock().await;
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
@@ -281,6 +282,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`] if it is not in the store.
     pub async fn remove_client(&self, id: &str) -> Result<(), AdminError> {
+        let _changing = self.app.changing.lock().await;
         let view = self.client(id).ok_or_else(|| AdminError::NotFound(format!("there is no client {id}")))?;
         let known = ClientId::parse(id).filter(|_| view.origin == "store").ok_or_else(|| {
             AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
@@ -488,7 +490,7 @@ fn client_view(client: &regrant_core::Client, declared: bool) -> ClientView {
         scope: client.scopes.to_string(),
         resources: client.resources.iter().map(str::to_owned).collect(),
         rotation: rotation(client.policy.rotation).to_owned(),
-        retry_window: client.is_public().then(|| client.policy.retry_window.as_secs()),
+        retry_window: client.is_public().then_some(client.policy.retry_window.as_secs()),
         on_replay: on_replay(client.policy.on_replay).to_owned(),
         idle_lifetime: client.policy.idle_lifetime.as_secs(),
         absolute_lifetime: client.policy.absolute_lifetime.as_secs(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use regrant_core::keys::Purpose;
@@ -23,6 +23,8 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
 use crate::rotation;
+use crate::serve::{Certificates, TlsError};
+use crate::spans::Spans;
 use crate::timekeeper;
 
 /// A clock that is further behind the store than this is worth a word.
@@ -41,9 +43,15 @@ pub struct App {
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
     settings: RwLock<Arc<Settings>>,
+    /// Held while clients or the configuration are changed, from looking at the store to what requests see: a client that is added
+    /// during a reload is not forgotten.
+    pub(crate) changing: tokio::sync::Mutex<()>,
     leaves: AtomicBool,
+    /// What TLS is spoken with, if it is.
+    certificates: OnceLock<Arc<Certificates>>,
 }
 
 impl std::fmt::Debug for App {
@@ -219,6 +227,9 @@ pub enum ReloadError {
     /// The store's clients do not fit it, or the store failed.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The certificate that it names cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server is stopping.
     #[error("the configuration could not be read: {0}")]
     Interrupted(String),
@@ -269,7 +280,9 @@ impl App {
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
-        let engine = Engine::start(store, keys, clock, next_grant, metrics.writer.clone())?;
+        let spans = Spans::new();
+        let watched = (metrics.writer.clone(), spans.clone());
+        let engine = Engine::start(store, keys, clock, next_grant, watched)?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
@@ -280,9 +293,12 @@ impl App {
             session_key,
             csrf_key,
             metrics,
+            spans,
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
+            changing: tokio::sync::Mutex::new(()),
             leaves: AtomicBool::new(false),
+            certificates: OnceLock::new(),
         }))
     }
 
@@ -296,6 +312,11 @@ impl App {
     /// told once in the log, and here.
     pub async fn failed(&self) -> Unavailable {
         self.engine.failed().await
+    }
+
+    /// These are spoken with: a reload looks at them, too.
+    pub(crate) fn holds(&self, certificates: &Arc<Certificates>) {
+        let _ = self.certificates.set(Arc::clone(certificates));
     }
 
     /// From now on `/readyz` says no: no new requests should come here.
@@ -355,6 +376,7 @@ impl App {
     /// # Errors
     /// As [`App::reload`].
     pub async fn replace_config(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
+        let _changing = self.changing.lock().await;
         let added = match self.engine.ask(Question::Clients).await.map_err(StartError::from)? {
             Answer::Clients(added) => added,
             _ => Vec::new(),
@@ -362,14 +384,20 @@ impl App {
         let clients = clients(&config, added)?;
         // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
         rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
+        let waiting = config.keep_what_needs_a_restart(&self.settings().config);
+        let certificates = self.certificates.get();
+        let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
-        let waiting = config.keep_what_needs_a_restart(&settings.config);
         let reloaded = Reloaded {
             clients: clients.by_id.len(),
             needs_restart: waiting.into_iter().map(str::to_owned).collect(),
             notices: config.notices.clone(),
         };
         *settings = Arc::new(Settings { config: Arc::new(config), clients });
+        drop(settings);
+        if let (Some(certificates), Some(certificate)) = (certificates, certificate) {
+            certificates.take(certificate, self);
+        }
         Ok(reloaded)
     }
 

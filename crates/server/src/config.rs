@@ -394,6 +394,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     }
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
+    config.notices.extend(config.log.notice());
     for section in &scopes {
         read_scope(section, &mut config);
     }

@@ -40,6 +40,8 @@ use crate::chance;
 use crate::clock::Clock;
 use crate::metrics::WriterQueue;
 use crate::settle::{Settled, settle};
+use crate::sight;
+use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 
 /// The most jobs in one batch.
@@ -65,6 +67,7 @@ pub struct Engine {
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
     waiting: WriterQueue,
+    spans: Spans,
     /// Why nothing is answered any more.
     failure: watch::Receiver<Option<Unavailable>>,
 }
@@ -95,9 +98,9 @@ type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 enum Job {
     /// Decide about one grant. `None` asks for a new one.
-    Decide { grant: Option<GrantId>, decide: Decide, correlation: String, reply: Reply<Verdict> },
+    Decide { grant: Option<GrantId>, decide: Decide, correlation: String, span: Span, reply: Reply<Verdict> },
     /// Make records durable as they are.
-    Commit { records: Vec<Record>, reply: Reply<Vec<Outcome>> },
+    Commit { records: Vec<Record>, below: Parent, reply: Reply<Vec<Outcome>> },
     /// Read.
     Ask { question: Question, reply: Reply<Answer> },
     /// Read grants.
@@ -140,7 +143,7 @@ impl Engine {
         keys: Keys,
         clock: Clock,
         next_grant: u64,
-        waiting: WriterQueue,
+        (waiting, spans): (WriterQueue, Spans),
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
@@ -158,9 +161,10 @@ impl Engine {
             // Numbers of an earlier run's block are left behind: they are never used twice.
             unused: next_grant..next_grant,
             waiting: waiting.clone(),
+            spans: spans.clone(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, waiting, failure })
+        Ok(Self { jobs, shares, keys, time, newest, waiting, spans, failure })
     }
 
     /// The keys of this moment.
@@ -248,7 +252,8 @@ impl Engine {
         decide: Decide,
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let correlation = correlation.to_owned();
-        match self.answer(|reply| Job::Decide { grant, decide, correlation, reply }).await? {
+        let span = self.spans.child("decide", &sight::span());
+        match self.answer(|reply| Job::Decide { grant, decide, correlation, span, reply }).await? {
             Err(refusal) => Ok(Err(refusal)),
             Ok(outcome) => outcome.downcast().map(|outcome| Ok(*outcome)).map_err(|_| stopped()),
         }
@@ -259,7 +264,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn commit(&self, records: Vec<Record>) -> Result<Vec<Outcome>, Unavailable> {
-        self.answer(|reply| Job::Commit { records, reply }).await
+        let below = sight::span();
+        self.answer(|reply| Job::Commit { records, below, reply }).await
     }
 
     /// Asks the store.
@@ -340,6 +346,7 @@ struct Writer {
     shares: Arc<Shares>,
     unused: std::ops::Range<u64>,
     waiting: WriterQueue,
+    spans: Spans,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -378,6 +385,8 @@ struct Decided {
     is_new: bool,
     decide: Decide,
     correlation: String,
+    /// Ends with the job.
+    span: Span,
     reply: Reply<Verdict>,
     attempts: usize,
 }
@@ -415,14 +424,17 @@ impl Writer {
         let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
-                Job::Decide { grant, decide, correlation, reply } => {
+                Job::Decide { grant, decide, correlation, span, reply } => {
                     let is_new = grant.is_none();
-                    decided.push(Decided { grant, is_new, decide, correlation, reply, attempts: 0 });
+                    decided.push(Decided { grant, is_new, decide, correlation, span, reply, attempts: 0 });
                 }
                 // A write that is no decision keeps its place behind those before it: they are committed first.
-                Job::Commit { records, reply } => {
+                Job::Commit { records, below, reply } => {
                     self.decide_all(std::mem::take(&mut decided));
-                    let _ = reply.send(self.now().and_then(|now| self.commit(&records, now)));
+                    let span = self.spans.child("commit", &below);
+                    let committed = self.now().and_then(|now| self.commit(&records, now));
+                    span.committed(records.len(), &committed);
+                    let _ = reply.send(committed);
                 }
                 Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
@@ -481,7 +493,7 @@ impl Writer {
             Err(trouble) => return Err((jobs, trouble)),
         };
         let mut loose = HashMap::new();
-        let pending: Vec<Pending> =
+        let mut pending: Vec<Pending> =
             jobs.into_iter().map(|job| decide(job, &mut rows, &mut loose, now, &keys)).collect();
         // Everything is decided, nothing is durable: a crash here loses nothing.
         let mut records = Vec::new();
@@ -494,7 +506,14 @@ impl Writer {
             }
         }
         records.extend(loose.into_values().flatten().map(Record::Event));
-        let outcomes = if records.is_empty() { Ok(Some(Vec::new())) } else { self.commit_or_settle(&records, now) };
+        let outcomes = if records.is_empty() {
+            Ok(Some(Vec::new()))
+        } else {
+            let span = self.spans.commit(pending.iter_mut().map(|pending| &mut pending.job.span));
+            let committed = self.commit_or_settle(&records, now);
+            span.committed(records.len(), &committed);
+            committed
+        };
         match outcomes {
             Err(trouble) => Err((pending.into_iter().map(|pending| pending.job).collect(), trouble)),
             // Nothing of it is there: decided again, as if nobody had asked.

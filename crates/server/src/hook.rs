@@ -15,6 +15,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::header::{HeaderName, HeaderValue};
 use regrant_core::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -78,14 +79,21 @@ impl Hook {
         let body = serde_json::to_vec(question).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
         let timestamp = now.seconds().to_string();
         let signature = sign(setting.secret.expose(), question.correlation_id, &timestamp, &body);
-        let headers = vec![
-            ("webhook-id", question.correlation_id.to_owned()),
-            ("webhook-timestamp", timestamp),
-            ("webhook-signature", format!("v1,{signature}")),
+        let headers = [
+            ("webhook-id", question.correlation_id),
+            ("webhook-timestamp", &timestamp),
+            ("webhook-signature", &format!("v1,{signature}")),
         ];
+        let named = |(name, value): (&'static str, &str)| {
+            let value = HeaderValue::from_str(value).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
+            Ok((HeaderName::from_static(name), value))
+        };
+        let headers = headers.into_iter().map(named).collect::<Result<_, NoAnswer>>()?;
         let asked = async {
             let _place = self.places.acquire().await.map_err(|_| NoAnswer::Busy)?;
-            self.outbound.post(Call { url: &setting.url, headers, body }, setting.timeout).await
+            self.outbound
+                .post(Call { url: &setting.url, media_type: "application/json", headers, body }, setting.timeout)
+                .await
         };
         let answer = tokio::time::timeout(setting.timeout, asked).await.unwrap_or(Err(NoAnswer::TimedOut))?;
         read(&answer)

@@ -46,6 +46,7 @@ pub mod serve;
 mod session;
 mod settle;
 mod sight;
+mod spans;
 pub mod sweep;
 pub mod timekeeper;
 mod token;

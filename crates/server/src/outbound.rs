@@ -6,7 +6,7 @@
 //! | https with the machine's own roots (`SSL_CERT_FILE` names others); plain http only as the caller's configuration allows | S5 |
 //! | one deadline from the first packet to the last byte, 64 KiB of body              | S7     |
 //! | a compressed body is refused: 64 KiB stay 64 KiB                                 | S8     |
-//! | no cookies, no credentials, no header but those named here; no proxy from the environment | S9 |
+//! | no cookies, no credentials, no header but those named here and by the caller; no proxy from the environment | S9 |
 //!
 //! Where it may go is the caller's to check. Its only caller names URLs of the operator's configuration, which may lie in a
 //! private network; a caller whose URLs come from anybody else needs a resolver that refuses such addresses (S2, S3).
@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -31,10 +31,12 @@ const IDLE: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 16;
 const AGENT: &str = concat!("regrant/", env!("CARGO_PKG_VERSION"));
 
-/// A request to send: JSON, by POST.
+/// A request to send, by POST.
 pub(crate) struct Call<'a> {
     pub(crate) url: &'a Uri,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    /// Of the body, and of the answer.
+    pub(crate) media_type: &'static str,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -91,12 +93,12 @@ impl Outbound {
 
     async fn exchange(&self, call: Call<'_>) -> Result<Bytes, NoAnswer> {
         let mut request = Request::post(call.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, call.media_type)
+            .header(ACCEPT, call.media_type)
             .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, AGENT);
-        for (name, value) in &call.headers {
-            request = request.header(*name, value);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
         }
         let request =
             request.body(Full::new(Bytes::from(call.body))).map_err(|error| NoAnswer::Broken(error.to_string()))?;

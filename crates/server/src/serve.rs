@@ -108,8 +108,9 @@ pub async fn serve_with(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let Options { listeners, certificates, notify, drain_delay, certificate_check } = options;
-    let engine = app.engine.clone();
+    let (engine, spans) = (app.engine.clone(), app.spans.clone());
     let settings = app.settings();
+    spans.start(&settings.config.log);
     let (phase, phases) = watch::channel(Phase::Serving);
     let seats = Seats::new(settings.config.http.max_connections(accept::open_files()));
     let door = Arc::new(Door {
@@ -166,5 +167,6 @@ pub async fn serve_with(
     accepting.shutdown().await;
     background.shutdown().await;
     engine.stop().await;
+    spans.stop().await;
     engine.failure().map_or(Ok(()), |trouble| Err(io::Error::other(trouble)))
 }

@@ -22,6 +22,7 @@ use crate::correlation::{Correlation, HEADER};
 use crate::limits::budget::Line as Budgeted;
 use crate::metrics::{Rotation, Told, Verdict};
 use crate::peer::Peer;
+use crate::spans::{Answered, Asked, Parent};
 
 tokio::task_local! {
     static SEEN: Seen;
@@ -35,11 +36,17 @@ struct Seen {
     client: RefCell<Option<Arc<Client>>>,
     grant: Cell<Option<GrantId>>,
     rotation: Cell<Option<Rotation>>,
+    span: Parent,
 }
 
 /// The name of the request under way; a new one outside of any.
 pub(crate) fn correlation() -> Correlation {
     SEEN.try_with(|seen| seen.correlation.clone()).unwrap_or_else(|_| Correlation::new())
+}
+
+/// What spans of its parts are below; nothing outside of any.
+pub(crate) fn span() -> Parent {
+    SEEN.try_with(|seen| seen.span.clone()).unwrap_or_default()
 }
 
 /// What became of it, in one of our own words. The last one counts.
@@ -77,6 +84,13 @@ pub(crate) fn granted(grant: &Grant, how: &'static str) {
 /// Around every endpoint.
 pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
     let watch = Stopwatch::start();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let method = method(request.method());
+    let peer = Peer::of(request.extensions()).address;
+    let traceparent = traceparent(request.headers()).map(str::to_owned);
+    let route = path.as_ref().map_or("", MatchedPath::as_str);
+    let endpoint = endpoint(&app, route);
+    let span = app.spans.request(&Asked { endpoint, method, route, traceparent: traceparent.as_deref() });
     let seen = Seen {
         correlation: Correlation::new(),
         outcome: Cell::new(""),
@@ -84,11 +98,8 @@ pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
         client: RefCell::default(),
         grant: Cell::new(None),
         rotation: Cell::new(None),
+        span: span.as_parent(),
     };
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let method = method(request.method());
-    let peer = Peer::of(request.extensions()).address;
-    let traceparent = traceparent(request.headers()).map(str::to_owned);
     SEEN.scope(seen, async move {
         let mut response = next.run(request).await;
         SEEN.with(|seen| {
@@ -103,7 +114,6 @@ pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
                 told => told,
             };
             let path = path.as_ref().map_or("", MatchedPath::as_str);
-            let endpoint = endpoint(&app, path);
             let known = seen.client.borrow();
             let client = known.as_ref().map(|client| &client.id);
             let took = watch.elapsed();
@@ -119,6 +129,8 @@ pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
                 traceparent: traceparent.as_deref().unwrap_or_default(),
             };
             line.write(&app, seen, &told);
+            let (status, correlation) = (line.status, seen.correlation.as_str());
+            span.answered(&Answered { status, outcome, client: line.client, correlation });
         });
         response
     })

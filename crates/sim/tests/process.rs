@@ -5,6 +5,7 @@ mod process {
     mod canary;
     mod control;
     mod doctor;
+    mod events;
     mod exploit;
     mod flood;
     mod full_disk;

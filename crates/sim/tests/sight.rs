@@ -4,4 +4,6 @@ mod sight {
     mod events;
     mod metrics;
     mod monitoring;
+    #[cfg(feature = "otlp")]
+    mod otlp;
 }

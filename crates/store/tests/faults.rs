@@ -16,12 +16,6 @@ mod disk;
 mod place;
 mod rows;
 
-/// The version of the newest schema: one file each.
-fn newest() -> u32 {
-    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sqlite/migrations")).expect("the migrations");
-    files.count() as u32
-}
-
 fn open(path: &Path) -> Result<Sqlite, OpenError> {
     Sqlite::open(path, &SqliteOptions::default())
 }

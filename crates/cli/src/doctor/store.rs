@@ -89,7 +89,7 @@ pub(super) fn files(config: &Config) -> Vec<Finding> {
 fn space(directory: &Path) -> Vec<Finding> {
     const CHECK: &str = "disk";
     let Ok(found) = rustix::fs::statfs(directory) else { return Vec::new() };
-    let kind = NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == i64::from(found.f_type));
+    let kind = NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == found.f_type);
     if let Some((_, name)) = kind {
         let says = format!("{} is on {name}", directory.display());
         return vec![Finding::problem(

@@ -41,6 +41,7 @@ impl Admin {
             let longest = duration::write(LONGEST_OVERLAP);
             return Err(AdminError::Invalid(format!("the overlap may be at most {longest}")));
         }
+        let _changing = self.app.changing.lock().await;
         let settings = self.app.settings();
         let missing = || AdminError::NotFound(format!("there is no client {id}"));
         let known = ClientId::parse(id).ok_or_else(missing)?;

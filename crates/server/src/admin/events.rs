@@ -44,6 +44,9 @@ pub struct EventsWanted {
     pub client: Option<String>,
     /// Only since then: `2h`, `7d`, or a time as `2026-11-24T01:30:00Z`.
     pub since: Option<String>,
+    /// Only after this position; 0 for all.
+    #[serde(default)]
+    pub after: u64,
     /// Only before this position; 0 for the newest.
     pub before: u64,
     /// At most this many.
@@ -142,7 +145,7 @@ impl Admin {
             // The newest event below tells where the window is; where there is none, all was seen.
             let newest = EventFilter { before, limit: 1, ..EventFilter::default() };
             let Some(newest) = self.ask_events(newest).await?.pop() else { break };
-            if since.is_some_and(|since| newest.at < since) {
+            if newest.id <= wanted.after || since.is_some_and(|since| newest.at < since) {
                 break;
             }
             let filter = EventFilter {
@@ -151,7 +154,7 @@ impl Admin {
                 subject: subject.clone(),
                 since,
                 before: newest.id.saturating_add(1),
-                after: newest.id.saturating_sub(WINDOW),
+                after: newest.id.saturating_sub(WINDOW).max(wanted.after),
                 limit: u32::try_from(limit - found.len()).unwrap_or(MOST_EVENTS),
             };
             before = newest.id.saturating_sub(WINDOW).saturating_add(1);

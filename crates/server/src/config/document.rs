@@ -186,7 +186,7 @@ impl<'a> Section<'a> {
         let read = |value: &'a DeValue<'a>| -> Option<Vec<_>> {
             value.as_array()?.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect()
         };
-        if let Some(tables) = self.from_variable(key, &shape, read) {
+        if let Some(tables) = self.given_by_variable(key, &shape, read) {
             return self.sections(key, entry_key, most, tables.unwrap_or_default());
         }
         let Some(value) = self.found(key) else { return Vec::new() };
@@ -266,7 +266,7 @@ impl<'a> Section<'a> {
     }
 
     fn value<T>(&self, key: &'static str, shape: &str, read: impl Fn(&'a DeValue<'a>) -> Option<T>) -> Option<T> {
-        if let Some(given) = self.from_variable(key, shape, &read) {
+        if let Some(given) = self.given_by_variable(key, shape, &read) {
             return given;
         }
         let value = self.found(key)?;
@@ -284,7 +284,7 @@ impl<'a> Section<'a> {
     }
 
     /// What a variable says; the inner `None` if it cannot be read as `shape`, which is then reported.
-    fn from_variable<T>(
+    fn given_by_variable<T>(
         &self,
         key: &'static str,
         shape: &str,

@@ -170,7 +170,8 @@ const TEXT: &str = r##"# Regrant's configuration.
 #[log]
 #format = "auto"
 #filter = "info"
-## Where spans would be sent (OTLP over HTTP). Read and checked; this release sends none. Example:
+## Where spans are sent: the base URL of a collector for OTLP over HTTP. Only a build with `--features otlp` sends any. Default:
+## none, or what OTEL_EXPORTER_OTLP_ENDPOINT says. Example:
 ##otlp_endpoint = "http://127.0.0.1:4318"
 
 # Where Prometheus scrapes /metrics. Default: nowhere. Anybody who reaches it may read it, so other addresses than those of this

@@ -26,8 +26,18 @@ pub struct LogSetting {
     pub format: LogFormat,
     /// What: a filter of tracing-subscriber, as `info` or `regrant_server=debug`.
     pub filter: String,
-    /// Where spans would go (OTLP over HTTP): read and checked, and not yet used.
+    /// Where spans go, by OTLP over HTTP, if this was built with the feature `otlp`: the collector's base URL.
     pub otlp_endpoint: Option<String>,
+}
+
+impl LogSetting {
+    /// What is set and cannot be done.
+    pub(super) fn notice(&self) -> Option<String> {
+        let is_vain = self.otlp_endpoint.is_some() && !cfg!(feature = "otlp");
+        is_vain.then(|| {
+            "[log] otlp_endpoint is set, and this build sends no spans: build it with `--features otlp`".to_owned()
+        })
+    }
 }
 
 impl Default for LogSetting {
@@ -60,16 +70,26 @@ pub(super) fn read(section: &Section<'_>) -> LogSetting {
         }
     }
     if let Some(endpoint) = section.string("otlp_endpoint") {
-        let is_url =
-            ["http://", "https://"].iter().any(|scheme| endpoint.len() > scheme.len() && endpoint.starts_with(scheme));
-        if !is_url || !endpoint.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let remedy = "Write the collector's URL, like \"http://127.0.0.1:4318\".";
+        if !is_base_url(&endpoint) {
+            let remedy = "Write the collector's URL, like \"http://127.0.0.1:4318\"; what it wants for a proof goes into the variable OTEL_EXPORTER_OTLP_HEADERS.";
             section.problem(Problem::new("otlp_endpoint", "it is no http URL", remedy));
         }
         setting.otlp_endpoint = Some(endpoint);
     }
     section.finish(&super::TOP);
     setting
+}
+
+/// http or https, a host, perhaps a path, and nothing else.
+fn is_base_url(endpoint: &str) -> bool {
+    let fits = |uri: http::Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
+            && uri.query().is_none()
+    };
+    !endpoint.contains('#') && endpoint.parse().is_ok_and(fits)
 }
 
 /// Directives, separated by commas: a level, or a target with a level. Spans and fields are not filtered by.

@@ -655,6 +655,14 @@ fn a_bad_log_or_metrics_setting_is_refused_with_its_line_and_remedy() {
         ("[log]\nfilter = \"info,h2=\"", 2, "log.filter", "\"h2=\" is no directive"),
         ("[log]\nfilter = \"info,a[b]=trace\"", 2, "log.filter", "is no directive"),
         ("[log]\notlp_endpoint = \"127.0.0.1:4318\"", 2, "log.otlp_endpoint", "no http URL"),
+        ("[log]\notlp_endpoint = \"http://\"", 2, "log.otlp_endpoint", "no http URL"),
+        (
+            "[log]\notlp_endpoint = \"http://me:secret@127.0.0.1:4318\"",
+            2,
+            "log.otlp_endpoint",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+        ),
+        ("[log]\notlp_endpoint = \"https://a.example/?key=1\"", 2, "log.otlp_endpoint", "no http URL"),
         ("[log]\nformt = \"json\"", 2, "log.formt", "Did you mean \"format\"?"),
         ("[[log]]\nformat = \"json\"", 1, "log", "It must be written as [log]"),
         ("log = \"info\"", 1, "log", "this is a text. It must be written as [log]"),
@@ -672,6 +680,15 @@ fn a_bad_log_or_metrics_setting_is_refused_with_its_line_and_remedy() {
     ] {
         refused(text, line, key, says);
     }
+}
+
+#[test]
+fn a_collector_that_this_build_cannot_reach_is_a_notice() {
+    let config = good("[log]\notlp_endpoint = \"http://127.0.0.1:4318\"");
+    assert_eq!(config.log.otlp_endpoint.as_deref(), Some("http://127.0.0.1:4318"));
+    let said = if cfg!(feature = "otlp") { 0 } else { 1 };
+    let told: Vec<_> = config.notices.iter().filter(|notice| notice.contains("--features otlp")).collect();
+    assert_eq!((told.len(), config.notices.len()), (said, said), "{:?}", config.notices);
 }
 
 #[test]

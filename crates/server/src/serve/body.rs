@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use tokio::time::{Instant, Sleep};
 
@@ -24,15 +26,39 @@ impl Late {
 
 /// A request's body until its time is over. Then it fails, and its reader ends by itself: nothing that a handler has begun is
 /// broken off in its middle.
+///
+/// What a handler leaves unread is read and thrown away, up to [`LEFT_OVER`]: a connection that is closed with bytes on their way
+/// to it is reset, and its client may lose the answer that says what was wrong.
 pub(super) struct Timed {
-    body: Incoming,
+    /// `None` once it is dropped.
+    body: Option<Incoming>,
     over: Pin<Box<Sleep>>,
     late: Late,
 }
 
 impl Timed {
     pub(super) fn new(body: Incoming, until: Instant, late: Late) -> Self {
-        Self { body, over: Box::pin(tokio::time::sleep_until(until)), late }
+        Self { body: Some(body), over: Box::pin(tokio::time::sleep_until(until)), late }
+    }
+}
+
+/// The longest rest of a body that is read for the sake of its answer, in bytes.
+const LEFT_OVER: u64 = 256 * 1024;
+/// How long that may take.
+const LEFT_OVER_TIME: Duration = Duration::from_secs(2);
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        let left = self.body.take().filter(|body| {
+            !http_body::Body::is_end_stream(body)
+                && http_body::Body::size_hint(body).exact().is_some_and(|bytes| bytes <= LEFT_OVER)
+        });
+        if let (Some(mut body), Ok(runtime)) = (left, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+                let _ = tokio::time::timeout(LEFT_OVER_TIME, rest).await;
+            });
+        }
     }
 }
 
@@ -44,7 +70,8 @@ impl http_body::Body for Timed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+        let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         std::task::ready!(self.over.as_mut().poll(context));
@@ -53,11 +80,11 @@ impl http_body::Body for Timed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
     }
 }
 

@@ -144,12 +144,28 @@ impl Current {
     }
 }
 
+/// A pair that was read and is not in use yet.
+pub(crate) struct Prepared {
+    pair: CertifiedKey,
+    files: CertificateFiles,
+    stamps: Stamps,
+}
+
 impl Certificates {
     /// What the configuration of this app wants; nothing if it wants no TLS.
     ///
     /// # Errors
     /// [`TlsError`].
     pub fn for_app(app: &App, credentials: Option<&Path>) -> Result<Option<Arc<Self>>, TlsError> {
+        let certificates = Self::open(app, credentials)?;
+        if let Some(certificates) = &certificates {
+            // From now on a reload looks at them, too.
+            app.holds(certificates);
+        }
+        Ok(certificates)
+    }
+
+    fn open(app: &App, credentials: Option<&Path>) -> Result<Option<Arc<Self>>, TlsError> {
         let settings = app.settings();
         let Some(tls) = &settings.config.tls else { return Ok(None) };
         let current = Arc::new(Current::default());
@@ -180,6 +196,21 @@ impl Certificates {
         tell(&pair, &files.certificate.display().to_string(), app);
         self.current.put(Arc::new(pair));
         Ok(())
+    }
+
+    /// The pair that another configuration names, read and judged before anything is changed; nothing if it names no files.
+    pub(crate) fn prepare(&self, config: &crate::Config) -> Result<Option<Prepared>, TlsError> {
+        let Some(TlsSettings::Files(files)) = &config.tls else { return Ok(None) };
+        let stamps = self.stamps(files);
+        Ok(Some(Prepared { pair: self.read(files)?, files: files.clone(), stamps }))
+    }
+
+    /// Puts a prepared pair into use.
+    pub(crate) fn take(&self, prepared: Prepared, app: &App) {
+        let Prepared { pair, files, stamps } = prepared;
+        tell(&pair, &files.certificate.display().to_string(), app);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((files, stamps));
+        self.current.put(Arc::new(pair));
     }
 
     /// Looks at the files again and again, and takes up what has changed.

@@ -164,7 +164,8 @@ fn copy_all(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_all(&entry.path(), &target);
-        } else {
+        } else if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            // The admin socket is no file.
             std::fs::copy(entry.path(), &target).expect("a copy");
         }
     }

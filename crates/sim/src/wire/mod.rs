@@ -248,6 +248,14 @@ impl World {
         self.app.admin().add_user(name, PASSWORD.to_owned().into()).await.expect("a new user");
     }
 
+    /// Stops the server as an operator does, and waits until it has.
+    pub async fn stop(mut self) {
+        if let (Some(stop), Some(served)) = (self.stop.take(), self.served.take()) {
+            let _ = stop.send(());
+            served.await.expect("the server stops");
+        }
+    }
+
     /// Stops the server and starts it again on what its store kept, at the same address and time.
     pub async fn restart(self) -> Self {
         self.restart_with(None).await

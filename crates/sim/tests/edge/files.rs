@@ -53,8 +53,10 @@ async fn no_files_left_is_waited_out() {
     drop(others);
     assert_eq!(server.http().get("/readyz", &[]).await.status, 200, "and then everybody is");
     let log = server.stop();
-    assert_eq!(log.matches("no connection can be accepted").count(), 1, "{log}");
-    assert!(log.contains("accepted again") && log.contains("LimitNOFILE"), "{log}");
+    // Once, or once more each time a file was free for a moment.
+    let (refused, again) =
+        (log.matches("no connection can be accepted").count(), log.matches("accepted again").count());
+    assert!((1..=5).contains(&refused) && again == refused && log.contains("LimitNOFILE"), "{refused}, {again}: {log}");
 }
 
 /// Check X13: unless it is told otherwise, the server takes no more connections than it has files for: nothing fails, and the store

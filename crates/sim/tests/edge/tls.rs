@@ -189,9 +189,26 @@ async fn a_reload_may_name_other_files() {
     let [certificate, key] = ["c2.pem", "k2.pem"].map(|name| files.scratch.path().join(name));
     let second = write_pair(&certificate, &key);
     let next = config(&format!("{}{CONFIG}", tls_top(&certificate, &key)));
-    assert!(server.app.replace_config(next).await.expect("it fits").needs_restart.is_empty(), "nothing waits for a restart");
-    server.certificates.as_ref().expect("TLS").reload(&server.app).expect("a good pair");
-    assert_eq!(shown(server.base()).await, second);
+    assert!(
+        server.app.replace_config(next).await.expect("it fits").needs_restart.is_empty(),
+        "nothing waits for a restart"
+    );
+    assert_eq!(shown(server.base()).await, second, "at once");
+}
+
+/// A reload that names a pair which cannot be used changes nothing, neither the certificate nor the clients.
+#[tokio::test]
+async fn a_reload_with_a_bad_certificate_changes_nothing() {
+    let files = files("bad-reload");
+    let first = write_pair(&files.certificate, &files.key);
+    let server = plain_server(&files.config()).await;
+    let [certificate, key] = ["c2.pem", "k2.pem"].map(|name| files.scratch.path().join(name));
+    write_pair(&certificate, &key);
+    let without_clients = tls_top(&certificate, &files.key);
+    let said = server.app.replace_config(config(&without_clients)).await.expect_err("no pair").to_string();
+    assert!(said.contains("key"), "{said}");
+    assert_eq!(shown(server.base()).await, first);
+    assert!(server.app.client("phone").is_some());
 }
 
 fn home(name: &str, files: &Files) -> Home {

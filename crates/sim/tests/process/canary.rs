@@ -307,7 +307,10 @@ impl Run {
     /// Every file that the server wrote, and its configuration.
     fn files(&self, home: &Home) -> Vec<Finding> {
         let mut paths = vec![home.log(), home.config_file()];
-        paths.extend(std::fs::read_dir(home.data()).expect("the data").flatten().map(|entry| entry.path()));
+        let data = std::fs::read_dir(home.data()).expect("the data").flatten();
+        // The admin socket is no file.
+        let data = data.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        paths.extend(data.map(|entry| entry.path()));
         let read = |path: &Path| std::fs::read(path).expect("a file");
         paths.iter().flat_map(|path| search(&path.to_string_lossy(), &read(path), &self.canaries)).collect()
     }

@@ -9,7 +9,9 @@ use crate::{files, read, root, shown};
 /// The named checks that exist here so far: each must be proved by a test.
 const EXPECTED: &str = "T1 T2 T3 T4 T5 T8 T9 T10 T11 T12 T13 T14 T15 T16 T17 T18 T19 T20 T21 T22 T31 T32 T34 T36 T38 T39 \
     A1 A2 A3 A4 A5 A6 A8 A9 P1 P2 P3 P4 P5 P6 P7 P8 C1 C2 C3 C11 C12 R1 R2 R3 R4 R5 R6 R7 I2 I3 I4 I5 I6 I7 I8 I9 I10 \
-    W1 W2 W3 W4 W5 W6 W7 W8 W9 W10 W11 W12 W15 W16 G1 F1 F2 F6 F7 F9 F10 F11 O1 O2 O3 O4 O5 K1 K4 K5 K6 K7 K8 N1 N3 N5 M1 \
+    W1 W2 W3 W4 W5 W6 W7 W8 W9 W10 W11 W12 W15 W16 G1 F1 F2 F6 F7 F9 F10 F11 O1 O2 O3 O4 O5 K1 K2 K3 K4 K5 K6 K7 K8 N1 N3 N5 M1 \
+    T6 T7 T35 B1 B2 B3 B4 B8 B9 B10 H1 H3 H4 H5 I11 O8 S1 S4 S5 S7 S8 S9 S10 X1 X2 X3 X4 X5 X6 X7 X8 X9 X10 X11 X12 X13 X14 \
+    X15 X16 Z2 Z4 Z5 Z11 Z16 \
     L1 L2 L3 L4 L5 L6 L7 L8 L9 L10 L11 L12";
 
 /// Checks of that list that have nothing here to bite on yet, and why.

@@ -24,7 +24,14 @@ const LICENCES: [&str; 11] = [
 /// Never in the binary.
 const BANNED: [&str; 6] = ["openssl", "openssl-sys", "native-tls", "ring", "rsa", "chrono"];
 
+/// The binary as it is built by default, and with everything that can be switched on.
+const BUILDS: [&[&str]; 2] = [&[], &["--features", "regrant/otlp"]];
+
 fn metadata() -> Value {
+    metadata_of(&[])
+}
+
+fn metadata_of(features: &[&str]) -> Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
         .args([
@@ -36,6 +43,7 @@ fn metadata() -> Value {
             "--filter-platform",
             "x86_64-unknown-linux-gnu",
         ])
+        .args(features)
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
@@ -75,12 +83,13 @@ fn closure(metadata: &Value, name: &str) -> BTreeSet<String> {
 
 /// What is compiled for a package, as `name vVERSION`. The metadata also lists what is only mentioned: an optional dependency
 /// behind a weak feature, such as the other provider of cryptography of a TLS library, which nothing switches on.
-fn built(package: &str) -> BTreeSet<String> {
+fn built(package: &str, features: &[&str]) -> BTreeSet<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let target = "x86_64-unknown-linux-gnu";
     let output = Command::new(cargo)
         .args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline", "--locked"])
         .args(["--target", target])
+        .args(features)
         .current_dir(root())
         .output()
         .expect("cargo tree runs");
@@ -96,8 +105,13 @@ fn packages<'a>(metadata: &'a Value, ids: &BTreeSet<String>) -> Vec<&'a Value> {
 
 #[test]
 fn the_binary_has_permissive_licences_only() {
-    let metadata = metadata();
-    for package in packages(&metadata, &closure(&metadata, "regrant")) {
+    for features in BUILDS {
+        permissive(&metadata_of(features));
+    }
+}
+
+fn permissive(metadata: &Value) {
+    for package in packages(metadata, &closure(metadata, "regrant")) {
         let licence = package["license"].as_str().unwrap_or("none stated");
         // One side of an OR is enough.
         let fits = licence
@@ -111,10 +125,14 @@ fn the_binary_has_permissive_licences_only() {
 
 #[test]
 fn the_binary_has_one_of_each_and_nothing_banned() {
-    let metadata = metadata();
+    for features in BUILDS {
+        one_of_each(&metadata_of(features), &built("regrant", features));
+    }
+}
+
+fn one_of_each(metadata: &Value, built: &BTreeSet<String>) {
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let (closure, built) = (closure(&metadata, "regrant"), built("regrant"));
-    for package in packages(&metadata, &closure) {
+    for package in packages(metadata, &closure(metadata, "regrant")) {
         let (name, version) = (package["name"].as_str().expect("name"), package["version"].as_str().expect("version"));
         if built.contains(&format!("{name} v{version}")) {
             assert!(!BANNED.contains(&name), "{name} is in the tree");

@@ -18,7 +18,7 @@
 //! | full, read-only, locked  | rolled back: nothing has happened                | 503; reads go on; writes recover by themselves                |
 //! | I/O, damaged             | nothing has happened: it was no COMMIT that failed | 503 for these; the others go on                              |
 //! | answer lost (`Unknown`)  | the row tells: version and `write_id`            | `settle.rs`: answered as committed, or decided again          |
-//! | device (under COMMIT, in a checkpoint) | nothing, before the store is opened anew | 503 from now on, [`Engine::failed`] tells the process to end, the next start reads what the log kept |
+//! | device (under COMMIT, in a checkpoint, a lock) | nothing, before the store is opened anew | 503 from now on, [`Engine::failed`] tells the process to end, the next start reads what the log kept |
 //! | clock (`timekeeper.rs`)  | nothing was asked of the store                   | 503 until the clock is back                                  |
 //!
 //! Why a device failure ends the process: a second wait for the same device may succeed and say nothing of what the first one
@@ -339,7 +339,12 @@ impl Writer {
         while let Ok(first) = queue.recv() {
             let mut waiting = vec![first];
             waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
-            if let Some(reply) = self.batch(waiting) {
+            let stop = self.batch(waiting);
+            // Reading can be what it noticed it by.
+            if let Some(trouble) = self.store.failure() {
+                self.failing.tell(&trouble);
+            }
+            if let Some(reply) = stop {
                 drop(self);
                 let _ = reply.send(());
                 return;

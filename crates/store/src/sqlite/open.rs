@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regrant_core::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::schema::{self, Origin};
@@ -129,6 +130,9 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
     }
     let refused = |error: rusqlite::Error| refused(path, &error);
     let mut connection = connect(&file).map_err(refused)?;
+    // Until all is well, closing moves nothing: a device that fails below is not asked again (check Z4), and a file that is not
+    // ours stays as it is.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
     if connection.is_readonly("main").map_err(refused)? {
         let detail = "the file may only be read".to_owned();
         return Err(OpenError::ReadOnly { path: path.to_owned(), detail });
@@ -142,6 +146,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
         Origin::Fresh => 0,
     };
     let high_water = prepare(&mut connection, options, found).map_err(refused)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
     Ok((connection, high_water, lock))
 }
 

@@ -130,9 +130,6 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
     }
     let refused = |error: rusqlite::Error| refused(path, &error);
     let mut connection = connect(&file).map_err(refused)?;
-    // Until all is well, closing moves nothing: a device that fails below is not asked again (check Z4), and a file that is not
-    // ours stays as it is.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
     if connection.is_readonly("main").map_err(refused)? {
         let detail = "the file may only be read".to_owned();
         return Err(OpenError::ReadOnly { path: path.to_owned(), detail });
@@ -145,6 +142,8 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
         Origin::Ours(found) => found,
         Origin::Fresh => 0,
     };
+    // Until all is well, closing moves nothing: a device that fails here is not asked again (check Z4).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
     let high_water = prepare(&mut connection, options, found).map_err(refused)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
     Ok((connection, high_water, lock))

@@ -124,6 +124,10 @@ impl Store for Metered {
         Ok(outcomes)
     }
 
+    fn failure(&self) -> Option<Unavailable> {
+        self.store.failure()
+    }
+
     fn high_water(&self) -> Timestamp {
         self.store.high_water()
     }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Home;
 use crate::wire::Http;
@@ -151,18 +151,28 @@ impl Server {
     ///
     /// # Panics
     /// If it cannot be killed.
-    pub fn kill_all(self, store: &Path) {
+    pub fn kill_all(mut self, store: &Path) {
         let mut lock = store.as_os_str().to_owned();
         lock.push(".lock");
         if let Ok(pid) = std::fs::read_to_string(lock) {
             let _ = Command::new("kill").args(["-KILL", pid.trim()]).stderr(Stdio::null()).status();
         }
-        self.wait();
+        let _ = self.child.wait();
     }
 
-    /// Waits for its end; the exit code, if it was not killed.
-    pub fn wait(mut self) -> Option<i32> {
-        self.child.wait().ok().and_then(|status| status.code())
+    /// Waits for its end, this long at most: its exit code, if it was not killed.
+    ///
+    /// # Errors
+    /// If it does not end; it is killed then.
+    pub async fn ended(mut self, patience: Duration) -> Result<Option<i32>, String> {
+        const LOOK: Duration = Duration::from_millis(10);
+        for _ in 0..patience.as_millis() / LOOK.as_millis() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Ok(status.code());
+            }
+            super::pause(LOOK).await;
+        }
+        Err(format!("it does not end within {} s", patience.as_secs()))
     }
 
     /// Where its standard error goes.

@@ -116,6 +116,11 @@ impl Sqlite {
         if trouble.cause == Cause::Io { self.give_up(trouble.detail) } else { trouble }
     }
 
+    /// Takes note of a trouble after which this connection is of no use.
+    fn noted(&mut self, trouble: Unavailable) -> Unavailable {
+        if trouble.cause == Cause::Device { self.give_up(trouble.detail) } else { trouble }
+    }
+
     /// Nothing more is written, not even when the file is closed: the log stays for whoever opens it anew.
     fn give_up(&mut self, detail: String) -> Unavailable {
         // That it cannot be set would mean that there is no connection, and then there is nothing to be closed either.
@@ -138,7 +143,7 @@ fn destroys_a_key(record: &Record) -> bool {
 
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        questions::load(&self.connection, ids).map_err(|error| unavailable(&error))
+        questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)))
     }
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
@@ -152,9 +157,10 @@ impl Store for Sqlite {
         }
         let written = commit::write(&self.connection, records, now, raised).map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
-        let outcomes = written
-            .and_then(|outcomes| self.seal().map(|()| outcomes))
-            .inspect_err(|trouble| self.roll_back(trouble))?;
+        let outcomes = written.and_then(|outcomes| self.seal().map(|()| outcomes)).map_err(|trouble| {
+            self.roll_back(&trouble);
+            self.noted(trouble)
+        })?;
         self.high_water = high_water;
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
@@ -172,7 +178,7 @@ impl Store for Sqlite {
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
-        questions::answer(&self.connection, question).map_err(|error| unavailable(&error))
+        questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))
     }
 
     fn failure(&self) -> Option<Unavailable> {

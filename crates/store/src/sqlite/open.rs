@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regrant_core::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::schema::{self, Origin};
@@ -141,7 +142,10 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
         Origin::Ours(found) => found,
         Origin::Fresh => 0,
     };
+    // Until all is well, closing moves nothing: a device that fails here is not asked again (check Z4).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
     let high_water = prepare(&mut connection, options, found).map_err(refused)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
     Ok((connection, high_water, lock))
 }
 

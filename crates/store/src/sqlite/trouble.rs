@@ -17,6 +17,13 @@ fn cause(error: &ffi::Error) -> Cause {
     match (error.code, error.extended_code) {
         // The index of the write-ahead log is a file too: no room for it is no room.
         (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => Cause::Full,
+        // A lock that could be neither taken nor let go of: this connection no longer knows what it holds, and would wait for itself
+        // for ever.
+        (ErrorCode::FileLockingProtocolFailed, _)
+        | (
+            _,
+            ffi::SQLITE_IOERR_LOCK | ffi::SQLITE_IOERR_UNLOCK | ffi::SQLITE_IOERR_RDLOCK | ffi::SQLITE_IOERR_SHMLOCK,
+        ) => Cause::Device,
         (ErrorCode::ReadOnly | ErrorCode::PermissionDenied, _) => Cause::ReadOnly,
         (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Cause::Locked,
         // `Unknown` is SQLITE_ERROR: for statements that never change it means that a table or column is missing.
@@ -50,6 +57,8 @@ mod tests {
             (ffi::SQLITE_IOERR_FSYNC, Cause::Io),
             (ffi::SQLITE_IOERR_WRITE, Cause::Io),
             (ffi::SQLITE_CANTOPEN, Cause::Io),
+            (ffi::SQLITE_PROTOCOL, Cause::Device),
+            (ffi::SQLITE_IOERR_UNLOCK, Cause::Device),
             (ffi::SQLITE_CORRUPT, Cause::Damaged),
             (ffi::SQLITE_NOTADB, Cause::Damaged),
             (ffi::SQLITE_ERROR, Cause::Damaged),

@@ -1,0 +1,383 @@
+//! The writer thread: the only one that touches the store. The steps of a batch, and what a failure means, are told in
+//! [`engine`](super).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, RwLock, mpsc};
+use std::thread;
+
+use regrant_core::decision::{Decision, Event};
+use regrant_core::issue::SubjectStatus;
+use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
+use regrant_store::{Cause, EventRecord, Loaded, Outcome, Record, Store, Unavailable};
+use tokio::sync::{oneshot, watch};
+
+use super::{Decide, GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Reply, Shares, Verdict};
+use crate::chance;
+use crate::metrics::WriterQueue;
+use crate::settle::{Settled, settle};
+use crate::spans::{Span, Spans};
+use crate::timekeeper::Timekeeper;
+
+/// The thread's own state.
+pub(super) struct Writer {
+    pub(super) store: Box<dyn Store>,
+    pub(super) time: Arc<Timekeeper>,
+    pub(super) failing: Failing,
+    pub(super) keys: Arc<RwLock<Arc<Keys>>>,
+    pub(super) newest: Arc<AtomicI64>,
+    pub(super) shares: Arc<Shares>,
+    pub(super) unused: std::ops::Range<u64>,
+    pub(super) waiting: WriterQueue,
+    pub(super) spans: Spans,
+}
+
+/// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
+pub(super) struct Failing(pub(super) watch::Sender<Option<Unavailable>>);
+
+impl Failing {
+    fn tell(&self, trouble: &Unavailable) {
+        if self.0.borrow().is_none() {
+            tracing::error!(cause = %trouble.cause, detail = %trouble.detail, "the store must be opened anew: nothing more is answered, and the server ends; what was answered with 200 is safe");
+            self.0.send_replace(Some(trouble.clone()));
+        }
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.tell(&Unavailable {
+                cause: Cause::Io,
+                detail: "the writer panicked: a bug, please report it".to_owned(),
+            });
+        }
+    }
+}
+
+/// A job that was decided and waits for the commit.
+struct Pending {
+    job: Decided,
+    outcome: Verdict,
+    /// The grant whose row this outcome rests on, if it is among those written.
+    grant: Option<u64>,
+}
+
+struct Decided {
+    grant: Option<GrantId>,
+    is_new: bool,
+    decide: Decide,
+    correlation: String,
+    /// Ends with the job.
+    span: Span,
+    reply: Reply<Verdict>,
+    attempts: usize,
+}
+
+/// A grant's working copy within one batch.
+struct Working {
+    found: Option<Loaded>,
+    /// The version in the store, which the write replaces.
+    expected: Option<u64>,
+    changed: bool,
+    intact: bool,
+    events: Vec<EventRecord>,
+}
+
+impl Writer {
+    pub(super) fn run(mut self, queue: &mpsc::Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            let mut waiting = vec![first];
+            waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
+            waiting.iter().for_each(|job| self.shares.give_back(job));
+            self.waiting.taken(waiting.len());
+            let stop = self.batch(waiting);
+            // Reading can be what it noticed it by.
+            if let Some(trouble) = self.store.failure() {
+                self.failing.tell(&trouble);
+            }
+            if let Some(reply) = stop {
+                drop(self);
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+
+    /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
+    ///
+    /// Reads come last: those who asked them have not heard from any job of this batch, and so they may see it or not. In between
+    /// they would cut the batch into many commits.
+    fn batch(&mut self, jobs: Vec<Job>) -> Option<oneshot::Sender<()>> {
+        let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
+        for job in jobs {
+            match job {
+                Job::Decide { grant, decide, correlation, span, reply } => {
+                    let is_new = grant.is_none();
+                    decided.push(Decided { grant, is_new, decide, correlation, span, reply, attempts: 0 });
+                }
+                // A write that is no decision keeps its place behind those before it: they are committed first.
+                Job::Commit { records, below, reply } => {
+                    self.decide_all(std::mem::take(&mut decided));
+                    let span = self.spans.child("commit", &below);
+                    let committed = self.now().and_then(|now| self.commit(&records, now));
+                    span.committed(records.len(), &committed);
+                    let _ = reply.send(committed);
+                }
+                Job::Ask { .. } | Job::Load { .. } => reads.push(job),
+                Job::Stop { reply } => {
+                    stop = Some(reply);
+                    break;
+                }
+            }
+        }
+        self.decide_all(decided);
+        for job in reads {
+            self.read(job);
+        }
+        stop
+    }
+
+    fn read(&mut self, job: Job) {
+        match job {
+            Job::Ask { question, reply } => {
+                let _ = reply.send(self.usable().and_then(|()| self.store.ask(&question)));
+            }
+            Job::Load { ids, reply } => {
+                let _ = reply.send(self.usable().and_then(|()| self.store.load(&ids)));
+            }
+            Job::Decide { .. } | Job::Commit { .. } | Job::Stop { .. } => {}
+        }
+    }
+
+    /// Decides and commits, and again for those whose row somebody else wrote meanwhile.
+    fn decide_all(&mut self, mut jobs: Vec<Decided>) {
+        while !jobs.is_empty() {
+            jobs = match self.decide_once(jobs) {
+                Ok(again) => again,
+                Err((jobs, trouble)) => {
+                    tracing::error!(cause = %trouble.cause, detail = %trouble.detail, jobs = jobs.len(), "a batch failed; its clients hear 503 and may ask again");
+                    for job in jobs {
+                        let _ = job.reply.send(Err(trouble.clone()));
+                    }
+                    return;
+                }
+            };
+        }
+    }
+
+    fn decide_once(&mut self, mut jobs: Vec<Decided>) -> Result<Vec<Decided>, (Vec<Decided>, Unavailable)> {
+        let now = match self.now() {
+            Ok(now) => now,
+            Err(trouble) => return Err((jobs, trouble)),
+        };
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+        // The ids are sorted and each is asked for once; those of new grants come from the reserved block.
+        if let Err(trouble) = self.name_new_grants(&mut jobs) {
+            return Err((jobs, trouble));
+        }
+        let mut rows = match self.load(&jobs, &keys) {
+            Ok(rows) => rows,
+            Err(trouble) => return Err((jobs, trouble)),
+        };
+        let mut loose = HashMap::new();
+        let mut pending: Vec<Pending> =
+            jobs.into_iter().map(|job| decide(job, &mut rows, &mut loose, now, &keys)).collect();
+        // Everything is decided, nothing is durable: a crash here loses nothing.
+        let mut records = Vec::new();
+        for row in rows.into_values() {
+            if let (true, Some(found)) = (row.changed, row.found) {
+                let mac = found.grant.mac(&keys);
+                records.push(Record::Grant { expected: row.expected, grant: found.grant, mac, events: row.events });
+            } else {
+                records.extend(row.events.into_iter().map(Record::Event));
+            }
+        }
+        records.extend(loose.into_values().flatten().map(Record::Event));
+        let outcomes = if records.is_empty() {
+            Ok(Some(Vec::new()))
+        } else {
+            let span = self.spans.commit(pending.iter_mut().map(|pending| &mut pending.job.span));
+            let committed = self.commit_or_settle(&records, now);
+            span.committed(records.len(), &committed);
+            committed
+        };
+        match outcomes {
+            Err(trouble) => Err((pending.into_iter().map(|pending| pending.job).collect(), trouble)),
+            // Nothing of it is there: decided again, as if nobody had asked.
+            Ok(None) => Ok(again(pending.into_iter().map(|pending| pending.job))),
+            Ok(Some(outcomes)) => {
+                // Durable from here.
+                let mut stale: Vec<u64> = Vec::new();
+                for (outcome, record) in outcomes.iter().zip(&records) {
+                    if let (Outcome::Stale, Record::Grant { grant, .. }) = (outcome, record) {
+                        stale.push(grant.id.number);
+                    }
+                }
+                Ok(answer(pending, &stale))
+            }
+        }
+    }
+
+    /// Commits; where the answer was lost, reads what became of it. `None` if nothing of it is there.
+    fn commit_or_settle(&mut self, records: &[Record], now: Timestamp) -> Result<Option<Vec<Outcome>>, Unavailable> {
+        let trouble = match self.commit(records, now) {
+            Ok(outcomes) => return Ok(Some(outcomes)),
+            Err(trouble) if trouble.cause == Cause::Unknown => trouble,
+            Err(trouble) => return Err(trouble),
+        };
+        let settled = settle(self.store.as_mut(), records)?;
+        tracing::warn!(detail = %trouble.detail, ?settled, "the answer to a commit was lost, and the rows were read instead");
+        match settled {
+            Settled::Committed(outcomes) => Ok(Some(outcomes)),
+            Settled::NotCommitted => Ok(None),
+            Settled::Unknown => Err(trouble),
+        }
+    }
+
+    fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
+        self.usable()?;
+        let committed = self.store.commit(records, now);
+        if let Some(trouble) = self.store.failure() {
+            self.failing.tell(&trouble);
+        }
+        let outcomes = committed.inspect_err(|trouble| {
+            if trouble.cause == Cause::Device {
+                self.failing.tell(trouble);
+            }
+        })?;
+        // Before anybody is answered: whoever hears the answer must not find an earlier time.
+        self.newest.store(self.store.high_water().millis(), Ordering::Release);
+        Ok(outcomes)
+    }
+
+    /// Law L10: never behind the newest time in the store, and never at a time that cannot be.
+    fn now(&self) -> Result<Timestamp, Unavailable> {
+        self.time.now(self.store.high_water())
+    }
+
+    /// Once the device has failed, the store is not asked again, not even to read.
+    fn usable(&self) -> Result<(), Unavailable> {
+        self.failing.0.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// Gives each job that makes a grant its id, and another one each time it is decided.
+    fn name_new_grants(&mut self, jobs: &mut [Decided]) -> Result<(), Unavailable> {
+        for job in jobs.iter_mut().filter(|job| job.is_new) {
+            let number = match self.unused.next() {
+                Some(number) => number,
+                None => self.reserve()?,
+            };
+            let random = u64::from_be_bytes(chance::bytes());
+            job.grant = Some(GrantId { number, random });
+        }
+        Ok(())
+    }
+
+    /// Reserves a block with one durable row update, before any number of it is used.
+    fn reserve(&mut self) -> Result<u64, Unavailable> {
+        loop {
+            let first = self.unused.end;
+            let next = first.saturating_add(GRANT_BLOCK);
+            let now = self.now()?;
+            match self.commit(&[Record::ReserveGrants { next }], now)?.first() {
+                Some(Outcome::Committed) => {
+                    self.unused = first + 1..next;
+                    return Ok(first);
+                }
+                // Another node has that block: go behind it.
+                Some(Outcome::Stale) | None => self.unused = next..next,
+            }
+        }
+    }
+
+    fn load(&mut self, jobs: &[Decided], keys: &Keys) -> Result<BTreeMap<u64, Working>, Unavailable> {
+        let mut ids: Vec<GrantId> = jobs.iter().filter_map(|job| job.grant).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        self.usable()?;
+        let found = self.store.load(&ids)?;
+        let mut rows = BTreeMap::new();
+        for (id, found) in ids.into_iter().zip(found) {
+            // Two ids of one number differ in their random half: at most one of them is a row.
+            if found.is_none() && rows.contains_key(&id.number) {
+                continue;
+            }
+            let intact = found.as_ref().is_none_or(|found| found.grant.is_intact(found.mac, keys));
+            let expected = found.as_ref().map(|found| found.grant.version);
+            rows.insert(id.number, Working { found, expected, changed: false, intact, events: Vec::new() });
+        }
+        Ok(rows)
+    }
+}
+
+/// Asks one job about its working copy and applies what it says to the copy.
+fn decide(
+    mut job: Decided,
+    rows: &mut BTreeMap<u64, Working>,
+    loose: &mut HashMap<(u64, EventKind), Vec<EventRecord>>,
+    now: Timestamp,
+    keys: &Keys,
+) -> Pending {
+    job.attempts += 1;
+    let id = job.grant.unwrap_or(GrantId { number: 0, random: 0 });
+    let moment = Moment { now, keys, entropy: chance::entropy() };
+    let Some(row) = rows.get_mut(&id.number) else {
+        let outcome = Err(Refusal::UnknownGrant);
+        return Pending { job, outcome, grant: None };
+    };
+    if !row.intact {
+        // Check K8: a row that was changed behind our back is refused, and somebody is told.
+        let event = Event {
+            kind: EventKind::Alarm,
+            grant: Some(id),
+            client: None,
+            subject: None,
+            detail: "the row's MAC does not fit: it was changed by something else".to_owned(),
+        };
+        tracing::error!(grant = %id.display(keys), correlation = %job.correlation, "tampered row");
+        let record = EventRecord { at: now, event, correlation: job.correlation.clone() };
+        loose.entry((id.number, EventKind::Alarm)).or_insert_with(|| vec![record]);
+        return Pending { job, outcome: Err(Refusal::TamperedRow), grant: None };
+    }
+    let found = row.found.as_ref().map(|found| (&found.grant, found.subject));
+    let Decision { write, event, outcome } = (job.decide)(found, id, &moment);
+    if let Write::Grant { grant, .. } = write {
+        // Folded into one write per batch: the store compares with the version it has.
+        let version = row.expected.map_or(grant.version, |expected| expected + 1);
+        let grant = Grant { version, ..grant };
+        let mac = grant.mac(keys);
+        let subject = row.found.as_ref().map_or(SubjectStatus::Enabled, |found| found.subject);
+        row.found = Some(Loaded { grant, mac, subject });
+        row.changed = true;
+    }
+    if let Some(event) = event {
+        row.events.push(EventRecord { at: now, event, correlation: job.correlation.clone() });
+    }
+    // An outcome that rests on this row's write must wait for it, also one that only read the working copy.
+    let grant = row.changed.then_some(id.number);
+    Pending { job, outcome, grant }
+}
+
+/// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
+fn answer(pending: Vec<Pending>, stale: &[u64]) -> Vec<Decided> {
+    let mut overtaken = Vec::new();
+    for Pending { job, outcome, grant } in pending {
+        if grant.is_some_and(|number| stale.contains(&number)) {
+            overtaken.push(job);
+            continue;
+        }
+        let _ = job.reply.send(Ok(outcome));
+    }
+    again(overtaken)
+}
+
+/// Those jobs that may be decided once more; the others hear that it is enough.
+fn again(jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
+    let (again, weary): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempts < MAX_ATTEMPTS);
+    for job in weary {
+        let detail = "the grant is written to without end by others".to_owned();
+        let _ = job.reply.send(Err(Unavailable { cause: Cause::Locked, detail }));
+    }
+    again
+}

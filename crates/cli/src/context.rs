@@ -108,7 +108,7 @@ impl Context {
     /// Where the configuration comes from.
     pub(crate) fn source(&self) -> Source {
         let (file, variables) = (self.config.clone(), environment::variables());
-        Source { file, data_dir: DATA_DIR.into(), variables, listen: None }
+        Source { file, data_dir: DATA_DIR.into(), variables, ..Source::default() }
     }
 
     /// The same for commands that may be the first of all: without a configuration they make the data directory and its key.

@@ -28,7 +28,7 @@ sessions live when they should, and die when they should.
 
 \x1b[1;32mLook after it\x1b[0m
   \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make or replace a secret
-  \x1b[1;36muser\x1b[0m         people: add, list, set-password, disable, enable
+  \x1b[1;36muser\x1b[0m         people: add, show, set, import, export, disable, remove …
   \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
   \x1b[1;36mevents\x1b[0m       what happened: logins, replays, alarms, what operators did
   \x1b[1;36mkeys\x1b[0m         what tokens are made with: list, rotate, retire, compromise
@@ -50,10 +50,11 @@ sessions live when they should, and die when they should.
   regrant -c auth/regrant.toml grants list --user alice --json
 
 \x1b[1;32mExit codes:\x1b[0m
-   0  done                                 69  the store is not available
+   0  done                                 74  the device failed while serving
    1  not done: it is not there, say       75  a running server has the store
-   2  wrong usage                          78  the configuration does not fit
-  65  bad input
+   2  wrong usage                          77  not yours: another user's server
+  65  bad input                            78  the configuration does not fit
+  69  the store is not available
 ";
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     runtime()?.block_on(async {
         let listeners = listeners(&config, service.sockets).await?;
         let bound = listeners.first().ok_or_else(|| Failure::new(69, "there is nothing to listen on"))?.local_addr()?;
+        config.source.bound = Some((config.listen, bound));
         config.set_listen(bound).map_err(|problem| Failure::new(78, problem))?;
         for notice in &config.notices {
             tracing::warn!("{notice}");

@@ -230,7 +230,10 @@ impl Admin {
     /// [`AdminError::Config`] with everything that is wrong.
     pub async fn reload(&self) -> Result<Reloaded, AdminError> {
         let reloaded = self.app.reload().await.map_err(|error| AdminError::Config(error.to_string()))?;
-        self.app.engine.commit(vec![self.note("configuration reloaded".to_owned())]).await?;
+        // It is done, whether or not it can be noted: a full disk is no reason to say otherwise.
+        if let Err(trouble) = self.app.engine.commit(vec![self.note("configuration reloaded".to_owned())]).await {
+            tracing::error!(%trouble, "the reload could not be noted as an event");
+        }
         Ok(reloaded)
     }
 

@@ -132,6 +132,9 @@ pub struct Source {
     pub variables: environment::Variables,
     /// What the command line says of `listen`, which wins over both.
     pub listen: Option<SocketAddr>,
+    /// What `listen` said when the server started, and where it listens: elsewhere if the service manager passed on a socket, or the
+    /// port was 0.
+    pub bound: Option<(SocketAddr, SocketAddr)>,
 }
 
 /// Where a store is.
@@ -295,8 +298,10 @@ impl Config {
     pub fn keep_what_needs_a_restart(&mut self, running: &Self) -> Vec<&'static str> {
         let mut waiting = Vec::new();
         keep("issuer", &mut self.issuer, &running.issuer, &mut waiting);
-        // Port 0 took a free one, and keeps it.
-        if self.listen.port() == 0 && self.listen.ip() == running.listen.ip() {
+        // Port 0 took a free one, and a socket of the service manager is where it is: only another wish is a change.
+        self.source.bound = running.source.bound;
+        let is_wanted_as_before = running.source.bound.is_some_and(|(wanted, _)| wanted == self.listen);
+        if is_wanted_as_before || (self.listen.port() == 0 && self.listen.ip() == running.listen.ip()) {
             self.listen = running.listen;
         }
         keep("listen", &mut self.listen, &running.listen, &mut waiting);

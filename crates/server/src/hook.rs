@@ -69,7 +69,7 @@ impl Hook {
         Self { outbound: Outbound::new(), places: Semaphore::new(MAX_AT_ONCE) }
     }
 
-    /// Asks. Waiting for a place counts: the client hears within the time-out, one way or the other.
+    /// Asks. Waits at most the time-out for a place, and at most as long again for the answer.
     pub(crate) async fn ask(
         &self,
         setting: &TokenHookSetting,
@@ -89,12 +89,10 @@ impl Hook {
             Ok((HeaderName::from_static(name), value))
         };
         let headers = headers.into_iter().map(named).collect::<Result<_, NoAnswer>>()?;
-        let asked = async {
-            let _place = self.places.acquire().await.map_err(|_| NoAnswer::Busy)?;
-            self.outbound
-                .post(Call { url: &setting.url, media_type: "application/json", headers, body }, setting.timeout)
-                .await
-        };
+        let place = tokio::time::timeout(setting.timeout, self.places.acquire()).await;
+        let _place = place.map_err(|_| NoAnswer::Busy)?.map_err(|_| NoAnswer::Busy)?;
+        let call = Call { url: &setting.url, media_type: "application/json", headers, body };
+        let asked = self.outbound.post(call, setting.timeout);
         let answer = tokio::time::timeout(setting.timeout, asked).await.unwrap_or(Err(NoAnswer::TimedOut))?;
         read(&answer)
     }

@@ -36,6 +36,11 @@ pub enum KeyringError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A credential of the service manager, outside of its service.
+    #[error(
+        "the root key is the credential {0}, which the service manager hands to the server alone\n  remedy: run this while the server runs, for then the server does it; or under `systemd-run --pipe -p LoadCredentialEncrypted={0}:/etc/credstore.encrypted/{0}` as the server's user"
+    )]
+    NoCredential(String),
     /// Not a root key.
     #[error("{} holds no root key: it must be the one line that `regrant init` wrote (rgroot_ and 49 characters)\n  remedy: put the right file back; a default or shorter key is never accepted", .0.display())]
     RootKeyMalformed(PathBuf),
@@ -268,6 +273,9 @@ fn damaged(record: &KeyRecord) -> KeyringError {
 /// # Errors
 /// [`KeyringError::RootKeyUnreadable`] or [`KeyringError::RootKeyMalformed`].
 pub fn read_root_key(path: &Path) -> Result<RootKey, KeyringError> {
+    if let Some(name) = path.to_str().and_then(|path| path.strip_prefix("credential:")) {
+        return Err(KeyringError::NoCredential(name.to_owned()));
+    }
     let text = std::fs::read_to_string(path)
         .map(Zeroizing::new)
         .map_err(|source| KeyringError::RootKeyUnreadable { path: path.to_owned(), source })?;

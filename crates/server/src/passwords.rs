@@ -71,6 +71,8 @@ struct Job {
     reply: oneshot::Sender<Done>,
     /// Counted until it is done.
     place: PasswordPlace,
+    /// Held as long, also where nobody waits for the answer any more: who goes away leaves his job in the queue.
+    _share: Option<Share>,
 }
 
 enum Done {
@@ -104,11 +106,11 @@ impl Passwords {
         hash: Option<&str>,
         place: &Place,
     ) -> Result<bool, Busy> {
-        let _share = Share::take(&self.shares, place)?;
+        let share = Share::take(&self.shares, place)?;
         let stored = hash.and_then(|text| Stored::read(text).ok());
         let known = stored.is_some();
         let stored = stored.or_else(|| Stored::read(&self.decoy).ok());
-        match self.run(password, stored).await? {
+        match self.run(password, stored, Some(share)).await? {
             Done::Verified(fits) => Ok(fits && known),
             Done::Hashed(_) => Err(Busy::Full),
         }
@@ -119,28 +121,28 @@ impl Passwords {
     /// # Errors
     /// [`Busy`] if too many wait.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Busy> {
-        match self.run(password, None).await? {
+        match self.run(password, None, None).await? {
             Done::Hashed(Some(hash)) => Ok(hash),
             Done::Hashed(None) | Done::Verified(_) => Err(Busy::Full),
         }
     }
 
-    async fn run(&self, password: Zeroizing<String>, hash: Option<Stored>) -> Result<Done, Busy> {
+    async fn run(&self, password: Zeroizing<String>, hash: Option<Stored>, share: Option<Share>) -> Result<Done, Busy> {
         let (reply, done) = oneshot::channel();
-        let job = Job { password, hash, reply, place: self.waiting.enter() };
+        let job = Job { password, hash, reply, place: self.waiting.enter(), _share: share };
         self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|_| Busy::Full)?;
         done.await.map_err(|_| Busy::Full)
     }
 }
 
 /// One of the places in the queue that a place has; given back when it is dropped.
-struct Share<'a> {
-    shares: &'a Mutex<HashMap<Place, usize>>,
-    place: &'a Place,
+struct Share {
+    shares: Arc<Mutex<HashMap<Place, usize>>>,
+    place: Place,
 }
 
-impl<'a> Share<'a> {
-    fn take(shares: &'a Mutex<HashMap<Place, usize>>, place: &'a Place) -> Result<Self, Busy> {
+impl Share {
+    fn take(shares: &Arc<Mutex<HashMap<Place, usize>>>, place: &Place) -> Result<Self, Busy> {
         let mut held = shares.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.get(place).copied().unwrap_or(0);
         if count >= place.share(MAX_WAITING) {
@@ -148,17 +150,17 @@ impl<'a> Share<'a> {
         }
         held.insert(place.clone(), count + 1);
         drop(held);
-        Ok(Self { shares, place })
+        Ok(Self { shares: Arc::clone(shares), place: place.clone() })
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
         let mut held = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(self.place) {
+        if let Some(count) = held.get_mut(&self.place) {
             *count -= 1;
             if *count == 0 {
-                held.remove(self.place);
+                held.remove(&self.place);
             }
         }
     }

@@ -23,6 +23,10 @@ pub(super) fn root_key(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "root key";
     let path = &config.root_key_file;
     let shown = path.display();
+    if path.to_string_lossy().starts_with("credential:") {
+        let says = format!("it is the {shown}, which only the server is given");
+        return vec![Finding::note(CHECK, says, "Nothing can be said of it from here; a server that runs has it.")];
+    }
     if let Err(error) = keyring::read_root_key(path) {
         let text = error.to_string();
         let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "Put the right file back."));
@@ -135,6 +139,11 @@ pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
                 CHECK,
                 format!("version {} runs as process {}, with {} clients", status.version, status.pid, status.clients),
             )];
+            if let Some(trouble) = &status.trouble {
+                let says = format!("it answers everybody with 503: {trouble}");
+                let remedy = "Set the clock right, or look into its log: it says what to do.";
+                findings.push(Finding::problem(CHECK, says, remedy));
+            }
             if status.version != env!("CARGO_PKG_VERSION") {
                 let says =
                     format!("it is of version {}, and this command of {}", status.version, env!("CARGO_PKG_VERSION"));

@@ -202,6 +202,8 @@ pub struct Status {
     pub now: String,
     /// RFC 3339: its machine's clock.
     pub clock: String,
+    /// Why it answers with 503; `None` if it does not.
+    pub trouble: Option<String>,
     /// Clients of the file and of the store.
     pub clients: usize,
 }
@@ -259,6 +261,7 @@ impl Admin {
             config: settings.config.source.file.as_ref().map(|file| file.display().to_string()),
             now: super::rfc3339(self.app.engine.now()),
             clock: super::rfc3339(self.app.engine.clock().now()),
+            trouble: self.app.engine.check().err().map(|trouble| trouble.to_string()),
             clients: settings.clients.iter().count(),
         }
     }

@@ -21,7 +21,9 @@ use super::{Admin, AdminError, Command};
 /// The longest line, in bytes: a batch of users.
 pub const MAX_LINE: u64 = 16 * 1024 * 1024;
 /// How long a connection may say nothing.
-const IDLE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a command waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// The most connections at once.
 const MAX_CONNECTIONS: usize = 32;
 
@@ -104,7 +106,8 @@ async fn converse(stream: UnixStream, admin: &Admin) -> io::Result<()> {
         let mut limited = (&mut stream).take(MAX_LINE);
         let read = limited.read_until(b'\n', &mut line);
         let Ok(read) = tokio::time::timeout(IDLE, read).await else { return Ok(()) };
-        if read? == 0 {
+        // Half a command is none, and what is longer than a line may be has no end that could be found.
+        if read? == 0 || !line.ends_with(b"\n") {
             return Ok(());
         }
         let done = match serde_json::from_slice::<Command>(&line) {
@@ -142,6 +145,7 @@ impl Conversation {
         if ![0, owner, rustix::process::geteuid().as_raw()].contains(&server) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user's program listens there"));
         }
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream: std::io::BufReader::new(stream) })
     }
 

@@ -76,6 +76,9 @@ impl Prepared {
     /// A decision that this was prepared for; another one is not carried out.
     pub(crate) fn vet<T: Grants>(&self, decision: Decision<T>) -> Decision<T> {
         let stands = match (&decision.outcome, self) {
+            // It was good when it came: somebody used it while the hook was asked. Whether that was a double click or a theft is
+            // judged when it comes again, by the time at which it comes.
+            (Err(Refusal::Replayed | Refusal::CodeReplayed), Self::Ready(..)) => false,
             (Err(_), _) | (Ok(_), Self::NotNeeded) => true,
             (Ok(_), Self::Refused) => false,
             (Ok(outcome), Self::Ready(known, _)) => known == outcome.granted(),
@@ -218,6 +221,8 @@ async fn ask(
             tracing::warn!(%correlation, %client, said = %reason.escape_debug(), "the token hook denied");
             Err(Failure::HookDenied)
         }
+        // Nobody can switch the hook off by keeping it busy.
+        Err(crate::outbound::NoAnswer::Busy) => Err(Failure::Busy),
         Err(trouble) => {
             tracing::error!(%correlation, %client, trouble = %trouble.to_string().escape_debug(), policy = ?setting.on_failure, "the token hook did not answer");
             match setting.on_failure {
@@ -256,9 +261,15 @@ mod tests {
         assert_eq!(ready.vet(yes("a")).outcome, Ok(granted("a")));
         assert_eq!(ready.vet(yes("a b")).outcome, Err(Refusal::NotPrepared));
         assert_eq!(Prepared::Refused.vet(yes("a")).outcome, Err(Refusal::NotPrepared));
-        for prepared in [Prepared::NotNeeded, Prepared::Refused, ready] {
+        for prepared in [Prepared::NotNeeded, Prepared::Refused] {
             let refused = prepared.vet(Decision::<Granted>::refuse(Refusal::Replayed));
             assert_eq!(refused.outcome, Err(Refusal::Replayed), "a refusal keeps its own reason");
+        }
+        let expired = ready.vet(Decision::<Granted>::refuse(Refusal::AbsoluteExpired));
+        assert_eq!(expired.outcome, Err(Refusal::AbsoluteExpired));
+        for spent in [Refusal::Replayed, Refusal::CodeReplayed] {
+            let late = ready.vet(Decision::<Granted>::refuse(spent));
+            assert_eq!(late.outcome, Err(Refusal::NotPrepared), "it was good when it came");
         }
     }
 }

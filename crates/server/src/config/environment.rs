@@ -94,7 +94,8 @@ impl<'a> Environment<'a> {
     /// Whether there is a variable for a setting of this section.
     pub(super) fn speaks_of(&self, section: &str) -> bool {
         let begins = Self::name(section, "");
-        self.table.is_some_and(|table| table.keys().any(|name| name.get_ref().starts_with(&begins)))
+        let speaks = |name: &str| name.starts_with(&begins) && !is_of_a_service_link(name);
+        self.table.is_some_and(|table| table.keys().any(|name| speaks(name.get_ref())))
     }
 
     /// The forms of a variable's value, in the order in which they are tried; `None` if it is not set.
@@ -122,8 +123,15 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Container platforms tell each program of the services beside it, and one of them may be called regrant.
+/// Container platforms tell each program of the services beside it, and one of them may be called regrant, or regrant-tls.
 fn is_of_a_service_link(name: &str) -> bool {
-    let rest = name.trim_start_matches(PREFIX);
-    rest.starts_with("SERVICE_") || rest.starts_with("PORT_") || rest == "PORT"
+    let of_a_port = |rest: &str| {
+        let mut words = rest.split('_');
+        words.next().is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
+            && matches!(words.next(), Some("TCP" | "UDP" | "SCTP"))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name.split_once("_PORT_").is_some_and(|(_, rest)| of_a_port(rest))
 }

@@ -622,7 +622,15 @@ fn a_variable_wins_over_the_file_and_names_itself_when_it_is_wrong() {
 fn a_variable_that_names_no_setting_is_said_and_no_error() {
     let notices = |name: &str| with(&[(name, "x\n\"y")], "").expect("valid").notices;
     assert!(notices("REGRANT_ISUER")[0].contains("Did you mean REGRANT_ISSUER?"), "{:?}", notices("REGRANT_ISUER"));
-    for quiet in ["REGRANT_LOG", "REGRANT_CONFIG", "REGRANT_SERVICE_HOST", "REGRANT_PORT_8420_TCP"] {
+    for quiet in [
+        "REGRANT_LOG",
+        "REGRANT_CONFIG",
+        "REGRANT_SERVICE_HOST",
+        "REGRANT_PORT_8420_TCP",
+        "REGRANT_TLS_SERVICE_HOST",
+        "REGRANT_TLS_PORT",
+        "REGRANT_TOKEN_HOOK_PORT_80_TCP_ADDR",
+    ] {
         assert!(notices(quiet).is_empty(), "{quiet}");
     }
 }

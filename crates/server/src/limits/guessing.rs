@@ -33,6 +33,7 @@ use crate::answer::Failure;
 use crate::app::App;
 use crate::config::{self, Rate};
 use crate::correlation::Correlation;
+use crate::engine::Engine;
 use crate::peer::Peer;
 use crate::session::{self, Verified};
 
@@ -164,7 +165,12 @@ pub(crate) async fn verify_password(
     if !wait.is_zero() {
         return Err(Failure::TooMany(Budget::Logins, wait));
     }
-    let (user, refusal) = match session::verify_password(app, name, password, place).await? {
+    let failure = Counted { app, limits: &limits, keys: &keys, own, shared, now, correlation };
+    // Whoever goes away before he hears the answer has guessed all the same.
+    let mut abandoned = Abandoned { engine: app.engine.clone(), records: failure.counts() };
+    let verified = session::verify_password(app, name, password, place).await;
+    abandoned.records.clear();
+    let (user, refusal) = match verified? {
         Verified::Fits(user) if user.disabled_at.is_none() => {
             if here.is_some() {
                 app.engine.commit(vec![Record::ForgetFailures { key: keys.here }]).await?;
@@ -175,7 +181,6 @@ pub(crate) async fn verify_password(
         Verified::Fits(user) => (Some(user), Refusal::SubjectDisabled),
         Verified::Wrong(user) => (user, Refusal::WrongPassword),
     };
-    let failure = Counted { app, limits: &limits, keys: &keys, own, shared, now, correlation };
     failure.keep(user.as_ref(), at_account).await?;
     drop(under_way);
     Ok(Err(refusal))
@@ -295,6 +300,26 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+/// An attempt whose sender does not wait for the answer: counted when it is dropped, unless it was emptied before.
+struct Abandoned {
+    engine: Engine,
+    records: Vec<Record>,
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        let records = std::mem::take(&mut self.records);
+        if let (false, Ok(runtime)) = (records.is_empty(), tokio::runtime::Handle::try_current()) {
+            let engine = self.engine.clone();
+            runtime.spawn(async move {
+                if let Err(trouble) = engine.commit(records).await {
+                    tracing::warn!(%trouble, "an attempt that was broken off could not be counted");
+                }
+            });
+        }
+    }
+}
+
 /// A failure, to be kept before anybody hears of it.
 struct Counted<'a> {
     app: &'a App,
@@ -307,12 +332,13 @@ struct Counted<'a> {
 }
 
 impl Counted<'_> {
-    async fn keep(&self, user: Option<&User>, at_account: Option<Failures>) -> Result<(), Failure> {
+    /// One more in each bucket.
+    fn counts(&self) -> Vec<Record> {
         let count = |key: Key, rate: Rate, most: u32| {
             (!rate.is_off()).then(|| Record::CountFailure { key, leak: leak(rate), most })
         };
         let per_account = self.limits.login_failures_per_account;
-        let mut records: Vec<Record> = [
+        [
             count(self.keys.here, self.own.rate, self.own.most()),
             self.keys.network.and_then(|key| count(key, self.shared.rate, self.shared.most())),
             // Twice as many as its limit: an attack that has ended is forgotten after one more period.
@@ -320,7 +346,12 @@ impl Counted<'_> {
         ]
         .into_iter()
         .flatten()
-        .collect();
+        .collect()
+    }
+
+    async fn keep(&self, user: Option<&User>, at_account: Option<Failures>) -> Result<(), Failure> {
+        let per_account = self.limits.login_failures_per_account;
+        let mut records = self.counts();
         records.push(self.event(EventKind::LoginFailed, user, String::new()));
         let counted = Failures::counted(at_account, self.now, leak(per_account), per_account.amount.saturating_mul(2));
         if let Some(user) = user.filter(|_| is_over(&counted, per_account, self.now)) {

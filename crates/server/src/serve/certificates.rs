@@ -94,7 +94,7 @@ pub struct Certificates {
 }
 
 /// What tells a changed file: inode, time of change and size of the certificate and the key.
-type Stamps = [Option<(u64, i64, i64, u64)>; 2];
+type Stamps = [Option<(u64, i64, i64, u64, i64, i64)>; 2];
 
 /// The pair of this moment.
 #[derive(Default)]
@@ -245,7 +245,8 @@ impl Certificates {
     fn stamps(&self, files: &CertificateFiles) -> Stamps {
         [Some(files.certificate.clone()), self.key_path(&files.key)].map(|path| {
             let file = std::fs::metadata(path?).ok()?;
-            Some((file.ino(), file.mtime(), file.mtime_nsec(), file.size()))
+            // What a chmod or chown changes counts, too: it is what the error asks for.
+            Some((file.ino(), file.mtime(), file.mtime_nsec(), file.size(), file.ctime(), file.ctime_nsec()))
         })
     }
 

@@ -50,26 +50,25 @@ struct GivenUp;
 
 /// Serves a connection to its end.
 pub(super) async fn run(door: Arc<Door>, stream: TcpStream, remote: SocketAddr, seat: Seat) {
-    let _seat = seat;
     // Answers are small and whole: nothing is won by waiting for more.
     let _ = stream.set_nodelay(true);
-    let Some(certificates) = &door.certificates else { return serve(&door, stream, remote).await };
+    let Some(certificates) = &door.certificates else { return serve(&door, stream, remote, &seat).await };
     let limit = door.app.settings().config.http.handshake_timeout;
     let handshake = tokio::time::timeout(limit, certificates.acceptor().accept(stream));
     let accepted = tokio::select! {
         accepted = handshake => accepted,
-        () = door.seats.wanted() => return,
+        () = seat.wanted() => return,
     };
     match accepted {
         // The authority that gives certificates has seen what it came for.
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(super::certificates::ACME_ALPN) => {}
-        Ok(Ok(stream)) => Box::pin(serve(&door, stream, remote)).await,
+        Ok(Ok(stream)) => Box::pin(serve(&door, stream, remote, &seat)).await,
         Ok(Err(error)) => tracing::debug!(address = %remote.ip(), %error, "no TLS connection came about"),
         Err(_) => tracing::debug!(address = %remote.ip(), "handshake_timeout is over"),
     }
 }
 
-async fn serve<I>(door: &Arc<Door>, stream: I, remote: SocketAddr)
+async fn serve<I>(door: &Arc<Door>, stream: I, remote: SocketAddr, seat: &Seat)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -81,7 +80,7 @@ where
     let builder = builder(limits);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut phases = door.phases.clone();
-    let mut wanted = pin!(door.seats.wanted());
+    let mut wanted = pin!(seat.wanted());
     // When it was told to go, and until when it may stay.
     let mut leaves = None;
     loop {

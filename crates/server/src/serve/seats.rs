@@ -9,8 +9,14 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::proxies::Network;
 
-/// How many seats each address has.
-type Taken = Arc<Mutex<HashMap<Network, usize>>>;
+/// How many seats each address has, and how those who sit there are told that one of theirs is wanted.
+type Taken = Arc<Mutex<HashMap<Network, Row>>>;
+
+#[derive(Debug, Default)]
+struct Row {
+    count: usize,
+    wanted: Arc<Notify>,
+}
 
 /// All seats.
 #[derive(Clone, Debug)]
@@ -26,6 +32,21 @@ pub(super) struct Seats {
 pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
     of: Option<(Taken, Network)>,
+    /// Everybody's, and its row's.
+    wanted: (Arc<Notify>, Option<Arc<Notify>>),
+}
+
+impl Seat {
+    /// Done when this connection's seat is wanted. In the order of asking.
+    pub(super) async fn wanted(&self) {
+        match &self.wanted {
+            (all, None) => all.notified().await,
+            (all, Some(row)) => tokio::select! {
+                () = all.notified() => {}
+                () = row.notified() => {}
+            },
+        }
+    }
 }
 
 impl Seats {
@@ -52,24 +73,26 @@ impl Seats {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }
 
-    /// Done when this connection's seat is wanted. In the order of asking.
-    pub(super) fn wanted(&self) -> impl Future<Output = ()> {
-        self.wanted.notified()
-    }
-
-    /// Sits down, unless the address has `most` seats already. An address is an IPv4 address or an IPv6 network of 64 bits,
-    /// which is what one customer of a provider has. Proxies, who come for many, are not counted.
+    /// Sits down. An address is an IPv4 address or an IPv6 network of 64 bits, which is what one customer of a provider has; proxies,
+    /// who come for many, are not counted. Where an address has `most` seats already, whoever of it has waited longest without a
+    /// request is asked to leave for the newcomer, so that a stranger behind the same address cannot shut it out; only one that
+    /// keeps many requests under way is refused more, at a quarter above.
     pub(super) fn sit(&self, permit: OwnedSemaphorePermit, address: IpAddr, most: Option<usize>) -> Option<Seat> {
-        let Some(most) = most else { return Some(Seat { _permit: permit, of: None }) };
+        let all = Arc::clone(&self.wanted);
+        let Some(most) = most else { return Some(Seat { _permit: permit, of: None, wanted: (all, None) }) };
         let network = Network::around(address, 32, 64);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(network).or_default();
-        if *count >= most {
-            return None;
+        let row = taken.entry(network).or_default();
+        if row.count >= most {
+            row.wanted.notify_one();
+            if row.count >= most + most.div_ceil(4) {
+                return None;
+            }
         }
-        *count += 1;
+        row.count += 1;
+        let wanted = (all, Some(Arc::clone(&row.wanted)));
         drop(taken);
-        Some(Seat { _permit: permit, of: Some((Arc::clone(&self.taken), network)) })
+        Some(Seat { _permit: permit, of: Some((Arc::clone(&self.taken), network)), wanted })
     }
 }
 
@@ -77,9 +100,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let Some((taken, network)) = self.of.take() else { return };
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(row) = taken.get_mut(&network) {
+            row.count -= 1;
+            if row.count == 0 {
                 taken.remove(&network);
             }
         }

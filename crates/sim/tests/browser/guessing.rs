@@ -55,6 +55,34 @@ fn secs(seconds: u64) -> Duration {
 const HERE: &str = "127.0.0.2";
 const ELSEWHERE: &str = "127.0.0.3";
 
+/// Check B1: whoever goes away before he hears the answer has guessed all the same.
+#[tokio::test]
+async fn an_attempt_that_is_broken_off_counts() {
+    let world = World::with(&with("login_failures = \"3/h\"\nlogin_failures_per_network = \"off\"")).await;
+    for _ in 0..3 {
+        let commits = world.watch.commits();
+        {
+            let guess = std::pin::pin!(by_grant(&world, HERE, USER, "a wrong guess"));
+            let looked_up = world.watch.reads() + 2;
+            let begun = async {
+                while world.watch.reads() < looked_up {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = begun => {}
+                reply = guess => assert_eq!(reply.status, 400, "it was quicker than we: counted as usual"),
+            }
+        }
+        while world.watch.commits() == commits {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(wait(&by_grant(&world, HERE, USER, PASSWORD).await).is_some(), "three were counted");
+    assert_eq!(by_grant(&world, ELSEWHERE, USER, PASSWORD).await.status, 200, "and nobody else waits");
+}
+
 /// Checks B1, B3: five failures are free, then each makes the next one wait twice as long, up to the longest. Being refused costs nothing,
 /// and whoever has waited is looked at.
 #[tokio::test]

@@ -195,6 +195,7 @@ fn lock(path: &Path, file: &Path) -> Result<Lock, OpenError> {
         }
         Err(TryLockError::Error(source)) => return Err(unusable_directory(path, source)),
     }
+    give_to_owner(&lock, file);
     // Only for people: that it cannot be written changes nothing.
     let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
     Ok(Lock(lock))
@@ -202,8 +203,22 @@ fn lock(path: &Path, file: &Path) -> Result<Lock, OpenError> {
 
 /// A new file is ours alone (0600); SQLite gives its `-wal` and `-shm` the same mode. Its name is made durable at once.
 fn make(file: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.sync_all()?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    give_to_owner(&made, file);
+    made.sync_all()?;
     file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+/// What the superuser makes belongs to the owner of the store, or of its directory while there is none: a command that root gives
+/// must not lock the server out. That it cannot be given changes nothing.
+fn give_to_owner(made: &File, store: &Path) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let is_roots = made.metadata().is_ok_and(|found| found.uid() == 0);
+    let of_store = store.metadata().ok().filter(|found| found.len() > 0);
+    let owner = of_store.or_else(|| store.parent()?.metadata().ok());
+    if let Some(owner) = owner.filter(|owner| is_roots && owner.uid() != 0) {
+        let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
+    }
 }
 
 /// Whether the file is empty or begins as each SQLite file does. Asked of SQLite too late: it takes a file shorter than its

@@ -5,6 +5,7 @@
 mod issuer;
 mod machine;
 mod store;
+mod tls;
 
 use serde::Serialize;
 
@@ -84,6 +85,7 @@ fn examine(context: &Context) -> Vec<Finding> {
     findings.extend(config.notices.iter().map(|notice| Finding::note("configuration", notice, "")));
     findings.extend(store::root_key(&config));
     findings.extend(store::files(&config));
+    findings.extend(tls::certificate(&config));
     let (server, status) = store::server(&config);
     findings.extend(server);
     findings.extend(machine::clock(status.as_ref()));

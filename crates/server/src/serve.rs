@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use accept::allow_open_files;
-pub use certificates::{Certificates, TlsError};
+pub use certificates::{Certificates, Looked, TlsError};
 
 use crate::app::App;
 use crate::rotation;

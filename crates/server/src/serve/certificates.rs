@@ -144,6 +144,15 @@ impl Current {
     }
 }
 
+/// What a look at a certificate shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Looked {
+    /// Until when clients take it, in milliseconds since the epoch, if that can be read.
+    pub expires_at: Option<i64>,
+    /// Whether it is for the issuer's host.
+    pub is_for_the_issuer: bool,
+}
+
 /// A pair that was read and is not in use yet.
 pub(crate) struct Prepared {
     pair: CertifiedKey,
@@ -235,11 +244,21 @@ impl Certificates {
         &self.acceptor
     }
 
+    /// Looks at the files that a configuration names, and changes nothing; `None` if it names none.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn look(config: &crate::Config, credentials: Option<&Path>) -> Result<Option<Looked>, TlsError> {
+        let Some(TlsSettings::Files(files)) = &config.tls else { return Ok(None) };
+        let pair = read_pair(files, credentials)?;
+        let Some(certificate) = pair.cert.first() else { return Ok(None) };
+        let expires_at = validity(certificate).map(|(_, until)| until.as_millisecond());
+        let is_for_the_issuer = config.issuer.as_deref().is_none_or(|issuer| is_for(certificate, issuer));
+        Ok(Some(Looked { expires_at, is_for_the_issuer }))
+    }
+
     fn key_path(&self, place: &KeyPlace) -> Option<PathBuf> {
-        match place {
-            KeyPlace::File(path) => Some(path.clone()),
-            KeyPlace::Credential(name) => self.credentials.as_ref().map(|directory| directory.join(name)),
-        }
+        key_path(place, self.credentials.as_deref())
     }
 
     fn stamps(&self, files: &CertificateFiles) -> Stamps {
@@ -251,22 +270,32 @@ impl Certificates {
     }
 
     fn read(&self, files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
-        let path = match (&files.key, self.key_path(&files.key)) {
-            (_, Some(path)) if path.exists() || matches!(files.key, KeyPlace::File(_)) => path,
-            (KeyPlace::Credential(name), _) => return Err(TlsError::NoCredential(name.clone())),
-            (KeyPlace::File(path), _) => path.clone(),
-        };
-        let shown = path.display().to_string();
-        let file = std::fs::metadata(&path).map_err(|error| TlsError::Unreadable { path: shown.clone(), error })?;
-        // A group may share it, as distributions do for services; everybody may not.
-        if file.mode() & 0o007 != 0 {
-            return Err(TlsError::Open(shown));
-        }
-        let key = read_file(&path)?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::NotPem { path: shown, what: "private key" })?;
-        pair(&read_file(&files.certificate)?, key, &files.certificate.display().to_string())
+        read_pair(files, self.credentials.as_deref())
     }
+}
+
+fn key_path(place: &KeyPlace, credentials: Option<&Path>) -> Option<PathBuf> {
+    match place {
+        KeyPlace::File(path) => Some(path.clone()),
+        KeyPlace::Credential(name) => credentials.map(|directory| directory.join(name)),
+    }
+}
+
+fn read_pair(files: &CertificateFiles, credentials: Option<&Path>) -> Result<CertifiedKey, TlsError> {
+    let path = match (&files.key, key_path(&files.key, credentials)) {
+        (_, Some(path)) if path.exists() || matches!(files.key, KeyPlace::File(_)) => path,
+        (KeyPlace::Credential(name), _) => return Err(TlsError::NoCredential(name.clone())),
+        (KeyPlace::File(path), _) => path.clone(),
+    };
+    let shown = path.display().to_string();
+    let file = std::fs::metadata(&path).map_err(|error| TlsError::Unreadable { path: shown.clone(), error })?;
+    // A group may share it, as distributions do for services; everybody may not.
+    if file.mode() & 0o007 != 0 {
+        return Err(TlsError::Open(shown));
+    }
+    let key = read_file(&path)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::NotPem { path: shown, what: "private key" })?;
+    pair(&read_file(&files.certificate)?, key, &files.certificate.display().to_string())
 }
 
 /// A chain and its key, which must belong together.
@@ -293,12 +322,18 @@ pub(super) fn tell(pair: &CertifiedKey, path: &str, app: &App) {
             tracing::info!(path, expires_at = %until, "serving with this certificate");
         }
     }
-    let host = app.issuer().split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    if !is_for(certificate, app.issuer()) {
+        tracing::warn!(path, issuer = app.issuer(), "the certificate is not for the issuer's host: clients refuse it");
+    }
+}
+
+/// Whether clients of this issuer take it for its host.
+fn is_for(certificate: &CertificateDer<'_>, issuer: &str) -> bool {
+    let host = issuer.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
     let parsed = rustls::server::ParsedCertificate::try_from(certificate);
-    if let (Ok(parsed), Ok(name)) = (parsed, ServerName::try_from(host))
-        && rustls::client::verify_server_name(&parsed, &name).is_err()
-    {
-        tracing::warn!(path, host, "the certificate is not for the issuer's host: clients refuse it");
+    match (parsed, ServerName::try_from(host)) {
+        (Ok(parsed), Ok(name)) => rustls::client::verify_server_name(&parsed, &name).is_ok(),
+        _ => true,
     }
 }
 

@@ -275,3 +275,33 @@ async fn plain_http_is_not_answered_on_a_tls_port() {
     stream.write_all(HEALTH.as_bytes()).await.expect("sent");
     assert!(!rest(&mut stream).await.contains("HTTP/1.1"));
 }
+
+/// `regrant doctor` looks at the certificate as the server does: fine, no pair, read by everybody, expired, for somebody else.
+#[test]
+fn the_doctor_looks_at_the_certificate() {
+    let files = files("doctor");
+    write_pair(&files.certificate, &files.key);
+    let home = home("home", &files);
+    let found = || {
+        let ended = home.command(&["doctor", "--json"]).output().expect("regrant runs");
+        let told: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+        let all = told["findings"].as_array().expect("findings").clone();
+        let of_it = all.iter().filter(|finding| finding["check"] == "certificate");
+        of_it.map(|finding| format!("{} {}", finding["state"], finding["says"])).collect::<Vec<_>>().join("; ")
+    };
+    assert!(found().contains("fine") && found().contains("2099"), "{}", found());
+    mode(&files.key, 0o604);
+    assert!(found().contains("problem") && found().contains("can be read by every user"), "{}", found());
+    mode(&files.key, 0o600);
+    let other = files.scratch.path().join("other.pem");
+    write_pair(&other, &files.scratch.path().join("other.key"));
+    std::fs::copy(&other, &files.certificate).expect("copied");
+    assert!(found().contains("problem"), "no pair: {}", found());
+    write_pair_until(&files.certificate, &files.key, 2001);
+    assert!(found().contains("problem") && found().contains("expired"), "{}", found());
+    let text = std::fs::read_to_string(home.config_file()).expect("a configuration");
+    write_pair(&files.certificate, &files.key);
+    std::fs::write(home.config_file(), text.replace("https://localhost", "https://elsewhere.example"))
+        .expect("written");
+    assert!(found().contains("not for the host"), "{}", found());
+}

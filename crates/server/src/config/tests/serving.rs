@@ -138,7 +138,7 @@ fn new_files_are_taken_up_and_tls_itself_waits_for_a_restart() {
 #[test]
 fn the_example_names_every_limit() {
     let example = example::with_everything_set();
-    let section = example.split("\n[http]\n").nth(1).and_then(|rest| rest.split("\n[[").next()).expect("[http]");
+    let section = example.split("\n[http]\n").nth(1).and_then(|rest| rest.split("\n[").next()).expect("[http]");
     let example = good(&format!("[http]\n{section}")).http;
     let usual = HttpSettings { connections: Some(http::DEFAULT_MAX_CONNECTIONS), ..HttpSettings::default() };
     assert_eq!(example, usual, "the example shows the defaults");

@@ -75,6 +75,11 @@ impl Dice {
         low + self.next() % (high - low + 1)
     }
 
+    /// A number below `bound`.
+    pub const fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
     /// True once in `times`.
     pub const fn one_in(&mut self, times: u64) -> bool {
         self.next().is_multiple_of(times)

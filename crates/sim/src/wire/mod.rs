@@ -7,6 +7,7 @@ pub mod hook;
 pub mod http;
 mod inside;
 pub mod log;
+pub mod story;
 pub mod watch;
 
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use regrant_server::admin::KeyTurn::{Announced, AtOnce};
 use regrant_store::Cause;
 use rusqlite::Connection;
+use sim::process::Scratch;
 use sim::wire::{World, log, text};
 
 use super::support::{
@@ -14,38 +15,21 @@ use super::support::{
 
 const KINDS: [&str; 4] = ["tag", "seed", "sealing", "signing"];
 
-/// A file that goes when the test ends.
-struct Database(PathBuf);
-
-impl Database {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("regrant-keys-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.join("regrant.db")
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-async fn on(path: &Path) -> World {
+/// The usual world on the embedded database.
+async fn on(scratch: &Scratch) -> World {
     log::listen();
-    World::on_sqlite(path).await
+    World::on_sqlite(&store(scratch)).await
+}
+
+fn store(scratch: &Scratch) -> PathBuf {
+    scratch.path().join("regrant.db")
 }
 
 /// Restarted in every state of every kind, on the embedded database: sessions, retries and access tokens go on.
 #[tokio::test]
 async fn a_restart_in_every_state_loses_nothing() {
-    let database = Database::new("states");
-    let mut world = on(&database.path()).await;
+    let scratch = Scratch::new("keys-states");
+    let mut world = on(&scratch).await;
     let mut live = world.first("phone").await;
     for step in 0..7 {
         match step {
@@ -181,11 +165,11 @@ async fn a_crash_between_the_steps_of_a_signing_key_leaves_the_one_before() {
 /// refused, and are no replay.
 #[tokio::test]
 async fn a_store_without_its_seed_keys_uses_a_new_number() {
-    let database = Database::new("backup");
-    let world = on(&database.path()).await;
+    let scratch = Scratch::new("keys-backup");
+    let world = on(&scratch).await;
     let first = world.first("web-single").await;
     let second = next(world.refresh("web-single", &first).await);
-    let path = database.path();
+    let path = store(&scratch);
     let world = world
         .restart_after(move || {
             let sql = Connection::open(&path).expect("the file");
@@ -203,13 +187,13 @@ async fn a_store_without_its_seed_keys_uses_a_new_number() {
 /// where they stood.
 #[tokio::test]
 async fn a_store_of_the_first_schema_goes_on() {
-    let database = Database::new("first-schema");
-    let world = on(&database.path()).await;
+    let scratch = Scratch::new("keys-first-schema");
+    let world = on(&scratch).await;
     let first = world.first("phone").await;
     let (access, second) = tokens(world.refresh("phone", &first).await);
     let opaque = text(&world.grant("opaque").await, "access_token");
     let kids = published(&world).await;
-    let path = database.path();
+    let path = store(&scratch);
     let world = world.restart_after(move || as_the_first_schema(&path)).await;
     assert_eq!(published(&world).await, kids);
     assert!(is_active(&world, &access).await && is_active(&world, &opaque).await);

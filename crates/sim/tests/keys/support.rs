@@ -1,37 +1,18 @@
-//! What the stories of keys share.
+//! What the stories of keys share, beside what all stories do.
 
 use std::time::Duration;
 
 use regrant_server::admin::KeyView;
-use serde_json::Value;
-use sim::wire::{CONFIG, Reply, SECRET, World, http, log, text};
+pub(crate) use sim::wire::story::{DAY, header, is_active, next, refused, secs, tokens, with_setting, world};
+use sim::wire::story::world_with;
+use sim::wire::{CONFIG, SECRET, World, http, text};
 
-/// A day, in seconds.
-pub(crate) const DAY: u64 = 86_400;
 /// How much longer than needed a key verifies.
 pub(crate) const GRACE: u64 = 300;
 
-pub(crate) const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-/// The usual world.
-pub(crate) async fn world() -> World {
-    log::listen();
-    World::new().await
-}
-
 /// The usual world under these settings of `[keys]`.
 pub(crate) async fn world_with_keys(settings: &str) -> World {
-    log::listen();
-    World::with(&format!("[keys]\n{settings}\n{CONFIG}")).await
-}
-
-/// The usual configuration with a setting more for one client.
-pub(crate) fn with_setting(client: &str, setting: &str) -> String {
-    let id = format!("id = \"{client}\"");
-    assert_eq!(CONFIG.matches(&id).count(), 1);
-    CONFIG.replace(&id, &format!("{id}\n{setting}"))
+    world_with(&format!("[keys]\n{settings}\n{CONFIG}")).await
 }
 
 /// Carries out what is due, and tells how many steps that were.
@@ -71,41 +52,9 @@ pub(crate) async fn machine_token(world: &World) -> String {
     text(&reply.expect_status(200).json(), "access_token")
 }
 
-/// Whether introspection vouches for it.
-pub(crate) async fn is_active(world: &World, token: &str) -> bool {
-    world.introspect(token).await["active"] == true
-}
-
-/// The header of a JWT.
-pub(crate) fn header(jwt: &str) -> Value {
-    use base64::Engine as _;
-    let part = jwt.split('.').next().expect("a header");
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).expect("base64url");
-    serde_json::from_slice(&bytes).expect("JSON")
-}
-
+/// The `kid` that a JWT names.
 pub(crate) fn kid(jwt: &str) -> String {
     text(&header(jwt), "kid")
-}
-
-/// Access and refresh token of an answer.
-#[track_caller]
-pub(crate) fn tokens(reply: Reply) -> (String, String) {
-    let json = reply.expect_status(200).json();
-    (text(&json, "access_token"), text(&json, "refresh_token"))
-}
-
-/// The refresh token of an answer.
-#[track_caller]
-pub(crate) fn next(reply: Reply) -> String {
-    tokens(reply).1
-}
-
-/// Asserts a refusal and its true reason.
-#[track_caller]
-pub(crate) fn refused(reply: &Reply, status: u16, error: &str, reason: &str) {
-    reply.expect_error(status, error);
-    assert_eq!(log::reason(reply), reason);
 }
 
 /// The details of all events of a kind, newest first.

@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::Method;
 use hyper::body::Frame;
+use sim::process::Dice;
 use sim::wire::{Reply, SECRET, World, text};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::support::{Seeded, is_active, next, own_basic, refused, world};
+use super::support::{is_active, next, own_basic, refused, world};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const ENDPOINTS: [&str; 3] = ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"];
@@ -375,7 +376,7 @@ async fn half_a_request_consumes_nothing() {
 async fn two_thousand_malformed_requests_disturb_nobody() {
     let world = world().await;
     for (number, path) in ENDPOINTS.into_iter().chain(["/oauth2/userinfo"]).enumerate() {
-        let mut seeded = Seeded(1000 + number as u64);
+        let mut seeded = Dice::new(1000 + number as u64);
         let mut live = world.first("phone").await;
         let access = text(&world.grant("phone").await, "access_token");
         let parent = world.first("opaque").await;
@@ -405,7 +406,7 @@ async fn two_thousand_malformed_requests_disturb_nobody() {
 }
 
 /// A request that is wrong in some way: pieces of real ones, broken.
-async fn malformed(world: &World, path: &str, seeded: &mut Seeded, live: &str) -> Reply {
+async fn malformed(world: &World, path: &str, seeded: &mut Dice, live: &str) -> Reply {
     let names = [
         "grant_type",
         "refresh_token",

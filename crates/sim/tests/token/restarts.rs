@@ -1,48 +1,32 @@
 //! Restarts: what a new process finds is what the old one answered, on the embedded database as in memory (laws L1, L3, L4).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use regrant_core::keys::RootKey;
 use regrant_server::{App, Clock};
 use regrant_store::{Memory, Store as _};
+use sim::process::Scratch;
 use sim::wire::{CONFIG, ROOT, USER, World, config, log, text};
 
 use super::support::{
     REFRESHING, ROTATING, chain, is_active, next, refused, secs, start_plus, tokens, userinfo, with_client, world,
 };
 
-/// A file that goes when the test ends.
-struct Database(PathBuf);
-
-impl Database {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("regrant-token-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.join("regrant.db")
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-async fn on(path: &Path) -> World {
+/// The usual world on the embedded database.
+async fn on(scratch: &Scratch) -> World {
     log::listen();
-    World::on_sqlite(path).await
+    World::on_sqlite(&store(scratch)).await
+}
+
+fn store(scratch: &Scratch) -> PathBuf {
+    scratch.path().join("regrant.db")
 }
 
 /// Law L1: everything that was answered is there afterwards: live tokens, retries, codes, access tokens, revocations, events.
 #[tokio::test]
 async fn a_restart_keeps_everything() {
-    let database = Database::new("keeps");
-    let mut world = on(&database.path()).await;
+    let scratch = Scratch::new("token-keeps");
+    let mut world = on(&scratch).await;
     let mut held = Vec::new();
     for client in REFRESHING {
         let first = world.first(client).await;
@@ -76,8 +60,8 @@ async fn a_restart_keeps_everything() {
 /// Check T5: rotated, restarted, replayed: a reuse, for each class that rotates, on the database and in memory.
 #[tokio::test]
 async fn a_replay_after_a_restart_is_a_replay() {
-    let database = Database::new("replay");
-    for mut world in [world().await, on(&database.path()).await] {
+    let scratch = Scratch::new("token-replay");
+    for mut world in [world().await, on(&scratch).await] {
         for client in ROTATING {
             let tokens = chain(&world, client, 2).await;
             world.advance(secs(60));
@@ -92,8 +76,8 @@ async fn a_replay_after_a_restart_is_a_replay() {
 /// Check A8: a code that was redeemed before the restart is spent after it.
 #[tokio::test]
 async fn a_code_is_redeemed_once_across_restarts() {
-    let database = Database::new("code");
-    let world = on(&database.path()).await;
+    let scratch = Scratch::new("token-code");
+    let world = on(&scratch).await;
     let code = world.code("phone").await;
     let world = world.restart().await;
     let token = next(world.redeem("phone", &code).await);

@@ -10,9 +10,10 @@
 use regrant_core::codec;
 use regrant_core::secret::Seed;
 use regrant_core::token::RefreshToken;
+use sim::process::Dice;
 use sim::wire::World;
 
-use super::support::{Seeded, basic, chain, next, refused, secs, world};
+use super::support::{basic, chain, next, refused, secs, world};
 
 /// Check T15: every character of a live and of an old token, with every single bit flipped: not ours, the grant untouched, no grant
 /// read.
@@ -45,7 +46,7 @@ async fn half_a_million_mutations_with_good_checksums_open_nothing() {
     let bytes: [u8; 76] = codec::decode("rgr_", &token).expect("a token");
     assert_eq!(codec::encode("rgr_", &bytes), token, "the mutations are made of a token that opens");
     let keys = world.app.engine.keys();
-    let mut seeded = Seeded(15);
+    let mut seeded = Dice::new(15);
     for round in 0..500_000_usize {
         let mut bytes = bytes;
         if round < 608 {
@@ -66,7 +67,7 @@ async fn random_mutations_are_refused_over_the_wire() {
     let world = world().await;
     let token = world.first("web").await;
     let before = world.row(&token).await;
-    let mut seeded = Seeded(16);
+    let mut seeded = Dice::new(16);
     let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     for _ in 0..2_000 {
         let mut bytes = token.clone().into_bytes();

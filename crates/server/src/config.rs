@@ -37,6 +37,7 @@ pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
 pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
+pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
@@ -373,10 +374,10 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let keys = top.table("keys");
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     if let Some(section) = top.table("http") {
-        config.http = http::read(&section, &TOP);
+        config.http = http::read(&section);
     }
     if let Some(section) = top.table("tls") {
-        config.tls = tls::read(&section, base, &TOP);
+        config.tls = tls::read(&section, base);
         check_tls_issuer(&top, &config);
     }
     let scopes = top.entries("scope", "name", MAX_SCOPES);

@@ -273,7 +273,7 @@ fn damaged(record: &KeyRecord) -> KeyringError {
 /// # Errors
 /// [`KeyringError::RootKeyUnreadable`] or [`KeyringError::RootKeyMalformed`].
 pub fn read_root_key(path: &Path) -> Result<RootKey, KeyringError> {
-    if let Some(name) = path.to_str().and_then(|path| path.strip_prefix("credential:")) {
+    if let Some(name) = crate::config::missing_credential(path) {
         return Err(KeyringError::NoCredential(name.to_owned()));
     }
     let text = std::fs::read_to_string(path)

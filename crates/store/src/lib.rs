@@ -57,9 +57,7 @@ pub trait Store: Send {
 
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
-    fn failure(&self) -> Option<Unavailable> {
-        None
-    }
+    fn failure(&self) -> Option<Unavailable>;
 }
 
 /// A grant's row as it was found. Whether its MAC fits is the caller's question.

@@ -52,6 +52,10 @@ impl Store for Memory {
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         Ok(self.contents().answer(question))
     }
+
+    fn failure(&self) -> Option<Unavailable> {
+        None
+    }
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use regrant_server::admin::{Command, Status};
-use regrant_server::config::StoreLocation;
+use regrant_server::config::{StoreLocation, missing_credential};
 use regrant_server::{Config, keyring};
 
 use super::Finding;
@@ -23,7 +23,7 @@ pub(super) fn root_key(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "root key";
     let path = &config.root_key_file;
     let shown = path.display();
-    if path.to_string_lossy().starts_with("credential:") {
+    if missing_credential(path).is_some() {
         let says = format!("it is the {shown}, which only the server is given");
         return vec![Finding::note(CHECK, says, "Nothing can be said of it from here; a server that runs has it.")];
     }

@@ -77,7 +77,7 @@ const fn seconds(from: u64, to: u64) -> RangeInclusive<Duration> {
 }
 
 /// Reads the section.
-pub(super) fn read(section: &Section<'_>, elsewhere: &[&str]) -> HttpSettings {
+pub(super) fn read(section: &Section<'_>) -> HttpSettings {
     let usual = HttpSettings::default();
     let duration = |key, limits, usual| section.duration(key, limits).unwrap_or(usual);
     let number = |key, limits: RangeInclusive<u64>, usual: usize| {
@@ -106,6 +106,6 @@ pub(super) fn read(section: &Section<'_>, elsewhere: &[&str]) -> HttpSettings {
         max_headers: number("max_headers", 16..=1000, usual.max_headers),
         max_uri_length: number("max_uri_length", 1024..=65_534, usual.max_uri_length),
     };
-    section.finish(elsewhere);
+    section.finish(&super::TOP);
     settings
 }

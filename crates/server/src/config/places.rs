@@ -106,7 +106,13 @@ pub(super) fn store(text: &str, base: &Path) -> Result<StoreLocation, Problem> {
 }
 
 /// What a path begins with that names a systemd credential (`LoadCredential=`, `LoadCredentialEncrypted=`).
-const CREDENTIAL: &str = "credential:";
+pub(super) const CREDENTIAL: &str = "credential:";
+
+/// The name of a credential that the service manager did not hand to us: what [`under`] leaves of it.
+#[must_use]
+pub fn missing_credential(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(CREDENTIAL)
+}
 
 /// A path of the file, relative to the file's own directory; or `credential:NAME`, a file that the service manager put where
 /// `CREDENTIALS_DIRECTORY` says. Where there is no such directory the path keeps its name, and cannot be read under it.

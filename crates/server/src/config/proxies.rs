@@ -48,6 +48,12 @@ impl Network {
         Self { address: network.first(address), bits }
     }
 
+    /// Its first address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Whether an address is in it. An IPv4 address in IPv6 clothing is an IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

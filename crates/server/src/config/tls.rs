@@ -7,8 +7,6 @@ use super::document::Section;
 use super::places;
 use super::problem::Problem;
 
-/// What begins the name of a systemd credential.
-const CREDENTIAL: &str = "credential:";
 /// The most names in one certificate that is asked for.
 const MAX_DOMAINS: usize = 100;
 /// Where certificates are asked for unless set: Let's Encrypt.
@@ -57,14 +55,14 @@ pub struct AcmeSettings {
 }
 
 /// Reads the section. Nothing if there is too little of it to go on, which has then been reported.
-pub(super) fn read(section: &Section<'_>, base: &Path, elsewhere: &[&str]) -> Option<TlsSettings> {
+pub(super) fn read(section: &Section<'_>, base: &Path) -> Option<TlsSettings> {
     let certificate = section.string("certificate_file");
     let key = section.string("key_file");
     let acme = read_acme(section, base);
-    section.finish(elsewhere);
+    section.finish(&super::TOP);
     match (certificate, key, acme) {
         (Some(certificate), Some(key), None) => {
-            let key = match key.strip_prefix(CREDENTIAL) {
+            let key = match key.strip_prefix(places::CREDENTIAL) {
                 Some(name) if is_plain_name(name) => KeyPlace::Credential(name.to_owned()),
                 Some(_) => {
                     section.problem(Problem::new(

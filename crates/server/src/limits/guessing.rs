@@ -113,13 +113,13 @@ impl Keys {
             key
         };
         let here = match &place.0 {
-            Inside::Network(prefix) => key(b"network", prefix.bytes(), account),
+            Inside::Network(prefix) => key(b"network", &prefix.bytes(), account),
             Inside::Browser(name) => key(b"browser", name, account),
             Inside::Client(id) => key(b"client", id.as_bytes(), account),
             Inside::Nowhere => key(b"nowhere", b"", account),
         };
         let network = match &place.0 {
-            Inside::Network(prefix) => Some(key(b"all accounts", prefix.bytes(), "")),
+            Inside::Network(prefix) => Some(key(b"all accounts", &prefix.bytes(), "")),
             // A known browser is not counted with its network, and a client has as many users as it has.
             Inside::Browser(_) | Inside::Client(_) | Inside::Nowhere => None,
         };

@@ -19,7 +19,7 @@ pub(crate) mod budget;
 mod gcra;
 pub(crate) mod guessing;
 pub(crate) mod known_browser;
-mod prefix;
+pub(crate) mod prefix;
 
 use std::time::Duration;
 

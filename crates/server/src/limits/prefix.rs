@@ -6,34 +6,29 @@
 
 use std::net::IpAddr;
 
+use crate::config::proxies::Network;
 use crate::peer::Peer;
 
-/// A network, as far as limits are concerned.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) enum Prefix {
-    /// An IPv4 address.
-    V4([u8; 4]),
-    /// An IPv6 /64.
-    V6([u8; 8]),
-}
+/// One party's network, as far as limits are concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Prefix(Network);
 
 impl Prefix {
     /// Of the one that the connection, or a trusted proxy, speaks for. `None` without a network.
     pub(crate) fn of(peer: Peer) -> Option<Self> {
-        Some(match peer.address?.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        })
+        peer.address.map(Self::around)
     }
 
-    /// For keyed hashes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::V4(bytes) => bytes,
-            Self::V6(bytes) => bytes,
+    /// Of an address.
+    pub(crate) fn around(address: IpAddr) -> Self {
+        Self(Network::around(address, 32, 64))
+    }
+
+    /// Its leading bits, for keyed hashes.
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        match self.0.address() {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets()[..8].to_vec(),
         }
     }
 }

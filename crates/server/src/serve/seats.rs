@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::config::proxies::Network;
+use crate::limits::prefix::Prefix;
 
 /// How many seats each address has, and how those who sit there are told that one of theirs is wanted.
-type Taken = Arc<Mutex<HashMap<Network, Row>>>;
+type Taken = Arc<Mutex<HashMap<Prefix, Row>>>;
 
 #[derive(Debug, Default)]
 struct Row {
@@ -31,7 +31,7 @@ pub(super) struct Seats {
 #[derive(Debug)]
 pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
-    of: Option<(Taken, Network)>,
+    of: Option<(Taken, Prefix)>,
     /// Everybody's, and its row's.
     wanted: (Arc<Notify>, Option<Arc<Notify>>),
 }
@@ -73,14 +73,14 @@ impl Seats {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }
 
-    /// Sits down. An address is an IPv4 address or an IPv6 network of 64 bits, which is what one customer of a provider has; proxies,
-    /// who come for many, are not counted. Where an address has `most` seats already, whoever of it has waited longest without a
-    /// request is asked to leave for the newcomer, so that a stranger behind the same address cannot shut it out; only one that
-    /// keeps many requests under way is refused more, at a quarter above.
+    /// Sits down. An address is what limits take for one party ([`Prefix`]); proxies, who come for many, are not counted. Where
+    /// an address has `most` seats already, whoever of it has waited longest without a request is asked to leave for the
+    /// newcomer, so that a stranger behind the same address cannot shut it out; only one that keeps many requests under way is
+    /// refused more, at a quarter above.
     pub(super) fn sit(&self, permit: OwnedSemaphorePermit, address: IpAddr, most: Option<usize>) -> Option<Seat> {
         let all = Arc::clone(&self.wanted);
         let Some(most) = most else { return Some(Seat { _permit: permit, of: None, wanted: (all, None) }) };
-        let network = Network::around(address, 32, 64);
+        let network = Prefix::around(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let row = taken.entry(network).or_default();
         if row.count >= most {

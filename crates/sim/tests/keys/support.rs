@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use regrant_server::admin::KeyView;
-pub(crate) use sim::wire::story::{DAY, header, is_active, next, refused, secs, tokens, with_setting, world};
 use sim::wire::story::world_with;
+pub(crate) use sim::wire::story::{DAY, header, is_active, next, refused, secs, tokens, with_setting, world};
 use sim::wire::{CONFIG, SECRET, World, http, text};
 
 /// How much longer than needed a key verifies.

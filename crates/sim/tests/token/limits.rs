@@ -365,6 +365,10 @@ impl Store for Slow {
         }
         self.store.ask(question)
     }
+
+    fn failure(&self) -> Option<Unavailable> {
+        self.store.failure()
+    }
 }
 
 /// Check X8: reads that never end take half of the queue and no more: a refresh still finds a place, and is answered when the writer is

@@ -130,7 +130,7 @@ fn epoch() -> impl Strategy<Value = Epoch> {
     let broad = (prop::option::of(0..3_u8), prop::option::of(0..3_i64), any::<bool>());
     let narrow = (prop::option::of(subject()), prop::option::of(client()), prop::option::of(0..3_u8));
     let undo_until = prop::option::of(small_time());
-    (1..6_u64, broad, narrow, undo_until).prop_map(|(number, broad, (subject, client, session), undo_until)| {
+    (0..6_u64, broad, narrow, undo_until).prop_map(|(number, broad, (subject, client, session), undo_until)| {
         let (tag_key, issued_before, online_only) = broad;
         let client = client.map(|client| ClientId::parse(&client).expect("a client id"));
         let issued_before = issued_before.map(Timestamp::from_millis);

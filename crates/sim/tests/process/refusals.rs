@@ -134,7 +134,6 @@ async fn a_file_of_another_kind_is_refused_and_changes_nothing() {
         .expect("a database");
     expect_refusal(&home, UNAVAILABLE, &["another application"]);
     std::fs::write(home.store(), right).expect("the right store");
-    std::fs::write(&anchor, kept).expect("its anchor");
     expect_recovery(&home, &token).await;
 }
 

@@ -27,15 +27,15 @@ pub fn decide(
         return Decision::refuse(Refusal::UnknownGrant);
     };
     if grant.terms.client != *client {
-        return Decision::refuse(Refusal::OtherClient);
+        return Decision::tell(Refusal::OtherClient, grant, client, "revocation".to_owned());
     }
     if token.generation == 0 || token.generation > grant.generation || token.era > keys.era() {
         let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
-        return Decision::report(Refusal::Unissued, event(EventKind::Alarm, grant, detail));
+        return Decision::report(Refusal::Unissued, event(EventKind::AlarmAt(Refusal::Unissued), grant, detail));
     }
     // Under a compromised key only the live seed is proof of anything.
     if keys.tag_status(token.tag_key) == KeyStatus::Compromised && grant.current != Some(token.seed.hash()) {
-        return Decision::refuse(Refusal::SpentUnderCompromisedKey);
+        return Decision::tell(Refusal::SpentUnderCompromisedKey, grant, client, "revocation".to_owned());
     }
     end(grant, EndReason::RevokedByClient, "", now, entropy)
 }

@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+pub mod beside;
 pub mod contract;
 mod event;
 mod failures;
@@ -23,7 +24,9 @@ use regrant_core::decision::Event;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
-use regrant_core::{Grant, GrantId, Timestamp};
+use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
+
+use beside::{DeadLetter, Delivery, Place, Places};
 
 pub use failures::Failures;
 pub use memory::Memory;
@@ -54,6 +57,9 @@ pub trait Store: Send {
     /// # Errors
     /// [`Unavailable`] if the store cannot be read.
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
+
+    /// Chains the events of later commits under this key. A store that was given none chains them under [`ChainKey::public`].
+    fn chain_under(&mut self, key: ChainKey);
 
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
@@ -183,8 +189,27 @@ pub enum Record {
         /// The same hash.
         key: [u8; 32],
     },
-    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, events older
-    /// than `events_before`. Nothing depends on it.
+    /// A grant was used from this place. The first is kept as the place where it was made; later ones replace the last, if they
+    /// are others. A grant that is not there leaves a row that its removal takes away.
+    Seen {
+        /// The grant's number.
+        grant: u64,
+        /// From where.
+        place: Place,
+    },
+    /// How far the delivery of events to a recipient has come.
+    PutDelivery(Delivery),
+    /// An event was given up; of one recipient at most [`beside::MOST_DEAD_LETTERS`] are kept.
+    PutDeadLetter(DeadLetter),
+    /// It was delivered after all, or an operator let it go; `Stale` if it is not there.
+    RemoveDeadLetter {
+        /// The recipient.
+        to: String,
+        /// The event's position.
+        event: u64,
+    },
+    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, and from the
+    /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.
         events_before: Timestamp,
@@ -234,6 +259,17 @@ pub struct StoredEvent {
     pub detail: String,
     /// The request's correlation id, or empty.
     pub correlation: String,
+    /// Its link in the chain; `None` for events from before there was a chain.
+    pub link: Option<Link>,
+}
+
+/// Where the chain of events begins and ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChainEnds {
+    /// Position and link of the last event that is no longer kept: the first one that is was linked to it.
+    pub removed: (u64, Link),
+    /// Position and link of the newest.
+    pub newest: (u64, Link),
 }
 
 /// A user.
@@ -442,6 +478,26 @@ pub enum Question {
     },
     /// Events that fit, newest first: answered like [`Question::Events`].
     FindEvents(EventFilter),
+    /// Events behind this position, in order: answered like [`Question::Events`].
+    EventsAfter {
+        /// The position.
+        after: u64,
+        /// The most to return.
+        limit: u32,
+    },
+    /// The ends of the chain of events.
+    Chain,
+    /// Where this grant was made and used.
+    Places(u64),
+    /// How far each delivery has come.
+    Deliveries,
+    /// What could not be delivered to this recipient, in order of position.
+    DeadLetters {
+        /// The recipient.
+        to: String,
+        /// The most to return.
+        limit: u32,
+    },
 }
 
 /// Which events are looked for: those for which all of it is true.
@@ -453,6 +509,8 @@ pub struct EventFilter {
     pub client: Option<String>,
     /// Of this user.
     pub subject: Option<String>,
+    /// Of the request with this correlation id.
+    pub correlation: Option<String>,
     /// At this time or later.
     pub since: Option<Timestamp>,
     /// At a greater position.
@@ -466,7 +524,16 @@ pub struct EventFilter {
 impl Default for EventFilter {
     /// The newest event.
     fn default() -> Self {
-        Self { kind: None, client: None, subject: None, since: None, after: 0, before: u64::MAX, limit: 1 }
+        Self {
+            kind: None,
+            client: None,
+            subject: None,
+            correlation: None,
+            since: None,
+            after: 0,
+            before: u64::MAX,
+            limit: 1,
+        }
     }
 }
 
@@ -482,6 +549,7 @@ impl EventFilter {
             && is(&self.kind, Some(&event.kind))
             && is(&self.client, event.client.as_deref())
             && is(&self.subject, event.subject.as_deref())
+            && is(&self.correlation, Some(&event.correlation))
     }
 }
 
@@ -510,6 +578,14 @@ pub enum Answer {
     Grants(Vec<Loaded>),
     /// A page.
     Events(Vec<StoredEvent>),
+    /// Of all events.
+    Chain(ChainEnds),
+    /// `None` if nobody has said.
+    Places(Option<Places>),
+    /// One for each recipient that ever was.
+    Deliveries(Vec<Delivery>),
+    /// A page.
+    DeadLetters(Vec<DeadLetter>),
 }
 
 /// The store cannot answer now; nothing of what was asked has happened. The client hears 503.

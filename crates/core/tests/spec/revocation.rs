@@ -99,7 +99,7 @@ fn a_token_from_the_future_revokes_nothing() {
     for token in &strange {
         let decision = revoke(&world, token, &world.client.id);
         assert_eq!(decision.write.change(), Change::Nothing);
-        assert_eq!(decision.event.as_ref().map(|event| event.kind), Some(EventKind::Alarm));
+        assert_eq!(decision.event.as_ref().map(|event| event.kind), Some(EventKind::AlarmAt(Refusal::Unissued)));
         assert_eq!(decision.outcome, Err(Refusal::Unissued));
     }
     let (grant, _) = grant_with_code(&world.client, &world.keys, "openid", &[]);

@@ -8,10 +8,12 @@
 //! |-------------|----------------------------------------------------------|
 //! | [`grants`]  | rows, compare-and-set, batches, pages                    |
 //! | [`events`]  | events and the newest time                               |
+//! | [`chain`]   | the chain of events, and what is kept beside it          |
 //! | [`people`]  | users, their sessions and consents                       |
 //! | [`things`]  | the deployment, clients, keys, denied tokens, the sweep  |
 //! | [`lasting`] | extreme values, and what is there after reopening        |
 
+pub mod chain;
 pub mod events;
 pub mod grants;
 pub mod lasting;
@@ -61,6 +63,15 @@ macro_rules! contract_tests {
             a_position_is_never_used_twice,
             the_newest_time_never_falls,
             a_batch_that_changes_nothing_still_raises_the_newest_time,
+        );
+        $crate::contract_tests!($place, chain:
+            each_event_is_linked_to_the_one_before_it,
+            what_retention_leaves_still_verifies,
+            a_chain_goes_on_after_reopening,
+            events_are_read_in_order_behind_a_position,
+            the_first_place_of_a_grant_stays_and_the_last_one_follows,
+            a_delivery_remembers_how_far_it_came,
+            dead_letters_are_kept_until_they_are_removed,
         );
         $crate::contract_tests!($place, people:
             a_name_and_a_subject_are_taken_once,

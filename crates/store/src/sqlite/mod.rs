@@ -5,6 +5,7 @@
 //! is rolled back whole, and the connection goes on: a full disk stops writing and not reading.
 
 mod commit;
+mod events;
 mod open;
 mod questions;
 mod rows;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use regrant_core::keys::KeyStatus;
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -58,6 +59,8 @@ pub enum Synchronous {
 pub struct Sqlite {
     connection: Connection,
     high_water: Timestamp,
+    /// What events are chained under.
+    chain: ChainKey,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -80,7 +83,7 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, uncertain: None, log_pages, _lock: lock })
+        Ok(Self { connection, high_water, chain: ChainKey::public(), uncertain: None, log_pages, _lock: lock })
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
@@ -155,7 +158,8 @@ impl Store for Sqlite {
         if records.is_empty() && raised.is_none() {
             return Ok(Vec::new());
         }
-        let written = commit::write(&self.connection, records, now, raised).map_err(|error| unavailable(&error));
+        let written =
+            commit::write(&self.connection, &self.chain, records, now, raised).map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let outcomes = written.and_then(|outcomes| self.seal().map(|()| outcomes)).map_err(|trouble| {
             self.roll_back(&trouble);
@@ -179,6 +183,10 @@ impl Store for Sqlite {
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.chain = key;
     }
 
     fn failure(&self) -> Option<Unavailable> {

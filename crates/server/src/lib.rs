@@ -51,6 +51,7 @@ pub mod sweep;
 pub mod timekeeper;
 mod token;
 mod userinfo;
+mod whereabouts;
 
 pub use app::{App, StartError};
 pub use clock::Clock;

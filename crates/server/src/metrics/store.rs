@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 use regrant_core::grant::EndReason;
-use regrant_core::{EventKind, GrantId, Timestamp};
+use regrant_core::{ChainKey, EventKind, GrantId, Timestamp};
 use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 use super::histogram::Histogram;
@@ -34,14 +34,7 @@ impl StoreMeter {
         registry.register("stale_writes", "Writes that somebody else came before; decided again", stale.clone());
         registry.register("grants_created", "Grants that were made", created.clone());
         let ended = Family::default();
-        for reason in [
-            EndReason::RefreshReplayed,
-            EndReason::CodeReplayed,
-            EndReason::RevokedByClient,
-            EndReason::RevokedByOperator,
-            EndReason::RevokedByUser,
-            EndReason::GenerationsExhausted,
-        ] {
+        for reason in EndReason::all() {
             let _ = ended.get_or_create(&[("reason", reason.as_str())]);
         }
         registry.register("grants_ended", "Grants that were ended, by reason", Family::clone(&ended));
@@ -77,7 +70,7 @@ impl StoreMeter {
         match kind {
             EventKind::GrantCreated => self.created.inc(),
             EventKind::GrantEnded(reason) => self.ended.get_or_create(&[("reason", reason.as_str())]).inc(),
-            EventKind::Alarm => self.alarms.inc(),
+            EventKind::Alarm | EventKind::AlarmAt(_) => self.alarms.inc(),
             _ => 0,
         };
     }
@@ -122,6 +115,10 @@ impl Store for Metered {
             self.metrics.keys.committed(record, *outcome);
         }
         Ok(outcomes)
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.store.chain_under(key);
     }
 
     fn failure(&self) -> Option<Unavailable> {

@@ -174,7 +174,7 @@ impl Admin {
         Ok(found)
     }
 
-    async fn ask_events(&self, filter: EventFilter) -> Result<Vec<StoredEvent>, AdminError> {
+    pub(super) async fn ask_events(&self, filter: EventFilter) -> Result<Vec<StoredEvent>, AdminError> {
         match self.app.engine.ask(Question::FindEvents(filter)).await? {
             Answer::Events(events) => Ok(events),
             _ => Ok(Vec::new()),

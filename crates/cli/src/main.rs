@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod doctor;
 mod events;
+mod explain;
 mod grants;
 mod hardening;
 mod help;
@@ -22,6 +23,7 @@ mod reload;
 mod serve;
 mod service;
 mod user;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,6 +78,11 @@ enum Command {
     Keys(keys::Command),
     /// List what happened: logins, grants that were made and ended, replays, alarms.
     Events(events::Args),
+    /// Tell the life of a grant by a token, its id or a correlation id: why was I logged out?
+    Explain(explain::Args),
+    /// List, retry and drop what could not be delivered to webhooks.
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -103,6 +110,8 @@ fn main() -> ExitCode {
         Command::Grants(command) => grants::run(&context, command),
         Command::Keys(command) => keys::run(&context, command),
         Command::Events(args) => events::run(&context, args),
+        Command::Explain(args) => explain::run(&context, args),
+        Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {

@@ -36,7 +36,7 @@ pub(crate) use queue::{PasswordPlace, PasswordQueue, WriterQueue};
 pub(crate) use requests::{Rotation, Told, Verdict};
 pub(crate) use store::Metered;
 
-use clients::Clients;
+use clients::{Clients, Saved};
 use deliveries::Deliveries;
 use keys::KeyBook;
 use process::Process;
@@ -123,9 +123,9 @@ impl Metrics {
 
     /// A request was answered.
     pub(crate) fn answered(&self, told: &Told<'_>) {
-        self.requests.count(told);
+        let saved = if self.requests.count(told) { Saved::Counted } else { Saved::Nothing };
         if let Some(client) = told.client {
-            self.clients.count(client, told.verdict, told.outcome);
+            self.clients.count(client, told.verdict, told.outcome, saved);
         }
     }
 

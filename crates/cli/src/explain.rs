@@ -46,8 +46,13 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
 fn print(told: &Explanation) {
     let place = |place: &Option<PlaceView>| {
         place.as_ref().map_or(String::new(), |PlaceView { since, network, agent }| {
-            let parts: Vec<&str> = [network.as_str(), agent.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
-            format!("{}, since {}", if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") }, output::minute(since))
+            let parts: Vec<&str> =
+                [network.as_str(), agent.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+            format!(
+                "{}, since {}",
+                if parts.is_empty() { "unknown".to_owned() } else { parts.join(", ") },
+                output::minute(since)
+            )
         })
     };
     if let Some(grant) = &told.grant {
@@ -95,7 +100,8 @@ fn timeline(told: &Explanation) {
             _ => anstyle::AnsiColor::Yellow,
         }
         .on_default();
-        let mut text = format!("{dim}{}{dim:#}  {color}{}{color:#}", output::minute(&event.at), output::clean(&event.kind));
+        let mut text =
+            format!("{dim}{}{dim:#}  {color}{}{color:#}", output::minute(&event.at), output::clean(&event.kind));
         if let Some(reason) = event.reason.as_deref().filter(|reason| *reason != event.kind) {
             text.push_str(&format!(" {}", output::clean(reason)));
         }

@@ -8,7 +8,9 @@ use crate::output;
 
 /// What to do with webhooks.
 #[derive(clap::Subcommand, Debug)]
-#[command(after_help = "Examples:\n  regrant webhooks list\n  regrant webhooks retry alerts\n  regrant webhooks drop alerts")]
+#[command(
+    after_help = "Examples:\n  regrant webhooks list\n  regrant webhooks retry alerts\n  regrant webhooks drop alerts"
+)]
 pub(crate) enum Command {
     /// List them, with what waits and what could not be delivered.
     List,
@@ -74,9 +76,7 @@ fn list(context: &Context) -> Done {
     let letters: Vec<_> = webhooks
         .iter()
         .flat_map(|webhook| webhook.dead_letters.iter().map(|letter| (webhook.name.clone(), letter)))
-        .map(|(name, letter)| {
-            [name, letter.event.to_string(), output::minute(&letter.at), letter.failure.clone()]
-        })
+        .map(|(name, letter)| [name, letter.event.to_string(), output::minute(&letter.at), letter.failure.clone()])
         .collect();
     if !letters.is_empty() {
         output::line("");

@@ -274,8 +274,10 @@ impl Admin {
     pub fn clients(&self) -> Vec<ClientView> {
         let settings = self.app.settings();
         let clients = &settings.clients;
-        let mut views: Vec<ClientView> =
-            clients.iter().map(|(client, added)| client_view(client, added.is_none(), clients.is_told(&client.id))).collect();
+        let mut views: Vec<ClientView> = clients
+            .iter()
+            .map(|(client, added)| client_view(client, added.is_none(), clients.is_told(&client.id)))
+            .collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
     }

@@ -39,8 +39,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const REFUSALS: u32 = 5;
 /// When the store could not be asked.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Between two looks at the chain, for the metrics.
-const LOOK: Duration = Duration::from_secs(1);
 /// The longest failure that is kept, in characters.
 const MAX_FAILURE: usize = 200;
 
@@ -48,7 +46,6 @@ const MAX_FAILURE: usize = 200;
 pub(crate) async fn run(app: Arc<App>) {
     let mut reloaded = app.reloaded();
     let (mut tasks, mut running) = (JoinSet::new(), HashSet::new());
-    tasks.spawn(watch_chain(Arc::clone(&app)));
     loop {
         for name in recipient::names(&app.settings().config) {
             if running.insert(name.clone()) {
@@ -61,23 +58,9 @@ pub(crate) async fn run(app: Arc<App>) {
                     return;
                 }
             }
-            Some(Ok(ended)) = tasks.join_next() => {
+            Some(Ok(ended)) = tasks.join_next(), if !tasks.is_empty() => {
                 running.remove(&ended);
             }
-        }
-    }
-}
-
-/// Tells the metrics where the chain is.
-async fn watch_chain(app: Arc<App>) -> String {
-    let mut news = app.engine.news();
-    loop {
-        if let Ok(ends) = ends(&app).await {
-            app.metrics.deliveries.position(ends.newest.0);
-        }
-        tokio::time::sleep(LOOK).await;
-        if news.changed().await.is_err() {
-            pending::<()>().await;
         }
     }
 }
@@ -142,7 +125,11 @@ impl Progress {
         };
         let ends = ends(app).await?;
         if ends.removed.0 > position {
-            tracing::error!(recipient = recipient.name(), events = ends.removed.0 - position, "events were removed by retention before they could be delivered");
+            tracing::error!(
+                recipient = recipient.name(),
+                events = ends.removed.0 - position,
+                "events were removed by retention before they could be delivered"
+            );
             position = ends.removed.0;
         }
         self.position = Some(position);
@@ -179,7 +166,8 @@ impl Progress {
                 }
                 tracing::error!(recipient = recipient.name(), event = line.id, %failure, "an event could not be delivered: it is among the dead letters (`regrant webhooks`)");
                 let failure = failure.to_string().chars().take(MAX_FAILURE).collect();
-                let letter = DeadLetter { to: recipient.name().to_owned(), event: line.id, at: app.engine.now(), failure };
+                let letter =
+                    DeadLetter { to: recipient.name().to_owned(), event: line.id, at: app.engine.now(), failure };
                 app.metrics.deliveries.died(recipient.name());
                 self.come_to(app, recipient, line.id, Some(letter)).await?;
                 letters = Some(line.id);

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regrant_core::{ChainKey, Timestamp};
 use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, Keys, Purpose, RootKey};
+use regrant_core::{ChainKey, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, Deployment, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable};
 use zeroize::Zeroizing;

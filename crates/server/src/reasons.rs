@@ -157,10 +157,9 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             "a spent token was presented, and the client's on_replay is \"refuse\"",
             "the live token; if its holder is not the client, revoke the grant",
         ),
-        Refusal::SpentUnderCompromisedKey => (
-            "a spent token whose tag key is known to others: it proves nothing, and ends nothing",
-            "the live token",
-        ),
+        Refusal::SpentUnderCompromisedKey => {
+            ("a spent token whose tag key is known to others: it proves nothing, and ends nothing", "the live token")
+        }
         Refusal::Unissued => (
             "a generation that was never issued: the store was set back behind its tokens, or a key leaked",
             "nothing: read docs/operations.md about a restored store",
@@ -172,9 +171,7 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             ("a refresh token of generation 0, which is never minted: a key leaked", "nothing: replace the tag key")
         }
         Refusal::GenerationsExhausted => ("the grant was refreshed four billion times, and was ended", LOG_IN),
-        Refusal::CodeExpired => {
-            ("the authorization code is past its time", "the code within a minute of the redirect")
-        }
+        Refusal::CodeExpired => ("the authorization code is past its time", "the code within a minute of the redirect"),
         Refusal::CodeSpent => {
             ("the authorization code was redeemed less than half a second ago: a double click", "the first answer")
         }
@@ -204,7 +201,9 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
 
 const fn ended(reason: EndReason) -> (&'static str, &'static str) {
     match reason {
-        EndReason::RefreshReplayed => ("the grant was ended before, because a spent refresh token was presented", LOG_IN),
+        EndReason::RefreshReplayed => {
+            ("the grant was ended before, because a spent refresh token was presented", LOG_IN)
+        }
         EndReason::CodeReplayed => ("the grant was ended before, because its code was presented twice", LOG_IN),
         EndReason::RevokedByClient => ("the client revoked the grant (RFC 7009)", LOG_IN),
         EndReason::RevokedByOperator => ("an operator revoked the grant", LOG_IN),
@@ -233,7 +232,11 @@ const EDGE: [(Failure, &str, &str); 25] = [
         "another way of authentication than the registered one",
         "the client's token_endpoint_auth_method",
     ),
-    (Failure::Client(NotAuthenticated::WrongSecret), "the secret is wrong", "the client's secret, or the one before it while both work"),
+    (
+        Failure::Client(NotAuthenticated::WrongSecret),
+        "the secret is wrong",
+        "the client's secret, or the one before it while both work",
+    ),
     (Failure::Client(NotAuthenticated::UnknownScheme), "an Authorization scheme other than Basic", "Basic"),
     (Failure::Busy, "too many wait for what this needs", "the same request a second later"),
     (

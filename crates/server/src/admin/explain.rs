@@ -260,7 +260,9 @@ impl Admin {
         let code = grant.terms.code.as_ref().filter(|_| grant.redeemed_at.is_none());
         let mut times = match (code, grant.ended) {
             (Some(code), None) => vec![("the authorization code", code.expires_at)],
-            (_, Some((at, _))) => vec![("the grant was ended", at), ("this explanation: the tombstone is removed", at.plus(kept))],
+            (_, Some((at, _))) => {
+                vec![("the grant was ended", at), ("this explanation: the tombstone is removed", at.plus(kept))]
+            }
             (None, None) => vec![
                 ("the grant, without a refresh before", grant.idle_at),
                 ("the grant, whatever is done", grant.absolute_at),

@@ -79,7 +79,11 @@ impl Admin {
                 oldest_waiting_at: oldest.map(|event| rfc3339(event.at)),
                 dead_letters: letters
                     .into_iter()
-                    .map(|letter| DeadLetterView { event: letter.event, at: rfc3339(letter.at), failure: letter.failure })
+                    .map(|letter| DeadLetterView {
+                        event: letter.event,
+                        at: rfc3339(letter.at),
+                        failure: letter.failure,
+                    })
                     .collect(),
                 name,
             });

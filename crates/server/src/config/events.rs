@@ -142,7 +142,15 @@ fn read_webhook(section: &Section<'_>, base: &Path) -> Option<WebhookSetting> {
             problem(Problem::new("kinds", what, remedy).at(index));
         }
     }
-    Some(WebhookSetting { name: name?, url: url?, secret: secret?, kinds, timeout: timeout?, backoff: backoff?, give_up_after })
+    Some(WebhookSetting {
+        name: name?,
+        url: url?,
+        secret: secret?,
+        kinds,
+        timeout: timeout?,
+        backoff: backoff?,
+        give_up_after,
+    })
 }
 
 fn millis(section: &Section<'_>, key: &'static str, default: Duration, most: Duration) -> Option<Duration> {

@@ -120,7 +120,8 @@ impl Recipient {
                 let message = Message { kind: &line.kind, timestamp: &line.at, issuer: app.issuer(), data: line };
                 let body = serde_json::to_vec(&message).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
                 // The position alone would be the same in two deployments that tell one recipient.
-                let id = format!("evt_{}_{}", line.id, line.link.as_deref().and_then(|link| link.get(..8)).unwrap_or("0"));
+                let id =
+                    format!("evt_{}_{}", line.id, line.link.as_deref().and_then(|link| link.get(..8)).unwrap_or("0"));
                 let headers = signature::headers(&webhook.secret, &id, app.engine.now(), &body)?;
                 let call = Call { url: &webhook.url, media_type: "application/json", headers, body };
                 Ok(app.outbound.tell(call, webhook.timeout).await?)

@@ -28,7 +28,7 @@ pub(crate) struct Deliveries {
 
 impl Deliveries {
     pub(super) fn register(&self, registry: &mut Registry) {
-        let help = "Position of the newest event in the chain, as seen about once a second";
+        let help = "Position of the newest event in the chain, after the first that this server wrote";
         registry.register("events_position", help, self.position.clone());
         let help = "Tries to deliver an event, by recipient and result";
         registry.register("webhook_deliveries", help, self.sent.clone());

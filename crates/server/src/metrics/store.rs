@@ -76,6 +76,14 @@ impl StoreMeter {
     }
 }
 
+fn tells(record: &Record) -> bool {
+    match record {
+        Record::Grant { events, .. } | Record::Keys { events, .. } => !events.is_empty(),
+        Record::Event(_) => true,
+        _ => false,
+    }
+}
+
 const fn word(cause: Cause) -> &'static str {
     match cause {
         Cause::Full => "full",
@@ -113,6 +121,11 @@ impl Store for Metered {
         for (record, outcome) in records.iter().zip(&outcomes) {
             self.metrics.store.committed(record, *outcome);
             self.metrics.keys.committed(record, *outcome);
+        }
+        if records.iter().any(tells)
+            && let Ok(Answer::Chain(ends)) = self.store.ask(&Question::Chain)
+        {
+            self.metrics.deliveries.position(ends.newest.0);
         }
         Ok(outcomes)
     }

@@ -23,7 +23,11 @@ async fn a_chain_tells_where_it_was_broken() {
     let whole = verified(&world).await;
     assert_eq!((whole.broken.clone(), whole.verified, whole.newest), (None, 6, 6));
     for (breaks, mends, position) in [
-        ("UPDATE events SET detail = 'other' WHERE id = 3", "UPDATE events SET detail = 'openid read write' WHERE id = 3", 3),
+        (
+            "UPDATE events SET detail = 'other' WHERE id = 3",
+            "UPDATE events SET detail = 'openid read write' WHERE id = 3",
+            3,
+        ),
         ("UPDATE events SET at = at - 1 WHERE id = 4", "UPDATE events SET at = at + 1 WHERE id = 4", 4),
         ("UPDATE events SET subject = NULL WHERE id = 1", "", 1),
     ] {

@@ -66,7 +66,9 @@ async fn the_end_of_a_session_is_explained_by_its_correlation_id() {
     let correlation = reply.header("x-correlation-id");
     let asked = world.refresh("phone", &third).await.expect_status(400).header("x-correlation-id");
     let id = world.grant_of(&third).display(&world.app.engine.keys());
-    for (what, reason) in [(&correlation, "refresh_replayed"), (&asked, "refresh_replayed"), (&third, "refresh_replayed"), (&id, "")] {
+    for (what, reason) in
+        [(&correlation, "refresh_replayed"), (&asked, "refresh_replayed"), (&third, "refresh_replayed"), (&id, "")]
+    {
         let told = explain(&world, what).await;
         assert_eq!(refused(&told), reason, "{what}");
         let kinds: Vec<_> = told.events.iter().map(|event| event.kind.as_str()).collect();
@@ -75,7 +77,11 @@ async fn the_end_of_a_session_is_explained_by_its_correlation_id() {
         assert!(told.events[1].detail.contains("presented generation 1, current 3"));
         let grant = told.grant.as_ref().expect("the grant");
         assert_eq!((grant.id.as_str(), grant.state.as_str(), grant.generation), (id.as_str(), "revoked", 3));
-        assert!(told.clocks.iter().any(|clock| clock.ends.contains("tombstone") && !clock.is_over), "{:?}", told.clocks);
+        assert!(
+            told.clocks.iter().any(|clock| clock.ends.contains("tombstone") && !clock.is_over),
+            "{:?}",
+            told.clocks
+        );
     }
 }
 
@@ -125,7 +131,8 @@ async fn every_kind_of_token_is_explained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_is_known_by_where_it_is_used() {
     let world = World::new().await;
-    let password = [("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD), ("client_id", "phone")];
+    let password =
+        [("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD), ("client_id", "phone")];
     let firefox = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
     let reply = world.http().post("/oauth2/token", &password, &[firefox]).await.expect_status(200);
     let mut token = text(&reply.json(), "refresh_token");
@@ -138,7 +145,8 @@ async fn a_grant_is_known_by_where_it_is_used() {
         world.advance(Duration::from_secs(3600));
         let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("client_id", "phone")];
         let agent = agent.replace('\u{1}', "");
-        let reply = world.http_from(network).post("/oauth2/token", &form, &[("user-agent", &agent)]).await.expect_status(200);
+        let reply =
+            world.http_from(network).post("/oauth2/token", &form, &[("user-agent", &agent)]).await.expect_status(200);
         token = text(&reply.json(), "refresh_token");
         let seen = explain(&world, &token).await;
         let used = seen.used_from.expect("a place");

@@ -17,7 +17,9 @@ fn config(hook: &Hook, directory: &Path, more: &str, events: &str) -> String {
     let secret = directory.join("webhook.secret");
     std::fs::write(&secret, KEY).expect("a secret");
     let (url, secret) = (hook.url(), secret.display());
-    format!("[events]\n{events}\n[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nbackoff = \"10ms\"\n{more}\n{CONFIG}")
+    format!(
+        "[events]\n{events}\n[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nbackoff = \"10ms\"\n{more}\n{CONFIG}"
+    )
 }
 
 struct Place {

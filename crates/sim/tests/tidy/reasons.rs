@@ -12,7 +12,10 @@ fn the_document_of_reasons_is_the_list() {
     if std::env::var_os("REGRANT_BLESS").is_some() {
         std::fs::write(&path, &document).expect("the document is written");
     }
-    assert!(read(&path) == document, "docs/reasons.md is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy");
+    assert!(
+        read(&path) == document,
+        "docs/reasons.md is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy"
+    );
 }
 
 /// Law L12: a refusal that is added to the enum is in the list of all of them.

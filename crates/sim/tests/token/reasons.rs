@@ -37,7 +37,7 @@ impl Heard {
         let logged = reason(reply);
         let known = reasons::named(&logged).unwrap_or_else(|| panic!("{logged:?} is no reason: {}", reply.json()));
         let answer = reply.json();
-        assert_eq!((answer["error"].as_str(), reply.status), (Some(known.outside), known.status), "{logged}");
+        assert_eq!((answer["error"].as_str(), reply.status.as_u16()), (Some(known.outside), known.status), "{logged}");
         assert_eq!(answer["correlation_id"], Value::from(reply.header("x-correlation-id")));
         let refusal = Refusal::all().find(|refusal| refusal.as_str() == logged).expect("one of the rules");
         let shown = (!refusal.is_about_a_stranger()).then_some(logged.as_str());
@@ -73,9 +73,13 @@ async fn about_strangers_and_rows(heard: &mut Heard) {
     let token = world.first("phone").await;
     let reusable = copy(&world, &token, |terms| terms.rotation = Rotation::Reusable).await;
     heard.note(&world.refresh("phone", &reusable).await);
-    for change in [(|token| token.generation = 9) as fn(&mut regrant_core::token::RefreshToken), |token| token.era = 9, |token| {
-        token.generation = 0;
-    }] {
+    for change in [
+        (|token| token.generation = 9) as fn(&mut regrant_core::token::RefreshToken),
+        |token| token.era = 9,
+        |token| {
+            token.generation = 0;
+        },
+    ] {
         heard.note(&world.refresh("phone", &world.forge(&token, change)).await);
     }
     let row = world.row(&token).await;
@@ -178,7 +182,12 @@ async fn about_codes(heard: &mut Heard) {
     let redeem = |client: &'static str, code: String, uri: &'static str, verifier: &'static str| {
         let world = &world;
         async move {
-            let asked = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", uri), ("code_verifier", verifier)];
+            let asked = [
+                ("grant_type", "authorization_code"),
+                ("code", &code),
+                ("redirect_uri", uri),
+                ("code_verifier", verifier),
+            ];
             let asked: Vec<_> = asked.into_iter().filter(|(_, value)| !value.is_empty()).collect();
             world.token(client, &asked).await
         }
@@ -207,7 +216,8 @@ async fn about_races(heard: &mut Heard) {
     let (hook, scratch) = (Hook::start().await, Scratch::new("reasons"));
     std::fs::write(scratch.path().join("secret"), "0123456789abcdef0123456789abcdef").expect("a secret");
     let secret = scratch.path().join("secret");
-    let setting = format!("[token_hook]\nurl = \"{}\"\nsecret_file = \"{}\"\ntimeout = \"20s\"\n", hook.url(), secret.display());
+    let setting =
+        format!("[token_hook]\nurl = \"{}\"\nsecret_file = \"{}\"\ntimeout = \"20s\"\n", hook.url(), secret.display());
     let world = Arc::new(world_with(&format!("{setting}{}", told())).await);
     let token = world.first("phone").await;
     let questions = hook.heard().len();

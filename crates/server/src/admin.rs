@@ -25,13 +25,14 @@ use regrant_store::{Answer, EventRecord, Loaded, Outcome, Question, Record, Stor
 use serde::{Deserialize, Serialize};
 
 pub use command::{Command, Password, Status};
+use tokio::sync::MutexGuard;
 use zeroize::Zeroizing;
 
 use crate::app::{App, Reloaded};
 use crate::chance;
 use crate::config::ClientDefinition;
-use crate::keyring::KeyringError;
 use crate::keyring::schedule::Lifetimes;
+use crate::keyring::{Keyring, KeyringError};
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::rotation;
 use crate::session::{MAX_USERNAME_LEN, normalise};
@@ -254,7 +255,7 @@ impl Admin {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
         }
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        self.prepare_for(&client).await?;
+        let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
         self.app.engine.commit(vec![put, self.note(format!("client {} added", client.id))]).await?;
         let view = client_view(&client, false, definition.tell_reason == Some(true));
@@ -262,8 +263,9 @@ impl Admin {
         Ok(view)
     }
 
-    /// Before its first token: its algorithm has a key, and the keys know how long its tokens may live.
-    async fn prepare_for(&self, client: &regrant_core::Client) -> Result<(), AdminError> {
+    /// Before its first token: its algorithm has a key, and the keys know how long its tokens may live. The keyring is held until
+    /// the client is there.
+    async fn prepare_for(&self, client: &regrant_core::Client) -> Result<MutexGuard<'_, Keyring>, AdminError> {
         let settings = self.app.settings();
         let all = settings.clients.all().chain(std::iter::once(client));
         Ok(rotation::prepare(&self.app, &Lifetimes::of_clients(all)).await?)

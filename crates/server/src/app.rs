@@ -409,7 +409,7 @@ impl App {
         };
         let clients = clients(&config, added)?;
         // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
-        rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
+        let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
         let waiting = config.keep_what_needs_a_restart(&self.settings().config);
         let certificates = self.certificates.get();
         let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();

@@ -20,14 +20,14 @@ mod sqlite;
 
 use std::fmt;
 
-use regrant_core::decision::Event;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
-use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
+use regrant_core::{ChainKey, Grant, GrantId, Timestamp};
 
 use beside::{DeadLetter, Delivery, Place, Places};
 
+pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use memory::Memory;
 pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
@@ -225,51 +225,6 @@ pub enum Outcome {
     Committed,
     /// Somebody was first: load and decide again.
     Stale,
-}
-
-/// An event with its time and the correlation id of the request that caused it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventRecord {
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub event: Event,
-    /// The request's correlation id, or empty.
-    pub correlation: String,
-}
-
-/// An event as it was kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredEvent {
-    /// Position in the table.
-    pub id: u64,
-    /// When.
-    pub at: Timestamp,
-    /// The word for its kind.
-    pub kind: String,
-    /// The stable reason code, for the kinds that have one.
-    pub reason: Option<String>,
-    /// The number of the grant it is about.
-    pub grant: Option<u64>,
-    /// The client.
-    pub client: Option<String>,
-    /// The user.
-    pub subject: Option<String>,
-    /// For people.
-    pub detail: String,
-    /// The request's correlation id, or empty.
-    pub correlation: String,
-    /// Its link in the chain; `None` for events from before there was a chain.
-    pub link: Option<Link>,
-}
-
-/// Where the chain of events begins and ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ChainEnds {
-    /// Position and link of the last event that is no longer kept: the first one that is was linked to it.
-    pub removed: (u64, Link),
-    /// Position and link of the newest.
-    pub newest: (u64, Link),
 }
 
 /// A user.
@@ -498,59 +453,6 @@ pub enum Question {
         /// The most to return.
         limit: u32,
     },
-}
-
-/// Which events are looked for: those for which all of it is true.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventFilter {
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this client.
-    pub client: Option<String>,
-    /// Of this user.
-    pub subject: Option<String>,
-    /// Of the request with this correlation id.
-    pub correlation: Option<String>,
-    /// At this time or later.
-    pub since: Option<Timestamp>,
-    /// At a greater position.
-    pub after: u64,
-    /// At a smaller position. A store looks through all between the two: whoever asks keeps them close together.
-    pub before: u64,
-    /// The most to return.
-    pub limit: u32,
-}
-
-impl Default for EventFilter {
-    /// The newest event.
-    fn default() -> Self {
-        Self {
-            kind: None,
-            client: None,
-            subject: None,
-            correlation: None,
-            since: None,
-            after: 0,
-            before: u64::MAX,
-            limit: 1,
-        }
-    }
-}
-
-impl EventFilter {
-    /// Whether this event is looked for.
-    #[must_use]
-    pub fn fits(&self, event: &StoredEvent) -> bool {
-        let is =
-            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        self.after < event.id
-            && event.id < self.before
-            && self.since.is_none_or(|since| since <= event.at)
-            && is(&self.kind, Some(&event.kind))
-            && is(&self.client, event.client.as_deref())
-            && is(&self.subject, event.subject.as_deref())
-            && is(&self.correlation, Some(&event.correlation))
-    }
 }
 
 /// The answer to a [`Question`], of the same name.

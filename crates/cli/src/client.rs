@@ -121,6 +121,9 @@ pub(crate) struct Add {
     /// Do not ask the token hook about this client.
     #[arg(long, help_heading = "Its tokens")]
     no_token_hook: bool,
+    /// Its error answers carry the reason code of a refusal: for who develops it.
+    #[arg(long, help_heading = "Its tokens")]
+    tell_reason: bool,
 }
 
 fn name_and_value(text: &str) -> Result<(String, serde_json::Value), String> {
@@ -255,6 +258,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         access_token_claims: add.access_token_claim,
         static_claims: add.static_claim.into_iter().collect(),
         token_hook: add.no_token_hook.then_some(false),
+        tell_reason: add.tell_reason.then_some(true),
     };
     (definition, secret)
 }
@@ -338,6 +342,7 @@ fn show(context: &Context, id: &str) -> Done {
         ("may revoke users", yes(client.may_revoke_users)),
         ("switched off", yes(client.disabled)),
         ("skips consent", yes(client.skip_consent)),
+        ("told the reason", yes(client.tell_reason)),
         ("allowed origins", client.allowed_origins.join(" ")),
     ]);
     Ok(())

@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod doctor;
 mod events;
+mod explain;
 mod grants;
 mod hardening;
 mod help;
@@ -24,6 +25,7 @@ mod revoke;
 mod serve;
 mod service;
 mod user;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,6 +82,11 @@ enum Command {
     Keys(keys::Command),
     /// List what happened: logins, grants that were made and ended, replays, alarms.
     Events(events::Args),
+    /// Tell the life of a grant by a token, its id or a correlation id: why was I logged out?
+    Explain(explain::Args),
+    /// List, retry and drop what could not be delivered to webhooks.
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -108,6 +115,8 @@ fn main() -> ExitCode {
         Command::Revoke(args) => revoke::run(&context, *args),
         Command::Keys(command) => keys::run(&context, command),
         Command::Events(args) => events::run(&context, args),
+        Command::Explain(args) => explain::run(&context, args),
+        Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {

@@ -419,10 +419,10 @@ pub struct RowMac {
 }
 
 /// Feeds fields to the MAC so that no two rows have one encoding: numbers are fixed, the rest carries its length.
-struct MacWriter(hmac::Context);
+pub(crate) struct MacWriter(pub(crate) hmac::Context);
 
 impl MacWriter {
-    fn numbers(&mut self, numbers: &[u64]) {
+    pub(crate) fn numbers(&mut self, numbers: &[u64]) {
         for number in numbers {
             self.0.update(&number.to_be_bytes());
         }
@@ -434,12 +434,12 @@ impl MacWriter {
         }
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.numbers(&[bytes.len() as u64]);
         self.0.update(bytes);
     }
 
-    fn optional(&mut self, bytes: Option<&[u8]>) {
+    pub(crate) fn optional(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             None => self.numbers(&[u64::MAX]),
             Some(bytes) => self.bytes(bytes),

@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod chain;
 pub mod client;
 pub mod codec;
 pub mod decision;
@@ -29,6 +30,7 @@ pub mod secret;
 pub mod time;
 pub mod token;
 
+pub use chain::{ChainKey, Link};
 pub use client::{Client, ClientId, Policy};
 pub use decision::{Change, Decision, Event, EventKind, Write};
 pub use epoch::{Covered, Epoch, Selector};

@@ -27,15 +27,15 @@ pub fn decide(
         return Decision::refuse(Refusal::UnknownGrant);
     };
     if grant.terms.client != *client {
-        return Decision::refuse(Refusal::OtherClient);
+        return Decision::tell(Refusal::OtherClient, grant, client, "revocation".to_owned());
     }
     match is_proof(grant, token, keys) {
         Ok(()) => end(grant, EndReason::RevokedByClient, "", now, entropy),
         Err(Refusal::Unissued) => {
             let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
-            Decision::report(Refusal::Unissued, event(EventKind::Alarm, grant, detail))
+            Decision::report(Refusal::Unissued, event(EventKind::AlarmAt(Refusal::Unissued), grant, detail))
         }
-        Err(refusal) => Decision::refuse(refusal),
+        Err(refusal) => Decision::tell(refusal, grant, client, "revocation".to_owned()),
     }
 }
 

@@ -11,7 +11,10 @@ pub mod users;
 mod client_secret;
 mod keys;
 
+pub mod chain;
 pub mod events;
+pub mod explain;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -144,6 +147,9 @@ pub struct ClientView {
     pub allowed_origins: Vec<String>,
     /// Whether its users are not asked for consent.
     pub skip_consent: bool,
+    /// Whether its error answers carry the reason.
+    #[serde(default)]
+    pub tell_reason: bool,
 }
 
 /// A user, as it is shown.
@@ -260,7 +266,7 @@ impl Admin {
         let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
         self.app.engine.commit(vec![put, self.note(format!("client {} added", client.id))]).await?;
-        let view = client_view(&client, false);
+        let view = client_view(&client, false, definition.tell_reason == Some(true));
         self.app.put_client(client, &definition);
         Ok(view)
     }
@@ -278,8 +284,10 @@ impl Admin {
     pub fn clients(&self) -> Vec<ClientView> {
         let settings = self.app.settings();
         let clients = &settings.clients;
-        let mut views: Vec<ClientView> =
-            clients.iter().map(|(client, added)| client_view(client, added.is_none())).collect();
+        let mut views: Vec<ClientView> = clients
+            .iter()
+            .map(|(client, added)| client_view(client, added.is_none(), clients.is_told(&client.id)))
+            .collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
     }
@@ -503,7 +511,7 @@ fn checked_name(name: &str) -> Result<String, AdminError> {
     Ok(name)
 }
 
-fn client_view(client: &regrant_core::Client, declared: bool) -> ClientView {
+fn client_view(client: &regrant_core::Client, declared: bool, tell_reason: bool) -> ClientView {
     ClientView {
         id: client.id.as_str().to_owned(),
         name: client.name.clone(),
@@ -527,6 +535,7 @@ fn client_view(client: &regrant_core::Client, declared: bool) -> ClientView {
         require_pkce: client.require_pkce,
         allowed_origins: client.allowed_origins.clone(),
         skip_consent: client.skip_consent,
+        tell_reason,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
-use regrant_core::Refusal;
+use regrant_core::{Client, Refusal};
 use regrant_store::Unavailable;
 use serde::Serialize;
 
@@ -348,9 +348,26 @@ impl Failure {
         }
     }
 
+    /// The reason code for a client that may hear it (`tell_reason`), and whose own business it is.
+    fn reason_for(&self, app: &App, client: Option<&Client>) -> Option<&'static str> {
+        let is_told = client.is_some_and(|client| app.settings().clients.is_told(&client.id));
+        match self {
+            // Whose a token is that somebody found is not told, nor who cannot prove who he is.
+            Self::Refused(refusal) if refusal.is_about_a_stranger() => None,
+            Self::Client(_) => None,
+            _ => is_told.then(|| self.outcome()),
+        }
+    }
+
     /// The answer, after a line in the log.
     #[must_use]
     pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
+        self.answer_to(None, app, correlation)
+    }
+
+    /// The same to a client that has proved who it is.
+    #[must_use]
+    pub fn answer_to(&self, client: Option<&Client>, app: &App, correlation: &Correlation) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
         let reason = self.reason();
         tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
@@ -368,6 +385,7 @@ impl Failure {
                     error: code.as_str(),
                     error_description: self.description(),
                     correlation_id: correlation.as_str(),
+                    reason: self.reason_for(app, client),
                 },
             ),
         };
@@ -400,6 +418,9 @@ struct Error<'a> {
     error: &'a str,
     error_description: &'a str,
     correlation_id: &'a str,
+    /// A member of our own: RFC 6749 section 5.1, "The client MUST ignore unrecognized value names in the response".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// A JSON answer that nobody may keep: RFC 6749 section 5.1, "The authorization server MUST include the HTTP "Cache-Control"

@@ -1,6 +1,6 @@
 //! The running server: everything that a request needs, opened once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -10,6 +10,7 @@ use regrant_core::keys::Purpose;
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
+use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::cascade;
@@ -23,6 +24,7 @@ use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
+use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
@@ -39,6 +41,8 @@ pub struct App {
     pub(crate) issuer: Issuer,
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
+    /// Tells others of events.
+    pub(crate) outbound: Outbound,
     pub(crate) limits: Limits,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
@@ -51,6 +55,8 @@ pub struct App {
     /// Held while clients or the configuration are changed, from looking at the store to what requests see: a client that is added
     /// during a reload is not forgotten.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Steps with each reload.
+    reloads: watch::Sender<u64>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -115,6 +121,8 @@ pub struct Clients {
     by_id: HashMap<ClientId, Arc<Client>>,
     claims: HashMap<ClientId, Arc<ClientClaims>>,
     added: HashMap<ClientId, ClientDefinition>,
+    /// Those whose error answers carry the reason.
+    told: HashSet<ClientId>,
 }
 
 /// Where a client is defined.
@@ -142,10 +150,21 @@ impl Clients {
         if let Ok(claims) = definition.claims() {
             self.claims.insert(client.id.clone(), Arc::new(claims));
         }
+        if definition.tell_reason == Some(true) {
+            self.told.insert(client.id.clone());
+        } else {
+            self.told.remove(&client.id);
+        }
         if let Origin::Store = origin {
             self.added.insert(client.id.clone(), definition.clone());
         }
         self.by_id.insert(client.id.clone(), Arc::new(client));
+    }
+
+    /// Whether error answers to this client carry the reason.
+    #[must_use]
+    pub fn is_told(&self, id: &ClientId) -> bool {
+        self.told.contains(id)
     }
 
     /// All of them, with whether each was declared in the file.
@@ -295,6 +314,7 @@ impl App {
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
+            outbound: Outbound::new(),
             limits,
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
@@ -304,6 +324,7 @@ impl App {
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
+            reloads: watch::Sender::new(0),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))
@@ -324,6 +345,11 @@ impl App {
     /// These are spoken with: a reload looks at them, too.
     pub(crate) fn holds(&self, certificates: &Arc<Certificates>) {
         let _ = self.certificates.set(Arc::clone(certificates));
+    }
+
+    /// Changes with each reload.
+    pub(crate) fn reloaded(&self) -> watch::Receiver<u64> {
+        self.reloads.subscribe()
     }
 
     /// From now on `/readyz` says no: no new requests should come here.
@@ -410,6 +436,7 @@ impl App {
         };
         *settings = Arc::new(Settings { config: Arc::new(config), clients });
         drop(settings);
+        self.reloads.send_modify(|reloads| *reloads = reloads.wrapping_add(1));
         if let (Some(certificates), Some(certificate)) = (certificates, certificate) {
             certificates.take(certificate, self);
         }
@@ -434,6 +461,7 @@ impl App {
             clients.added.remove(id);
             clients.by_id.remove(id);
             clients.claims.remove(id);
+            clients.told.remove(id);
         });
     }
 

@@ -24,6 +24,7 @@
 //! Why a device failure ends the process: a second wait for the same device may succeed and say nothing of what the first one
 //! lost (check Z4). Nothing is read from that store any more either: what the failed batch ended might be vouched for.
 
+mod told;
 mod writer;
 
 use std::any::Any;
@@ -42,6 +43,8 @@ use crate::metrics::WriterQueue;
 use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
+use crate::whereabouts::{Places, Whereabouts};
+use told::Told;
 use writer::{Failing, Writer};
 
 /// The most jobs in one batch.
@@ -72,6 +75,8 @@ pub struct Engine {
     spans: Spans,
     /// Why nothing is answered any more.
     failure: watch::Receiver<Option<Unavailable>>,
+    /// Steps with each commit that holds events.
+    news: watch::Receiver<u64>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -100,7 +105,14 @@ type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 enum Job {
     /// Decide about one grant. `None` asks for a new one.
-    Decide { grant: Option<GrantId>, decide: Decide, correlation: String, span: Span, reply: Reply<Verdict> },
+    Decide {
+        grant: Option<GrantId>,
+        decide: Decide,
+        correlation: String,
+        from: Option<Whereabouts>,
+        span: Span,
+        reply: Reply<Verdict>,
+    },
     /// Make records durable as they are.
     Commit { records: Vec<Record>, below: Parent, reply: Reply<Vec<Outcome>> },
     /// Read.
@@ -154,6 +166,7 @@ impl Engine {
         let shares = Arc::new(Shares::default());
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
+        let (telling, news) = watch::channel(0);
         let writer = Writer {
             newest: Arc::clone(&newest),
             epoch: Arc::clone(&epoch),
@@ -166,9 +179,12 @@ impl Engine {
             unused: next_grant..next_grant,
             waiting: waiting.clone(),
             spans: spans.clone(),
+            telling,
+            told: Told::default(),
+            places: Places::default(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure })
+        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news })
     }
 
     /// The keys of this moment.
@@ -218,6 +234,11 @@ impl Engine {
         self.failure.borrow().clone()
     }
 
+    /// Changes with each commit that holds events.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.clone()
+    }
+
     /// Waits until the process must end. Never done while all is well, nor when the store was closed in good order.
     pub async fn failed(&self) -> Unavailable {
         let mut failure = self.failure.clone();
@@ -264,7 +285,8 @@ impl Engine {
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let correlation = correlation.to_owned();
         let span = self.spans.child("decide", &sight::span());
-        match self.answer(|reply| Job::Decide { grant, decide, correlation, span, reply }).await? {
+        let from = sight::whereabouts();
+        match self.answer(|reply| Job::Decide { grant, decide, correlation, from, span, reply }).await? {
             Err(refusal) => Ok(Err(refusal)),
             Ok(outcome) => outcome.downcast().map(|outcome| Ok(*outcome)).map_err(|_| stopped()),
         }

@@ -203,7 +203,7 @@ async fn is_covered(app: &App, token: &AccessToken) -> Result<bool, Unavailable>
 }
 
 /// The grant of this number, if its row is intact.
-async fn by_number(app: &App, number: u64) -> Result<Option<Loaded>, Unavailable> {
+pub(crate) async fn by_number(app: &App, number: u64) -> Result<Option<Loaded>, Unavailable> {
     let Some(after) = number.checked_sub(1) else { return Ok(None) };
     let question = Question::Grants { client: None, subject: None, after, limit: 1 };
     let Answer::Grants(mut grants) = app.engine.ask(question).await? else { return Ok(None) };

@@ -29,12 +29,8 @@ const SLICE: u32 = 256;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two passes.
 const REST: Duration = Duration::from_secs(600);
-/// How long the row of an ended grant is kept, so that an operator can still see why it ended: 90 days.
-pub const TOMBSTONE: Duration = Duration::from_secs(90 * 86_400);
 /// How long the row of a code is kept that nobody redeemed: an hour. Codes are made for the asking, and tell nobody anything.
 pub const UNREDEEMED: Duration = Duration::from_secs(3600);
-/// How long events are kept: 90 days.
-pub const EVENTS: Duration = Duration::from_secs(90 * 86_400);
 
 /// Runs for as long as the server does.
 pub(crate) async fn run(app: Arc<App>) {
@@ -78,6 +74,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         (Usage::begin(keyring.rows().values()), old_tags)
     };
     let mut settled = Settled::begin(app).await?;
+    let kept = app.settings().config.events.clone();
     let (mut swept, mut after) = (Swept::default(), 0);
     loop {
         let question = Question::Grants { client: None, subject: None, after, limit: SLICE };
@@ -95,7 +92,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
                 continue;
             }
             let client = app.client(grant.terms.client.as_str());
-            match judge(&grant, client.as_deref(), now) {
+            match judge(&grant, client.as_deref(), kept.tombstones_kept, now) {
                 Verdict::Remove => {
                     swept.grants += 1;
                     records.push(Record::RemoveGrant { number: grant.id.number, expected: grant.version });
@@ -120,7 +117,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
             tokio::time::sleep(pause).await;
         }
     }
-    let events_before = app.engine.now().minus(EVENTS);
+    let events_before = app.engine.now().minus(kept.kept);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
     swept.epochs = settled.forget(app).await?;
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
@@ -136,11 +133,11 @@ enum Verdict {
     Remove,
 }
 
-fn judge(grant: &Grant, client: Option<&Client>, now: Timestamp) -> Verdict {
+fn judge(grant: &Grant, client: Option<&Client>, tombstone: Duration, now: Timestamp) -> Verdict {
     let code_end = grant.terms.code.as_ref().map_or(Timestamp::EPOCH, |code| code.expires_at);
     let (end, kept) = match (grant.ended, grant.redeemed_at) {
-        (Some((at, _)), _) => (at, TOMBSTONE),
-        (None, Some(_)) => (grant.ends_at(), TOMBSTONE),
+        (Some((at, _)), _) => (at, tombstone),
+        (None, Some(_)) => (grant.ends_at(), tombstone),
         (None, None) => (code_end, UNREDEEMED),
     };
     if end.plus(kept).is_over(now) {

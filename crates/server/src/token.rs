@@ -45,7 +45,9 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
     let answered = answer(&app, request, &correlation, &mut client).await;
     let mut response = match answered {
         Ok(tokens) => json(StatusCode::OK, &tokens),
-        Err(failure) => app.limits.failed(&app, peer, client.as_deref(), failure).answer(&app, &correlation),
+        Err(failure) => {
+            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+        }
     };
     cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)

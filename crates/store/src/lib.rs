@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+pub mod beside;
 pub mod contract;
 mod epochs;
 mod event;
@@ -21,13 +22,15 @@ mod sqlite;
 use std::fmt;
 
 use regrant_core::access::AccessToken;
-use regrant_core::decision::Event;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
-use regrant_core::{Covered, Epoch, Grant, GrantId, Keys, Timestamp};
+use regrant_core::{ChainKey, Covered, Epoch, Grant, GrantId, Keys, Timestamp};
+
+use beside::{DeadLetter, Delivery, Place, Places};
 
 pub use epochs::{MOST_BROAD, MOST_EPOCHS};
+pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use memory::Memory;
 pub use sqlite::{Look, Mark, OpenError, Sqlite, SqliteOptions, Synchronous, WentBack};
@@ -60,6 +63,9 @@ pub trait Store: Send {
     /// # Errors
     /// [`Unavailable`] if the store cannot be read.
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
+
+    /// Chains the events of later commits under this key. A store that was given none chains them under [`ChainKey::public`].
+    fn chain_under(&mut self, key: ChainKey);
 
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
@@ -228,8 +234,27 @@ pub enum Record {
         /// The same hash.
         key: [u8; 32],
     },
-    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, events older
-    /// than `events_before`. Nothing depends on it.
+    /// A grant was used from this place. The first is kept as the place where it was made; later ones replace the last, if they
+    /// are others. A grant that is not there leaves a row that its removal takes away.
+    Seen {
+        /// The grant's number.
+        grant: u64,
+        /// From where.
+        place: Place,
+    },
+    /// How far the delivery of events to a recipient has come.
+    PutDelivery(Delivery),
+    /// An event was given up; of one recipient at most [`beside::MOST_DEAD_LETTERS`] are kept.
+    PutDeadLetter(DeadLetter),
+    /// It was delivered after all, or an operator let it go; `Stale` if it is not there.
+    RemoveDeadLetter {
+        /// The recipient.
+        to: String,
+        /// The event's position.
+        event: u64,
+    },
+    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, and from the
+    /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.
         events_before: Timestamp,
@@ -245,40 +270,6 @@ pub enum Outcome {
     Committed,
     /// Somebody was first: load and decide again.
     Stale,
-}
-
-/// An event with its time and the correlation id of the request that caused it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventRecord {
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub event: Event,
-    /// The request's correlation id, or empty.
-    pub correlation: String,
-}
-
-/// An event as it was kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredEvent {
-    /// Position in the table.
-    pub id: u64,
-    /// When.
-    pub at: Timestamp,
-    /// The word for its kind.
-    pub kind: String,
-    /// The stable reason code, for the kinds that have one.
-    pub reason: Option<String>,
-    /// The number of the grant it is about.
-    pub grant: Option<u64>,
-    /// The client.
-    pub client: Option<String>,
-    /// The user.
-    pub subject: Option<String>,
-    /// For people.
-    pub detail: String,
-    /// The request's correlation id, or empty.
-    pub correlation: String,
 }
 
 /// A user.
@@ -491,47 +482,26 @@ pub enum Question {
     },
     /// Events that fit, newest first: answered like [`Question::Events`].
     FindEvents(EventFilter),
-}
-
-/// Which events are looked for: those for which all of it is true.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventFilter {
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this client.
-    pub client: Option<String>,
-    /// Of this user.
-    pub subject: Option<String>,
-    /// At this time or later.
-    pub since: Option<Timestamp>,
-    /// At a greater position.
-    pub after: u64,
-    /// At a smaller position. A store looks through all between the two: whoever asks keeps them close together.
-    pub before: u64,
-    /// The most to return.
-    pub limit: u32,
-}
-
-impl Default for EventFilter {
-    /// The newest event.
-    fn default() -> Self {
-        Self { kind: None, client: None, subject: None, since: None, after: 0, before: u64::MAX, limit: 1 }
-    }
-}
-
-impl EventFilter {
-    /// Whether this event is looked for.
-    #[must_use]
-    pub fn fits(&self, event: &StoredEvent) -> bool {
-        let is =
-            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        self.after < event.id
-            && event.id < self.before
-            && self.since.is_none_or(|since| since <= event.at)
-            && is(&self.kind, Some(&event.kind))
-            && is(&self.client, event.client.as_deref())
-            && is(&self.subject, event.subject.as_deref())
-    }
+    /// Events behind this position, in order: answered like [`Question::Events`].
+    EventsAfter {
+        /// The position.
+        after: u64,
+        /// The most to return.
+        limit: u32,
+    },
+    /// The ends of the chain of events.
+    Chain,
+    /// Where this grant was made and used.
+    Places(u64),
+    /// How far each delivery has come.
+    Deliveries,
+    /// What could not be delivered to this recipient, in order of position.
+    DeadLetters {
+        /// The recipient.
+        to: String,
+        /// The most to return.
+        limit: u32,
+    },
 }
 
 /// The answer to a [`Question`], of the same name.
@@ -568,6 +538,14 @@ pub enum Answer {
     Grants(Vec<Loaded>),
     /// A page.
     Events(Vec<StoredEvent>),
+    /// Of all events.
+    Chain(ChainEnds),
+    /// `None` if nobody has said.
+    Places(Option<Places>),
+    /// One for each recipient that ever was.
+    Deliveries(Vec<Delivery>),
+    /// A page.
+    DeadLetters(Vec<DeadLetter>),
 }
 
 /// The store cannot answer now; nothing of what was asked has happened. The client hears 503.

@@ -10,7 +10,7 @@ use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Resources, Scope, Selector, Terms, Timestamp};
+use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Refusal, Resources, Scope, Selector, Terms, Timestamp};
 use regrant_store::{
     Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Session,
     Sqlite, SqliteOptions, Store, Synchronous, User,
@@ -147,6 +147,9 @@ fn event() -> impl Strategy<Value = EventRecord> {
         EventKind::Admin,
         EventKind::Alarm,
         EventKind::LoginFailed,
+        EventKind::ReplayRefused,
+        EventKind::Refused(Refusal::ScopeExceeded),
+        EventKind::Refused(Refusal::IdleExpired),
         EventKind::GrantEnded(EndReason::CodeReplayed),
     ]);
     (kind, prop::option::of(number()), prop::option::of(subject()), small_time()).prop_map(
@@ -250,6 +253,7 @@ fn questions() -> Vec<Question> {
             }
         }
     }
+    questions.extend([Question::Chain, Question::Deliveries, Question::Places(1), Question::Places(2)]);
     questions
 }
 
@@ -290,6 +294,10 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Failures(_)
         | Answer::Epochs { .. }
         | Answer::CoveredAccess(_)
-        | Answer::AccessDenied(_) => vec![format!("{answer:?}")],
+        | Answer::AccessDenied(_)
+        | Answer::Chain(_)
+        | Answer::Places(_)
+        | Answer::Deliveries(_)
+        | Answer::DeadLetters(_) => vec![format!("{answer:?}")],
     }
 }

@@ -146,6 +146,25 @@ pub enum Command {
         /// Which.
         wanted: EventsWanted,
     },
+    /// [`Admin::verify_events`].
+    VerifyEvents,
+    /// [`Admin::explain`].
+    Explain {
+        /// A token, the id of a grant, or a correlation id.
+        what: Password,
+    },
+    /// [`Admin::webhooks`].
+    Webhooks,
+    /// [`Admin::retry_webhook`].
+    RetryWebhook {
+        /// Its name.
+        name: String,
+    },
+    /// [`Admin::drop_dead_letters`].
+    DropDeadLetters {
+        /// Whose.
+        name: String,
+    },
     /// [`Admin::grants`]: a pair of the page and the number to go on after.
     Grants {
         /// Which.
@@ -279,6 +298,11 @@ impl Admin {
                 told(self.export_users(&after, limit.min(MAX_PAGE), hashes).await?)
             }
             Command::Events { wanted } => told(self.events(&wanted).await?),
+            Command::VerifyEvents => told(self.verify_events().await?),
+            Command::Explain { what } => told(self.explain(&what.0).await?),
+            Command::Webhooks => told(self.webhooks().await?),
+            Command::RetryWebhook { name } => told(self.retry_webhook(&name).await?),
+            Command::DropDeadLetters { name } => told(self.drop_dead_letters(&name).await?),
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),
             Command::Grant { id } => told(self.grant(&id).await?),
             Command::RevokeGrant { id, reason } => told(self.revoke_grant(&id, &reason).await?),

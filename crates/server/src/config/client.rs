@@ -132,6 +132,9 @@ pub struct ClientDefinition {
     /// Whether the token hook is asked: `true` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_hook: Option<bool>,
+    /// Whether its error answers carry the reason of a refusal: `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tell_reason: Option<bool>,
 }
 
 /// What a definition may refer to.

@@ -189,6 +189,34 @@ const TEXT: &str = r##"# Regrant's configuration.
 #grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token"]
 
 
+## Events: what happened, in a chain that `regrant events verify` checks; `regrant explain` tells the life of a grant.
+
+[events]
+# How long events are kept.
+#kept = "90d"
+# How long an ended grant can still be explained.
+#tombstones_kept = "90d"
+# Where each event is written as a line of JSON: a file, or "stdout". Default: nowhere. Example:
+#json_lines = "events.jsonl"
+
+## Who is told of events, at least once each and in order; docs/events.md says how. Take away the # of all lines to use it.
+#[[webhook]]
+## What it is known by, also when its URL changes: its place in the chain is kept under this name.
+#name = "alerts"
+## https, or http on a loopback address.
+#url = "https://hooks.example.com/events"
+## As for the token hook.
+#secret_file = "webhook.secret"
+## Default: all kinds. Those that somebody should look at:
+#kinds = ["grant_ended", "replay_refused", "alarm"]
+## From the request to the last byte of the answer, "10ms" to "30s".
+#timeout = "5s"
+## How long to wait after a failure; twice as long after each further one, at most an hour.
+#backoff = "1s"
+## An event that is older than this and could not be delivered goes to the dead letters: `regrant webhooks list`.
+#give_up_after = "1d"
+
+
 ## Sight
 
 # How the log on standard error is written: "auto" is text on a terminal and JSON elsewhere; "text", "json". `--log-format`
@@ -294,6 +322,8 @@ scopes = ["notes:read", "notes:write"]
 #static_claims = { plan = "free" }
 ## Whether the token hook is asked about it. Default: true.
 #token_hook = true
+## Whether its error answers carry the reason code of a refusal (docs/reasons.md): for who develops it. Default: false.
+#tell_reason = false
 
 ## An application on phones, desktops or in browsers, which cannot keep a secret.
 #[[client]]

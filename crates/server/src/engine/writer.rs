@@ -12,12 +12,14 @@ use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Cause, EventRecord, Loaded, Outcome, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
+use super::told::{self, Told};
 use super::{Decide, GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Reply, Shares, Verdict};
 use crate::chance;
 use crate::metrics::WriterQueue;
 use crate::settle::{Settled, settle};
 use crate::spans::{Span, Spans};
 use crate::timekeeper::Timekeeper;
+use crate::whereabouts::{Places, Whereabouts};
 
 /// The thread's own state.
 pub(super) struct Writer {
@@ -31,6 +33,9 @@ pub(super) struct Writer {
     pub(super) unused: std::ops::Range<u64>,
     pub(super) waiting: WriterQueue,
     pub(super) spans: Spans,
+    pub(super) telling: watch::Sender<u64>,
+    pub(super) told: Told,
+    pub(super) places: Places,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -69,6 +74,7 @@ struct Decided {
     is_new: bool,
     decide: Decide,
     correlation: String,
+    from: Option<Whereabouts>,
     /// Ends with the job.
     span: Span,
     reply: Reply<Verdict>,
@@ -116,9 +122,9 @@ impl Writer {
         let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
-                Job::Decide { grant, decide, correlation, span, reply } => {
+                Job::Decide { grant, decide, correlation, from, span, reply } => {
                     let is_new = grant.is_none();
-                    decided.push(Decided { grant, is_new, decide, correlation, span, reply, attempts: 0 });
+                    decided.push(Decided { grant, is_new, decide, correlation, from, span, reply, attempts: 0 });
                 }
                 // A write that is no decision keeps its place behind those before it: they are committed first.
                 Job::Commit { records, below, reply } => {
@@ -184,12 +190,14 @@ impl Writer {
             Ok(rows) => rows,
             Err(trouble) => return Err((jobs, trouble)),
         };
+        self.places.begin();
         let mut loose = HashMap::new();
         let mut pending: Vec<Pending> =
             jobs.into_iter().map(|job| decide(job, &mut rows, &mut loose, now, &keys)).collect();
         // Everything is decided, nothing is durable: a crash here loses nothing.
         let mut records = Vec::new();
-        for row in rows.into_values() {
+        for mut row in rows.into_values() {
+            row.events.retain(|event| self.told.is_news(event));
             if let (true, Some(found)) = (row.changed, row.found) {
                 let mac = found.grant.mac(&keys);
                 records.push(Record::Grant { expected: row.expected, grant: found.grant, mac, events: row.events });
@@ -197,7 +205,9 @@ impl Writer {
                 records.extend(row.events.into_iter().map(Record::Event));
             }
         }
-        records.extend(loose.into_values().flatten().map(Record::Event));
+        let loose = loose.into_values().flatten().filter(|event| self.told.is_news(event));
+        records.extend(loose.map(Record::Event));
+        records.extend(pending.iter().filter_map(|pending| self.place(pending, now)));
         let outcomes = if records.is_empty() {
             Ok(Some(Vec::new()))
         } else {
@@ -250,10 +260,23 @@ impl Writer {
                 self.failing.tell(trouble);
             }
         })?;
+        self.told.committed(records);
+        self.places.committed(records, now);
+        if records.iter().any(|record| told::events_of(record).next().is_some()) {
+            self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
         self.epoch.store(self.store.epoch(), Ordering::Release);
         Ok(outcomes)
+    }
+
+    /// Where a grant was used from, if it was written and nobody knows yet.
+    fn place(&self, pending: &Pending, now: Timestamp) -> Option<Record> {
+        let (Some(grant), Some(from), true) = (pending.grant, &pending.job.from, pending.outcome.is_ok()) else {
+            return None;
+        };
+        self.places.news(grant, from, now)
     }
 
     /// Law L10: never behind the newest time in the store, and never at a time that cannot be.
@@ -336,7 +359,7 @@ fn decide(
     if !row.intact {
         // Check K8: a row that was changed behind our back is refused, and somebody is told.
         let event = Event {
-            kind: EventKind::Alarm,
+            kind: EventKind::AlarmAt(Refusal::TamperedRow),
             grant: Some(id),
             client: None,
             subject: None,
@@ -344,7 +367,7 @@ fn decide(
         };
         tracing::error!(grant = %id.display(keys), correlation = %job.correlation, "tampered row");
         let record = EventRecord { at: now, event, correlation: job.correlation.clone() };
-        loose.entry((id.number, EventKind::Alarm)).or_insert_with(|| vec![record]);
+        loose.entry((id.number, EventKind::AlarmAt(Refusal::TamperedRow))).or_insert_with(|| vec![record]);
         return Pending { job, outcome: Err(Refusal::TamperedRow), grant: None };
     }
     let found = row.found.as_ref().map(|found| (&found.grant, found.subject));

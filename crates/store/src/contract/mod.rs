@@ -8,11 +8,13 @@
 //! |-------------|----------------------------------------------------------|
 //! | [`grants`]  | rows, compare-and-set, batches, pages                    |
 //! | [`events`]  | events and the newest time                               |
+//! | [`chain`]   | the chain of events, and what is kept beside it          |
 //! | [`people`]  | users, their sessions and consents                       |
 //! | [`things`]  | the deployment, clients, keys, denied tokens, the sweep  |
 //! | [`epochs`]  | wide revocations                                         |
 //! | [`lasting`] | extreme values, and what is there after reopening        |
 
+pub mod chain;
 pub mod epochs;
 pub mod events;
 pub mod grants;
@@ -74,6 +76,15 @@ macro_rules! contract_tests {
             a_forgotten_revocation_leaves_its_number_behind,
             no_more_than_so_many_are_kept_in_one_place,
             an_access_token_without_a_grant_is_covered_by_its_time,
+        );
+        $crate::contract_tests!($place, chain:
+            each_event_is_linked_to_the_one_before_it,
+            what_retention_leaves_still_verifies,
+            a_chain_goes_on_after_reopening,
+            events_are_read_in_order_behind_a_position,
+            the_first_place_of_a_grant_stays_and_the_last_one_follows,
+            a_delivery_remembers_how_far_it_came,
+            dead_letters_are_kept_until_they_are_removed,
         );
         $crate::contract_tests!($place, people:
             a_name_and_a_subject_are_taken_once,

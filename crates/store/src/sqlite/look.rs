@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, OpenError};
@@ -95,6 +95,9 @@ impl Store for Look {
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         questions::answer(&self.connection, question).map_err(|error| unavailable(&error))
     }
+
+    /// Nothing is written here, and so nothing is chained.
+    fn chain_under(&mut self, _key: ChainKey) {}
 
     fn failure(&self) -> Option<Unavailable> {
         None

@@ -8,6 +8,7 @@
 mod anchor;
 mod commit;
 mod epochs;
+mod events;
 mod look;
 mod open;
 mod questions;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use regrant_core::keys::KeyStatus;
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -70,6 +71,8 @@ pub struct Sqlite {
     high_water: Timestamp,
     /// The wide revocations of the file.
     epochs: Epochs,
+    /// What events are chained under.
+    chain: ChainKey,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -95,7 +98,7 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, epochs, uncertain: None, log_pages, anchor, lock })
+        Ok(Self { connection, high_water, epochs, chain: ChainKey::public(), uncertain: None, log_pages, anchor, lock })
     }
 
     /// How far the store has come.
@@ -205,7 +208,7 @@ impl Store for Sqlite {
             return Ok(Vec::new());
         }
         let commits = self.anchor.mark().commits + 1;
-        let written = commit::write(&self.connection, records, now, high_water, commits);
+        let written = commit::write(&self.connection, &self.chain, records, now, high_water, commits);
         let written = written.map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let outcomes = written.and_then(|outcomes| self.seal().map(|()| outcomes)).map_err(|trouble| {
@@ -251,6 +254,10 @@ impl Store for Sqlite {
             rows.iter_mut().for_each(|row| self.epochs.cover(row));
         }
         Ok(answer)
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.chain = key;
     }
 
     fn failure(&self) -> Option<Unavailable> {

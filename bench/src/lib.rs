@@ -1,0 +1,8 @@
+//! How fast: one load generator for Regrant, for what the machine allows and for others, and counts of instructions that noise
+//! cannot move. Never shipped.
+
+pub mod ceiling;
+pub mod histogram;
+pub mod http;
+pub mod load;
+pub mod time;

@@ -5,6 +5,7 @@ pub mod case;
 pub mod ceiling;
 pub mod histogram;
 pub mod http;
+pub mod instructions;
 pub mod load;
 pub mod plot;
 pub mod pool;

@@ -3,6 +3,7 @@
 
 pub mod case;
 pub mod ceiling;
+pub mod docs;
 pub mod histogram;
 pub mod http;
 pub mod instructions;

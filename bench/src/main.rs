@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench::case::Case;
-use bench::{ceiling, instructions, plot, refresh, report};
+use bench::{ceiling, docs, instructions, plot, refresh, report};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -81,6 +81,9 @@ struct Refresh {
     /// Write the rows to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the figures into the documents: docs/performance.{json,svg,md} and README.md, from the repository's root.
+    #[arg(long)]
+    docs: bool,
     /// Write the plot to this file.
     #[arg(long, value_name = "FILE", default_value = "target/bench/refresh.svg")]
     plot: PathBuf,
@@ -134,6 +137,10 @@ fn measure(asked: Refresh, runtime: &Runtime) -> std::io::Result<bool> {
     wrong.iter().for_each(|what| println!("  {what}"));
     std::fs::write(&asked.plot, plot::svg(&rows, "Answers per second beside a bare HTTP server"))?;
     println!("plot                       {}", asked.plot.display());
+    if asked.docs && wrong.is_empty() {
+        docs::write(Path::new("."), &rows)?;
+        println!("documents                  README.md, docs/performance.md");
+    }
     if let Some(file) = asked.json {
         std::fs::write(&file, serde_json::to_string_pretty(&json!({"rows": rows}))? + "\n")?;
         println!("rows                       {}", file.display());

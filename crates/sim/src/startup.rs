@@ -72,6 +72,8 @@ pub async fn make(
                         subject: subject.clone(),
                         granted: granted.clone(),
                         authenticated_at: moment.now,
+                        session: None,
+                        epoch: 0,
                     };
                     redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
                 });

@@ -25,7 +25,8 @@ pub fn write(root: &Path, rows: &[Row]) -> Result<()> {
     fill(&root.join("docs/performance.md"), &format!("![{title}](performance.svg)\n\n{}", markdown(rows)))?;
     let most = rows.iter().map(|row| row.grants).max().unwrap_or_default();
     let is_shown = |row: &&Row| {
-        let is_refresh = row.case.parse().is_ok_and(|case: Case| case.flow == Flow::RefreshSingleUse && !case.is_public);
+        let is_refresh =
+            row.case.parse().is_ok_and(|case: Case| case.flow == Flow::RefreshSingleUse && !case.is_public);
         row.grants == most && is_refresh
     };
     let shown: Vec<Row> = rows.iter().filter(is_shown).cloned().collect();

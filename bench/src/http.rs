@@ -77,12 +77,15 @@ fn number(digits: &[u8]) -> Result<u16, Malformed> {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(Malformed)
 }
 
-fn whole(tail: &[u8], length: usize) -> Option<(Cow<'_, [u8]>, usize)> {
+fn whole(tail: &[u8], length: usize) -> Option<Body<'_>> {
     tail.get(..length).map(|body| (Cow::Borrowed(body), length))
 }
 
+/// A body, and how many bytes it took.
+type Body<'a> = (Cow<'a, [u8]>, usize);
+
 /// RFC 9112 section 7.1, without extensions and trailers.
-fn chunks(tail: &[u8]) -> Result<Option<(Cow<'_, [u8]>, usize)>, Malformed> {
+fn chunks(tail: &[u8]) -> Result<Option<Body<'_>>, Malformed> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
         let rest = &tail[at..];

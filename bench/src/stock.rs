@@ -84,7 +84,13 @@ impl Stock {
                     let made = engine.create("", move |id, moment| {
                         let granted =
                             Granted { scope: Scope::parse("read").expect("a scope"), resources: Resources::default() };
-                        let consent = Consent { subject: subject(0), granted, authenticated_at: moment.now };
+                        let consent = Consent {
+                            subject: subject(0),
+                            granted,
+                            authenticated_at: moment.now,
+                            session: None,
+                            epoch: 0,
+                        };
                         let request = CodeRequest { challenge: None, redirect_uri: None, lifetime: CODE_LIFETIME };
                         let (keys, now, entropy) = (moment.keys, moment.now, &moment.entropy);
                         let (grant, code) = grant_with_code(id, &client, consent, &request, keys, now, entropy);

@@ -82,7 +82,9 @@ pub fn decode_plain<const N: usize>(text: &str) -> Option<[u8; N]> {
 fn push_digits(text: &mut String, bytes: &[u8], width: usize) {
     // The number as 32-bit limbs, most significant first, divided by 62^5 until nothing is left.
     let mut limbs: Vec<u32> = Vec::with_capacity(bytes.len().div_ceil(4));
-    limbs.extend(bytes.rchunks(4).rev().map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte))));
+    limbs.extend(
+        bytes.rchunks(4).rev().map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte))),
+    );
     let mut digits = vec![DIGITS[0]; width.next_multiple_of(CHUNK)];
     let mut first = 0;
     for chunk in digits.rchunks_mut(CHUNK) {

@@ -15,9 +15,8 @@ fn every_source_file_opens_with_what_it_is() {
 
 #[test]
 fn no_file_grows_into_two() {
-    for path in rust_files()
-        .into_iter()
-        .filter(|path| !shown(path).contains("/tests/") && !shown(path).ends_with("/tests.rs"))
+    for path in
+        rust_files().into_iter().filter(|path| !shown(path).contains("/tests/") && !shown(path).ends_with("/tests.rs"))
     {
         let lines = read(&path).lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines: two ideas in one room?", shown(&path));

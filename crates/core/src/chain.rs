@@ -6,8 +6,12 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use crate::grant::MacWriter;
+
+/// Longer than the encoding of most events.
+const LINK_LEN: usize = 384;
 
 /// What a row adds to the chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +55,7 @@ impl ChainKey {
     /// carry their length, and one that is absent differs from one that is empty.
     #[must_use]
     pub fn link(&self, before: &Link, numbers: &[u64], texts: &[Option<&str>]) -> Link {
-        let mut writer = MacWriter(hmac::Context::with_key(&self.0));
+        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(LINK_LEN)));
         writer.bytes(b"regrant event v1");
         writer.bytes(&before.0);
         writer.numbers(&[numbers.len() as u64]);
@@ -61,7 +65,7 @@ impl ChainKey {
             writer.optional(text.map(str::as_bytes));
         }
         let mut link = [0; 32];
-        link.copy_from_slice(writer.0.sign().as_ref());
+        link.copy_from_slice(hmac::sign(&self.0, &writer.0).as_ref());
         Link(link)
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use crate::client::ClientId;
 use crate::keys::{Keys, cut};
@@ -361,7 +362,7 @@ impl Grant {
     }
 
     fn mac_under(&self, key: &hmac::Key) -> [u8; 16] {
-        let mut writer = MacWriter(hmac::Context::with_key(key));
+        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(ROW_LEN)));
         writer.bytes(b"regrant row v1");
         writer.numbers(&[self.id.number, self.id.random, self.version, self.write_id, u64::from(self.generation)]);
         writer.optional(self.current.as_ref().map(|hash| hash.0.as_slice()));
@@ -374,7 +375,7 @@ impl Grant {
         writer.numbers(&[u64::from(reason), u64::from(self.redeemed_at.is_some())]);
         writer.times(&[ended_at, self.redeemed_at.unwrap_or(Timestamp::MAX)]);
         self.terms.write_to(&mut writer);
-        cut(writer.0.sign().as_ref())
+        cut(hmac::sign(key, &writer.0).as_ref())
     }
 }
 
@@ -418,25 +419,29 @@ pub struct RowMac {
     pub mac: [u8; 16],
 }
 
-/// Feeds fields to the MAC so that no two rows have one encoding: numbers are fixed, the rest carries its length.
-pub(crate) struct MacWriter(pub(crate) hmac::Context);
+/// Longer than the encoding of most rows, which then grows nowhere.
+const ROW_LEN: usize = 384;
+
+/// Writes what the MAC is taken of, so that no two rows have one encoding: numbers are fixed, the rest carries its length. The fields
+/// are gathered first: the hash takes one long piece for less than it takes thirty short ones.
+pub(crate) struct MacWriter(pub(crate) Zeroizing<Vec<u8>>);
 
 impl MacWriter {
     pub(crate) fn numbers(&mut self, numbers: &[u64]) {
         for number in numbers {
-            self.0.update(&number.to_be_bytes());
+            self.0.extend_from_slice(&number.to_be_bytes());
         }
     }
 
     fn times(&mut self, times: &[Timestamp]) {
         for time in times {
-            self.0.update(&time.millis().to_be_bytes());
+            self.0.extend_from_slice(&time.millis().to_be_bytes());
         }
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.numbers(&[bytes.len() as u64]);
-        self.0.update(bytes);
+        self.0.extend_from_slice(bytes);
     }
 
     pub(crate) fn optional(&mut self, bytes: Option<&[u8]>) {

@@ -5,4 +5,5 @@ pub mod ceiling;
 pub mod histogram;
 pub mod http;
 pub mod load;
+pub mod peers;
 pub mod time;

@@ -24,6 +24,8 @@ enum Command {
         #[arg(long)]
         durable: Option<PathBuf>,
     },
+    /// Compare with node-oidc-provider and Keycloak: speed, storage, and what becomes of sessions.
+    Peers(bench::peers::Options),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let done = match command {
         Command::Ceiling { length, durable } => runtime.block_on(bench::ceiling::serve(length, durable)),
+        Command::Peers(options) => runtime.block_on(bench::peers::run(options)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,11 +22,16 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::process::{Running, Usage};
 use self::report::{Machine, Report, Row};
 use self::rotation::{Rotation, SESSIONS, Same};
 use self::servers::Server;
 use self::session::Sessions;
+use self::store::Size;
 use crate::load::{Load, Measured, Speaker, drive};
+
+/// In how many parts each is measured, by turns.
+pub const SLICES: u32 = 5;
 
 /// What to compare.
 #[derive(Args, Clone, Debug)]
@@ -173,16 +178,30 @@ fn compare(options: &Options, directories: &Directories) -> Result<(), String> {
     if let Some(warning) = report.machine.warning() {
         eprintln!("{warning}");
     }
+    let mut running = Vec::new();
     for case in cases {
         let progress = |what: &str| eprintln!("{}: {what}", case.name());
         progress("starting");
-        let started = case.start(directories, &progress);
-        match started.and_then(|server| measure(case, &server, options, &progress)) {
-            Ok(row) => report.rows.push(row),
+        match case.start(directories, &progress).and_then(|server| Contest::begin(case, server, options, &progress)) {
+            Ok(contest) => running.push(contest),
+            Err(why) => report.leave_out(case, why),
+        }
+    }
+    for slice in 1..=SLICES {
+        eprintln!("measuring, slice {slice} of {SLICES}");
+        running.retain_mut(|contest| match contest.measure(options) {
+            Ok(()) => true,
             Err(why) => {
-                progress(&format!("left out: {why}"));
-                report.skipped.push((case.name(), why));
+                report.leave_out(contest.case, why);
+                false
             }
+        });
+    }
+    for contest in running {
+        let case = contest.case;
+        match contest.end(options) {
+            Ok(row) => report.rows.push(row),
+            Err(why) => report.leave_out(case, why),
         }
     }
     print!("{}", report.to_markdown());
@@ -205,29 +224,55 @@ fn install_all(peers: &Path) -> Result<(), String> {
     }
 }
 
-fn measure(case: Case, server: &Server, options: &Options, progress: &dyn Fn(&str)) -> Result<Row, String> {
-    let said = |error: std::io::Error| error.to_string();
-    let connections = options.connections as usize;
-    let duration = Duration::from_secs(options.seconds);
-    let mut speaker: Box<dyn Speaker> = if case == Case::Ceiling {
-        Box::new(Same(server.door.refresh_request(&[b'x'; 60])))
-    } else {
-        progress(&format!("beginning {} sessions", connections * SESSIONS));
-        let tokens = server.door.mint(connections * SESSIONS).map_err(said)?;
-        Box::new(Rotation::new(&server.door, connections, tokens))
-    };
-    let load = Load { address: server.door.address, connections, duration };
-    progress(&format!("warming up, {} s", (duration * case.warm_ups()).as_secs()));
-    drive(Load { duration: duration * case.warm_ups(), ..load }, &mut *speaker).map_err(said)?;
-    progress(&format!("measuring, {} s", duration.as_secs()));
-    let pids: Vec<u32> = server.processes.iter().map(process::Running::pid).collect();
-    let (size, usage) = (server.books.read()?, process::usage(&pids));
-    let seen: Measured = drive(load, &mut *speaker).map_err(said)?;
-    let (used, grown) = (process::usage(&pids), server.books.read()?);
-    let sessions = if case == Case::Ceiling || options.sessions == 0 {
-        None
-    } else {
-        Some(Sessions::observe(&server.door, options.sessions as usize, progress).map_err(said)?)
-    };
-    Ok(Row::of(case, server, &seen, (usage, used), (size, grown), sessions))
+/// A server that is measured with the others by turns, so that whatever else the machine does befalls all of them alike.
+struct Contest {
+    case: Case,
+    server: Server,
+    speaker: Box<dyn Speaker>,
+    seen: Measured,
+    used: Usage,
+    /// Its store after the warm-up.
+    before: Size,
+}
+
+impl Contest {
+    /// Begins the sessions of all connections, and warms up.
+    fn begin(case: Case, server: Server, options: &Options, progress: &dyn Fn(&str)) -> Result<Self, String> {
+        let connections = options.connections as usize;
+        let mut speaker: Box<dyn Speaker> = if case == Case::Ceiling {
+            Box::new(Same(server.door.refresh_request(&[b'x'; 60])))
+        } else {
+            progress(&format!("beginning {} sessions", connections * SESSIONS));
+            let tokens = server.door.mint(connections * SESSIONS).map_err(|error| error.to_string())?;
+            Box::new(Rotation::new(server.door.clone(), connections, tokens))
+        };
+        let duration = Duration::from_secs(options.seconds) * case.warm_ups();
+        progress(&format!("warming up, {} s", duration.as_secs()));
+        let load = Load { address: server.door.address, connections, duration };
+        drive(load, &mut *speaker).map_err(|error| error.to_string())?;
+        let before = server.books.read()?;
+        Ok(Self { case, server, speaker, seen: Measured::default(), used: Usage::default(), before })
+    }
+
+    fn measure(&mut self, options: &Options) -> Result<(), String> {
+        let duration = Duration::from_secs(options.seconds) / SLICES;
+        let load = Load { address: self.server.door.address, connections: options.connections as usize, duration };
+        let pids: Vec<u32> = self.server.processes.iter().map(Running::pid).collect();
+        let before = process::usage(&pids);
+        self.seen.add(&drive(load, &mut *self.speaker).map_err(|error| error.to_string())?);
+        self.used.add(&before, &process::usage(&pids));
+        Ok(())
+    }
+
+    /// Looks at the store and at what becomes of sessions, and stops it.
+    fn end(self, options: &Options) -> Result<Row, String> {
+        let stores = [self.before, self.server.books.read()?];
+        let mut row = Row::of(self.case, &self.server, &self.seen, &self.used, stores);
+        if self.case != Case::Ceiling && options.sessions > 0 {
+            let progress = |what: &str| eprintln!("{}: {what}", self.case.name());
+            let sessions = Sessions::observe(&self.server.door, options.sessions as usize, &progress);
+            row.sessions = Some(sessions.map_err(|error| error.to_string())?);
+        }
+        Ok(row)
+    }
 }

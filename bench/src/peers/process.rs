@@ -32,6 +32,15 @@ pub struct Running {
     log: PathBuf,
 }
 
+impl Usage {
+    /// Adds what was used between two looks; the memory is that of the newest.
+    pub fn add(&mut self, before: &Self, after: &Self) {
+        self.cpu += after.cpu.saturating_sub(before.cpu);
+        self.written += after.written.saturating_sub(before.written);
+        self.memory = after.memory;
+    }
+}
+
 impl Running {
     /// Starts a program. What it says goes to `name.log` in this directory; `stop` is the signal on which it ends well.
     ///
@@ -81,8 +90,8 @@ impl Running {
     pub fn listens(&mut self, patience: Duration) -> Result<std::net::SocketAddr, String> {
         self.ready(patience, |log| {
             let said = std::fs::read_to_string(log).ok()?;
-            let line = said.lines().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())?;
-            line["listen"].as_str()?.parse().ok()
+            said.lines()
+                .find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?["listen"].as_str()?.parse().ok())
         })
     }
 

@@ -7,11 +7,11 @@ use std::process::Command;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
-use super::Case;
 use super::process::{Usage, output};
 use super::servers::Server;
 use super::session::{AT_ONCE, Fates, LATER, Sessions};
 use super::store::{Books, Size};
+use super::{Case, SLICES};
 use crate::load::Measured;
 
 /// Above this many runnable processes somebody else uses the machine.
@@ -47,7 +47,8 @@ pub struct Machine {
 /// One case.
 #[derive(Clone, Debug)]
 pub struct Row {
-    case: Case,
+    /// Which.
+    pub case: Case,
     version: String,
     per_second: f64,
     millis: [f64; 3],
@@ -59,7 +60,8 @@ pub struct Row {
     memory_mib: f64,
     /// For each refresh; nothing without a store.
     stored: Option<Stored>,
-    sessions: Option<Sessions>,
+    /// What becomes of sessions, where it was looked at.
+    pub sessions: Option<Sessions>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,19 +95,14 @@ impl Machine {
 }
 
 impl Row {
-    pub fn of(
-        case: Case,
-        server: &Server,
-        seen: &Measured,
-        (before, after): (Usage, Usage),
-        (small, large): (Size, Size),
-        sessions: Option<Sessions>,
-    ) -> Self {
+    /// What was seen of a server, what it used for that, and its store before and after.
+    pub fn of(case: Case, server: &Server, seen: &Measured, used: &Usage, stores: [Size; 2]) -> Self {
         let each = |sum: f64| sum / (seen.answered as f64).max(1.0);
+        let [before, after] = stores;
         let stored = (!matches!(server.books, Books::None)).then(|| Stored {
-            rows: each((large.rows - small.rows) as f64),
-            bytes: each((large.bytes - small.bytes) as f64),
-            written: each(after.written.saturating_sub(before.written) as f64),
+            rows: each((after.rows - before.rows) as f64),
+            bytes: each((after.bytes - before.bytes) as f64),
+            written: each(used.written as f64),
         });
         Self {
             case,
@@ -115,15 +112,21 @@ impl Row {
             answered: seen.answered,
             retried: seen.retried,
             wrong: seen.wrong,
-            cpu_millis: each(after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1000.0),
-            memory_mib: after.memory as f64 / f64::from(1 << 20),
+            cpu_millis: each(used.cpu.as_secs_f64() * 1000.0),
+            memory_mib: used.memory as f64 / f64::from(1 << 20),
             stored,
-            sessions,
+            sessions: None,
         }
     }
 }
 
 impl Report {
+    /// What could not be measured is told, and no reason to leave out the rest.
+    pub fn leave_out(&mut self, case: Case, why: String) {
+        eprintln!("{}: left out: {why}", case.name());
+        self.skipped.push((case.name(), why));
+    }
+
     fn rate(&self, case: Case) -> Option<f64> {
         self.rows.iter().find(|row| row.case == case).map(|row| row.per_second)
     }
@@ -155,7 +158,8 @@ impl Report {
     pub fn to_markdown(&self) -> String {
         let Machine { date, cores, .. } = &self.machine;
         let mut text = format!(
-            "{date}, {cores} cores, {} connections, {} s each; the load generator, the server and its store share the machine.\n",
+            "{date}, {cores} cores, {} connections, {} s each in {SLICES} slices by turns; the load generator, \
+            the servers and their stores share the machine.\n",
             self.connections, self.seconds
         );
         if let Some(warning) = self.machine.warning() {

@@ -11,15 +11,15 @@ pub const SESSIONS: usize = 4;
 
 /// What the clients hold.
 #[derive(Debug)]
-pub struct Rotation<'a> {
-    door: &'a Door,
+pub struct Rotation {
+    door: Door,
     connections: Vec<VecDeque<String>>,
 }
 
-impl<'a> Rotation<'a> {
+impl Rotation {
     /// These sessions, dealt out to this many connections.
     #[must_use]
-    pub fn new(door: &'a Door, connections: usize, tokens: Vec<String>) -> Self {
+    pub fn new(door: Door, connections: usize, tokens: Vec<String>) -> Self {
         let mut dealt = vec![VecDeque::new(); connections];
         for (number, token) in tokens.into_iter().enumerate() {
             dealt[number % connections].push_back(token);
@@ -28,7 +28,7 @@ impl<'a> Rotation<'a> {
     }
 }
 
-impl Speaker for Rotation<'_> {
+impl Speaker for Rotation {
     fn ask(&mut self, connection: usize, request: &mut Vec<u8>) -> bool {
         let Some(token) = self.connections[connection].front() else { return false };
         request.extend_from_slice(&self.door.refresh_request(token.as_bytes()));

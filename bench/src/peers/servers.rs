@@ -72,6 +72,9 @@ grant_types = ["authorization_code", "refresh_token", "password"]
 scopes = ["api"]
 rotation = "single_use"
 access_token_format = "opaque"
+# The others write no line for each request either.
+[log]
+filter = "warn"
 "#
     );
     let home = Home::make_with(&directory.join("home"), &clients);

@@ -22,7 +22,7 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long Keycloak may take, which makes its tables first.
-const KEYCLOAK_PATIENCE: Duration = Duration::from_secs(240);
+const KEYCLOAK_PATIENCE: Duration = Duration::from_secs(600);
 /// The bytes of an answer of Regrant with an opaque token, which the ceiling's are to equal.
 const ANSWER: usize = 267;
 

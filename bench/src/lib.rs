@@ -3,8 +3,10 @@
 
 pub mod case;
 pub mod ceiling;
+pub mod docs;
 pub mod histogram;
 pub mod http;
+pub mod instructions;
 pub mod load;
 pub mod peers;
 pub mod plot;

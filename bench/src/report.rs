@@ -119,7 +119,7 @@ const HEADS: [&str; 13] = [
 #[must_use]
 pub fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADS);
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(HEADS);
     if anstream::AutoStream::choice(&std::io::stdout()) == ColorChoice::Never {
         table.force_no_tty();
     }

@@ -123,17 +123,18 @@ impl Stock {
     }
 }
 
-fn subject(number: u64) -> String {
+/// The user of this number.
+pub(crate) fn subject(number: u64) -> String {
     format!("usr_{number:022}")
 }
 
-async fn add_users(inside: &Inside, users: u64) {
+/// Adds this many users, whom no password fits.
+pub(crate) async fn add_users(inside: &Inside, users: u64) {
     let now = inside.app.engine.now();
     let user = |number| {
         Record::AddUser(User {
             subject: subject(number),
             name: format!("user-{number}"),
-            // No password fits.
             password: String::new(),
             disabled_at: None,
             created_at: now,

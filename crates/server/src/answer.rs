@@ -394,7 +394,9 @@ struct Error<'a> {
 /// response header field with a value of "no-store" in any response containing tokens".
 #[must_use]
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
-    let body = serde_json::to_vec(body).unwrap_or_default();
+    // Most answers with tokens fit, and none grows step by step.
+    let mut text = Vec::with_capacity(1024);
+    let body = serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -37,6 +37,13 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// All sources: what ships, what proves it, and what measures it.
+fn rust_files() -> Vec<PathBuf> {
+    let mut found = files("crates", ".rs");
+    found.extend(files("bench", ".rs"));
+    found
+}
+
 /// The path as it is written in documents.
 fn shown(path: &Path) -> String {
     let text = path.to_string_lossy().replace('\\', "/");

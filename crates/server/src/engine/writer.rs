@@ -187,8 +187,9 @@ impl Writer {
         let mut records = Vec::new();
         for row in rows.into_values() {
             if let (true, Some(found)) = (row.changed, row.found) {
-                let mac = found.grant.mac(&keys);
-                records.push(Record::Grant { expected: row.expected, grant: found.grant, mac, events: row.events });
+                // Its MAC is that of the last decision about it.
+                let Loaded { grant, mac, .. } = found;
+                records.push(Record::Grant { expected: row.expected, grant, mac, events: row.events });
             } else {
                 records.extend(row.events.into_iter().map(Record::Event));
             }

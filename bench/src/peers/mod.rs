@@ -187,7 +187,8 @@ fn compare(options: &Options, directories: &Directories) -> Result<(), String> {
             Err(why) => report.leave_out(case, why),
         }
     }
-    for slice in 1..=SLICES {
+    let slices = if running.is_empty() { 0 } else { SLICES };
+    for slice in 1..=slices {
         eprintln!("measuring, slice {slice} of {SLICES}");
         running.retain_mut(|contest| match contest.measure(options) {
             Ok(()) => true,
@@ -203,6 +204,13 @@ fn compare(options: &Options, directories: &Directories) -> Result<(), String> {
             Ok(row) => report.rows.push(row),
             Err(why) => report.leave_out(case, why),
         }
+    }
+    if process::is_stopped() {
+        // What is there was cut short: nobody is to take it for a measurement.
+        return Err("stopped".to_owned());
+    }
+    if report.rows.is_empty() {
+        return Err("nothing could be measured".to_owned());
     }
     print!("{}", report.to_markdown());
     if let Some(file) = &options.json {

@@ -144,6 +144,12 @@ pub fn stop_all() {
     }
 }
 
+/// Whether [`stop_all`] was called.
+#[must_use]
+pub fn is_stopped() -> bool {
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+}
+
 /// The signal, and after a while the one that nobody can refuse.
 fn end(leader: Pid, stop: Signal) {
     let _ = rustix::process::kill_process(leader, stop);

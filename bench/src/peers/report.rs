@@ -87,8 +87,9 @@ impl Machine {
         let Self { busy, cores, .. } = self;
         (*busy > QUIET).then(|| {
             format!(
-                "Other work was running on this machine when the run began (load average {busy:.1} on {cores} cores): \
-                absolute figures are too low, and ratios between cases wander with the other work."
+                "Other work was running on this machine when the run began (load average {busy:.1} on {cores} cores): the \
+                figures are too low, the others' more so, for what is compiled while it runs had no time to warm up. Repeat \
+                it on a quiet machine before you use them."
             )
         })
     }

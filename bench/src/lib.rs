@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod http;
 pub mod instructions;
 pub mod load;
+pub mod peers;
 pub mod plot;
 pub mod pool;
 pub mod progress;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench::case::Case;
-use bench::{ceiling, docs, instructions, plot, refresh, report};
+use bench::{ceiling, docs, instructions, peers, plot, refresh, report};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -53,6 +53,8 @@ enum Command {
         #[arg(long)]
         durable: Option<PathBuf>,
     },
+    /// Compare with node-oidc-provider and Keycloak: speed, storage, and what becomes of sessions.
+    Peers(peers::Options),
 }
 
 #[derive(clap::Args, Debug)]
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         }
         Command::Refresh(asked) => measure(asked, &runtime),
         Command::Ceiling { length, durable } => runtime.block_on(ceiling::serve(length, durable)).map(|()| true),
+        Command::Peers(options) => runtime.block_on(peers::run(options)).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -50,6 +50,8 @@ pub struct App {
     /// Held while clients or the configuration are changed, from looking at the store to what requests see: a client that is added
     /// during a reload is not forgotten.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Held while a wide revocation that an operator is to know by its number takes the next one.
+    pub(crate) numbering: tokio::sync::Mutex<()>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -298,6 +300,7 @@ impl App {
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
+            numbering: tokio::sync::Mutex::new(()),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))

@@ -8,12 +8,8 @@ use sim::process::{Home, Scratch, Server};
 use sim::wire::{PASSWORD, USER, text};
 
 fn run(mut command: Command, input: &str) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("regrant runs");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("regrant runs");
     // Some commands read nothing.
     let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
     child.wait_with_output().expect("regrant ends")
@@ -54,7 +50,10 @@ async fn a_bulk_revocation_is_counted_done_and_taken_back() {
     assert_eq!((done["id"].as_u64(), done["reason"].as_str()), (Some(1), Some("client_revoked")));
     assert_eq!(refresh(&server, &token).await, 400);
     let listed = json(&run(home.command(&["revoke", "list", "--json"]), ""));
-    assert_eq!((listed[0]["detail"].as_str(), listed[0]["state"].as_str()), (Some("its database leaked"), Some("live")));
+    assert_eq!(
+        (listed[0]["detail"].as_str(), listed[0]["state"].as_str()),
+        (Some("its database leaked"), Some("live"))
+    );
     server.stop();
     let undone = json(&run(home.command(&["revoke", "--undo", "1", "--json"]), ""));
     assert_eq!(undone["state"], "undone");

@@ -10,8 +10,8 @@
 use sim::wire::{USER, World, text};
 
 use super::support::{
-    REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, suspending_world, tokens, userinfo,
-    with_client, without_client, world,
+    REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, suspending_world, tokens,
+    userinfo, with_client, without_client, world,
 };
 
 async fn refresh_scoped(world: &World, client: &str, token: &str, scope: &str) -> sim::wire::Reply {

@@ -11,7 +11,8 @@ use serde_json::json;
 use sim::wire::{CONFIG, USER, World, text};
 
 use super::support::{
-    basic, chain, is_active, next, own_basic, refused, secs, suspending_world, userinfo, with_setting, world, world_with,
+    basic, chain, is_active, next, own_basic, refused, secs, suspending_world, userinfo, with_setting, world,
+    world_with,
 };
 
 async fn ask(world: &World, caller: &str, token: &str) -> serde_json::Value {

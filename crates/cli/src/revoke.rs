@@ -108,10 +108,10 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
     }
     let Bulk { user, client, session, key, scope, resource, issued_before } = bulk;
     let selection = Selection { user, client, session, key, scope, resource, issued_before };
-    in_bulk(context, &selection, dry_run, yes, reason)
+    in_bulk(context, &selection, dry_run, yes, &reason)
 }
 
-fn in_bulk(context: &Context, selection: &Selection, dry_run: bool, yes: bool, reason: String) -> Done {
+fn in_bulk(context: &Context, selection: &Selection, dry_run: bool, yes: bool, reason: &str) -> Done {
     let ask = |hands: &mut Hands, effect, reason: &str| {
         hands.ask::<BulkRevoked>(Ask::RevokeSelected {
             selection: selection.clone(),
@@ -128,7 +128,7 @@ fn in_bulk(context: &Context, selection: &Selection, dry_run: bool, yes: bool, r
             }
             confirm(context, &would)?;
         }
-        let done = ask(hands, Effect::Write, &reason)?;
+        let done = ask(hands, Effect::Write, reason)?;
         tell_bulk(context, &done);
         Ok(())
     })

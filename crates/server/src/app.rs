@@ -57,6 +57,8 @@ pub struct App {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Steps with each reload.
     reloads: watch::Sender<u64>,
+    /// Held while a wide revocation that an operator is to know by its number takes the next one.
+    pub(crate) numbering: tokio::sync::Mutex<()>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -325,6 +327,7 @@ impl App {
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
             reloads: watch::Sender::new(0),
+            numbering: tokio::sync::Mutex::new(()),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))

@@ -107,6 +107,15 @@ enum Command {
         #[arg(long, default_value_t = 100_000)]
         races: u64,
     },
+    /// Refresh so often beside wide revocations of others, for `perf stat -e instructions:u` to count what they cost.
+    Refreshes {
+        /// How many revocations there are.
+        #[arg(long, default_value_t = 0)]
+        revocations: u64,
+        /// How many refreshes.
+        #[arg(long, default_value_t = 10_000)]
+        refreshes: u64,
+    },
     /// Send forged tokens as fast as this machine can, beside an honest client: the store is not asked, the client not refused.
     Flood {
         /// How long.
@@ -168,6 +177,10 @@ fn main() -> ExitCode {
             Command::Model { states } => search(states, json),
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Epochs { grants, users, asked } => epochs(revoking::Size { grants, users, asked }, json).await,
+            Command::Refreshes { revocations, refreshes } => {
+                revoking::refreshes(Scratch::new("refreshes").path(), revocations, refreshes).await;
+                true
+            }
             Command::Races { races } => race(races, json).await,
             Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,

@@ -18,7 +18,7 @@ use crate::introspect::open_access_token;
 
 /// Grants looked at in one step of a count.
 const SLICE: u32 = 1024;
-/// How often a bulk revocation is numbered again because another one took its number.
+/// How often a bulk revocation is numbered again because one that followed from something else took its number.
 const MAX_ATTEMPTS: usize = 64;
 /// The most tokens in one command.
 pub const MOST_TOKENS: usize = 1000;
@@ -111,6 +111,7 @@ impl Admin {
             return Ok(bulk(&selector, None, counted, None, ends_browser_sessions));
         }
         let window = self.app.settings().config.revocation.undo_window;
+        let _numbering = self.app.numbering.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             let now = self.app.engine.now();
             let number = self.app.engine.epoch().saturating_add(1);
@@ -216,7 +217,8 @@ impl Admin {
             let ended = self
                 .app
                 .engine
-                .decide(grant, "", move |row, moment| match row {
+                .decide(grant, "", move |row, moment| match row.filter(|(found, _)| found.id == grant) {
+                    // Two ids of one number differ in their random half.
                     None => Decision::refuse(Refusal::UnknownGrant),
                     Some((grant, _)) => match revoke::is_proof(grant, &token, moment.keys) {
                         Err(refusal) => Decision::refuse(refusal),
@@ -231,7 +233,8 @@ impl Admin {
             let ended = self
                 .app
                 .engine
-                .decide(grant, "", move |row, moment| match row {
+                .decide(grant, "", move |row, moment| match row.filter(|(found, _)| found.id == grant) {
+                    // Two ids of one number differ in their random half.
                     None => Decision::refuse(Refusal::UnknownGrant),
                     Some((grant, _)) => end(grant, &detail, moment.now, &moment.entropy),
                 })

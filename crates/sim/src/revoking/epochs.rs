@@ -134,9 +134,9 @@ async fn fill(inside: &Arc<Inside>, size: Size, progress: &mut impl FnMut(u64)) 
     let client = |id| inside.app.client(id).expect("the client is declared");
     let (phone, strict) = (client("phone"), client("phone-strict"));
     let (mut revoked, mut others) = (Vec::new(), Vec::new());
-    // One in so many is kept; of a prime distance to the users, so that the sample is of many.
+    // One in so many is kept.
     let asked = size.asked.max(1) as u64;
-    let kept = |number: u64, of: u64| number % (of / asked).max(1) == 0;
+    let kept = |number: u64, of: u64| number.is_multiple_of((of / asked).max(1));
     let all = size.grants + (size.grants / OTHERS).max(asked);
     let mut made = 0;
     while made < all {

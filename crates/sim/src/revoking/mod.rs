@@ -1,5 +1,6 @@
 //! Revocation at size and under fire: one row that ends a million grants, and refreshes that race a revocation (checks T33, T40, law L9).
 
+mod cost;
 mod epochs;
 mod race;
 
@@ -12,6 +13,7 @@ use regrant_store::{Record, User};
 
 use crate::process::Inside;
 
+pub use cost::refreshes;
 pub use epochs::{EpochReport, Size, epochs};
 pub use race::{RaceReport, race};
 

@@ -74,7 +74,7 @@ impl Held {
             "opaque" => active(world, "opaque", &self.refresh).await,
             _ => access,
         };
-        let silently = self.silently(world).await;
+        let silently = self.silently().await;
         let reply = world.refresh(self.client, &self.refresh).await;
         let heard = if reply.status.as_u16() == 200 {
             self.refresh = next(reply);
@@ -86,10 +86,9 @@ impl Held {
     }
 
     /// Whether the same browser gets a new code without a page.
-    pub(crate) async fn silently(&mut self, world: &World) -> String {
+    async fn silently(&mut self) -> String {
         let reply = self.browser.get(&path(self.client, self.scope, "none")).await;
         let location = reply.header("location");
-        let _ = world;
         match sim::wire::browser::parameter(&location, "code") {
             Some(_) => "code".to_owned(),
             None => {
@@ -100,8 +99,9 @@ impl Held {
 }
 
 pub(crate) async fn active(world: &World, caller: &str, token: &str) -> bool {
-    let answer = world.post("/oauth2/introspect", caller, &[("token", token)], &[]).await.expect_status(200).json();
-    answer["active"].as_bool().expect("active is there")
+    let reply = world.post("/oauth2/introspect", caller, &[("token", token)], &[]).await;
+    // A caller that is not there any more hears nothing of any token.
+    reply.status.as_u16() == 200 && reply.json()["active"].as_bool().expect("active is there")
 }
 
 /// The usual world under these settings of `[revocation]`.

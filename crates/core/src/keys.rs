@@ -97,11 +97,13 @@ pub enum Purpose {
     Csrf,
     /// The check value of the root key.
     RootCheck,
+    /// Cursors of the admin API's pages.
+    PageCursor,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -112,6 +114,7 @@ impl Purpose {
         Self::SessionCookie,
         Self::Csrf,
         Self::RootCheck,
+        Self::PageCursor,
     ];
 
     const fn label(self) -> &'static str {
@@ -126,6 +129,7 @@ impl Purpose {
             Self::SessionCookie => "regrant key session-cookie v1",
             Self::Csrf => "regrant key csrf v1",
             Self::RootCheck => "regrant key root-check v1",
+            Self::PageCursor => "regrant key page-cursor v1",
         }
     }
 }

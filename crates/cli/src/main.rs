@@ -18,8 +18,10 @@ mod keys;
 mod log;
 mod man;
 mod output;
+mod progress;
 mod reload;
 mod remote;
+mod revoke;
 mod serve;
 mod service;
 mod user;
@@ -74,6 +76,8 @@ enum Command {
     /// List, show and revoke grants: who is connected where.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// Blacklist: a token, a list of leaked ones, or everything of a user, a client, a session, a scope, a time …
+    Revoke(Box<revoke::Args>),
     /// List, rotate, retire keys, and say that one is known to others.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -95,7 +99,13 @@ impl Command {
     /// Whether `--server` says anything to it.
     const fn can_be_elsewhere(&self) -> bool {
         match self {
-            Self::Reload | Self::Client(_) | Self::User(_) | Self::Grants(_) | Self::Keys(_) | Self::Events(_) => true,
+            Self::Reload
+            | Self::Client(_)
+            | Self::User(_)
+            | Self::Grants(_)
+            | Self::Revoke(_)
+            | Self::Keys(_)
+            | Self::Events(_) => true,
             Self::Demo(_)
             | Self::Init(_)
             | Self::Serve(_)
@@ -124,6 +134,7 @@ fn main() -> ExitCode {
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
+        Command::Revoke(args) => revoke::run(&context, *args),
         Command::Keys(command) => keys::run(&context, command),
         Command::Events(args) => events::run(&context, args),
         Command::Config(command) => config::run(&context, &command),

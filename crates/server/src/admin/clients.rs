@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acting::entity_tag;
 use super::{Admin, AdminError, ClientView, client_view};
+use crate::cascade;
 use crate::config::ClientDefinition;
 
 /// A client with the definition that it was made from.
@@ -59,10 +60,16 @@ impl Admin {
         };
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        self.prepare_for(&client).await?;
+        let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: id.clone(), definition: text };
         let word = if known.is_some() { "replaced" } else { "added" };
-        self.app.engine.commit(vec![put, self.note(format!("client {id} {word}"))]).await?;
+        let mut records = vec![put];
+        // As if the file said it: what a client loses by it is the same (`cascade.rs`).
+        let before = self.app.client(&id).filter(|_| known.is_some());
+        let happened = before.map(|before| cascade::of_client(&before, Some(&client))).unwrap_or_default();
+        records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
+        records.push(self.note(format!("client {id} {word}")));
+        self.app.engine.commit(records).await?;
         let detail = detail(client_view(&client, false), &definition);
         self.app.put_client(client, &definition);
         Ok(ClientWritten { is_new: known.is_none(), detail })

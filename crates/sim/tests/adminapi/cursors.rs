@@ -101,8 +101,8 @@ async fn a_cursor_is_good_where_it_was_given_and_nowhere_else() {
     for (path, cursor) in asked {
         let before = ops.world.watch.reads();
         problem(&ops.get(&format!("{path}{cursor}")).await, 400, "bad-cursor");
-        // What is asked on the way in: whether the access token was denied.
-        assert!(ops.world.watch.reads() - before <= 1, "{path}{cursor} reached the store");
+        // What is asked on the way in: whether the access token was denied, or a wide revocation covers it.
+        assert!(ops.world.watch.reads() - before <= 2, "{path}{cursor} reached the store");
     }
     let second = format!("Bearer {}", token(&ops.world, "ops-opaque").await);
     let path = format!("/admin/v1/users?cursor={users}");

@@ -50,6 +50,7 @@ async fn every_operation_is_called_and_every_write_is_told() {
     clients(&mut tour).await;
     users(&mut tour).await;
     grants(&mut tour).await;
+    revocations(&mut tour).await;
     let told = tour
         .post("/commands", "/commands", json!({"command": "set_user_disabled", "name": "alice", "disabled": true}), 200)
         .await;
@@ -163,6 +164,42 @@ async fn grants(tour: &mut Tour) {
     problem(&tour.ops.get("/grants/nothing").await, 404, "not-found");
     problem(&tour.ops.get("/grants?user=nobody").await, 404, "not-found");
     problem(&tour.ops.get("/events?kind=nothing").await, 422, "invalid");
+}
+
+async fn revocations(tour: &mut Tour) {
+    let (one, two) = (tour.ops.world.first("phone").await, tour.ops.world.first("web").await);
+    let select = |effect: &str| json!({"selection": {"client": "phone"}, "effect": effect, "reason": "phone stolen"});
+    let would = tour.post("/revocations", "/revocations", select("check"), 200).await;
+    assert_eq!((&would["id"], &would["grants"]), (&Value::Null, &json!(1)), "{would}");
+    let done = tour.post("/revocations", "/revocations", select("write"), 200).await;
+    let id = done["id"].as_u64().expect("a number");
+    let event = tour.ops.newest().await;
+    let told = format!("bulk revocation {id} of client phone: phone stolen; by client ops on the admin API");
+    assert_eq!(
+        (event["detail"].as_str(), event["correlation"].as_str().map(str::len)),
+        (Some(told.as_str()), Some(16))
+    );
+    assert_eq!(tour.ops.world.refresh("phone", &one).await.status, 400);
+    assert_eq!(tour.get("/revocations", "/revocations").await["items"][0]["id"], json!(id));
+    let undo = format!("/revocations/{id}/undo");
+    let _ = tour.call(Method::POST, &undo, "/revocations/{id}/undo", None, 200).await;
+    let _ = tour.ops.world.refresh("phone", &one).await.expect_status(200);
+    problem(&tour.ops.send(Method::POST, &undo, None, &[]).await, 422, "invalid");
+    problem(&tour.ops.send(Method::POST, "/revocations/x/undo", None, &[]).await, 404, "not-found");
+    problem(&tour.ops.post("/revocations", &json!({"selection": {}})).await, 422, "invalid");
+    let leaked = json!({"tokens": [two, "nonsense"], "reason": "found in a log"});
+    let done = tour.post("/token-revocations", "/token-revocations", leaked, 200).await;
+    assert_eq!(
+        (done["outcomes"][0]["outcome"].as_str(), done["outcomes"][1]["outcome"].as_str()),
+        (Some("revoked"), Some("not_ours"))
+    );
+    assert_eq!(tour.ops.world.refresh("web", &two).await.status, 400);
+    let code = tour.ops.world.code("phone").await;
+    let _ = tour.ops.world.redeem("phone", &code).await.expect_status(200);
+    let consent = "/users/{name}/consents/{client}";
+    let _ = tour.call(Method::DELETE, "/users/alice/consents/phone", consent, None, 204).await;
+    tour.is_told("consent of user alice for client phone withdrawn").await;
+    problem(&tour.ops.send(Method::DELETE, "/users/alice/consents/phone", None, &[]).await, 404, "not-found");
 }
 
 async fn keys(tour: &mut Tour) {

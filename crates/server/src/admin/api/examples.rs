@@ -17,7 +17,7 @@ pub(super) const CLIENT: &str = r#"{
     "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
     "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
     "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
-    "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false,
+    "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
     "require_pkce": true, "allowed_origins": [], "skip_consent": false
 }"#;
 
@@ -26,7 +26,7 @@ pub(super) const CLIENT_ADDED: &str = r#"{
     "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
     "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
     "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
-    "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false,
+    "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
     "require_pkce": true, "allowed_origins": [], "skip_consent": false, "client_secret": "rgs_…"
 }"#;
 
@@ -36,7 +36,7 @@ pub(super) const CLIENT_DETAIL: &str = r#"{
         "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
         "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
         "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
-        "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false,
+        "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
         "require_pkce": true, "allowed_origins": [], "skip_consent": false
     },
     "definition": {
@@ -105,4 +105,21 @@ pub(super) const KEY: &str = r#"{
 
 pub(super) const KEY_DONE: &str = r#"{
     "done": "signing key 2 (ES256) is published", "notes": ["it takes over in 1d, when every API can know it"]
+}"#;
+
+pub(super) const BULK: &str =
+    r#"{"selection": {"user": "alice", "client": "phone"}, "effect": "write", "reason": "phone stolen"}"#;
+
+pub(super) const BULK_DONE: &str = r#"{
+    "id": 7, "reason": "user_revoked", "grants": null, "users": null, "clients": null, "undo_until": "2026-11-28T13:00:00Z",
+    "ends_browser_sessions": false
+}"#;
+
+pub(super) const REVOCATION: &str = r#"{
+    "id": 7, "at": "2026-11-28T12:00:00Z", "reason": "user_revoked", "selects": "user usr_4Tt1Jw0CkZ2bq8mXyR7uVn, client phone",
+    "detail": "phone stolen", "state": "live", "undo_until": "2026-11-28T13:00:00Z"
+}"#;
+
+pub(super) const TOKENS_REVOKED: &str = r#"{
+    "outcomes": [{"outcome": "revoked", "grant": "3nWmT2cVb8QxJ5rLk0yHpd"}, {"outcome": "not_ours", "grant": null}]
 }"#;

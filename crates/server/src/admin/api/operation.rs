@@ -241,6 +241,13 @@ impl Entry {
         self
     }
 
+    /// The same, where the path can be wrong.
+    pub(super) fn plans(mut self, command: &'static str, plan: fn(&Asked) -> Result<Plan, Problem>) -> Self {
+        self.operation.command = command;
+        self.operation.plan = Box::new(plan);
+        self
+    }
+
     /// What it does, of its path and a body like this one.
     pub(super) fn takes<B: JsonSchema + DeserializeOwned + 'static>(
         mut self,

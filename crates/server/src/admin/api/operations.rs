@@ -12,15 +12,16 @@ use serde_json::{Map, Value, json};
 use super::cursor::Position;
 use super::examples as show;
 use super::operation::{Asked, Operation, Plan, Versions, behind, delete, full, get, patch, post, put};
-use super::problem::{Problem, Told};
+use super::problem::{Kind, Problem, Told};
 use super::shapes::{
-    AnyCommand, ClientAdded, EffectWanted, Enabled, EndGrant, EventsQuery, ExistingWanted, ExportQuery, GrantDetail,
-    GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, NewPassword, NewUser, NoQuery, RotateKey, RotateSecret,
-    SecretMade, UserPatch,
+    AnyCommand, BulkRevoke, ClientAdded, Enabled, EndGrant, EventsQuery, ExistingWanted, ExportQuery, GrantDetail,
+    GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, LeakedTokens, NewPassword, NewUser, NoQuery, RotateKey,
+    RotateSecret, SecretMade, TokensRevoked, UserPatch,
 };
+use crate::admin::blacklist::{BulkRevoked, RevocationView};
 use crate::admin::clients::ClientDetail;
 use crate::admin::events::{EventLine, EventsWanted};
-use crate::admin::import::{Effect, Existing, Hashes, PortableUser};
+use crate::admin::import::{Existing, Hashes, PortableUser};
 use crate::admin::users::UserDetail;
 use crate::admin::{ClientView, Command, GrantFilter, GrantView, KeyDone, KeyView, Status, UserView};
 use crate::app::Reloaded;
@@ -50,6 +51,7 @@ pub(super) fn table() -> &'static Table {
         operations.extend(clients(&mut schemas));
         operations.extend(users(&mut schemas));
         operations.extend(grants_and_events(&mut schemas));
+        operations.extend(revocations(&mut schemas));
         operations.extend(keys(&mut schemas));
         schemas.subschema_for::<Told<'_>>();
         Table { operations, definitions: schemas.take_definitions(true) }
@@ -244,6 +246,56 @@ fn grants_and_events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
     ]
 }
 
+fn revocations(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+    vec![
+        get(
+            "/revocations",
+            "listRevocations",
+            "List wide revocations that are not yet written into their grants, oldest first",
+        )
+        .lists::<NoQuery, RevocationView>(
+            show::REVOCATION,
+            "revocations",
+            |asked, NoQuery {}| asked.after_text().map(|_| Command::Revocations),
+            |list, asked| behind(list, asked, |one| format!("{:020}", one["id"].as_u64().unwrap_or_default())),
+        )
+        .finish(schemas),
+        post(
+            "/revocations",
+            "revokeInBulk",
+            "Revoke everything of a user, a client, a session, a key, a scope, a resource or a time",
+        )
+        .answers::<BulkRevoked>(show::BULK_DONE)
+        .takes::<BulkRevoke>(show::BULK, "revoke_selected", |_, BulkRevoke { selection, effect, reason }| {
+            Ok(Command::RevokeSelected { selection, effect: effect.into(), reason }.into())
+        })
+        .finish(schemas),
+        post("/revocations/{id}/undo", "undoRevocation", "Take a bulk revocation back, while that is possible")
+            .answers::<RevocationView>(show::REVOCATION)
+            .plans("undo_revocation", |asked| {
+                let missing = |_| Problem::new(Kind::NotFound, "A bulk revocation has a number.");
+                Ok(Command::UndoRevocation { id: asked.path("id").parse().map_err(missing)? }.into())
+            })
+            .finish(schemas),
+        post("/token-revocations", "revokeTokens", "Revoke leaked tokens of any kind and age, one by one")
+            .answers::<TokensRevoked>(show::TOKENS_REVOKED)
+            .gives(|outcomes, _| json!({ "outcomes": outcomes }))
+            .large()
+            .takes::<LeakedTokens>(
+                r#"{"tokens": ["rgr_…", "rga_…"], "reason": "found in a log"}"#,
+                "revoke_tokens",
+                |_, leaked| Ok(Command::RevokeTokens { tokens: leaked.tokens, reason: leaked.reason }.into()),
+            )
+            .finish(schemas),
+        delete("/users/{name}/consents/{client}", "withdrawConsent", "Withdraw what a user allowed a client")
+            .plan("withdraw_consent", |asked| Command::WithdrawConsent {
+                name: asked.path("name"),
+                client: asked.path("client"),
+            })
+            .finish(schemas),
+    ]
+}
+
 fn keys(schemas: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
         get("/keys", "listKeys", "List all keys, with what hangs on them")
@@ -353,11 +405,7 @@ fn import_users(import: Import) -> Command {
         ExistingWanted::Skip => Existing::Skip,
         ExistingWanted::Update => Existing::Update,
     };
-    let effect = match import.effect {
-        EffectWanted::Check => Effect::Check,
-        EffectWanted::Write => Effect::Write,
-    };
-    Command::ImportUsers { users: import.users, existing, effect }
+    Command::ImportUsers { users: import.users, existing, effect: import.effect.into() }
 }
 
 /// `"Added"` and `{"Refused": "why"}` in the words of the API.

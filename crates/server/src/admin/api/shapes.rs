@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::admin::blacklist::{Selection, TokenRevoked};
 use crate::admin::command::Password;
-use crate::admin::import::PortableUser;
+use crate::admin::import::{Effect, PortableUser};
 use crate::admin::{ClientView, EventView, GrantView, KeyTurn, SecretReplaced};
 
 /// No parameter but those of every listing.
@@ -211,6 +212,40 @@ pub(super) struct GrantEnded {
     pub(super) was_live: bool,
 }
 
+/// What to revoke in bulk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BulkRevoke {
+    /// Everything for which all that is given fits.
+    pub(super) selection: Selection,
+    /// `check` only counts what it would end.
+    #[serde(default)]
+    pub(super) effect: EffectWanted,
+    /// Why, for whoever looks at it later.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub(super) reason: String,
+}
+
+/// Leaked tokens.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LeakedTokens {
+    /// Of any kind and age.
+    #[schemars(with = "Vec<String>", length(min = 1, max = 1000))]
+    pub(super) tokens: Vec<Password>,
+    /// Why, for whoever looks at it later.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub(super) reason: String,
+}
+
+/// What became of each token, in their order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TokensRevoked {
+    pub(super) outcomes: Vec<TokenRevoked>,
+}
+
 /// How a key is replaced.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -231,6 +266,15 @@ pub(super) enum TurnWanted {
     #[default]
     Announced,
     AtOnce,
+}
+
+impl From<EffectWanted> for Effect {
+    fn from(wanted: EffectWanted) -> Self {
+        match wanted {
+            EffectWanted::Check => Self::Check,
+            EffectWanted::Write => Self::Write,
+        }
+    }
 }
 
 impl From<TurnWanted> for KeyTurn {

@@ -21,7 +21,7 @@ fn asked(operation: &Operation) -> Asked {
         .path_parameters()
         .map(|name| {
             let body = operation.body.as_ref().map_or(Value::Null, |body| body.example.clone());
-            (name.to_owned(), body[name].as_str().unwrap_or("x").to_owned())
+            (name.to_owned(), body[name].as_str().unwrap_or("7").to_owned())
         })
         .collect();
     let body = operation.body.as_ref().map_or(Value::Null, |body| body.example.clone());

@@ -189,16 +189,22 @@ fn new_secret() -> (String, String) {
 }
 
 fn add(context: &Context, add: Add) -> Done {
-    context.say_defaults();
-    let config = context.load_or_begin(None)?;
     let (definition, secret) = define(add);
-    // Judged here too, so that what is wrong is said in the words of the command line.
-    let (_, notices) = definition.resolve(&config.client_context()).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(in_flags).collect();
-        Failure::new(65, lines.join("\n"))
-    })?;
-    let definition = Box::new(definition);
-    let view: ClientView = operate_on(config, |hands| hands.ask(Ask::AddClient { definition }))?;
+    let (view, notices) = if context.is_elsewhere() {
+        // What it may refer to is known there alone.
+        let definition = Box::new(definition);
+        (context.operate(|hands| hands.ask::<ClientView>(Ask::AddClient { definition }))?, Vec::new())
+    } else {
+        context.say_defaults();
+        let config = context.load_or_begin(None)?;
+        // Judged here too, so that what is wrong is said in the words of the command line.
+        let (_, notices) = definition.resolve(&config.client_context()).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(in_flags).collect();
+            Failure::new(65, lines.join("\n"))
+        })?;
+        let definition = Box::new(definition);
+        (operate_on(config, |hands| hands.ask::<ClientView>(Ask::AddClient { definition }))?, notices)
+    };
     if context.json {
         let mut value = serde_json::to_value(&view).unwrap_or_default();
         if let Some(members) = value.as_object_mut() {

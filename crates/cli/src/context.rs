@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use regrant_server::admin::socket::Conversation;
-use regrant_server::admin::{AdminError, Command};
+use regrant_server::admin::{Acting, AdminError, Command, Operator};
 use regrant_server::config::{ConfigErrors, Source, StoreLocation, environment};
 use regrant_server::{App, Clock, Config, StartError, keyring};
 use serde::de::DeserializeOwned;
 
 use crate::output;
+use crate::remote::{self, Remote};
 
 /// Where everything is without a configuration file.
 const DATA_DIR: &str = "regrant-data";
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) config: Option<PathBuf>,
     /// `--json`.
     pub(crate) json: bool,
+    /// `--server` and what belongs to it.
+    pub(crate) remote: remote::Args,
 }
 
 /// Why a command could not be carried out: what people read, and the exit code.
@@ -131,6 +134,11 @@ impl Context {
         self.config.is_none().then(|| format!("no --config: safe defaults on 127.0.0.1, data in ./{DATA_DIR}{unread}"))
     }
 
+    /// Whether the deployment is a server elsewhere, whose configuration is not here.
+    pub(crate) const fn is_elsewhere(&self) -> bool {
+        self.remote.server.is_some()
+    }
+
     /// Says it on standard error, for people.
     pub(crate) fn say_defaults(&self) {
         if let Some(notice) = self.defaults_notice().filter(|_| !self.json) {
@@ -140,6 +148,9 @@ impl Context {
 
     /// Works on the deployment: through the running server if there is one, else on its store.
     pub(crate) fn operate<T>(&self, work: impl FnOnce(&mut Hands) -> Result<T, Failure>) -> Result<T, Failure> {
+        if let Some(remote) = self.remote.open()? {
+            return work(&mut Hands::Elsewhere(remote));
+        }
         self.say_defaults();
         if self.config.is_none() && !Path::new(DATA_DIR).exists() {
             let remedy =
@@ -154,6 +165,9 @@ impl Context {
         &self,
         work: impl FnOnce(&mut Hands) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if self.is_elsewhere() {
+            return self.operate(work);
+        }
         self.say_defaults();
         operate_on(self.load_or_begin(None)?, work)
     }
@@ -171,6 +185,8 @@ pub(crate) fn operate_on<T>(config: Config, work: impl FnOnce(&mut Hands) -> Res
 pub(crate) enum Hands {
     /// Through the server that runs on it.
     Server(Conversation),
+    /// Through the admin API of a server elsewhere.
+    Elsewhere(Remote),
     /// On its store, which this command holds meanwhile.
     Store(tokio::runtime::Runtime, Arc<App>),
 }
@@ -204,7 +220,10 @@ impl Hands {
     pub(crate) fn ask<T: DeserializeOwned>(&mut self, command: Command) -> Result<T, Failure> {
         let value = match self {
             Self::Server(conversation) => conversation.ask(&command)?,
-            Self::Store(runtime, app) => runtime.block_on(app.admin().run(command))?,
+            Self::Elsewhere(remote) => remote.ask(&command)?,
+            Self::Store(runtime, app) => {
+                runtime.block_on(app.admin().acting(Acting::new(Operator::CommandLine)).run(command))?
+            }
         };
         serde_json::from_value(value).map_err(|error| {
             let remedy = "use the `regrant` of the same version as the server";
@@ -217,7 +236,7 @@ impl Hands {
 
     /// Whether a server runs.
     pub(crate) const fn is_running(&self) -> bool {
-        matches!(self, Self::Server(_))
+        matches!(self, Self::Server(_) | Self::Elsewhere(_))
     }
 
     /// Closes what was opened.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use regrant_server::App;
 use regrant_server::admin::socket::AdminSocket;
+use regrant_server::admin::{Acting, Operator};
 use regrant_server::serve::systemd::Notify;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -27,7 +28,7 @@ pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>, notify: Notify) -> Re
     tasks.spawn(async move {
         while hangups.recv().await.is_some() {
             notify.reloading();
-            match app.admin().reload().await {
+            match app.admin().acting(Acting::new(Operator::Signal)).reload().await {
                 Ok(reloaded) => {
                     for notice in &reloaded.notices {
                         tracing::warn!("{notice}");

@@ -21,6 +21,7 @@ mod man;
 mod output;
 mod progress;
 mod reload;
+mod remote;
 mod revoke;
 mod serve;
 mod service;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use context::Context;
+use context::{Context, Failure};
 
 /// An OAuth 2.0 and OpenID Connect authorization server whose sessions live when they should, and die when they should.
 #[derive(Parser, Debug)]
@@ -50,6 +51,8 @@ struct Arguments {
     /// Print JSON for programs instead of text for people.
     #[arg(long, global = true, display_order = 901)]
     json: bool,
+    #[command(flatten)]
+    remote: remote::Args,
     #[command(subcommand)]
     command: Command,
 }
@@ -99,10 +102,38 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether `--server` says anything to it.
+    const fn can_be_elsewhere(&self) -> bool {
+        match self {
+            Self::Reload
+            | Self::Client(_)
+            | Self::User(_)
+            | Self::Grants(_)
+            | Self::Revoke(_)
+            | Self::Keys(_)
+            | Self::Events(_)
+            | Self::Explain(_)
+            | Self::Webhooks(_) => true,
+            Self::Demo(_)
+            | Self::Init(_)
+            | Self::Serve(_)
+            | Self::Doctor
+            | Self::Config(_)
+            | Self::Man(_)
+            | Self::Completions { .. } => false,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let Arguments { config, json, command } = Arguments::parse();
+    let Arguments { config, json, remote, command } = Arguments::parse();
+    if remote.server.is_some() && !command.can_be_elsewhere() {
+        return Failure::new(2, "this command works on the machine it runs on\n  remedy: leave --server out")
+            .report(json);
+    }
     let config = config.or_else(|| std::env::var_os("REGRANT_CONFIG").map(PathBuf::from));
-    let context = Context { config, json };
+    let context = Context { config, json, remote: remote.or_environment() };
     let done = match command {
         Command::Demo(args) => return demo::run(&args),
         Command::Init(args) => init::run(&context, &args),

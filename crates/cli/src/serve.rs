@@ -58,6 +58,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         // After the store was opened: whoever holds it owns its socket.
         let _control = control::start(&app, socket.as_deref(), service.notify.clone())?;
         let metrics = regrant_server::metrics::listen(&app).await.map_err(|error| Failure::new(69, error))?;
+        let admin = regrant_server::admin::api::bind(&app).await.map_err(|error| Failure::new(69, error))?;
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         // Whoever has read the first line may send a signal.
         let signals = Signals::listen()?;
         let certificates = match Certificates::for_app(&app, service.credentials.as_deref()) {
@@ -72,12 +74,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         if let Some(metrics) = &metrics {
             first["metrics"] = metrics.address.to_string().into();
         }
+        if let Some(address) = admin_address {
+            first["admin"] = address.to_string().into();
+        }
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "{first}");
         let _ = stdout.flush();
         tracing::info!(issuer = app.issuer(), listen = %bound, tls = certificates.is_some(), "serving");
         let engine = app.engine.clone();
-        let options = Options { certificates, notify: service.notify, ..Options::new(listeners) };
+        let options = Options { admin, certificates, notify: service.notify, ..Options::new(listeners) };
         let served = regrant_server::serve_with(app, options, signals.stop()).await;
         if let Some(trouble) = engine.failure() {
             let remedy = "look into the system's log for failures of the device, and start the server again: what was answered is there";

@@ -99,11 +99,13 @@ pub enum Purpose {
     RootCheck,
     /// Chains the events.
     EventChain,
+    /// Cursors of the admin API's pages.
+    PageCursor,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -115,6 +117,7 @@ impl Purpose {
         Self::Csrf,
         Self::RootCheck,
         Self::EventChain,
+        Self::PageCursor,
     ];
 
     const fn label(self) -> &'static str {
@@ -130,6 +133,7 @@ impl Purpose {
             Self::Csrf => "regrant key csrf v1",
             Self::RootCheck => "regrant key root-check v1",
             Self::EventChain => "regrant key event-chain v1",
+            Self::PageCursor => "regrant key page-cursor v1",
         }
     }
 }

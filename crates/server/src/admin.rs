@@ -1,7 +1,10 @@
 //! What operators do: clients, users, grants. The commands reach it through the running server's admin socket, or on a
 //! stopped server's store; programs that mount the server call it directly.
 
+pub mod acting;
+pub mod api;
 pub mod blacklist;
+pub mod clients;
 mod command;
 pub mod socket;
 
@@ -23,6 +26,7 @@ use regrant_core::decision::Event;
 use regrant_core::grant::{EndReason, Rotation};
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Keys, Timestamp, codec, revoke};
 use regrant_store::{Answer, EventRecord, Loaded, Outcome, Question, Record, StoredEvent, Unavailable, User};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use command::{Command, Password, Status};
@@ -39,6 +43,7 @@ use crate::passwords::MAX_PASSWORD_LEN;
 use crate::rotation;
 use crate::session::{MAX_USERNAME_LEN, normalise};
 
+pub use acting::{Acting, Condition, Operator};
 pub use client_secret::SecretReplaced;
 pub use keys::{KeyDone, KeyTurn, KeyView};
 
@@ -46,10 +51,14 @@ pub use keys::{KeyDone, KeyTurn, KeyView};
 /// a second factor. Here: 8, and no other rule).
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
+/// The longest reason for the end of a grant, in characters.
+const MAX_REASON: usize = 200;
+
 /// An operator's hands.
 #[derive(Clone, Debug)]
 pub struct Admin {
     app: Arc<App>,
+    acting: Acting,
 }
 
 /// Why something could not be done. Each message says what to do.
@@ -70,6 +79,9 @@ pub enum AdminError {
     /// It is not there.
     #[error("{0}")]
     NotFound(String),
+    /// It is not as whoever changes it has read it. Nothing was changed.
+    #[error("{0}")]
+    Changed(String),
     /// A key could not be made or changed.
     #[error(transparent)]
     Keys(#[from] KeyringError),
@@ -94,14 +106,14 @@ impl AdminError {
             Self::Unavailable(_) | Self::Busy | Self::Keys(KeyringError::Store(_)) => 69,
             Self::Invalid(_) => 65,
             Self::Config(_) => 78,
-            Self::Exists(_) | Self::NotFound(_) | Self::Keys(_) => 1,
+            Self::Exists(_) | Self::NotFound(_) | Self::Changed(_) | Self::Keys(_) => 1,
             Self::Told { exit_code, .. } => *exit_code,
         }
     }
 }
 
 /// A client, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClientView {
     /// Its identifier.
     pub id: String,
@@ -153,7 +165,7 @@ pub struct ClientView {
 }
 
 /// A user, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UserView {
     /// The name to log in with.
     pub name: String,
@@ -168,7 +180,7 @@ pub struct UserView {
 }
 
 /// A grant, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct GrantView {
     /// For commands and logs.
     pub id: String,
@@ -207,7 +219,7 @@ pub struct GrantView {
 }
 
 /// An event, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EventView {
     /// RFC 3339.
     pub at: String,
@@ -235,8 +247,14 @@ pub struct GrantFilter {
 }
 
 impl Admin {
-    pub(crate) const fn new(app: Arc<App>) -> Self {
-        Self { app }
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app, acting: Acting::default() }
+    }
+
+    /// The same hands for somebody: each write tells of him, and is made only if it finds what he wants it to.
+    #[must_use]
+    pub fn acting(self, acting: Acting) -> Self {
+        Self { acting, ..self }
     }
 
     /// Reads the configuration again. What is wrong with it changes nothing.
@@ -304,8 +322,9 @@ impl Admin {
     /// [`AdminError::NotFound`] if it is not in the store.
     pub async fn remove_client(&self, id: &str) -> Result<(), AdminError> {
         let _changing = self.app.changing.lock().await;
-        let view = self.client(id).ok_or_else(|| AdminError::NotFound(format!("there is no client {id}")))?;
-        let known = ClientId::parse(id).filter(|_| view.origin == "store").ok_or_else(|| {
+        let view = self.client_detail(id)?;
+        self.acting.check(&format!("client {id}"), Some(&view))?;
+        let known = ClientId::parse(id).filter(|_| view.client.origin == "store").ok_or_else(|| {
             AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
         })?;
         let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
@@ -435,12 +454,12 @@ impl Admin {
     /// [`AdminError::NotFound`].
     pub async fn revoke_grant(&self, id: &str, detail: &str) -> Result<bool, AdminError> {
         let found = self.find(id).await?;
-        let detail = detail.to_owned();
+        let detail = self.acting.told(checked_reason(detail)?);
         let was_live = found.grant.ended.is_none();
         let ended = self
             .app
             .engine
-            .decide(found.grant.id, "", move |row, moment| match row {
+            .decide(found.grant.id, &self.acting.correlation, move |row, moment| match row {
                 Some((grant, _)) => {
                     revoke::end(grant, EndReason::RevokedByOperator, &detail, moment.now, &moment.entropy)
                 }
@@ -495,10 +514,21 @@ impl Admin {
     }
 
     fn event(&self, subject: Option<String>, detail: String) -> Record {
-        let event = Event { kind: EventKind::Admin, grant: None, client: None, subject, detail };
+        let (client, detail) = (self.acting.client(), self.acting.told(detail));
+        let event = Event { kind: EventKind::Admin, grant: None, client, subject, detail };
         let at = self.app.engine.now();
-        Record::Event(EventRecord { at, event, correlation: String::new() })
+        Record::Event(EventRecord { at, event, correlation: self.acting.correlation.clone() })
     }
+}
+
+/// Why a grant was ended, for whoever looks at it later: bounded, and on one line.
+fn checked_reason(reason: &str) -> Result<String, AdminError> {
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(AdminError::Invalid(format!(
+            "a reason has at most {MAX_REASON} characters and no control characters"
+        )));
+    }
+    Ok(reason.to_owned())
 }
 
 fn checked_name(name: &str) -> Result<String, AdminError> {

@@ -16,7 +16,7 @@ use crate::admin::Admin;
 use crate::cascade;
 use crate::claims::ClientClaims;
 use crate::clock::Clock;
-use crate::config::{ClientDefinition, Config, StoreLocation};
+use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
@@ -48,6 +48,7 @@ pub struct App {
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
+    pub(crate) cursor_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -94,6 +95,9 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
+            if token == ADMIN_SCOPE {
+                return resources.contains(ADMIN_RESOURCE);
+            }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
             owners.peek().is_none() || owners.any(|owner| resources.contains(&owner.uri))
         })
@@ -232,7 +236,7 @@ impl StartError {
 }
 
 /// What a reload did.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Reloaded {
     /// Clients of the file and of the store.
     pub clients: usize,
@@ -306,6 +310,7 @@ impl App {
         };
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
+        let cursor_key = key(Purpose::PageCursor);
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
@@ -321,6 +326,7 @@ impl App {
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
+            cursor_key,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),

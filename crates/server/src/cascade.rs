@@ -126,7 +126,8 @@ pub(crate) fn reloaded(before: &Clients, after: &Clients) -> Vec<Happened<'stati
     before.all().flat_map(|client| of_client(client, after.get(&client.id).as_deref())).collect()
 }
 
-fn of_client(before: &Client, after: Option<&Client>) -> Vec<Happened<'static>> {
+/// What another definition changes about a client.
+pub(crate) fn of_client(before: &Client, after: Option<&Client>) -> Vec<Happened<'static>> {
     let id = || before.id.clone();
     let Some(after) = after else { return vec![Happened::ClientRemoved(id())] };
     let mut happened = Vec::new();

@@ -5,6 +5,7 @@
 //! stand in it. [`example`] explains each setting with its default. Each setting can come from the environment as well
 //! ([`environment`]).
 
+mod admin_api;
 mod claims;
 mod client;
 mod declared;
@@ -35,6 +36,7 @@ use regrant_core::{Client, Scope};
 use regrant_store::SqliteOptions;
 use toml::de::DeTable;
 
+pub use admin_api::AdminApi;
 pub use client::{ClientContext, ClientDefinition, hash_text};
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
@@ -56,6 +58,10 @@ use tls::TlsSettings;
 
 /// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
+/// The scope that opens the admin API. It is always there, and means something at [`ADMIN_RESOURCE`] alone.
+pub const ADMIN_SCOPE: &str = "regrant.admin";
+/// The resource indicator of the admin API (RFC 8707), whatever its address. It is always there.
+pub const ADMIN_RESOURCE: &str = "urn:regrant:admin";
 /// `listen` unless set.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8420";
 /// `store` unless set.
@@ -101,6 +107,8 @@ pub struct Config {
     pub root_key_file: PathBuf,
     /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
     pub admin_socket: Option<PathBuf>,
+    /// Where the admin API answers.
+    pub admin_api: AdminApi,
     /// Other paths of the token endpoint.
     pub token_endpoint_aliases: Vec<String>,
     /// Whom to ask before a token is made.
@@ -263,6 +271,7 @@ impl Config {
             anchor_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
+            admin_api: AdminApi::Closed,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             token_hook: None,
             events: EventsSetting::default(),
@@ -335,6 +344,7 @@ impl Config {
         keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
+        keep("admin_api", &mut self.admin_api, &running.admin_api, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
         keep("token_endpoint_aliases", aliases.0, aliases.1, &mut waiting);
         keep("metrics", &mut self.metrics, &running.metrics, &mut waiting);
@@ -399,6 +409,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let token_hook = top.table("token_hook");
     let (keys, revocation) = (top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
+    let admin_api = top.table("admin_api");
     if let Some(section) = top.table("http") {
         config.http = http::read(&section);
     }
@@ -424,6 +435,9 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     if let Some(section) = &keys {
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
+    }
+    if let Some(section) = &admin_api {
+        config.admin_api = admin_api::read(section, config.tls.is_some());
     }
     if let Some(section) = &revocation {
         config.revocation = RevocationSettings::read(section);

@@ -200,6 +200,12 @@ impl Form {
         self.values(name).map(|value| value.text.as_str())
     }
 
+    /// All parameters that are not empty, in their order; `None` for a value that is not UTF-8.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let there = self.parameters.iter().filter(|(_, value)| !value.text.is_empty());
+        there.map(|(name, value)| (name.as_str(), value.is_utf8.then_some(value.text.as_str())))
+    }
+
     fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
         self.parameters
             .iter()

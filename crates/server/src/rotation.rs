@@ -17,6 +17,7 @@ use regrant_jose::{KeyError, SigningKey};
 use regrant_store::{Answer, EventRecord, KeyKind, Outcome, Question, Record};
 use tokio::sync::MutexGuard;
 
+use crate::admin::Acting;
 use crate::app::App;
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::step::{LAST_ID, Step};
@@ -39,11 +40,11 @@ pub(crate) async fn run(app: Arc<App>) {
 
 /// Who wants a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum By {
+pub(crate) enum By<'a> {
     /// Nobody in particular.
     Schedule,
     /// Somebody, who finds it among the events.
-    Operator,
+    Operator(&'a Acting),
 }
 
 /// Carries out what is due by the engine's clock, and tells how many steps that were.
@@ -91,7 +92,7 @@ pub(crate) async fn carry_out(
     keyring: &mut Keyring,
     step: &Step,
     lifetimes: &Lifetimes,
-    by: By,
+    by: By<'_>,
 ) -> Result<String, KeyringError> {
     let made = match keyring.pair_needed(step) {
         // An RSA key takes a second or more: neither the writer nor a thread of requests waits for it.
@@ -110,7 +111,10 @@ pub(crate) async fn carry_out(
     // A seed key a day is no news.
     let is_routine = by == By::Schedule && planned.changes.iter().all(|change| change.key.kind == KeyKind::Seed);
     if !note.is_empty() && !is_routine {
-        events.push(event(app, EventKind::Admin, note.clone()));
+        events.push(match by {
+            By::Schedule => event(app, EventKind::Admin, note.clone()),
+            By::Operator(acting) => by_operator(app, acting, note.clone()),
+        });
     }
     if let Some(kind) = planned.runs_out {
         let used = planned.changes.iter().map(|change| change.key.id).max().unwrap_or(0);
@@ -162,6 +166,13 @@ async fn alarm(app: &App, keyring: &mut Keyring, kind: KeyKind, detail: String) 
     app.engine.commit(vec![Record::Event(event(app, EventKind::Alarm, detail))]).await?;
     keyring.alarmed_at.insert(kind, now);
     Ok(())
+}
+
+fn by_operator(app: &App, acting: &Acting, note: String) -> EventRecord {
+    let mut told = event(app, EventKind::Admin, acting.told(note));
+    told.event.client = acting.client();
+    told.correlation.clone_from(&acting.correlation);
+    told
 }
 
 fn event(app: &App, kind: EventKind, detail: String) -> EventRecord {

@@ -11,8 +11,9 @@ use regrant_store::{Cause, Question, Unavailable};
 use serde_json::json;
 
 use crate::app::App;
+use crate::config::AdminApi;
 use crate::{
-    answer, cors, global_revocation, interaction, introspect, metadata, pages, revoke, sight, token, userinfo,
+    admin, answer, cors, global_revocation, interaction, introspect, metadata, pages, revoke, sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
@@ -50,6 +51,9 @@ pub fn router(app: Arc<App>) -> Router {
     }
     for alias in &app.settings().config.token_endpoint_aliases {
         router = router.route(&at(alias), back_channel(any(token::endpoint)));
+    }
+    if app.settings().config.admin_api == AdminApi::Main {
+        router = router.merge(admin::api::routes(&app, &base));
     }
     let watch = axum::middleware::from_fn_with_state(Arc::clone(&app), sight::watch);
     router.fallback(interaction::not_found).layer(watch).with_state(app)

@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 pub use accept::allow_open_files;
 pub use certificates::{Certificates, Looked, TlsError};
 
+use crate::admin;
 use crate::app::App;
 use crate::deliver;
 use crate::rotation;
@@ -49,6 +50,8 @@ use systemd::Notify;
 pub struct Options {
     /// Where connections come in.
     pub listeners: Vec<TcpListener>,
+    /// Where the admin API alone answers, if it has a place of its own.
+    pub admin: Option<TcpListener>,
     /// Speaks TLS with these; `None` speaks plain HTTP.
     pub certificates: Option<Arc<Certificates>>,
     /// Whom to tell of our state.
@@ -64,7 +67,14 @@ impl Options {
     #[must_use]
     pub fn new(listeners: Vec<TcpListener>) -> Self {
         let certificate_check = Duration::from_secs(60);
-        Self { listeners, certificates: None, notify: Notify::default(), drain_delay: None, certificate_check }
+        Self {
+            listeners,
+            admin: None,
+            certificates: None,
+            notify: Notify::default(),
+            drain_delay: None,
+            certificate_check,
+        }
     }
 }
 
@@ -78,6 +88,9 @@ enum Phase {
     /// The listeners close; what is under way is finished.
     Closing,
 }
+
+/// The most connections to the admin API, where it has a listener of its own.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// How long answers are still written once the store has failed for good.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
@@ -95,7 +108,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let certificates = Certificates::for_app(&app, None).map_err(io::Error::other)?;
-    let options = Options { certificates, drain_delay: Some(Duration::ZERO), ..Options::new(vec![listener]) };
+    let admin = admin::api::bind(&app).await.map_err(io::Error::other)?;
+    let options = Options { admin, certificates, drain_delay: Some(Duration::ZERO), ..Options::new(vec![listener]) };
     serve_with(app, options, shutdown).await
 }
 
@@ -108,7 +122,7 @@ pub async fn serve_with(
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let Options { listeners, certificates, notify, drain_delay, certificate_check } = options;
+    let Options { listeners, admin, certificates, notify, drain_delay, certificate_check } = options;
     let (engine, spans) = (app.engine.clone(), app.spans.clone());
     let settings = app.settings();
     spans.start(&settings.config.log);
@@ -119,7 +133,13 @@ pub async fn serve_with(
         app: Arc::clone(&app),
         certificates: certificates.clone(),
         seats,
-        phases,
+        phases: phases.clone(),
+    });
+    let own_door = admin.map(|listener| {
+        // Seats of its own: whoever administers gets in where everybody else stands in line.
+        let seats = Seats::new(ADMIN_CONNECTIONS);
+        let (app, certificates) = (Arc::clone(&app), certificates.clone());
+        (Arc::new(Door { router: admin::api::standalone(&app), app, certificates, seats, phases }), listener)
     });
     // All of these end with this future, also where it is dropped: what holds the app holds the store.
     let mut background = JoinSet::new();
@@ -135,6 +155,9 @@ pub async fn serve_with(
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept::run(Arc::clone(&door), listener));
+    }
+    if let Some((door, listener)) = own_door {
+        accepting.spawn(accept::run(door, listener));
     }
     drop(door);
     notify.ready();

@@ -213,6 +213,7 @@ fn endpoint(app: &App, path: &str) -> &'static str {
         "/logout" => "logout",
         "/healthz" => "healthz",
         "/readyz" => "readyz",
+        path if path.starts_with("/admin/v1") => "admin",
         path if path.starts_with("/.well-known/") => "metadata",
         path if path.starts_with("/assets/") => "assets",
         path if app.settings().config.token_endpoint_aliases.iter().any(|alias| alias == path) => "token",

@@ -6,6 +6,7 @@ mod tidy {
     pub(crate) mod checks;
     pub(crate) mod conformance;
     pub(crate) mod dependencies;
+    pub(crate) mod openapi;
     pub(crate) mod reasons;
     pub(crate) mod sources;
 }

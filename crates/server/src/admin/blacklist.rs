@@ -9,11 +9,12 @@ use regrant_core::secret::Hash;
 use regrant_core::token::{Code, RefreshToken};
 use regrant_core::{ClientId, Decision, Epoch, Refusal, Selector, Timestamp, client, codec, revoke};
 use regrant_store::{Answer, KeyKind, Outcome, Question, Record};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::import::Effect;
-use super::{Admin, AdminError, Password, events, rfc3339};
+use super::{Admin, AdminError, Password, checked_reason, events, rfc3339};
 use crate::introspect::open_access_token;
 
 /// Grants looked at in one step of a count.
@@ -24,7 +25,7 @@ const MAX_ATTEMPTS: usize = 64;
 pub const MOST_TOKENS: usize = 1000;
 
 /// What to revoke: everything for which all that is given fits.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Selection {
     /// The name of a user, or a subject (`usr_…`), which need not be there any more.
@@ -44,7 +45,7 @@ pub struct Selection {
 }
 
 /// What a bulk revocation does, or would do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BulkRevoked {
     /// Its number, for `regrant revoke --undo`; `None` if nothing was done.
     pub id: Option<u64>,
@@ -63,7 +64,7 @@ pub struct BulkRevoked {
 }
 
 /// A wide revocation, as it is listed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationView {
     /// Its number.
     pub id: u64,
@@ -82,7 +83,7 @@ pub struct RevocationView {
 }
 
 /// What became of one token.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TokenRevoked {
     /// `revoked`, `access_token_revoked`, or why there was nothing to do: `ended_before`, `expired`, `not_ours`, `unknown_grant`,
     /// `proves_nothing`, `unissued`.
@@ -103,6 +104,7 @@ impl Admin {
         effect: Effect,
         detail: &str,
     ) -> Result<BulkRevoked, AdminError> {
+        let detail = checked_reason(detail)?;
         let selector = self.selector(selection).await?;
         let ends_browser_sessions = ends_sessions(&selector);
         if effect == Effect::Check {
@@ -121,7 +123,7 @@ impl Admin {
                 at: now,
                 reason: selector.reason(),
                 selector: selector.clone(),
-                detail: detail.to_owned(),
+                detail: detail.clone(),
                 undo_until,
                 undone_at: None,
             };
@@ -194,10 +196,11 @@ impl Admin {
         if tokens.len() > MOST_TOKENS {
             return Err(AdminError::Invalid(format!("at most {MOST_TOKENS} tokens at once")));
         }
+        let detail = checked_reason(detail)?;
         let mut outcomes = vec![told("not_ours"); tokens.len()];
         let mut waiting = JoinSet::new();
         for (place, token) in tokens.into_iter().enumerate() {
-            let (admin, detail) = (self.clone(), detail.to_owned());
+            let (admin, detail) = (self.clone(), detail.clone());
             // At once, so that they share their commits.
             waiting.spawn(async move { (place, admin.revoke_token(token.text(), &detail).await) });
         }
@@ -213,30 +216,34 @@ impl Admin {
     async fn revoke_token(&self, text: &str, detail: &str) -> Result<TokenRevoked, AdminError> {
         let keys = self.app.engine.keys();
         if let Some(token) = RefreshToken::open(text, &keys) {
-            let (grant, detail) = (token.grant, detail.to_owned());
+            let (grant, detail) = (token.grant, self.acting.told(detail.to_owned()));
             let ended = self
                 .app
                 .engine
-                .decide(grant, "", move |row, moment| match row.filter(|(found, _)| found.id == grant) {
-                    // Two ids of one number differ in their random half.
-                    None => Decision::refuse(Refusal::UnknownGrant),
-                    Some((grant, _)) => match revoke::is_proof(grant, &token, moment.keys) {
-                        Err(refusal) => Decision::refuse(refusal),
-                        Ok(()) => end(grant, &detail, moment.now, &moment.entropy),
-                    },
+                .decide(grant, &self.acting.correlation, move |row, moment| {
+                    match row.filter(|(found, _)| found.id == grant) {
+                        // Two ids of one number differ in their random half.
+                        None => Decision::refuse(Refusal::UnknownGrant),
+                        Some((grant, _)) => match revoke::is_proof(grant, &token, moment.keys) {
+                            Err(refusal) => Decision::refuse(refusal),
+                            Ok(()) => end(grant, &detail, moment.now, &moment.entropy),
+                        },
+                    }
                 })
                 .await?;
             return Ok(TokenRevoked { grant: Some(grant.display(&keys)), ..of_grant(ended) });
         }
         if let Some(code) = Code::open(text, &keys) {
-            let (grant, detail) = (code.grant, detail.to_owned());
+            let (grant, detail) = (code.grant, self.acting.told(detail.to_owned()));
             let ended = self
                 .app
                 .engine
-                .decide(grant, "", move |row, moment| match row.filter(|(found, _)| found.id == grant) {
-                    // Two ids of one number differ in their random half.
-                    None => Decision::refuse(Refusal::UnknownGrant),
-                    Some((grant, _)) => end(grant, &detail, moment.now, &moment.entropy),
+                .decide(grant, &self.acting.correlation, move |row, moment| {
+                    match row.filter(|(found, _)| found.id == grant) {
+                        // Two ids of one number differ in their random half.
+                        None => Decision::refuse(Refusal::UnknownGrant),
+                        Some((grant, _)) => end(grant, &detail, moment.now, &moment.entropy),
+                    }
                 })
                 .await?;
             return Ok(TokenRevoked { grant: Some(grant.display(&keys)), ..of_grant(ended) });
@@ -381,11 +388,11 @@ impl Admin {
         let event = regrant_core::Event {
             kind: regrant_core::EventKind::Admin,
             grant: None,
-            client: selector.client.clone(),
+            client: selector.client.clone().or_else(|| self.acting.client()),
             subject: selector.subject.clone(),
-            detail,
+            detail: self.acting.told(detail),
         };
-        regrant_store::EventRecord { at: self.app.engine.now(), event, correlation: String::new() }
+        regrant_store::EventRecord { at: self.app.engine.now(), event, correlation: self.acting.correlation.clone() }
     }
 }
 

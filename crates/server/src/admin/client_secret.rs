@@ -6,6 +6,7 @@ use std::time::Duration;
 use regrant_core::ClientId;
 use regrant_core::client::AuthMethod;
 use regrant_store::Record;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
@@ -16,7 +17,7 @@ use crate::config::duration;
 const LONGEST_OVERLAP: Duration = Duration::from_secs(90 * 86_400);
 
 /// What became of a client's secrets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SecretReplaced {
     /// The client.
     pub client: String,
@@ -48,6 +49,7 @@ impl Admin {
         let known = ClientId::parse(id).ok_or_else(missing)?;
         let (client, definition) =
             settings.clients.iter().find(|(client, _)| client.id == known).ok_or_else(missing)?;
+        self.acting.check(&format!("client {id}"), self.known_client(id).as_ref())?;
         let definition = definition.ok_or_else(|| {
             AdminError::Invalid(format!(
                 "client {id} is declared in the configuration file: move its secret there to previous_secret_hash (or \

@@ -2,9 +2,11 @@
 //!
 //! [`Admin::run`] is the one door. Its answer is the JSON of the view that the method of the same name returns.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -12,9 +14,10 @@ use zeroize::Zeroizing;
 use super::blacklist::Selection;
 use super::events::EventsWanted;
 use super::import::{Effect, Existing, Hashes, PortableUser};
-use super::{Admin, AdminError, GrantFilter, KeyTurn};
+use super::{Admin, AdminError, GrantFilter, KeyTurn, MIN_PASSWORD_CHARS};
 use crate::claims::attributes::UserChange;
 use crate::config::ClientDefinition;
+use crate::passwords::MAX_PASSWORD_LEN;
 
 /// The most users, grants or events in one answer.
 const MAX_PAGE: u32 = 1000;
@@ -38,6 +41,16 @@ pub enum Command {
     Client {
         /// Its identifier.
         id: String,
+    },
+    /// [`Admin::client_detail`].
+    ClientDetail {
+        /// Its identifier.
+        id: String,
+    },
+    /// [`Admin::put_client`].
+    PutClient {
+        /// What it is from now on.
+        definition: Box<ClientDefinition>,
     },
     /// [`Admin::remove_client`].
     RemoveClient {
@@ -241,8 +254,19 @@ impl fmt::Debug for Password {
     }
 }
 
+impl JsonSchema for Password {
+    fn schema_name() -> Cow<'static, str> {
+        "Password".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let length = MIN_PASSWORD_CHARS;
+        json_schema!({"type": "string", "format": "password", "minLength": length, "maxLength": MAX_PASSWORD_LEN})
+    }
+}
+
 /// The server that answers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Its version.
     pub version: String,
@@ -262,6 +286,52 @@ pub struct Status {
     pub clients: usize,
 }
 
+impl Command {
+    /// Whether it may be asked for over the network at all: what works on files of the server's machine is asked for there.
+    #[must_use]
+    pub const fn is_for_this_machine_only(&self) -> bool {
+        // Without `_`: whoever adds a command decides.
+        match self {
+            Self::Status
+            | Self::Reload
+            | Self::AddClient { .. }
+            | Self::Clients
+            | Self::Client { .. }
+            | Self::ClientDetail { .. }
+            | Self::PutClient { .. }
+            | Self::RemoveClient { .. }
+            | Self::AddUser { .. }
+            | Self::Users { .. }
+            | Self::SetPassword { .. }
+            | Self::SetUserDisabled { .. }
+            | Self::RotateClientSecret { .. }
+            | Self::Keys
+            | Self::RotateKey { .. }
+            | Self::CompromiseKey { .. }
+            | Self::RetireKey { .. }
+            | Self::User { .. }
+            | Self::SetUser { .. }
+            | Self::RemoveUser { .. }
+            | Self::ImportUsers { .. }
+            | Self::ExportUsers { .. }
+            | Self::Events { .. }
+            | Self::Grants { .. }
+            | Self::Grant { .. }
+            | Self::RevokeGrant { .. }
+            | Self::RevokeSelected { .. }
+            | Self::RevokeTokens { .. }
+            | Self::Revocations
+            | Self::UndoRevocation { .. }
+            | Self::WithdrawConsent { .. }
+            | Self::VerifyEvents
+            | Self::Explain { .. }
+            | Self::Webhooks
+            | Self::RetryWebhook { .. }
+            | Self::DropDeadLetters { .. } => false,
+        }
+    }
+}
+
 impl Admin {
     /// Does what a command says.
     ///
@@ -274,6 +344,8 @@ impl Admin {
             Command::AddClient { definition } => told(self.add_client(*definition).await?),
             Command::Clients => told(self.clients()),
             Command::Client { id } => told(self.client(&id)),
+            Command::ClientDetail { id } => told(self.client_detail(&id)?),
+            Command::PutClient { definition } => told(self.put_client(*definition).await?),
             Command::RemoveClient { id } => told(self.remove_client(&id).await?),
             Command::AddUser { name, password } => told(self.add_user(&name, password.0).await?),
             Command::Users { after, limit } => told(self.users(&after, limit.min(MAX_PAGE)).await?),

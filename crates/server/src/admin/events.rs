@@ -9,6 +9,7 @@ use regrant_core::EventKind;
 use regrant_core::grant::EndReason;
 use regrant_core::{GrantId, Link, Refusal, Timestamp};
 use regrant_store::{Answer, EventFilter, Question, StoredEvent};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
@@ -56,7 +57,7 @@ pub struct EventsWanted {
 }
 
 /// An event, as it is listed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EventLine {
     /// Its position, never used twice: where the next page begins.
     pub id: u64,

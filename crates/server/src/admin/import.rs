@@ -15,6 +15,7 @@ use std::fmt;
 use regrant_core::client::SUBJECT_PREFIX;
 use regrant_core::codec;
 use regrant_store::{Answer, Outcome, Question, Record, User};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,7 +34,7 @@ pub const MAX_LINE: usize = 64 * 1024;
 const LIST_SEPARATOR: char = ';';
 
 /// A user on the way in or out.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PortableUser {
     /// The name to log in with.
     pub username: String,
@@ -153,6 +154,7 @@ impl Admin {
         if users.len() > MAX_BATCH {
             return Err(AdminError::Invalid(format!("more than {MAX_BATCH} users at once")));
         }
+        let _changing = self.app.changing.lock().await;
         let mut outcomes = Vec::with_capacity(users.len());
         let mut records = Vec::new();
         for user in users {
@@ -190,6 +192,11 @@ impl Admin {
     pub async fn export_users(&self, after: &str, limit: u32, hashes: Hashes) -> Result<Vec<PortableUser>, AdminError> {
         let question = Question::Users { after: after.to_owned(), limit };
         let Answer::Users(users) = self.app.engine.ask(question).await? else { return Ok(Vec::new()) };
+        if hashes == Hashes::Included && !users.is_empty() {
+            // Who has read them can guess at them elsewhere: that he did is to be known.
+            let note = self.note(format!("the password hashes of {} users exported", users.len()));
+            self.app.engine.commit(vec![note]).await?;
+        }
         let portable = users.into_iter().map(|user| {
             Ok(PortableUser {
                 attributes: Attributes::stored(&user)?.members().clone(),

@@ -5,6 +5,7 @@ use regrant_core::Timestamp;
 use regrant_core::keys::KeyStatus;
 use regrant_jose::Algorithm;
 use regrant_store::{KeyKind, KeyRecord};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
@@ -15,7 +16,7 @@ use crate::keyring::{Keyring, KeyringError};
 use crate::rotation::{self, By};
 
 /// A key, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct KeyView {
     /// `tag`, `seed`, `sealing` or `signing`.
     pub kind: String,
@@ -47,7 +48,7 @@ pub enum KeyTurn {
 }
 
 /// What was done with a key.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct KeyDone {
     /// In one sentence.
     pub done: String,
@@ -220,7 +221,7 @@ impl Admin {
 
     async fn step(&self, keyring: &mut Keyring, step: Step) -> Result<String, AdminError> {
         let lifetimes = self.app.settings().lifetimes();
-        let note = rotation::carry_out(&self.app, keyring, &step, &lifetimes, By::Operator).await?;
+        let note = rotation::carry_out(&self.app, keyring, &step, &lifetimes, By::Operator(&self.acting)).await?;
         tracing::warn!(step = %note, "key step by an operator");
         Ok(note)
     }

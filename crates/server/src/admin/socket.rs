@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::command::reply;
-use super::{Admin, AdminError, Command};
+use super::{Acting, Admin, AdminError, Command, Operator};
 
 /// The longest line, in bytes: a batch of users.
 pub const MAX_LINE: u64 = 16 * 1024 * 1024;
@@ -100,6 +100,7 @@ async fn converse(stream: UnixStream, admin: &Admin) -> io::Result<()> {
         };
         return say(&mut stream, &reply(Err(refused))).await;
     }
+    let admin = &admin.clone().acting(Acting::new(Operator::Socket { uid: peer }));
     loop {
         // Passwords come this way.
         let mut line = Zeroizing::new(Vec::new());

@@ -4,6 +4,7 @@
 //! login that renews a hash, lose nothing to each other.
 
 use regrant_store::{Outcome, Record, User};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,7 +18,7 @@ use crate::passwords::Stored;
 const MAX_ATTEMPTS: usize = 8;
 
 /// A user with everything that is known, but for the password's hash.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UserDetail {
     /// The name to log in with.
     pub name: String,
@@ -35,6 +36,9 @@ pub struct UserDetail {
     pub password: String,
     /// What tokens can carry.
     pub attributes: Map<String, Value>,
+    /// How many times anything of it was written.
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl Admin {
@@ -74,7 +78,9 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`].
     pub async fn remove_user(&self, name: &str) -> Result<(), AdminError> {
+        let _changing = self.app.changing.lock().await;
         let user = self.user(name).await?;
+        self.acting.check(&format!("user {}", user.name), Some(&detail(&user)?))?;
         let mut records = vec![
             Record::RemoveUser { subject: user.subject.clone() },
             Record::EndSessionsOf { subject: user.subject.clone() },
@@ -93,8 +99,11 @@ impl Admin {
         what: &str,
         change: impl Fn(&User) -> Result<(User, Vec<Record>), AdminError>,
     ) -> Result<User, AdminError> {
+        // Operators one after the other; a login that renews a hash at this moment is met by the version.
+        let _changing = self.app.changing.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             let user = self.user(name).await?;
+            self.acting.check(&format!("user {}", user.name), Some(&detail(&user)?))?;
             let (changed, more) = change(&user)?;
             let version = user.version.saturating_add(1);
             let changed = User { version, updated_at: self.app.engine.now(), ..changed };
@@ -119,5 +128,6 @@ fn detail(user: &User) -> Result<UserDetail, AdminError> {
         disabled_at: user.disabled_at.map(rfc3339),
         password: Stored::read(&user.password).map_or("none", |stored| stored.scheme()).to_owned(),
         attributes: Attributes::stored(user)?.members().clone(),
+        version: user.version,
     })
 }

@@ -24,12 +24,13 @@ use std::path::Path;
 use regrant_core::client::{AuthMethod, Class, GrantType};
 use regrant_core::redirect::BadRedirectUri;
 use regrant_core::{Client, ClientId, Resources, Scope, redirect};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::suggest::did_you_mean;
-use super::{BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
+use super::{ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
 pub use secret::hash_text;
 
@@ -40,7 +41,7 @@ pub(super) const MAX_NAME: usize = 200;
 
 /// A client as it was written: nothing is checked yet, and no default filled in. Empty lists count as absent, but for
 /// `grant_types`. Times are texts like "30d".
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientDefinition {
     /// `client_id`.
@@ -175,6 +176,7 @@ impl ClientDefinition {
         let scopes = self.resolved_scopes(context.scopes, &mut checks);
         let resources = self.resolved_resources(context.resources, &mut checks);
         self.check_rights(class, auth, &mut checks);
+        self.check_admin(&grant_types, &mut checks);
         let policy = self.policy(class, &mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
@@ -320,7 +322,8 @@ impl ClientDefinition {
     fn resolved_scopes(&self, declared: &[ScopeSetting], checks: &mut Checks) -> Scope {
         let key = "scopes";
         checks.distinct(key, &self.scopes);
-        let known = || declared.iter().map(|scope| scope.name.as_str()).chain(BUILT_IN_SCOPES);
+        let built_in = || BUILT_IN_SCOPES.into_iter().chain([ADMIN_SCOPE]);
+        let known = || declared.iter().map(|scope| scope.name.as_str()).chain(built_in());
         for (index, scope) in self.scopes.iter().enumerate() {
             if !known().any(|name| name == scope) {
                 let remedy = format!("{}Declare it in a [[scope]].", did_you_mean(scope, known()));
@@ -337,7 +340,7 @@ impl ClientDefinition {
     fn resolved_resources(&self, declared: &[ResourceSetting], checks: &mut Checks) -> Resources {
         let key = "resources";
         checks.distinct(key, &self.resources);
-        let known = || declared.iter().map(|resource| resource.uri.as_str());
+        let known = || declared.iter().map(|resource| resource.uri.as_str()).chain([ADMIN_RESOURCE]);
         for (index, uri) in self.resources.iter().enumerate() {
             if !known().any(|name| name == uri) {
                 let remedy = format!("{}Declare it in a [[resource]].", did_you_mean(uri, known()));
@@ -349,6 +352,24 @@ impl ClientDefinition {
             checks.problem(Problem::new(key, what, "Name at most 16 absolute URIs."));
             Resources::default()
         })
+    }
+
+    /// Whoever may do what an operator does is a program with a secret of its own, and never acts for a user: what a browser
+    /// or a user's device holds must not be worth that much (check O6).
+    fn check_admin(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {
+        let is_named = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        if !is_named(&self.scopes, ADMIN_SCOPE) {
+            return;
+        }
+        if flows.iter().any(|flow| *flow != GrantType::ClientCredentials) || flows.is_empty() {
+            let what = format!("\"{ADMIN_SCOPE}\" is for clients of the grant type \"client_credentials\" alone");
+            let remedy = "Give it to a client of its own, with grant_types = [\"client_credentials\"].";
+            checks.problem(Problem::new("scopes", what, remedy));
+        }
+        if !is_named(&self.resources, ADMIN_RESOURCE) {
+            let what = format!("\"{ADMIN_SCOPE}\" means nothing without the resource \"{ADMIN_RESOURCE}\"");
+            checks.problem(Problem::new("resources", what, format!("Add \"{ADMIN_RESOURCE}\".")));
+        }
     }
 
     /// What only a client that can prove itself may have.

@@ -4,7 +4,9 @@ use regrant_core::{Resources, Scope};
 
 use super::document::Section;
 use super::problem::Problem;
-use super::{BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims, client, suggest};
+use super::{
+    ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims, client, suggest,
+};
 use crate::claims::Rules;
 
 pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
@@ -18,6 +20,9 @@ pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
         section.problem(Problem::new("name", "it is longer than 100 characters", "Shorten it."));
     } else if let Some(problem) = client::check_label("description", &description) {
         section.problem(problem);
+    }
+    if name == ADMIN_SCOPE {
+        section.problem(Problem::new("name", "it opens the admin API, and is always there", "Leave the entry out."));
     }
     if config.scopes.iter().any(|scope| scope.name == name) {
         section.problem(Problem::new("name", "another [[scope]] has the same name", "Remove one of them."));
@@ -35,6 +40,9 @@ pub(super) fn read_resource(section: &Section<'_>, config: &mut Config) {
             "it is no absolute URI without a fragment of at most 512 characters",
             remedy,
         ));
+    }
+    if uri == ADMIN_RESOURCE {
+        section.problem(Problem::new("uri", "it is the admin API, and is always there", "Leave the entry out."));
     }
     if config.resources.iter().any(|resource| resource.uri == uri) {
         section.problem(Problem::new("uri", "another [[resource]] has the same URI", "Remove one of them."));

@@ -15,7 +15,15 @@ use toml::de::{DeTable, DeValue};
 /// What our variables begin with.
 pub(super) const PREFIX: &str = "REGRANT_";
 /// Variables of that prefix that are no settings.
-const RESERVED: [&str; 3] = ["REGRANT_CONFIG", "REGRANT_LOG", "REGRANT_BLESS"];
+const RESERVED: [&str; 7] = [
+    "REGRANT_CONFIG",
+    "REGRANT_LOG",
+    "REGRANT_BLESS",
+    "REGRANT_SERVER",
+    "REGRANT_TOKEN",
+    "REGRANT_CLIENT_ID",
+    "REGRANT_CLIENT_SECRET_FILE",
+];
 /// The longest value that is read.
 const MAX_VALUE: usize = 1024 * 1024;
 

@@ -237,6 +237,15 @@ const TEXT: &str = r##"# Regrant's configuration.
 #clients = 100
 
 
+## The admin API: what an operator can do, for programs and for `regrant --server` elsewhere
+
+# Where it answers. Default: nowhere. An address of its own, with the TLS of this server or on this machine only; or "main" for the
+# server's own listener. It wants a token by client_credentials with the scope "regrant.admin" for the resource
+# "urn:regrant:admin"; both are always there, and docs/admin-api.md has the rest. Example:
+#[admin_api]
+#listen = "127.0.0.1:8421"
+
+
 ## Scopes: what clients can ask for, and what users read when they are asked to allow it.
 ## openid, profile, email, address, phone and offline_access are always there.
 

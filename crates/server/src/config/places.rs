@@ -11,8 +11,8 @@ const MAX_SOCKET_PATH: usize = 107;
 /// The longest issuer, in bytes.
 const MAX_ISSUER: usize = 512;
 /// Where the server itself answers; nothing else may be mounted there.
-const BUILT_IN: [&str; 8] =
-    ["/oauth2", "/login", "/consent", "/logout", "/.well-known", "/healthz", "/readyz", "/assets"];
+const BUILT_IN: [&str; 9] =
+    ["/admin", "/oauth2", "/login", "/consent", "/logout", "/.well-known", "/healthz", "/readyz", "/assets"];
 
 /// Why an issuer cannot be one. RFC 8414 section 2: "a URL that uses the "https" scheme and has no query or fragment
 /// components"; plain http is taken for the loopback interface only.

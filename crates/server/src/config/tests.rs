@@ -651,6 +651,48 @@ fn what_a_running_server_cannot_change_waits_for_a_restart() {
     assert_eq!(next.scopes.len(), 1, "the rest is taken");
 }
 
+/// Check O6: the admin API is nowhere unless it is said where, at one place, and unencrypted on this machine alone.
+#[test]
+fn the_admin_api_is_closed_unless_it_is_opened_at_one_place() {
+    let own: SocketAddr = "127.0.0.1:8421".parse().expect("an address");
+    let tls = "issuer = \"https://a.example\"\n[tls]\ncertificate_file = \"c\"\nkey_file = \"k\"\n";
+    assert_eq!(good("").admin_api, AdminApi::Closed);
+    assert_eq!(good("[admin_api]\nlisten = \"main\"").admin_api, AdminApi::Main);
+    assert_eq!(good("[admin_api]\nlisten = \"127.0.0.1:8421\"").admin_api, AdminApi::At(own));
+    assert!(matches!(good(&format!("{tls}[admin_api]\nlisten = \"0.0.0.0:1\"")).admin_api, AdminApi::At(_)));
+    for (text, line, key, says) in [
+        ("[admin_api]", 1, "admin_api.listen", "it is not said where"),
+        ("[admin_api]\nlisten = \"0.0.0.0:8421\"", 2, "admin_api.listen", "would be unencrypted"),
+        ("[admin_api]\nlisten = \"all\"", 2, "admin_api.listen", "\"main\" for the server's own listener"),
+        ("[admin_api]\nlisten = [\"main\"]", 2, "admin_api.listen", "a text in quotes"),
+        ("[admin_api]\nlisten = \"main\"\ntoken = \"x\"", 3, "admin_api.token", "no such setting"),
+        ("[[scope]]\nname = \"regrant.admin\"", 2, "scope.name", "always there"),
+        ("[[resource]]\nuri = \"urn:regrant:admin\"", 2, "resource.uri", "always there"),
+    ] {
+        refused(text, line, key, says);
+    }
+    let running = good("");
+    let mut next = good("[admin_api]\nlisten = \"main\"");
+    assert_eq!(next.keep_what_needs_a_restart(&running), ["admin_api"], "a reload opens nothing");
+    assert_eq!(next.admin_api, AdminApi::Closed);
+}
+
+/// Check O6: what opens the admin API is for programs with a secret of their own alone.
+#[test]
+fn no_client_of_users_can_have_the_admin_scope() {
+    let client = |more: &str| format!("[[client]]\nid = \"ops\"\n{more}\nscopes = [\"regrant.admin\"]\n");
+    let secret = format!("secret_hash = \"{HASH}\"");
+    let machine = format!("{secret}\ngrant_types = [\"client_credentials\"]");
+    let resource = "resources = [\"urn:regrant:admin\"]";
+    assert_eq!(good(&client(&format!("{machine}\n{resource}"))).clients.len(), 1);
+    refused(&client(&machine), 1, "client.resources", "means nothing without the resource");
+    let both =
+        "grant_types = [\"client_credentials\", \"authorization_code\"]\nredirect_uris = [\"https://a.example/cb\"]";
+    refused(&client(&format!("{secret}\n{both}\n{resource}")), 7, "client.scopes", "\"client_credentials\" alone");
+    let public = "token_endpoint_auth_method = \"none\"\nredirect_uris = [\"https://a.example/cb\"]";
+    refused(&client(&format!("{public}\n{resource}")), 6, "client.scopes", "\"client_credentials\" alone");
+}
+
 #[test]
 fn the_admin_socket_is_beside_the_store_unless_set() {
     let path = |text: &str| good(text).admin_socket().map(|path| path.display().to_string());

@@ -50,6 +50,7 @@ pub struct Server {
     child: Child,
     base: String,
     metrics: Option<String>,
+    admin: Option<String>,
     log: PathBuf,
 }
 
@@ -104,14 +105,15 @@ impl Server {
         let _ = output.read_line(&mut first);
         let line = serde_json::from_str::<serde_json::Value>(&first).ok();
         let told = |name: &str| line.as_ref().and_then(|line| line[name].as_str());
-        let (listen, metrics) = (told("listen"), told("metrics").map(|address| format!("http://{address}")));
+        let url = |name: &str| told(name).map(|address| format!("http://{address}"));
+        let (listen, metrics, admin) = (told("listen"), url("metrics"), url("admin"));
         let Some(listen) = listen else {
             let code = child.wait().ok().and_then(|status| status.code());
             let log = std::fs::read(log).unwrap_or_default();
             let said = log.get(before as usize..).unwrap_or_default();
             return Err(Refused { code, said: String::from_utf8_lossy(said).into_owned() });
         };
-        Ok(Self { base: format!("http://{listen}"), metrics, child, log: log.to_owned() })
+        Ok(Self { base: format!("http://{listen}"), metrics, admin, child, log: log.to_owned() })
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -124,6 +126,12 @@ impl Server {
     #[must_use]
     pub fn metrics(&self) -> Option<Http> {
         self.metrics.as_deref().map(Http::new)
+    }
+
+    /// Where its admin API has a listener of its own, if it has.
+    #[must_use]
+    pub fn admin(&self) -> Option<&str> {
+        self.admin.as_deref()
     }
 
     /// A client of it.

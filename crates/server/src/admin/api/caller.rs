@@ -1,0 +1,84 @@
+//! Who may use the admin API: the one door before every operation, on whatever listener (checks O6, M1).
+//!
+//! An access token (RFC 6750, in the header alone) of a client that acts for itself, for this resource and no other: a token that
+//! other APIs are shown as well is as good as theirs. The client must have the scope, the resource and the grant type still. There
+//! is no password, no default and no network that is trusted.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use regrant_core::Client;
+use regrant_core::client::GrantType;
+
+use super::problem::{Kind, Problem};
+use crate::answer::{BearerFailure, Failure};
+use crate::app::App;
+use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE};
+use crate::introspect::{active, open_access_token};
+use crate::peer::Peer;
+use crate::sight;
+
+/// The client that asks.
+///
+/// # Errors
+/// Why it may not: told to it, and counted where it proves nothing.
+pub(super) async fn prove(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Problem> {
+    proved(app, headers, peer).await.map_err(|failure| refused(&app.limits.failed(app, peer, None, failure)))
+}
+
+async fn proved(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Failure> {
+    let token = bearer(headers).map_err(Failure::Bearer)?;
+    app.limits.before_a_signature(app, peer)?;
+    let invalid = || Failure::Bearer(BearerFailure::InvalidToken);
+    let token = open_access_token(app, token).ok_or_else(invalid)?;
+    // As it was minted, before what its client has lost since is left out: whoever runs another of its resources holds it, too
+    // (RFC 8707 section 3).
+    let is_for_this = token.audience == [ADMIN_RESOURCE];
+    let token = active(app, token).await?.ok_or_else(invalid)?;
+    let client = app.client(&token.client).ok_or_else(invalid)?;
+    let is_its_own = token.grant.is_none() && token.subject == token.client;
+    let was_given = token.scope.split(' ').any(|scope| scope == ADMIN_SCOPE);
+    let may_now = client.scopes.contains(ADMIN_SCOPE)
+        && client.resources.contains(ADMIN_RESOURCE)
+        && client.may_use(GrantType::ClientCredentials);
+    if !(is_for_this && is_its_own && was_given && may_now) {
+        return Err(Failure::Bearer(BearerFailure::InsufficientScope));
+    }
+    sight::client(&client);
+    app.limits.client(app.settings().config.limits.requests_per_client, &client)?;
+    Ok(client)
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, BearerFailure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Err(BearerFailure::NoToken) };
+    let text = value.to_str().map_err(|_| BearerFailure::Malformed)?;
+    if values.next().is_some() {
+        return Err(BearerFailure::Malformed);
+    }
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Ok(token.trim()),
+        _ => Err(BearerFailure::NoToken),
+    }
+}
+
+fn refused(failure: &Failure) -> Problem {
+    match failure {
+        Failure::TooMany(_, wait) => Problem::new(Kind::TooMany, "Come again when Retry-After is over.").after(*wait),
+        Failure::Unavailable(trouble) => crate::admin::AdminError::from(trouble.clone()).into(),
+        Failure::Bearer(BearerFailure::Malformed) => {
+            Problem::at("Authorization", "it is there twice, or cannot be read", "Send \"Bearer\" and the token, once.")
+        }
+        Failure::Bearer(BearerFailure::NoToken) => Problem::new(
+            Kind::NoToken,
+            "Send \"Authorization: Bearer\" and an access token of a client with the scope regrant.admin.",
+        ),
+        Failure::Bearer(BearerFailure::InsufficientScope) => Problem::new(
+            Kind::Forbidden,
+            "It takes a token by client credentials, with the scope regrant.admin, for the resource urn:regrant:admin and no \
+             other, of a client that has both still.",
+        ),
+        _ => Problem::new(Kind::InvalidToken, "Ask the token endpoint for another one."),
+    }
+}

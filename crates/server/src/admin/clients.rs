@@ -1,0 +1,119 @@
+//! Clients of the store as a program keeps them: read with their definition, replaced whole, each on condition of what it read.
+
+use regrant_core::ClientId;
+use regrant_store::Record;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::acting::entity_tag;
+use super::{Admin, AdminError, ClientView, client_view};
+use crate::cascade;
+use crate::config::ClientDefinition;
+
+/// A client with the definition that it was made from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ClientDetail {
+    /// What it may do, with every default filled in.
+    pub client: ClientView,
+    /// As it was written, without its secrets. Sent back, it changes nothing.
+    pub definition: ClientDefinition,
+    /// Another one whenever anything of it is another, its secrets included.
+    pub version: String,
+}
+
+/// A client that was put where it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClientWritten {
+    /// Whether it was not there before.
+    pub is_new: bool,
+    /// As it is now.
+    pub detail: ClientDetail,
+}
+
+impl Admin {
+    /// One client with its definition.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`].
+    pub fn client_detail(&self, id: &str) -> Result<ClientDetail, AdminError> {
+        self.known_client(id).ok_or_else(|| AdminError::NotFound(format!("there is no client {id}")))
+    }
+
+    /// Adds a client to the store, or replaces it whole. A definition that names no secret keeps those that the client has; a
+    /// client that stays confidential needs no new one.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] if the definition is, or the client is one of the file; [`AdminError::Changed`].
+    pub async fn put_client(&self, definition: ClientDefinition) -> Result<ClientWritten, AdminError> {
+        let _changing = self.app.changing.lock().await;
+        let id = definition.id.clone();
+        let known = self.known_client(&id);
+        self.acting.check(&format!("client {id}"), known.as_ref())?;
+        if known.as_ref().is_some_and(|known| known.client.origin != "store") {
+            return Err(AdminError::Invalid(format!(
+                "client {id} is declared in the configuration file: change it there, and reload"
+            )));
+        }
+        let definition = match self.stored_definition(&id) {
+            Some(stored) => with_secrets_of(definition, &stored),
+            None => definition,
+        };
+        let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
+        let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        let _held = self.prepare_for(&client).await?;
+        let put = Record::PutClient { id: id.clone(), definition: text };
+        let word = if known.is_some() { "replaced" } else { "added" };
+        let mut records = vec![put];
+        // As if the file said it: what a client loses by it is the same (`cascade.rs`).
+        let before = self.app.client(&id).filter(|_| known.is_some());
+        let happened = before.map(|before| cascade::of_client(&before, Some(&client))).unwrap_or_default();
+        records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
+        records.push(self.note(format!("client {id} {word}")));
+        self.app.engine.commit(records).await?;
+        let detail = detail(client_view(&client, false, definition.tell_reason == Some(true)), &definition);
+        self.app.put_client(client, &definition);
+        Ok(ClientWritten { is_new: known.is_none(), detail })
+    }
+
+    /// The client as a reader is shown it, in the file or the store.
+    pub(super) fn known_client(&self, id: &str) -> Option<ClientDetail> {
+        let view = self.client(id)?;
+        let settings = self.app.settings();
+        let declared = settings.config.definitions.iter().find(|declared| declared.id == id).cloned();
+        let definition = self.stored_definition(id).or(declared)?;
+        Some(detail(view, &definition))
+    }
+
+    fn stored_definition(&self, id: &str) -> Option<ClientDefinition> {
+        let (settings, id) = (self.app.settings(), ClientId::parse(id)?);
+        settings.clients.iter().find(|(client, _)| client.id == id).and_then(|(_, added)| added.cloned())
+    }
+}
+
+fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
+    let version = entity_tag(definition);
+    let shown = ClientDefinition {
+        secret_hash: None,
+        secret_file: None,
+        previous_secret_hash: None,
+        previous_secret_file: None,
+        previous_secret_expires_at: None,
+        ..definition.clone()
+    };
+    ClientDetail { client, definition: shown, version }
+}
+
+/// The new definition with the secrets of the old one, where it has none of its own and could have.
+fn with_secrets_of(new: ClientDefinition, old: &ClientDefinition) -> ClientDefinition {
+    let is_public = new.token_endpoint_auth_method.as_deref() == Some("none");
+    let names_one = new.secret_hash.is_some() || new.previous_secret_hash.is_some() || new.secret_file.is_some();
+    if is_public || names_one {
+        return new;
+    }
+    ClientDefinition {
+        secret_hash: old.secret_hash.clone(),
+        previous_secret_hash: old.previous_secret_hash.clone(),
+        previous_secret_expires_at: old.previous_secret_expires_at.clone(),
+        ..new
+    }
+}

@@ -1,0 +1,219 @@
+//! Each operation, once, in the order in which somebody would meet them; what each answers is as the document says.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use sim::wire::{PASSWORD, text};
+
+use super::document::{Seen, answer_is_as_documented};
+use super::support::{Ops, definition, problem};
+
+const NEW_PASSWORD: &str = "staple battery horse";
+
+/// A program that administers, and notes which operations it has called.
+struct Tour {
+    ops: Ops,
+    seen: Seen,
+}
+
+impl Tour {
+    async fn call(&mut self, method: Method, path: &str, template: &str, body: Option<&Value>, status: u16) -> Value {
+        let reply = self.ops.send(method.clone(), path, body, &[]).await.expect_status(status);
+        answer_is_as_documented(&method, template, &reply);
+        self.seen.insert((method.to_string(), format!("/admin/v1{template}")));
+        if reply.body.is_empty() { Value::Null } else { reply.json() }
+    }
+
+    async fn get(&mut self, path: &str, template: &str) -> Value {
+        self.call(Method::GET, path, template, None, 200).await
+    }
+
+    async fn post(&mut self, path: &str, template: &str, body: Value, status: u16) -> Value {
+        self.call(Method::POST, path, template, Some(&body), status).await
+    }
+
+    /// Check O8: who did it, what, when, and under which name of the request.
+    async fn is_told(&self, what: &str) {
+        let event = self.ops.newest().await;
+        assert_eq!(event["detail"], format!("{what}; by client ops on the admin API"), "{event}");
+        assert_eq!((event["kind"].as_str(), event["client"].as_str()), (Some("admin"), Some("ops")), "{event}");
+        assert!(event["correlation"].as_str().is_some_and(|id| id.len() == 16), "{event}");
+        assert_eq!(event["at"], "2026-01-01T00:00:00Z");
+    }
+}
+
+/// Check O8: every operation of the document does what it says, and every write leaves an event with who, what and when.
+#[tokio::test]
+async fn every_operation_is_called_and_every_write_is_told() {
+    let mut tour = Tour { ops: Ops::new().await, seen: Seen::default() };
+    let status = tour.get("/status", "/status").await;
+    assert_eq!(status["issuer"], tour.ops.world.app.issuer());
+    clients(&mut tour).await;
+    users(&mut tour).await;
+    grants(&mut tour).await;
+    revocations(&mut tour).await;
+    let told = tour
+        .post("/commands", "/commands", json!({"command": "set_user_disabled", "name": "alice", "disabled": true}), 200)
+        .await;
+    assert_eq!(told, Value::Null);
+    tour.is_told("user alice disabled").await;
+    keys(&mut tour).await;
+    let document = tour.get("/openapi.json", "/openapi.json").await;
+    assert_eq!(&document, regrant_server::admin::api::document());
+    // A world in memory has no file: the safe defaults are read, and alone they know no client of its store.
+    let reply = tour.ops.send(Method::POST, "/reload", None, &[]).await;
+    assert!([200, 422].contains(&reply.status.as_u16()), "{}", reply.text());
+    tour.seen.insert(("POST".to_owned(), "/admin/v1/reload".to_owned()));
+    let missed = super::document::all().difference(&tour.seen).cloned().collect::<Vec<_>>();
+    assert!(missed.is_empty(), "no test has called {missed:?}");
+}
+
+async fn clients(tour: &mut Tour) {
+    let added = tour.post("/clients", "/clients", definition("new"), 201).await;
+    tour.is_told("client new added").await;
+    let secret = text(&added, "client_secret");
+    assert!(secret.starts_with("rgs_"));
+    let read = tour.get("/clients/new", "/clients/{id}").await;
+    assert_eq!(read["client"]["redirect_uris"], json!(["https://new.example/cb"]));
+    assert!(!read.to_string().contains("sha256:"), "{read}");
+    // What was read can be sent back with one thing changed; the secret stays as it is.
+    let mut changed = read["definition"].clone();
+    changed["name"] = json!("New App");
+    let replaced = tour.call(Method::PUT, "/clients/new", "/clients/{id}", Some(&changed), 200).await;
+    assert_eq!(replaced["client"]["name"], "New App");
+    tour.is_told("client new replaced").await;
+    let works = async |tour: &Tour, secret: &str| {
+        let basic = sim::wire::http::basic("new", secret);
+        let form = [("token", "x")];
+        tour.ops.world.http().post("/oauth2/revoke", &form, &[("authorization", &basic)]).await.status == 200
+    };
+    assert!(works(tour, &secret).await, "a replaced client has its secret still");
+    let made = tour.post("/clients/new/secret", "/clients/{id}/secret", json!({"overlap": "0"}), 200).await;
+    assert!(!works(tour, &secret).await && works(tour, &text(&made, "client_secret")).await);
+    tour.is_told("client new has a new secret; the one before works until now").await;
+    let listed = tour.get("/clients", "/clients").await;
+    assert!(listed["items"].as_array().is_some_and(|items| items.iter().any(|client| client["id"] == "new")));
+    assert_eq!(tour.call(Method::DELETE, "/clients/new", "/clients/{id}", None, 204).await, Value::Null);
+    tour.is_told("client new removed").await;
+    problem(&tour.ops.get("/clients/new").await, 404, "not-found");
+    problem(&tour.ops.put("/clients/web", &definition("web")).await, 422, "invalid");
+    problem(&tour.ops.post("/clients", &definition("web")).await, 409, "conflict");
+}
+
+async fn users(tour: &mut Tour) {
+    let added = tour.post("/users", "/users", json!({"name": "Bob", "password": PASSWORD}), 201).await;
+    assert_eq!(added["name"], "bob");
+    tour.is_told("user bob added").await;
+    let patch = json!({"attributes": {"email": "bob@example.com", "groups": ["staff"], "nickname": "b"}});
+    let _ = tour.call(Method::PATCH, "/users/bob", "/users/{name}", Some(&patch), 200).await;
+    tour.is_told("user bob set (email, groups, nickname)").await;
+    let patch = json!({"attributes": {"nickname": null}});
+    let read = tour.call(Method::PATCH, "/users/bob", "/users/{name}", Some(&patch), 200).await;
+    assert_eq!(read["attributes"], json!({"email": "bob@example.com", "email_verified": false, "groups": ["staff"]}));
+    assert_eq!(tour.get("/users/bob", "/users/{name}").await, read);
+    let password = json!({"password": NEW_PASSWORD});
+    let _ = tour.call(Method::PUT, "/users/bob/password", "/users/{name}/password", Some(&password), 204).await;
+    tour.is_told("user bob has a new password").await;
+    let logs_in = async |tour: &Tour, password: &str| {
+        let form = [("grant_type", "password"), ("username", "bob"), ("password", password)];
+        tour.ops.world.token("phone", &form).await.status == 200
+    };
+    assert!(!logs_in(tour, PASSWORD).await && logs_in(tour, NEW_PASSWORD).await);
+    for enabled in [false, true] {
+        let body = json!({ "enabled": enabled });
+        let _ = tour.call(Method::PUT, "/users/bob/enabled", "/users/{name}/enabled", Some(&body), 204).await;
+        tour.is_told(if enabled { "user bob enabled" } else { "user bob disabled" }).await;
+        assert_eq!(logs_in(tour, NEW_PASSWORD).await, enabled);
+    }
+    let listed = tour.get("/users", "/users").await;
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(2));
+    let hash = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+    let import = json!({"users": [
+        {"username": "carol", "password_hash": hash, "email": "carol@example.com"}, {"username": "bob"}, {"username": ""}
+    ]});
+    let done = tour.post("/user-imports", "/user-imports", import, 200).await;
+    let outcomes: Vec<_> =
+        done["outcomes"].as_array().expect("outcomes").iter().map(|done| text(done, "outcome")).collect();
+    assert_eq!(outcomes, ["added", "skipped", "refused"], "{done}");
+    tour.is_told("3 users imported").await;
+    let exported = tour.get("/user-exports", "/user-exports").await.to_string();
+    assert!(exported.contains("carol@example.com") && !exported.contains(hash));
+    assert!(tour.get("/user-exports?hashes=included", "/user-exports").await.to_string().contains(hash));
+    tour.is_told("the password hashes of 3 users exported").await;
+    let _ = tour.call(Method::DELETE, "/users/bob", "/users/{name}", None, 204).await;
+    tour.is_told("user bob removed").await;
+    problem(&tour.ops.get("/users/bob").await, 404, "not-found");
+    problem(&tour.ops.post("/users", &json!({"name": "carol", "password": PASSWORD})).await, 409, "conflict");
+}
+
+async fn grants(tour: &mut Tour) {
+    let refresh = tour.ops.world.first("phone").await;
+    let listed = tour.get("/grants?client=phone&user=alice", "/grants").await;
+    let id = text(&listed["items"][0], "id");
+    assert_eq!(tour.get(&format!("/grants/{id}"), "/grants/{id}").await["grant"]["state"], "live");
+    let path = format!("/grants/{id}/end");
+    let ended = tour.post(&path, "/grants/{id}/end", json!({"reason": "lost laptop"}), 200).await;
+    assert_eq!(ended["was_live"], true);
+    assert_eq!(tour.post(&path, "/grants/{id}/end", json!({}), 200).await["was_live"], false);
+    assert_eq!(tour.ops.world.refresh("phone", &refresh).await.status, 400);
+    let read = tour.get(&format!("/grants/{id}"), "/grants/{id}").await;
+    let told = &read["events"][0];
+    assert_eq!(told["detail"], "lost laptop; by client ops on the admin API");
+    assert!(told["correlation"].as_str().is_some_and(|id| id.len() == 16), "{told}");
+    let events = tour.get("/events?kind=grant_ended&client=phone&user=alice&since=1h", "/events").await;
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events}");
+    problem(&tour.ops.get("/grants/nothing").await, 404, "not-found");
+    problem(&tour.ops.get("/grants?user=nobody").await, 404, "not-found");
+    problem(&tour.ops.get("/events?kind=nothing").await, 422, "invalid");
+}
+
+async fn revocations(tour: &mut Tour) {
+    let (one, two) = (tour.ops.world.first("phone").await, tour.ops.world.first("web").await);
+    let select = |effect: &str| json!({"selection": {"client": "phone"}, "effect": effect, "reason": "phone stolen"});
+    let would = tour.post("/revocations", "/revocations", select("check"), 200).await;
+    assert_eq!((&would["id"], &would["grants"]), (&Value::Null, &json!(1)), "{would}");
+    let done = tour.post("/revocations", "/revocations", select("write"), 200).await;
+    let id = done["id"].as_u64().expect("a number");
+    let event = tour.ops.newest().await;
+    let told = format!("bulk revocation {id} of client phone: phone stolen; by client ops on the admin API");
+    assert_eq!(
+        (event["detail"].as_str(), event["correlation"].as_str().map(str::len)),
+        (Some(told.as_str()), Some(16))
+    );
+    assert_eq!(tour.ops.world.refresh("phone", &one).await.status, 400);
+    assert_eq!(tour.get("/revocations", "/revocations").await["items"][0]["id"], json!(id));
+    let undo = format!("/revocations/{id}/undo");
+    let _ = tour.call(Method::POST, &undo, "/revocations/{id}/undo", None, 200).await;
+    let _ = tour.ops.world.refresh("phone", &one).await.expect_status(200);
+    problem(&tour.ops.send(Method::POST, &undo, None, &[]).await, 422, "invalid");
+    problem(&tour.ops.send(Method::POST, "/revocations/x/undo", None, &[]).await, 404, "not-found");
+    problem(&tour.ops.post("/revocations", &json!({"selection": {}})).await, 422, "invalid");
+    let leaked = json!({"tokens": [two, "nonsense"], "reason": "found in a log"});
+    let done = tour.post("/token-revocations", "/token-revocations", leaked, 200).await;
+    assert_eq!(
+        (done["outcomes"][0]["outcome"].as_str(), done["outcomes"][1]["outcome"].as_str()),
+        (Some("revoked"), Some("not_ours"))
+    );
+    assert_eq!(tour.ops.world.refresh("web", &two).await.status, 400);
+    let code = tour.ops.world.code("phone").await;
+    let _ = tour.ops.world.redeem("phone", &code).await.expect_status(200);
+    let consent = "/users/{name}/consents/{client}";
+    let _ = tour.call(Method::DELETE, "/users/alice/consents/phone", consent, None, 204).await;
+    tour.is_told("consent of user alice for client phone withdrawn").await;
+    problem(&tour.ops.send(Method::DELETE, "/users/alice/consents/phone", None, &[]).await, 404, "not-found");
+}
+
+async fn keys(tour: &mut Tour) {
+    let listed = tour.get("/keys", "/keys").await;
+    assert!(listed["items"].as_array().is_some_and(|keys| keys.len() >= 4), "{listed}");
+    let body = json!({"algorithm": "ES256", "turn": "at_once"});
+    let done = tour.post("/keys/signing/rotate", "/keys/{kind}/rotate", body, 200).await;
+    tour.is_told(&text(&done, "done")).await;
+    problem(&tour.ops.send(Method::POST, "/keys/signing/1/retire", None, &[]).await, 422, "invalid");
+    tour.ops.world.advance(std::time::Duration::from_secs(86_400));
+    tour.ops.bearer = format!("Bearer {}", super::support::token(&tour.ops.world, "ops").await);
+    let _ = tour.call(Method::POST, "/keys/signing/1/retire", "/keys/{kind}/{id}/retire", None, 200).await;
+    let compromise = "/keys/{kind}/{id}/compromise";
+    let _ = tour.call(Method::POST, "/keys/sealing/1/compromise", compromise, None, 200).await;
+    problem(&tour.ops.send(Method::POST, "/keys/sealing/1/compromise", None, &[]).await, 422, "invalid");
+    problem(&tour.ops.post("/keys/door/rotate", &json!({})).await, 422, "invalid");
+}

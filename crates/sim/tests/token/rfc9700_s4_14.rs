@@ -406,7 +406,7 @@ async fn an_operator_can_tell_what_happened() {
     let told: Vec<_> =
         events.iter().map(|event| (event.kind.as_str(), event.reason.as_deref(), event.correlation.clone())).collect();
     assert_eq!(told[0], ("grant_ended", Some("refresh_replayed"), text(&replay.json(), "correlation_id")));
-    assert_eq!(told[1], ("straggler", None, text(&late.json(), "correlation_id")));
+    assert_eq!(told[1], ("straggler", Some("straggler"), text(&late.json(), "correlation_id")));
     assert_eq!((told[2].0, told.len()), ("grant_created", 3));
     assert_eq!(
         (grant.state.as_str(), grant.reason.as_deref(), grant.client.as_str()),

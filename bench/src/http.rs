@@ -62,13 +62,14 @@ pub fn member<'a>(json: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut rest = json;
     while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
         rest = &rest[quote + 1..];
-        let Some(found) = rest.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"\"")) else {
-            // Over the end of this string, whatever it is.
-            rest = &rest[rest.iter().position(|byte| *byte == b'"')? + 1..];
-            continue;
-        };
-        let value = found.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
-        return value.split(|byte| *byte == b'"').next();
+        let (text, after) = rest.split_at(rest.iter().position(|byte| *byte == b'"')?);
+        rest = &after[1..];
+        // A string that a colon follows is a name.
+        if text == name.as_bytes()
+            && let Some(value) = rest.trim_ascii_start().strip_prefix(b":")
+        {
+            return value.trim_ascii_start().strip_prefix(b"\"")?.split(|byte| *byte == b'"').next();
+        }
     }
     None
 }

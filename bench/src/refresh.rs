@@ -1,7 +1,7 @@
 //! The measurement: Regrant, a bare HTTP server and one that waits for the device, in turn, in slices of the same minute, by one
 //! load generator. What else the machine does meanwhile meets all three.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -198,8 +198,12 @@ impl Bench<'_> {
                 self.progress.done(3.0 * duration.as_secs_f64());
             }
             answered += seen[0].answered;
+            let store = self.stock.home.store();
+            let bytes = |file: &Path| std::fs::metadata(file).map_or(0.0, |file| file.len() as f64);
             let row = Row {
                 grants: self.stock.grants,
+                bytes_per_grant: round(bytes(&store) / self.stock.grants.max(1) as f64, 1),
+                wal_mib: round(bytes(&PathBuf::from(format!("{}-wal", store.display()))) / (1024.0 * 1024.0), 2),
                 rss_mib: round(server.rss_mib(), 1),
                 cpu_us: round(cpu.as_secs_f64() * 1e6 / seen[0].answered.max(1) as f64, 2),
                 fdatasync_per_second: round(work.commits / busy.as_secs_f64().max(1e-9), 1),

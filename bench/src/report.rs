@@ -34,6 +34,10 @@ pub struct Row {
     pub batch: f64,
     /// Grants in the store.
     pub grants: u64,
+    /// Bytes of the database file, without its log, for each grant that it was made with.
+    pub bytes_per_grant: f64,
+    /// The write-ahead log.
+    pub wal_mib: f64,
     /// Processor time of the server for each answer, in microseconds.
     pub cpu_us: f64,
     /// What was answered, in all.
@@ -70,6 +74,8 @@ impl Row {
             fdatasync_per_second: 0.0,
             batch: 0.0,
             grants: 0,
+            bytes_per_grant: 0.0,
+            wal_mib: 0.0,
             cpu_us: 0.0,
             answered: server.answered,
             retried: server.retried,

@@ -78,6 +78,8 @@ pub enum EndReason {
     RevokedByUser,
     /// The largest generation was presented.
     GenerationsExhausted,
+    /// The store was restored from an older copy, and which of its tokens is the newest cannot be known.
+    LostInRestore,
 }
 
 impl EndReason {
@@ -91,6 +93,7 @@ impl EndReason {
             Self::RevokedByOperator => "revoked_by_operator",
             Self::RevokedByUser => "revoked_by_user",
             Self::GenerationsExhausted => "generations_exhausted",
+            Self::LostInRestore => "lost_in_restore",
         }
     }
 
@@ -104,6 +107,7 @@ impl EndReason {
             Self::RevokedByOperator => 4,
             Self::RevokedByUser => 5,
             Self::GenerationsExhausted => 6,
+            Self::LostInRestore => 32,
         }
     }
 
@@ -117,6 +121,7 @@ impl EndReason {
             4 => Self::RevokedByOperator,
             5 => Self::RevokedByUser,
             6 => Self::GenerationsExhausted,
+            32 => Self::LostInRestore,
             _ => return None,
         })
     }

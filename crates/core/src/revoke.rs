@@ -29,7 +29,10 @@ pub fn decide(
     if grant.terms.client != *client {
         return Decision::refuse(Refusal::OtherClient);
     }
-    if token.generation == 0 || token.generation > grant.generation || token.era > keys.era() {
+    // After a recovery a token of the lost time is genuine, though the row does not know it.
+    let is_of_the_lost_time = keys.recovery().is_some() && token.era < keys.era() && grant.era < keys.era();
+    let is_ahead = token.generation > grant.generation && !is_of_the_lost_time;
+    if token.generation == 0 || is_ahead || token.era > keys.era() {
         let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
         return Decision::report(Refusal::Unissued, event(EventKind::Alarm, grant, detail));
     }

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use regrant_core::access::{ACCESS_PREFIX, AccessToken, open_jti};
 use regrant_core::issue::SubjectStatus;
+use regrant_core::recovery::{self, Doubt};
 use regrant_core::secret::Hash;
 use regrant_core::token::RefreshToken;
 use regrant_core::{Client, Grant, Timestamp, introspect};
@@ -72,7 +73,11 @@ async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Resu
     sight::grant(token.grant);
     let Some(Loaded { grant, subject, .. }) = app.engine.load(token.grant).await? else { return Ok(None) };
     let now = app.engine.now();
-    let is_live = grant.terms.client == caller.id && introspect::refresh_is_active(token, &grant, subject, now);
+    // One that a refresh would end, because it may have been replaced in the time that a restored store has lost, is not live.
+    let keys = app.engine.keys();
+    let is_known = recovery::doubt(keys.recovery(), keys.era(), token, &grant, &caller.policy) == Doubt::None;
+    let is_live =
+        is_known && grant.terms.client == caller.id && introspect::refresh_is_active(token, &grant, subject, now);
     Ok(is_live.then(|| {
         json!({
             "active": true,

@@ -23,11 +23,15 @@ use regrant_core::decision::Event;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
+use regrant_core::recovery::Recovery;
 use regrant_core::{Grant, GrantId, Timestamp};
 
 pub use failures::Failures;
 pub use memory::Memory;
-pub use sqlite::{Look, Mark, OpenError, Sqlite, SqliteOptions, Synchronous, WentBack};
+pub use sqlite::{
+    Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
+    back_up, give_to_owner, look_at, part, restore,
+};
 
 /// The contract. See the module's description.
 pub trait Store: Send {
@@ -105,6 +109,15 @@ pub enum Record {
         deployment: DeploymentId,
         /// Proves that a root key belongs to this store.
         root_check: [u8; 16],
+    },
+    /// Opens a new era after a restore; `Stale` if the store has reached it.
+    OpenEra {
+        /// The new era.
+        era: u16,
+        /// What was lost, and what was decided about it.
+        recovery: Recovery,
+        /// Grant numbers below it may have been used in the time that was lost.
+        next_grant: u64,
     },
     /// Reserves grant numbers below `next`; `Stale` if they are reserved already.
     ReserveGrants {
@@ -392,6 +405,8 @@ pub struct Deployment {
     pub era: u16,
     /// The first grant number that is not reserved.
     pub next_grant: u64,
+    /// The last recovery, if there was one.
+    pub recovery: Option<Recovery>,
 }
 
 /// A question about small things.

@@ -10,6 +10,7 @@ mod clocks;
 mod codes;
 mod introspection;
 mod keys;
+mod recovery;
 mod retries;
 mod revocation;
 mod rotation;

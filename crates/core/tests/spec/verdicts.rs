@@ -169,6 +169,9 @@ fn every_refusal_has_its_own_reason() {
         SpentUnderCompromisedKey,
         Unissued,
         EraAhead,
+        EraPast,
+        Superseded,
+        Lost,
         ImpossibleGeneration,
         GenerationsExhausted,
         CodeExpired,
@@ -182,12 +185,12 @@ fn every_refusal_has_its_own_reason() {
         VerifierWrong,
         WrongPassword,
     ];
-    let ended = (1..=6).filter_map(EndReason::from_code).map(Ended);
+    let ended = (1..=u8::MAX).filter_map(EndReason::from_code).map(Ended);
     let mut seen = HashSet::new();
     for refusal in refusals.into_iter().chain(ended) {
         let code = refusal.as_str();
         assert!(seen.insert(code), "{code}");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
     }
-    assert_eq!(seen.len(), 45);
+    assert_eq!(seen.len(), 49);
 }

@@ -41,6 +41,7 @@ impl StoreMeter {
             EndReason::RevokedByOperator,
             EndReason::RevokedByUser,
             EndReason::GenerationsExhausted,
+            EndReason::LostInRestore,
         ] {
             let _ = ended.get_or_create(&[("reason", reason.as_str())]);
         }

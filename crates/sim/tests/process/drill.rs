@@ -292,6 +292,7 @@ async fn a_revocation_is_not_confirmed_before_the_journal_has_it() {
     let filler = small.join("filler");
     let mut file = std::fs::File::create(&filler).expect("a file");
     while std::io::Write::write_all(&mut file, &[1; 512]).is_ok() {}
+    drop(file);
     // What is in the journal's last block already has its place; what does not fit is not confirmed.
     let revoke = |token: String| {
         let http = http.clone();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use regrant_server::admin::Command as Ask;
+use regrant_server::admin::chain::{Break, ChainReport};
 use regrant_server::admin::events::{EVENT_KINDS, EventLine, EventsWanted, MOST_EVENTS};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,9 +18,12 @@ const PAGE: u32 = 1000;
 /// Which events to list.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  regrant events --kind grant_ended --since 24h\n  regrant events --user alice\n  regrant events --follow --limit 10\n  regrant events --kind alarm --json"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  regrant events --kind grant_ended --since 24h\n  regrant events --user alice\n  regrant events --follow --limit 10\n  regrant events --kind alarm --json\n  regrant events verify"
 )]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only of this kind.
     #[arg(long, value_parser = EVENT_KINDS)]
     kind: Option<String>,
@@ -40,8 +44,18 @@ pub(crate) struct Args {
     follow: bool,
 }
 
+/// What else to do with events.
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Check that the chain of events is whole, and name the first break.
+    Verify,
+}
+
 pub(crate) fn run(context: &Context, args: Args) -> Done {
-    let Args { kind, user, client, since, limit, follow: is_followed } = args;
+    let Args { command, kind, user, client, since, limit, follow: is_followed } = args;
+    if let Some(Command::Verify) = command {
+        return verify(context);
+    }
     let wanted = EventsWanted { kind, user, client, since, after: 0, before: 0, limit };
     if is_followed {
         return context.operate(|hands| follow(context, hands, &wanted));
@@ -68,6 +82,36 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
         output::error("… perhaps more: --limit shows more, --since and --kind show less");
     }
     Ok(())
+}
+
+/// Exit code 1 and the position where it breaks.
+fn verify(context: &Context) -> Done {
+    let report: ChainReport = context.operate(|hands| hands.ask(Ask::VerifyEvents))?;
+    if context.json {
+        output::json(&report);
+    } else {
+        output::pairs([
+            ("verified", report.verified.to_string()),
+            ("removed by retention", format!("up to position {}", report.removed_up_to)),
+            ("newest", report.newest.to_string()),
+            ("its link", report.newest_link.clone()),
+        ]);
+        if report.unchained > 0 {
+            output::note(&format!("{} older events are from before there was a chain", report.unchained));
+        }
+    }
+    match report.broken {
+        Some(Break { event, at, what }) => {
+            let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
+            let remedy = "compare with a backup, with the JSON lines or with what a webhook was told; somebody wrote to the store";
+            Err(Failure::new(1, format!("the chain breaks at event {event}{at}: {what}\n  remedy: {remedy}")))
+        }
+        None if context.json => Ok(()),
+        None => {
+            output::done("the chain of events is whole");
+            Ok(())
+        }
+    }
 }
 
 /// The last ones, oldest first, and then each new one. Ends with Ctrl-C, when nobody reads any more, or with the server.

@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use regrant_server::config::{LogFormat, LogSetting};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -75,21 +75,82 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let paint = match self.0 {
+            Style::Json => return json(&mut writer, event),
+            Style::Plain => Paint::NONE,
+            Style::Coloured => Paint::of(*event.metadata().level()),
+        };
         let mut time = String::with_capacity(32);
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let line = match self.0 {
-            Style::Json => fields.json(event.metadata(), time),
-            Style::Plain => fields.text(event.metadata(), &time, Paint::NONE),
-            Style::Coloured => fields.text(event.metadata(), &time, Paint::of(*event.metadata().level())),
-        };
-        writer.write_str(&line)?;
-        writer.write_char('\n')
+        writeln!(writer, "{}", fields.text(event.metadata(), &time, paint))
     }
 }
 
-/// The fields of an event, in their order.
+/// Flat: `timestamp`, `level`, `target`, and the fields in their order, `message` among them. This is done for each request, so
+/// that it is written where it goes, and nothing is gathered first.
+fn json(writer: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    let metadata = event.metadata();
+    writer.write_str("{\"timestamp\":\"")?;
+    SystemTime.format_time(writer)?;
+    write!(writer, "\",\"level\":\"{}\",\"target\":", metadata.level())?;
+    quoted(writer, metadata.target())?;
+    let mut members = Members { writer: writer.by_ref(), written: Ok(()) };
+    event.record(&mut members);
+    members.written?;
+    writer.write_str("}\n")
+}
+
+/// The fields of an event as members of a JSON object that others stand before.
+struct Members<'a> {
+    writer: Writer<'a>,
+    written: fmt::Result,
+}
+
+impl Members<'_> {
+    fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        // Names that stand there already would make two members of one name.
+        if self.written.is_ok() && !matches!(field.name(), "timestamp" | "level" | "target") {
+            self.written = write!(self.writer, ",\"{}\":", field.name()).and_then(|()| value(&mut self.writer));
+        }
+    }
+}
+
+impl Visit for Members<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.member(field, |writer| quoted(writer, value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.member(field, |writer| write!(writer, "{value}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field, |writer| write!(writer, "{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field, |writer| write!(writer, "{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.member(field, |writer| quoted(writer, &format!("{value:?}")));
+    }
+}
+
+/// A JSON string. What needs no encoding, which is nearly everything, goes as it is.
+fn quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        writer.write_char('"')?;
+        writer.write_str(text)?;
+        return writer.write_char('"');
+    }
+    writer.write_str(&Value::String(encoded(text)).to_string())
+}
+
+/// The fields of an event, in their order: for people.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -97,23 +158,6 @@ struct Fields {
 }
 
 impl Fields {
-    /// Flat: `timestamp`, `level`, `target`, `message`, and the fields beside them.
-    fn json(self, metadata: &Metadata<'_>, time: String) -> String {
-        let mut object = Map::new();
-        object.insert("timestamp".to_owned(), Value::String(time));
-        object.insert("level".to_owned(), Value::String(metadata.level().as_str().to_owned()));
-        object.insert("target".to_owned(), Value::String(metadata.target().to_owned()));
-        object.insert("message".to_owned(), Value::String(encoded(&self.message)));
-        for (name, value) in self.fields {
-            let value = match value {
-                Value::String(text) => Value::String(encoded(&text)),
-                other => other,
-            };
-            object.entry(name).or_insert(value);
-        }
-        Value::Object(object).to_string()
-    }
-
     /// The message, and what is not empty of the fields.
     fn text(self, metadata: &Metadata<'_>, time: &str, paint: Paint) -> String {
         let Paint { level, dim, reset } = paint;

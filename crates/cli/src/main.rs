@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod doctor;
 mod events;
+mod explain;
 mod grants;
 mod hardening;
 mod help;
@@ -19,12 +20,15 @@ mod keys;
 mod log;
 mod man;
 mod output;
+mod progress;
 mod recover;
 mod reload;
 mod restore;
+mod revoke;
 mod serve;
 mod service;
 mod user;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,11 +84,18 @@ enum Command {
     /// List, show and revoke grants: who is connected where.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// Blacklist: a token, a list of leaked ones, or everything of a user, a client, a session, a scope, a time …
+    Revoke(Box<revoke::Args>),
     /// List, rotate, retire keys, and say that one is known to others.
     #[command(subcommand)]
     Keys(keys::Command),
     /// List what happened: logins, grants that were made and ended, replays, alarms.
     Events(events::Args),
+    /// Tell the life of a grant by a token, its id or a correlation id: why was I logged out?
+    Explain(explain::Args),
+    /// List, retry and drop what could not be delivered to webhooks.
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -113,8 +124,11 @@ fn main() -> ExitCode {
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
+        Command::Revoke(args) => revoke::run(&context, *args),
         Command::Keys(command) => keys::run(&context, command),
         Command::Events(args) => events::run(&context, args),
+        Command::Explain(args) => explain::run(&context, args),
+        Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {

@@ -76,7 +76,8 @@ impl AccessToken {
         let key_id = keys.current_access();
         let mut body = zeroize::Zeroizing::new(Vec::with_capacity(256));
         self.write(&mut body)?;
-        let mut sealed = vec![key_id];
+        let mut sealed = Vec::with_capacity(1 + NONCE_LEN + body.len() + aead::MAX_TAG_LEN);
+        sealed.push(key_id);
         sealed.extend_from_slice(&nonce);
         let tag = keys
             .access_key(key_id)?
@@ -84,7 +85,9 @@ impl AccessToken {
             .ok()?;
         sealed.extend_from_slice(&body);
         sealed.extend_from_slice(tag.as_ref());
-        let mut text = format!("{ACCESS_PREFIX}{}", URL_SAFE_NO_PAD.encode(&sealed));
+        let mut text = String::with_capacity(ACCESS_PREFIX.len() + sealed.len().div_ceil(3) * 4 + CHECKSUM_LEN);
+        text.push_str(ACCESS_PREFIX);
+        URL_SAFE_NO_PAD.encode_string(&sealed, &mut text);
         let sum = crc32fast::hash(text.as_bytes());
         text.push_str(&codec::encode_plain(&sum.to_be_bytes()));
         Some(text)

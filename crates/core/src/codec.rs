@@ -81,32 +81,38 @@ pub fn decode_plain<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// Appends the big-endian number `bytes` as exactly `width` digits.
 fn push_digits(text: &mut String, bytes: &[u8], width: usize) {
     // The number as 32-bit limbs, most significant first, divided by 62^5 until nothing is left.
-    let mut limbs: Vec<u32> = bytes
-        .rchunks(4)
-        .rev()
-        .map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte)))
-        .collect();
-    let mut digits = Vec::with_capacity(width + CHUNK);
-    while digits.len() < width {
+    let mut limbs: Vec<u32> = Vec::with_capacity(bytes.len().div_ceil(4));
+    limbs.extend(
+        bytes.rchunks(4).rev().map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte))),
+    );
+    let mut digits = vec![DIGITS[0]; width.next_multiple_of(CHUNK)];
+    let mut first = 0;
+    for chunk in digits.rchunks_mut(CHUNK) {
         let mut rest = 0_u64;
-        for limb in &mut limbs {
+        for limb in limbs.iter_mut().skip(first) {
             let number = (rest << 32) | u64::from(*limb);
             *limb = (number / CHUNK_BASE) as u32;
             rest = number % CHUNK_BASE;
         }
-        for _ in 0..CHUNK {
-            digits.push(DIGITS[(rest % 62) as usize]);
+        // What has become zero stays zero: each step leaves a smaller number to divide.
+        first += limbs.iter().skip(first).take_while(|limb| **limb == 0).count();
+        let mut rest = rest as u32;
+        for digit in chunk.iter_mut().rev() {
+            *digit = DIGITS[(rest % 62) as usize];
             rest /= 62;
         }
     }
-    text.extend(digits[..width].iter().rev().map(|digit| char::from(*digit)));
+    let spare = digits.len() - width;
+    text.push_str(std::str::from_utf8(&digits[spare..]).unwrap_or_default());
     zeroize::Zeroize::zeroize(&mut digits);
     zeroize::Zeroize::zeroize(&mut limbs);
 }
 
 /// Reads a big-endian number of at most `N` bytes; `None` for a foreign character or a larger number.
 fn parse_digits<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    // Least significant first; those above `used` are zero still.
     let mut limbs = vec![0_u32; N.div_ceil(4)];
+    let mut used = 0;
     for chunk in digits.chunks(CHUNK) {
         let (mut factor, mut carry) = (1_u64, 0_u64);
         for digit in chunk {
@@ -117,21 +123,28 @@ fn parse_digits<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
             factor *= 62;
             carry = carry * 62 + u64::from(value);
         }
-        for limb in limbs.iter_mut().rev() {
+        for limb in limbs.iter_mut().take(used) {
             let number = u64::from(*limb) * factor + carry;
             *limb = number as u32;
             carry = number >> 32;
         }
+        // Less than 62^5, and so one limb at most.
         if carry != 0 {
-            return None;
+            *limbs.get_mut(used)? = carry as u32;
+            used += 1;
         }
     }
-    let mut bytes: Vec<u8> = limbs.iter().flat_map(|limb| limb.to_be_bytes()).collect();
-    let spare = bytes.len() - N;
-    let out = if bytes[..spare].iter().all(|byte| *byte == 0) { bytes[spare..].try_into().ok() } else { None };
-    zeroize::Zeroize::zeroize(&mut bytes);
+    let (mut out, mut spare) = ([0; N], 0);
+    for (index, limb) in limbs.iter().enumerate() {
+        for (byte, value) in limb.to_le_bytes().into_iter().enumerate() {
+            match N.checked_sub(4 * index + byte + 1) {
+                Some(at) => out[at] = value,
+                None => spare |= value,
+            }
+        }
+    }
     zeroize::Zeroize::zeroize(&mut limbs);
-    out
+    (spare == 0).then_some(out)
 }
 
 #[cfg(test)]

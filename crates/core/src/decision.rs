@@ -31,6 +31,12 @@ impl<T> Decision<T> {
         Self { write: Write::Nothing, event: Some(event), outcome: Err(refusal) }
     }
 
+    /// Refuses a request that presented a genuine token of this grant, and leaves an event that says so.
+    pub(crate) fn tell(refusal: Refusal, grant: &Grant, asker: &ClientId, detail: String) -> Self {
+        let about = event(EventKind::Refused(refusal), grant, detail);
+        Self::report(refusal, Event { client: Some(asker.clone()), ..about })
+    }
+
     /// Ends the grant and refuses.
     pub const fn end(grant: Grant, refusal: Refusal, event: Event) -> Self {
         Self { write: Write::Grant { change: Change::Ended, grant }, event: Some(event), outcome: Err(refusal) }
@@ -119,8 +125,14 @@ pub enum EventKind {
     Straggler,
     /// A replay was refused without ending the grant.
     ReplayRefused,
-    /// A token from the future, an impossible generation or a tampered row.
+    /// Something that should be impossible, or an attack under way.
     Alarm,
+    /// The same, where a request was refused for it: a token from the future, an impossible generation or a tampered row.
+    AlarmAt(Refusal),
+    /// A request that presented a genuine token of the grant was refused, and why.
+    Refused(Refusal),
+    /// The token hook denied a token.
+    HookDenied,
     /// A user logged in.
     Login,
     /// A log-in failed.
@@ -142,7 +154,9 @@ impl EventKind {
             Self::GrantEnded(_) => "grant_ended",
             Self::Straggler => "straggler",
             Self::ReplayRefused => "replay_refused",
-            Self::Alarm => "alarm",
+            Self::Alarm | Self::AlarmAt(_) => "alarm",
+            Self::Refused(_) => "refused",
+            Self::HookDenied => "hook_denied",
             Self::Login => "login",
             Self::LoginFailed => "login_failed",
             Self::Logout => "logout",
@@ -154,7 +168,36 @@ impl EventKind {
     /// Whether at most one is kept per grant, kind and minute, so that nobody can fill the table by repeating himself.
     #[must_use]
     pub const fn is_once_a_minute(self) -> bool {
-        matches!(self, Self::Straggler | Self::ReplayRefused | Self::Alarm | Self::LoginFailed)
+        matches!(
+            self,
+            Self::Straggler | Self::Alarm | Self::AlarmAt(_) | Self::Refused(_) | Self::HookDenied | Self::LoginFailed
+        )
+    }
+
+    /// Whether at most one is kept per grant, for as long as events are kept: however often a spent token is presented, it is one
+    /// alert.
+    #[must_use]
+    pub const fn is_once_a_grant(self) -> bool {
+        matches!(self, Self::ReplayRefused)
+    }
+
+    /// The stable reason code, for the kinds that have one.
+    #[must_use]
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::GrantEnded(reason) => Some(reason.as_str()),
+            Self::AlarmAt(refusal) | Self::Refused(refusal) => Some(refusal.as_str()),
+            Self::Straggler => Some("straggler"),
+            Self::ReplayRefused => Some("replay_refused"),
+            Self::HookDenied => Some("hook_denied"),
+            Self::GrantCreated
+            | Self::Alarm
+            | Self::Login
+            | Self::LoginFailed
+            | Self::Logout
+            | Self::Consent
+            | Self::Admin => None,
+        }
     }
 }
 

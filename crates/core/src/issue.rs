@@ -121,3 +121,12 @@ pub(crate) fn what(ask: &Ask<'_>) -> Result<Granted, Refusal> {
     };
     Ok(Granted { scope, resources })
 }
+
+/// What would have been within bounds, for people. What was asked for stays out of it: a sender can put anything there.
+pub(crate) fn exceeded(ask: &Ask<'_>) -> String {
+    let (scope, resources) = match ask.held {
+        Some(held) => (held.scope.intersection(&ask.client.scopes), held.resources.intersection(&ask.client.resources)),
+        None => (ask.client.scopes.clone(), ask.client.resources.clone()),
+    };
+    format!("would have been accepted: scope \"{scope}\", resources \"{resources}\"")
+}

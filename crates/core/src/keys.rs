@@ -101,11 +101,13 @@ pub enum Purpose {
     RootCheck,
     /// Message authentication of the revocation journal.
     Revocations,
+    /// Chains the events.
+    EventChain,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -117,6 +119,7 @@ impl Purpose {
         Self::Csrf,
         Self::RootCheck,
         Self::Revocations,
+        Self::EventChain,
     ];
 
     const fn label(self) -> &'static str {
@@ -132,6 +135,7 @@ impl Purpose {
             Self::Csrf => "regrant key csrf v1",
             Self::RootCheck => "regrant key root-check v1",
             Self::Revocations => "regrant key revocations v1",
+            Self::EventChain => "regrant key event-chain v1",
         }
     }
 }

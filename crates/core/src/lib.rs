@@ -9,9 +9,11 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod chain;
 pub mod client;
 pub mod codec;
 pub mod decision;
+pub mod epoch;
 pub mod grant;
 pub mod introspect;
 pub mod issue;
@@ -29,8 +31,10 @@ pub mod secret;
 pub mod time;
 pub mod token;
 
+pub use chain::{ChainKey, Link};
 pub use client::{Client, ClientId, Policy};
 pub use decision::{Change, Decision, Event, EventKind, Write};
+pub use epoch::{Covered, Epoch, Selector};
 pub use grant::{Grant, GrantId, Terms};
 pub use keys::Keys;
 pub use refusal::Refusal;

@@ -41,6 +41,11 @@ pub struct Consent {
     pub granted: Granted,
     /// When the user logged in.
     pub authenticated_at: Timestamp,
+    /// In which browser session; `None` without a browser.
+    pub session: Option<[u8; 32]>,
+    /// How many wide revocations there had been *before* session or password were looked at: one that comes in between ends the grant,
+    /// too.
+    pub epoch: u64,
 }
 
 /// What a code is bound to.
@@ -137,14 +142,15 @@ pub fn decide(
         return Decision::refuse(Refusal::UnknownGrant);
     };
     // RFC 6749 section 4.1.3: "ensure that the authorization code was issued to the authenticated confidential client".
+    let tell = |refusal| Decision::tell(refusal, grant, &client.id, "authorization code".to_owned());
     if grant.terms.client != client.id {
-        return Decision::refuse(Refusal::OtherClient);
+        return tell(Refusal::OtherClient);
     }
     let Some(code) = &grant.terms.code else {
         return Decision::refuse(Refusal::UnknownGrant);
     };
     if let Err(refusal) = is_otherwise_valid(code, request) {
-        return Decision::refuse(refusal);
+        return tell(refusal);
     }
     if request.code.era > keys.era() {
         let told =
@@ -158,10 +164,10 @@ pub fn decide(
         return presented_again(grant, redeemed_at, keys.tag_status(request.code.tag_key), now, entropy);
     }
     if let Some((_, reason)) = grant.ended {
-        return Decision::refuse(Refusal::Ended(reason));
+        return tell(Refusal::Ended(reason));
     }
     if code.expires_at.is_over(now) {
-        return Decision::refuse(Refusal::CodeExpired);
+        return tell(Refusal::CodeExpired);
     }
     let ask = Ask {
         client,
@@ -173,7 +179,7 @@ pub fn decide(
         held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),
     };
     match issue::verdict(&ask) {
-        Err(refusal) => Decision::refuse(refusal),
+        Err(refusal) => Decision::tell(refusal, grant, &client.id, issue::exceeded(&ask)),
         Ok(granted) => issue_first(next_version(grant, entropy), Change::Redeemed, granted, client, keys, now, entropy),
     }
 }
@@ -200,15 +206,16 @@ fn presented_again(
     now: Timestamp,
     entropy: &Entropy,
 ) -> Decision<Issued> {
+    let tell =
+        |refusal| Decision::tell(refusal, grant, &grant.terms.client, "authorization code presented again".to_owned());
     if let Some((_, reason)) = grant.ended {
-        return Decision::refuse(Refusal::Ended(reason));
+        return tell(Refusal::Ended(reason));
     }
     if now.since(redeemed_at) < DOUBLE_CLICK {
-        return Decision::refuse(Refusal::CodeSpent);
+        return tell(Refusal::CodeSpent);
     }
     if tag_key == KeyStatus::Compromised {
-        let told = event(EventKind::ReplayRefused, grant, "authorization code presented again".to_owned());
-        return Decision::report(Refusal::SpentUnderCompromisedKey, told);
+        return tell(Refusal::SpentUnderCompromisedKey);
     }
     let reason = EndReason::CodeReplayed;
     let told = event(EventKind::GrantEnded(reason), grant, "authorization code presented again".to_owned());
@@ -270,6 +277,8 @@ fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timest
         refreshable: client.may_use(GrantType::RefreshToken),
         authenticated_at: consent.authenticated_at,
         created_at: now,
+        epoch: consent.epoch,
+        session: consent.session,
         code,
     }
 }

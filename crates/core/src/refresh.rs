@@ -112,14 +112,15 @@ pub fn decide(
     };
     // Whose token is it? RFC 6749 section 6: "ensure that the refresh token was issued to the authenticated client".
     // Asked first: a stranger may learn nothing of the grant, nor end it.
+    let tell = |refusal, detail| Decision::tell(refusal, grant, &client.id, detail);
     if grant.terms.client != client.id {
-        return Decision::refuse(Refusal::OtherClient);
+        return tell(Refusal::OtherClient, ages(request.token, grant));
     }
     // RFC 9449 section 5: for public clients "the refresh token MUST be bound to the respective public key".
     if let Binding::Key(key) = grant.terms.binding
         && request.holder_key != Some(key)
     {
-        return Decision::refuse(Refusal::OtherKey);
+        return tell(Refusal::OtherKey, ages(request.token, grant));
     }
     let ask = Ask {
         client,
@@ -133,12 +134,12 @@ pub fn decide(
     if let Err(refusal) =
         is_alive(grant, now).and_then(|()| issue::who(&ask)).and_then(|()| is_refreshable(grant, client))
     {
-        return Decision::refuse(refusal);
+        return tell(refusal, ages(request.token, grant));
     }
     // Asked before the age is looked at: the same answer in every state, or a thief could poll it.
     let granted = match issue::what(&ask) {
         Ok(granted) => granted,
-        Err(refusal) => return Decision::refuse(refusal),
+        Err(refusal) => return tell(refusal, issue::exceeded(&ask)),
     };
     let answer = Answer { request, granted, client, keys, now, entropy };
     match doubt(keys.recovery(), keys.era(), request.token, grant, &client.policy) {
@@ -158,9 +159,11 @@ pub fn decide(
             event(EventKind::Straggler, grant, ages(request.token, grant)),
         ),
         Age::Spent => answer.replayed(grant),
-        Age::Unissued(refusal) => Decision::report(refusal, event(EventKind::Alarm, grant, ages(request.token, grant))),
+        Age::Unissued(refusal) => {
+            Decision::report(refusal, event(EventKind::AlarmAt(refusal), grant, ages(request.token, grant)))
+        }
         Age::KeyMissing(SeedKeyMissing::NotYet) => Decision::refuse(Refusal::SeedKeyNotYet),
-        Age::KeyMissing(SeedKeyMissing::Gone) => Decision::refuse(Refusal::SeedKeyGone),
+        Age::KeyMissing(SeedKeyMissing::Gone) => tell(Refusal::SeedKeyGone, ages(request.token, grant)),
     }
 }
 
@@ -340,7 +343,7 @@ impl Answer<'_> {
     fn replayed(self, grant: &Grant) -> Decision<Refreshed> {
         let detail = ages(self.request.token, grant);
         if self.keys.tag_status(self.request.token.tag_key) == KeyStatus::Compromised {
-            return Decision::report(Refusal::SpentUnderCompromisedKey, event(EventKind::ReplayRefused, grant, detail));
+            return Decision::tell(Refusal::SpentUnderCompromisedKey, grant, &self.client.id, detail);
         }
         match self.client.policy.on_replay {
             OnReplay::Refuse => {

@@ -4,7 +4,7 @@ use crate::grant::EndReason;
 use std::time::Duration;
 
 /// The true reason of a refusal: distinct, stable, without text and without secrets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
     /// Wrong size, prefix, checksum, version or tag: we did not mint it.
     NotOurs,
@@ -98,6 +98,61 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every refusal, for documents and tests. Where it carries a value, with any.
+    pub fn all() -> impl Iterator<Item = Self> {
+        const PLAIN: [Refusal; 42] = [
+            Refusal::NotOurs,
+            Refusal::UnknownGrant,
+            Refusal::OtherClient,
+            Refusal::OtherKey,
+            Refusal::TamperedRow,
+            Refusal::IdleExpired,
+            Refusal::AbsoluteExpired,
+            Refusal::SubjectDisabled,
+            Refusal::SubjectGone,
+            Refusal::ClientDisabled,
+            Refusal::GrantTypeNotAllowed,
+            Refusal::NotRefreshable,
+            Refusal::ReusableForPublic,
+            Refusal::ConsentMissing,
+            Refusal::ScopeExceeded,
+            Refusal::ScopeNotAllowed,
+            Refusal::TargetExceeded,
+            Refusal::TargetNotAllowed,
+            Refusal::Straggler { retry_after: Duration::from_secs(2) },
+            Refusal::SeedKeyNotYet,
+            Refusal::NotPrepared,
+            Refusal::SeedKeyGone,
+            Refusal::Replayed,
+            Refusal::ReplayRefused,
+            Refusal::SpentUnderCompromisedKey,
+            Refusal::Unissued,
+            Refusal::EraAhead,
+            Refusal::EraPast,
+            Refusal::Superseded,
+            Refusal::Lost,
+            Refusal::ImpossibleGeneration,
+            Refusal::GenerationsExhausted,
+            Refusal::CodeExpired,
+            Refusal::CodeSpent,
+            Refusal::CodeReplayed,
+            Refusal::CodeForged,
+            Refusal::RedirectUriMismatch,
+            Refusal::VerifierMissing,
+            Refusal::VerifierUnexpected,
+            Refusal::VerifierMalformed,
+            Refusal::VerifierWrong,
+            Refusal::WrongPassword,
+        ];
+        PLAIN.into_iter().chain(EndReason::ALL.into_iter().map(Self::Ended))
+    }
+
+    /// Whether it says nothing of a grant of the client's own: told to a client, these would say whose a stolen token is.
+    #[must_use]
+    pub const fn is_about_a_stranger(self) -> bool {
+        matches!(self, Self::NotOurs | Self::UnknownGrant | Self::OtherClient | Self::OtherKey)
+    }
+
     /// The stable reason code for logs, metrics and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

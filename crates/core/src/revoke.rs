@@ -27,20 +27,34 @@ pub fn decide(
         return Decision::refuse(Refusal::UnknownGrant);
     };
     if grant.terms.client != *client {
-        return Decision::refuse(Refusal::OtherClient);
+        return Decision::tell(Refusal::OtherClient, grant, client, "revocation".to_owned());
     }
+    match is_proof(grant, token, keys) {
+        Ok(()) => end(grant, EndReason::RevokedByClient, "", now, entropy),
+        Err(Refusal::Unissued) => {
+            let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
+            Decision::report(Refusal::Unissued, event(EventKind::AlarmAt(Refusal::Unissued), grant, detail))
+        }
+        Err(refusal) => Decision::tell(refusal, grant, client, "revocation".to_owned()),
+    }
+}
+
+/// Whether a token of this grant, whose tag is good, is one that was issued: any generation up to the current one is.
+///
+/// # Errors
+/// [`Refusal::Unissued`] for one of the future, [`Refusal::SpentUnderCompromisedKey`] for one that others can make, too.
+pub fn is_proof(grant: &Grant, token: &RefreshToken, keys: &Keys) -> Result<(), Refusal> {
     // After a recovery a token of the lost time is genuine, though the row does not know it.
     let is_of_the_lost_time = keys.recovery().is_some() && token.era < keys.era() && grant.era < keys.era();
     let is_ahead = token.generation > grant.generation && !is_of_the_lost_time;
     if token.generation == 0 || is_ahead || token.era > keys.era() {
-        let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
-        return Decision::report(Refusal::Unissued, event(EventKind::Alarm, grant, detail));
+        return Err(Refusal::Unissued);
     }
     // Under a compromised key only the live seed is proof of anything.
     if keys.tag_status(token.tag_key) == KeyStatus::Compromised && grant.current != Some(token.seed.hash()) {
-        return Decision::refuse(Refusal::SpentUnderCompromisedKey);
+        return Err(Refusal::SpentUnderCompromisedKey);
     }
-    end(grant, EndReason::RevokedByClient, "", now, entropy)
+    Ok(())
 }
 
 /// Ends a grant for a stated reason. A grant that has ended keeps its first reason.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
-use regrant_core::Refusal;
+use regrant_core::{Client, Refusal};
 use regrant_store::Unavailable;
 use serde::Serialize;
 
@@ -50,6 +50,10 @@ pub enum Failure {
     Bearer(BearerFailure),
     /// Another method than the endpoint takes.
     Method(&'static str),
+    /// The client may not revoke users.
+    MayNotRevoke,
+    /// There is no such user to revoke.
+    NoSuchSubject,
 }
 
 /// RFC 6750 section 3.1.
@@ -203,14 +207,14 @@ impl Failure {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Malformed(_) | Self::Method(_) => Code::InvalidRequest,
+            Self::Malformed(_) | Self::Method(_) | Self::NoSuchSubject => Code::InvalidRequest,
             Self::Client(_) => Code::InvalidClient,
             Self::UnsupportedGrantType => Code::UnsupportedGrantType,
             Self::MalformedScope => Code::InvalidScope,
             Self::MalformedTarget => Code::InvalidTarget,
             Self::Refused(refusal) => code_of(*refusal),
             // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
-            Self::HookDenied => Code::AccessDenied,
+            Self::HookDenied | Self::MayNotRevoke => Code::AccessDenied,
             Self::Busy | Self::TooMany(..) | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
                 Code::TemporarilyUnavailable
             }
@@ -229,7 +233,8 @@ impl Failure {
             Self::Client(_) | Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Bearer(BearerFailure::InsufficientScope) => StatusCode::FORBIDDEN,
+            Self::Bearer(BearerFailure::InsufficientScope) | Self::MayNotRevoke => StatusCode::FORBIDDEN,
+            Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
@@ -265,6 +270,8 @@ impl Failure {
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
             Self::Method(_) => "method_not_allowed".to_owned(),
+            Self::MayNotRevoke => "may_not_revoke".to_owned(),
+            Self::NoSuchSubject => "no_such_subject".to_owned(),
         }
     }
 
@@ -289,6 +296,8 @@ impl Failure {
             Self::Bearer(BearerFailure::InvalidToken) => "invalid_bearer_token",
             Self::Bearer(BearerFailure::InsufficientScope) => "insufficient_scope",
             Self::Method(_) => "method_not_allowed",
+            Self::MayNotRevoke => "may_not_revoke",
+            Self::NoSuchSubject => "no_such_subject",
         }
     }
 
@@ -326,6 +335,8 @@ impl Failure {
             | Self::HookDenied
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
+            | Self::MayNotRevoke
+            | Self::NoSuchSubject
             | Self::Unavailable(_) => false,
         }
     }
@@ -334,14 +345,32 @@ impl Failure {
         match self {
             Self::Malformed(malformed) => malformed.description(),
             Self::Method(_) => "the method is not supported here",
+            Self::NoSuchSubject => "there is no such subject",
             Self::TooMany(..) => "too many requests; ask again after the time in Retry-After with the same request",
             _ => self.code().description(),
+        }
+    }
+
+    /// The reason code for a client that may hear it (`tell_reason`), and whose own business it is.
+    fn reason_for(&self, app: &App, client: Option<&Client>) -> Option<&'static str> {
+        let is_told = client.is_some_and(|client| app.settings().clients.is_told(&client.id));
+        match self {
+            // Whose a token is that somebody found is not told, nor who cannot prove who he is.
+            Self::Refused(refusal) if refusal.is_about_a_stranger() => None,
+            Self::Client(_) => None,
+            _ => is_told.then(|| self.outcome()),
         }
     }
 
     /// The answer, after a line in the log.
     #[must_use]
     pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
+        self.answer_to(None, app, correlation)
+    }
+
+    /// The same to a client that has proved who it is.
+    #[must_use]
+    pub fn answer_to(&self, client: Option<&Client>, app: &App, correlation: &Correlation) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
         let reason = self.reason();
         tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
@@ -359,6 +388,7 @@ impl Failure {
                     error: code.as_str(),
                     error_description: self.description(),
                     correlation_id: correlation.as_str(),
+                    reason: self.reason_for(app, client),
                 },
             ),
         };
@@ -391,13 +421,18 @@ struct Error<'a> {
     error: &'a str,
     error_description: &'a str,
     correlation_id: &'a str,
+    /// A member of our own: RFC 6749 section 5.1, "The client MUST ignore unrecognized value names in the response".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 /// A JSON answer that nobody may keep: RFC 6749 section 5.1, "The authorization server MUST include the HTTP "Cache-Control"
 /// response header field with a value of "no-store" in any response containing tokens".
 #[must_use]
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
-    let body = serde_json::to_vec(body).unwrap_or_default();
+    // Most answers with tokens fit, and none grows step by step.
+    let mut text = Vec::with_capacity(1024);
+    let body = serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

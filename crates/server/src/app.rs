@@ -1,6 +1,6 @@
 //! The running server: everything that a request needs, opened once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -11,8 +11,10 @@ use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
+use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::cascade;
 use crate::claims::ClientClaims;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
@@ -23,6 +25,7 @@ use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
+use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::revocations::Revocations;
 use crate::rotation;
@@ -40,6 +43,8 @@ pub struct App {
     pub(crate) issuer: Issuer,
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
+    /// Tells others of events.
+    pub(crate) outbound: Outbound,
     pub(crate) limits: Limits,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
@@ -52,6 +57,10 @@ pub struct App {
     /// Held while clients or the configuration are changed, from looking at the store to what requests see: a client that is added
     /// during a reload is not forgotten.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Steps with each reload.
+    reloads: watch::Sender<u64>,
+    /// Held while a wide revocation that an operator is to know by its number takes the next one.
+    pub(crate) numbering: tokio::sync::Mutex<()>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -116,6 +125,8 @@ pub struct Clients {
     by_id: HashMap<ClientId, Arc<Client>>,
     claims: HashMap<ClientId, Arc<ClientClaims>>,
     added: HashMap<ClientId, ClientDefinition>,
+    /// Those whose error answers carry the reason.
+    told: HashSet<ClientId>,
 }
 
 /// Where a client is defined.
@@ -143,10 +154,21 @@ impl Clients {
         if let Ok(claims) = definition.claims() {
             self.claims.insert(client.id.clone(), Arc::new(claims));
         }
+        if definition.tell_reason == Some(true) {
+            self.told.insert(client.id.clone());
+        } else {
+            self.told.remove(&client.id);
+        }
         if let Origin::Store = origin {
             self.added.insert(client.id.clone(), definition.clone());
         }
         self.by_id.insert(client.id.clone(), Arc::new(client));
+    }
+
+    /// Whether error answers to this client carry the reason.
+    #[must_use]
+    pub fn is_told(&self, id: &ClientId) -> bool {
+        self.told.contains(id)
     }
 
     /// All of them, with whether each was declared in the file.
@@ -316,6 +338,7 @@ impl App {
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
+            outbound: Outbound::new(),
             limits,
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
@@ -325,6 +348,8 @@ impl App {
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
+            reloads: watch::Sender::new(0),
+            numbering: tokio::sync::Mutex::new(()),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))
@@ -345,6 +370,11 @@ impl App {
     /// These are spoken with: a reload looks at them, too.
     pub(crate) fn holds(&self, certificates: &Arc<Certificates>) {
         let _ = self.certificates.set(Arc::clone(certificates));
+    }
+
+    /// Changes with each reload.
+    pub(crate) fn reloaded(&self) -> watch::Receiver<u64> {
+        self.reloads.subscribe()
     }
 
     /// From now on `/readyz` says no: no new requests should come here.
@@ -411,10 +441,18 @@ impl App {
         };
         let clients = clients(&config, added)?;
         // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
-        rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
+        let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
         let waiting = config.keep_what_needs_a_restart(&self.settings().config);
         let certificates = self.certificates.get();
         let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
+        let happened = cascade::reloaded(&self.settings().clients, &clients);
+        let now = self.engine.now();
+        let follows: Vec<_> =
+            happened.iter().filter_map(|happened| cascade::follows(happened, &config.revocation, now)).collect();
+        if !follows.is_empty() {
+            // Before anybody sees the new settings: were this to fail, nothing was reloaded.
+            self.engine.commit(follows).await.map_err(StartError::from)?;
+        }
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let reloaded = Reloaded {
             clients: clients.by_id.len(),
@@ -423,6 +461,7 @@ impl App {
         };
         *settings = Arc::new(Settings { config: Arc::new(config), clients });
         drop(settings);
+        self.reloads.send_modify(|reloads| *reloads = reloads.wrapping_add(1));
         if let (Some(certificates), Some(certificate)) = (certificates, certificate) {
             certificates.take(certificate, self);
         }
@@ -447,6 +486,7 @@ impl App {
             clients.added.remove(id);
             clients.by_id.remove(id);
             clients.claims.remove(id);
+            clients.told.remove(id);
         });
     }
 

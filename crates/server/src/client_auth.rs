@@ -99,7 +99,9 @@ fn basic(credentials: &str) -> Result<Presented, Malformed> {
     let text = std::str::from_utf8(&bytes).map_err(|_| Malformed::Authorization)?;
     let (id, secret) = text.split_once(':').ok_or(Malformed::Authorization)?;
     let mut readings = Vec::with_capacity(2);
-    if let (Some(id), Some(secret)) = (form_decoded(id), form_decoded(secret)) {
+    // Both readings are the same where nothing is encoded.
+    let is_encoded = text.contains(['%', '+']);
+    if is_encoded && let (Some(id), Some(secret)) = (form_decoded(id), form_decoded(secret)) {
         readings.push((id, Zeroizing::new(secret)));
     }
     if readings.first().is_none_or(|(known, decoded)| known != id || decoded.as_str() != secret) {

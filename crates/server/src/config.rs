@@ -7,9 +7,11 @@
 
 mod claims;
 mod client;
+mod declared;
 mod document;
 pub mod duration;
 pub mod environment;
+mod events;
 mod example;
 pub mod http;
 mod keys;
@@ -19,6 +21,7 @@ mod metrics;
 mod places;
 mod problem;
 pub mod proxies;
+mod revocation;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -28,11 +31,12 @@ mod token_hook;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use regrant_core::{Client, Resources, Scope};
+use regrant_core::{Client, Scope};
 use regrant_store::SqliteOptions;
 use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
+pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
 pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
@@ -40,6 +44,7 @@ pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use revocation::{OnEvent, RevocationSettings};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
 use crate::claims::Rules;
@@ -103,6 +108,10 @@ pub struct Config {
     pub token_endpoint_aliases: Vec<String>,
     /// Whom to ask before a token is made.
     pub token_hook: Option<TokenHookSetting>,
+    /// How long what happened is kept, and where it is written.
+    pub events: EventsSetting,
+    /// Whom to tell what happened, in the order of the file.
+    pub webhooks: Vec<WebhookSetting>,
     /// How much of what is too much.
     pub limits: Limits,
     /// What is told to Prometheus.
@@ -121,6 +130,8 @@ pub struct Config {
     pub resources: Vec<ResourceSetting>,
     /// When keys are replaced.
     pub keys: KeySettings,
+    /// What ends by itself.
+    pub revocation: RevocationSettings,
     /// Declared clients, in the order of the file.
     pub clients: Vec<Client>,
     /// How the declared clients were written, in the same order.
@@ -258,6 +269,8 @@ impl Config {
             admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             token_hook: None,
+            events: EventsSetting::default(),
+            webhooks: Vec::new(),
             limits: Limits::default(),
             metrics: MetricsSetting::default(),
             log: LogSetting::default(),
@@ -267,6 +280,7 @@ impl Config {
             scopes: Vec::new(),
             resources: Vec::new(),
             keys: KeySettings::default(),
+            revocation: RevocationSettings::default(),
             clients: Vec::new(),
             definitions: Vec::new(),
             notices: Vec::new(),
@@ -398,7 +412,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
     let token_hook = top.table("token_hook");
-    let keys = top.table("keys");
+    let (keys, revocation) = (top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     if let Some(section) = top.table("http") {
         config.http = http::read(&section);
@@ -411,6 +425,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
     let limits = top.table("limits");
+    let (events, webhooks) = (top.table("events"), top.entries("webhook", "name", events::MAX_WEBHOOKS));
     match reach_notice(config.listen, &config) {
         Ok(notice) => config.notices.extend(notice),
         Err(problem) => top.problem(problem),
@@ -425,14 +440,20 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
     }
+    if let Some(section) = &revocation {
+        config.revocation = RevocationSettings::read(section);
+        config.notices.extend(config.revocation.costs());
+    }
+    config.events = events.map(|section| events::read(&section, base)).unwrap_or_default();
+    config.webhooks = events::read_webhooks(&webhooks, base);
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());
     for section in &scopes {
-        read_scope(section, &mut config);
+        declared::read_scope(section, &mut config);
     }
     for section in &resources {
-        read_resource(section, &mut config);
+        declared::read_resource(section, &mut config);
     }
     let mut ids = std::collections::BTreeSet::new();
     for section in &clients {
@@ -561,64 +582,6 @@ fn reach_notice(listen: SocketAddr, config: &Config) -> Result<Option<String>, P
     }))
 }
 
-fn read_scope(section: &Section<'_>, config: &mut Config) {
-    let name = section.string("name").unwrap_or_default();
-    let description = section.string("description").unwrap_or_else(|| name.clone());
-    if name.is_empty() || name.contains(' ') || Scope::parse(&name).is_err() {
-        let remedy =
-            "Use 1 to 100 visible ASCII characters without spaces, quotes and backslashes (RFC 6749 section 3.3).";
-        section.problem(Problem::new("name", "it is no scope name", remedy));
-    } else if name.len() > 100 {
-        section.problem(Problem::new("name", "it is longer than 100 characters", "Shorten it."));
-    } else if let Some(problem) = client::check_label("description", &description) {
-        section.problem(problem);
-    }
-    if config.scopes.iter().any(|scope| scope.name == name) {
-        section.problem(Problem::new("name", "another [[scope]] has the same name", "Remove one of them."));
-    }
-    section.finish(&TOP);
-    config.scopes.push(ScopeSetting { name, description });
-}
-
-fn read_resource(section: &Section<'_>, config: &mut Config) {
-    let uri = section.string("uri").unwrap_or_default();
-    if Resources::new([uri.as_str()]).is_err() {
-        let remedy = "Write the URL of the API, like \"https://api.example.com/\" (RFC 8707 section 2).";
-        section.problem(Problem::new(
-            "uri",
-            "it is no absolute URI without a fragment of at most 512 characters",
-            remedy,
-        ));
-    }
-    if config.resources.iter().any(|resource| resource.uri == uri) {
-        section.problem(Problem::new("uri", "another [[resource]] has the same URI", "Remove one of them."));
-    }
-    let names = section.strings("scopes").unwrap_or_default();
-    for (index, name) in names.iter().enumerate() {
-        let known = || config.scopes.iter().map(|scope| scope.name.as_str()).chain(BUILT_IN_SCOPES);
-        if !known().any(|known| known == name) {
-            let remedy = format!("{}Declare it in a [[scope]].", suggest::did_you_mean(name, known()));
-            section.problem(Problem::new("scopes", format!("{name:?} is not declared"), remedy).at(index));
-        }
-    }
-    let scopes = Scope::from_tokens(names.iter().map(String::as_str)).unwrap_or_else(|_| {
-        section.problem(Problem::new(
-            "scopes",
-            "they are more than 128, or one is malformed",
-            "Name at most 128 scopes.",
-        ));
-        Scope::default()
-    });
-    let takes = section.strings("claims").unwrap_or_default();
-    let fixed = section.json("static_claims").unwrap_or_default();
-    let claims = claims::rules(("claims", &takes), &fixed).unwrap_or_else(|problems| {
-        problems.into_iter().for_each(|problem| section.problem(problem));
-        Rules::default()
-    });
-    section.finish(&TOP);
-    config.resources.push(ResourceSetting { uri, scopes, claims });
-}
-
 fn read_client(section: &Section<'_>) -> ClientDefinition {
     let definition = ClientDefinition {
         id: section.string("id").unwrap_or_default(),
@@ -633,6 +596,8 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         resources: section.strings("resources").unwrap_or_default(),
         require_pkce: section.flag("require_pkce"),
         may_introspect: section.flag("may_introspect"),
+        may_revoke_users: section.flag("may_revoke_users"),
+        disabled: section.flag("disabled"),
         allowed_origins: section.strings("allowed_origins").unwrap_or_default(),
         skip_consent: section.flag("skip_consent"),
         rotation: section.string("rotation"),
@@ -645,6 +610,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         access_token_claims: section.strings("access_token_claims").unwrap_or_default(),
         static_claims: section.json("static_claims").unwrap_or_default(),
         token_hook: section.flag("token_hook"),
+        tell_reason: section.flag("tell_reason"),
         access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
         previous_secret_file: section.string("previous_secret_file"),
         previous_secret_hash: section.string("previous_secret_hash"),

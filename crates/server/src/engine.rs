@@ -25,11 +25,12 @@
 //! Why a device failure ends the process: a second wait for the same device may succeed and say nothing of what the first one
 //! lost (check Z4). Nothing is read from that store any more either: what the failed batch ended might be vouched for.
 
+mod told;
 mod writer;
 
 use std::any::Any;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
@@ -45,6 +46,8 @@ use crate::revocations::Revocations;
 use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
+use crate::whereabouts::{Places, Whereabouts};
+use told::Told;
 use writer::{Failing, Writer};
 
 /// The most jobs in one batch.
@@ -69,10 +72,14 @@ pub struct Engine {
     time: Arc<Timekeeper>,
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
+    /// How many wide revocations there ever were, as the writer last saw it.
+    epoch: Arc<AtomicU64>,
     waiting: WriterQueue,
     spans: Spans,
     /// Why nothing is answered any more.
     failure: watch::Receiver<Option<Unavailable>>,
+    /// Steps with each commit that holds events.
+    news: watch::Receiver<u64>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -101,7 +108,14 @@ type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 enum Job {
     /// Decide about one grant. `None` asks for a new one.
-    Decide { grant: Option<GrantId>, decide: Decide, correlation: String, span: Span, reply: Reply<Verdict> },
+    Decide {
+        grant: Option<GrantId>,
+        decide: Decide,
+        correlation: String,
+        from: Option<Whereabouts>,
+        span: Span,
+        reply: Reply<Verdict>,
+    },
     /// Make records durable as they are.
     Commit { records: Vec<Record>, below: Parent, reply: Reply<Vec<Outcome>> },
     /// Read.
@@ -152,11 +166,14 @@ impl Engine {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
+        let epoch = Arc::new(AtomicU64::new(store.epoch()));
         let shares = Arc::new(Shares::default());
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
+        let (telling, news) = watch::channel(0);
         let writer = Writer {
             newest: Arc::clone(&newest),
+            epoch: Arc::clone(&epoch),
             shares: Arc::clone(&shares),
             store,
             revocations,
@@ -168,9 +185,12 @@ impl Engine {
             unused: next_grant..next_grant,
             waiting: waiting.clone(),
             spans: spans.clone(),
+            telling,
+            told: Told::default(),
+            places: Places::default(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, waiting, spans, failure })
+        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news })
     }
 
     /// The keys of this moment.
@@ -196,6 +216,13 @@ impl Engine {
         self.time.estimate(Timestamp::from_millis(self.newest.load(Ordering::Acquire)))
     }
 
+    /// How many wide revocations there ever were. Asked for *before* a session, a password or a user is looked at from which a grant will
+    /// be made: then one that is answered in between ends that grant, too (law L9).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
     /// Whether anything may be answered: for what asks nothing of the store and vouches all the same.
     ///
     /// # Errors
@@ -211,6 +238,11 @@ impl Engine {
     #[must_use]
     pub fn failure(&self) -> Option<Unavailable> {
         self.failure.borrow().clone()
+    }
+
+    /// Changes with each commit that holds events.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.clone()
     }
 
     /// Waits until the process must end. Never done while all is well, nor when the store was closed in good order.
@@ -259,7 +291,8 @@ impl Engine {
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let correlation = correlation.to_owned();
         let span = self.spans.child("decide", &sight::span());
-        match self.answer(|reply| Job::Decide { grant, decide, correlation, span, reply }).await? {
+        let from = sight::whereabouts();
+        match self.answer(|reply| Job::Decide { grant, decide, correlation, from, span, reply }).await? {
             Err(refusal) => Ok(Err(refusal)),
             Ok(outcome) => outcome.downcast().map(|outcome| Ok(*outcome)).map_err(|_| stopped()),
         }
@@ -282,14 +315,14 @@ impl Engine {
         self.answer(|reply| Job::Ask { question, reply }).await
     }
 
-    /// Reads one grant as it is: `None` if it is not there, or its row is not intact.
+    /// Reads one grant as it is to be seen: `None` if it is not there, or its row is not intact; ended where a wide revocation covers it.
     ///
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn load(&self, id: GrantId) -> Result<Option<Loaded>, Unavailable> {
         let mut loaded = self.answer(|reply| Job::Load { ids: vec![id], reply }).await?;
         let keys = self.keys();
-        Ok(loaded.pop().flatten().filter(|found| found.grant.is_intact(found.mac, &keys)))
+        Ok(loaded.pop().flatten().and_then(|found| found.believed(&keys)))
     }
 
     /// Finishes what waits, closes the store, and returns when it is closed: everything is then in the database file itself.

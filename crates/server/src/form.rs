@@ -70,6 +70,8 @@ pub enum Malformed {
     Authorization,
     /// The `Idempotency-Key` header is repeated, too long, or holds other than visible ASCII characters.
     IdempotencyKey,
+    /// Not a JSON object of the kind that the endpoint takes.
+    Json,
     /// A parameter holds none of the values it may have.
     Value(&'static str),
 }
@@ -91,6 +93,7 @@ impl Malformed {
             Self::OtherClientId => "client_id differs from the authenticated client",
             Self::Authorization => "the Authorization header is malformed",
             Self::IdempotencyKey => "the Idempotency-Key header must hold 1 to 255 visible ASCII characters, once",
+            Self::Json => "the request must be an application/json object with a sub_id that names a subject",
             Self::Value(_) => "a parameter has a value that is not supported",
         }
     }
@@ -112,10 +115,11 @@ impl Form {
     /// [`Malformed::Encoding`], [`Malformed::Repeated`] or [`Malformed::TooMany`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let form = Self::parse_repeated(bytes)?;
-        let mut names: Vec<&str> = form.parameters.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1] && pair[0] != REPEATABLE) {
-            return Err(Malformed::Repeated);
+        // They are few: comparing each with those before it takes less than sorting them.
+        for (index, (name, _)) in form.parameters.iter().enumerate() {
+            if name != REPEATABLE && form.parameters.iter().take(index).any(|(earlier, _)| earlier == name) {
+                return Err(Malformed::Repeated);
+            }
         }
         Ok(form)
     }
@@ -132,9 +136,9 @@ impl Form {
             }
             let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
             let (name, value) = pair.split_at(split);
-            let name = decode(name)?;
+            let mut name = decode(name)?;
             let value = decode(value.get(1..).unwrap_or_default())?;
-            parameters.push((name.text.clone(), value));
+            parameters.push((std::mem::take(&mut name.text), value));
         }
         Ok(Self { parameters })
     }
@@ -205,8 +209,11 @@ impl Form {
 }
 
 fn decode(bytes: &[u8]) -> Result<Value, Malformed> {
+    // As far as nothing is encoded, it is what it says: nearly always to the end.
+    let plain = bytes.iter().position(|byte| matches!(byte, b'+' | b'%')).unwrap_or(bytes.len());
+    let (plain, mut rest) = bytes.split_at(plain);
     let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
+    out.extend_from_slice(plain);
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
         match first {

@@ -1,8 +1,7 @@
 //! The token hook: a program of the operator's that is asked before a token is made, and can deny it or add claims.
 //!
-//! The question is a POST of JSON, signed as Standard Webhooks 1.0 says: `webhook-id`, `webhook-timestamp` and
-//! `webhook-signature: v1,` with the Base64 of HMAC-SHA-256 over `id.timestamp.body`. It holds what the grant is known to be,
-//! and never a token, a code or a secret.
+//! The question is a POST of JSON, signed as `signature.rs` says. It holds what the grant is known to be, and never a token, a code
+//! or a secret.
 //!
 //! ```text
 //! → {"type":"token","issuer":…,"correlation_id":…,"grant_type":…,"client_id":…,"sub":…,"scope":…,"resources":[…],"grant":…,"auth_time":…}
@@ -12,10 +11,6 @@
 //! It is asked after the client is authenticated and its grant was found to be good, and before anything is consumed: a
 //! denial, and a hook that does not answer, leave code and refresh token as they are.
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderName, HeaderValue};
 use regrant_core::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -24,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::claims::{MAX_CLAIMS, check_name, check_value};
 use crate::config::TokenHookSetting;
 use crate::outbound::{Call, NoAnswer, Outbound};
+use crate::signature;
 
 /// How many questions may be on their way at once; the others wait, within their own time.
 const MAX_AT_ONCE: usize = 64;
@@ -77,18 +73,7 @@ impl Hook {
         now: Timestamp,
     ) -> Result<Said, NoAnswer> {
         let body = serde_json::to_vec(question).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
-        let timestamp = now.seconds().to_string();
-        let signature = sign(setting.secret.expose(), question.correlation_id, &timestamp, &body);
-        let headers = [
-            ("webhook-id", question.correlation_id),
-            ("webhook-timestamp", &timestamp),
-            ("webhook-signature", &format!("v1,{signature}")),
-        ];
-        let named = |(name, value): (&'static str, &str)| {
-            let value = HeaderValue::from_str(value).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
-            Ok((HeaderName::from_static(name), value))
-        };
-        let headers = headers.into_iter().map(named).collect::<Result<_, NoAnswer>>()?;
+        let headers = signature::headers(&setting.secret, question.correlation_id, now, &body)?;
         let place = tokio::time::timeout(setting.timeout, self.places.acquire()).await;
         let _place = place.map_err(|_| NoAnswer::Busy)?.map_err(|_| NoAnswer::Busy)?;
         let call = Call { url: &setting.url, media_type: "application/json", headers, body };
@@ -96,13 +81,6 @@ impl Hook {
         let answer = tokio::time::timeout(setting.timeout, asked).await.unwrap_or(Err(NoAnswer::TimedOut))?;
         read(&answer)
     }
-}
-
-fn sign(secret: &[u8], id: &str, timestamp: &str, body: &[u8]) -> String {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
-    context.update(format!("{id}.{timestamp}.").as_bytes());
-    context.update(body);
-    STANDARD.encode(context.sign())
 }
 
 /// Duplicate members, reserved names and oversized claims are no answer: what to do then is the operator's `on_failure`.
@@ -138,14 +116,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    /// The example of the Standard Webhooks specification.
-    #[test]
-    fn the_signature_is_the_one_of_the_specification() {
-        let secret = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("Base64");
-        let signature = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
-        assert_eq!(signature, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
 
     /// Checks I10, I11: what a hook may not say is no answer at all.
     #[test]

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regrant_core::Timestamp;
 use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, Keys, Purpose, RootKey};
+use regrant_core::{ChainKey, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, Deployment, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable};
 use zeroize::Zeroizing;
@@ -114,6 +114,7 @@ impl Keyring {
         if root.check_value(deployment.id) != deployment.root_check {
             return Err(KeyringError::RootKeyMismatch);
         }
+        store.chain_under(ChainKey::new(&root.derive(Purpose::EventChain, deployment.id, 1)));
         let wrap = Arc::new(Wrap::new(&root, deployment.id)?);
         let mut rows = Vec::new();
         for kind in KeyKind::ALL {

@@ -5,6 +5,7 @@
 //! are registered ones, at most `metrics.clients` of them (check X7).
 
 mod clients;
+mod deliveries;
 mod format;
 mod histogram;
 mod keys;
@@ -35,7 +36,8 @@ pub(crate) use queue::{PasswordPlace, PasswordQueue, WriterQueue};
 pub(crate) use requests::{Rotation, Told, Verdict};
 pub(crate) use store::Metered;
 
-use clients::Clients;
+use clients::{Clients, Saved};
+use deliveries::Deliveries;
 use keys::KeyBook;
 use process::Process;
 use requests::Requests;
@@ -52,6 +54,7 @@ pub(crate) struct Metrics {
     pub(crate) keys: KeyBook,
     pub(crate) writer: WriterQueue,
     pub(crate) passwords: PasswordQueue,
+    pub(crate) deliveries: Deliveries,
     sweep: Sweep,
     process: Process,
     started_at: Timestamp,
@@ -85,6 +88,8 @@ impl Metrics {
         let (writer, passwords) = (WriterQueue::default(), PasswordQueue::default());
         writer.register(own);
         passwords.register(own);
+        let deliveries = Deliveries::default();
+        deliveries.register(own);
         let sweep = Sweep::default();
         own.register("sweep_passes", "Passes of the background sweep that were finished", sweep.passes.clone());
         own.register("sweep_failures", "Passes that the store interrupted", sweep.failures.clone());
@@ -106,6 +111,7 @@ impl Metrics {
             keys,
             writer,
             passwords,
+            deliveries,
             sweep,
             process,
             started_at,
@@ -117,9 +123,9 @@ impl Metrics {
 
     /// A request was answered.
     pub(crate) fn answered(&self, told: &Told<'_>) {
-        self.requests.count(told);
+        let saved = if self.requests.count(told) { Saved::Counted } else { Saved::Nothing };
         if let Some(client) = told.client {
-            self.clients.count(client, told.verdict, told.outcome);
+            self.clients.count(client, told.verdict, told.outcome, saved);
         }
     }
 
@@ -130,7 +136,12 @@ impl Metrics {
             return;
         };
         self.sweep.passes.inc();
-        for (what, count) in [("ratchet", swept.ratchets), ("grant", swept.grants), ("seed_key", swept.seed_keys)] {
+        for (what, count) in [
+            ("ratchet", swept.ratchets),
+            ("grant", swept.grants),
+            ("seed_key", swept.seed_keys),
+            ("revocation", swept.epochs),
+        ] {
             self.sweep.removed.get_or_create(&[("what", what)]).inc_by(count);
         }
     }
@@ -143,6 +154,7 @@ impl Metrics {
             let gauge = self.key_ages.get_or_create_owned(&[("kind", age.kind), ("status", age.status)]);
             gauge.set(gauge.get().max(seconds(age.age)));
         }
+        self.deliveries.age(now);
         self.process.read();
         format::write(&self.registry, format)
     }

@@ -55,9 +55,11 @@ enum Audience<'a> {
 /// The text of an access token. `None` if it cannot be made, which leaves the refresh token as it is: the client asks again.
 pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
     let keys = app.engine.keys();
-    let token = contents(app, access, &keys);
+    // Chance is asked once for all that it is needed for.
+    let (jti, nonce) = halves(chance::bytes());
+    let token = contents(app, access, jti, &keys);
     match access.client.policy.access_token_format {
-        AccessTokenFormat::Opaque => token.seal(chance::bytes(), &keys),
+        AccessTokenFormat::Opaque => token.seal(nonce, &keys),
         AccessTokenFormat::Jwt => {
             let claims = Claims {
                 iss: app.issuer(),
@@ -80,7 +82,14 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
     }
 }
 
-fn contents(app: &App, access: &Access<'_>, keys: &Keys) -> AccessToken {
+fn halves(chance: [u8; 24]) -> ([u8; 12], [u8; 12]) {
+    let (mut first, mut second) = ([0; 12], [0; 12]);
+    first.copy_from_slice(&chance[..12]);
+    second.copy_from_slice(&chance[12..]);
+    (first, second)
+}
+
+fn contents(app: &App, access: &Access<'_>, chance: [u8; 12], keys: &Keys) -> AccessToken {
     let grant = access.grant.map(|grant| (grant.id.number, grant.generation));
     let issued_at = access.now.seconds();
     let audience = if access.resources.is_empty() {
@@ -100,7 +109,7 @@ fn contents(app: &App, access: &Access<'_>, keys: &Keys) -> AccessToken {
         issued_at,
         expires_at: issued_at.saturating_add(i64::try_from(access.expires_in).unwrap_or(i64::MAX)),
         authenticated_at: access.authenticated_at.map(Timestamp::seconds),
-        jti: seal_jti(grant, chance::bytes(), keys),
+        jti: seal_jti(grant, chance, keys),
         more,
     }
 }

@@ -8,7 +8,7 @@
 //! | a compressed body is refused: 64 KiB stay 64 KiB                                 | S8     |
 //! | no cookies, no credentials, no header but those named here and by the caller; no proxy from the environment | S9 |
 //!
-//! Where it may go is the caller's to check. Its only caller names URLs of the operator's configuration, which may lie in a
+//! Where it may go is the caller's to check. Its callers name URLs of the operator's configuration, which may lie in a
 //! private network; a caller whose URLs come from anybody else needs a resolver that refuses such addresses (S2, S3).
 
 use std::sync::OnceLock;
@@ -49,7 +49,7 @@ pub(crate) enum NoAnswer {
     /// No connection, or one that broke.
     #[error("the connection failed: {0}")]
     Broken(String),
-    /// Another status than 200; a redirect is one of them.
+    /// Another status than 200, or where any 2xx will do another one than these; a redirect is one of them.
     #[error("status {0}")]
     Status(u16),
     /// More than [`MAX_ANSWER`].
@@ -91,7 +91,17 @@ impl Outbound {
         answered.await.unwrap_or(Err(NoAnswer::TimedOut))
     }
 
+    /// Sends it to somebody who has nothing to say but that it came: any 2xx within the deadline. Of the body nothing is read.
+    pub(crate) async fn tell(&self, call: Call<'_>, deadline: Duration) -> Result<(), NoAnswer> {
+        let sent = tokio::time::timeout(deadline, self.send(call)).await.unwrap_or(Err(NoAnswer::TimedOut))?;
+        if sent.status().is_success() { Ok(()) } else { Err(NoAnswer::Status(sent.status().as_u16())) }
+    }
+
     async fn exchange(&self, call: Call<'_>) -> Result<Bytes, NoAnswer> {
+        read(self.send(call).await?).await
+    }
+
+    async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>, NoAnswer> {
         let mut request = Request::post(call.url)
             .header(CONTENT_TYPE, call.media_type)
             .header(ACCEPT, call.media_type)
@@ -108,7 +118,7 @@ impl Outbound {
         } else {
             self.plain.request(request).await
         };
-        read(sent.map_err(|error| NoAnswer::Broken(chain(&error)))?).await
+        sent.map_err(|error| NoAnswer::Broken(chain(&error)))
     }
 }
 

@@ -37,7 +37,9 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
             response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
             response
         }
-        Err(failure) => app.limits.failed(&app, peer, client.as_deref(), failure).answer(&app, &correlation),
+        Err(failure) => {
+            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+        }
     };
     cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)

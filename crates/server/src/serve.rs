@@ -36,6 +36,7 @@ pub use accept::allow_open_files;
 pub use certificates::{Certificates, Looked, TlsError};
 
 use crate::app::App;
+use crate::deliver;
 use crate::rotation;
 use crate::router::router;
 use crate::sweep;
@@ -123,6 +124,7 @@ pub async fn serve_with(
     // All of these end with this future, also where it is dropped: what holds the app holds the store.
     let mut background = JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
+    background.spawn(deliver::run(Arc::clone(&app)));
     background.spawn(rotation::run(Arc::clone(&app)));
     if let Some(certificates) = certificates {
         background.spawn(certificates.keep_fresh(Arc::clone(&app), certificate_check));

@@ -6,12 +6,12 @@
 //! length, whatever it holds (check X11).
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, Method, Response};
 use axum::middleware::Next;
 use regrant_core::{Client, Grant, GrantId};
@@ -23,6 +23,7 @@ use crate::limits::budget::Line as Budgeted;
 use crate::metrics::{Rotation, Told, Verdict};
 use crate::peer::Peer;
 use crate::spans::{Answered, Asked, Parent};
+use crate::whereabouts::{Whereabouts, network};
 
 tokio::task_local! {
     static SEEN: Seen;
@@ -37,6 +38,7 @@ struct Seen {
     grant: Cell<Option<GrantId>>,
     rotation: Cell<Option<Rotation>>,
     span: Parent,
+    from: Whereabouts,
 }
 
 /// The name of the request under way; a new one outside of any.
@@ -47,6 +49,11 @@ pub(crate) fn correlation() -> Correlation {
 /// What spans of its parts are below; nothing outside of any.
 pub(crate) fn span() -> Parent {
     SEEN.try_with(|seen| seen.span.clone()).unwrap_or_default()
+}
+
+/// Where it came from; nothing outside of any.
+pub(crate) fn whereabouts() -> Option<Whereabouts> {
+    SEEN.try_with(|seen| seen.from.clone()).ok()
 }
 
 /// What became of it, in one of our own words. The last one counts.
@@ -99,6 +106,7 @@ pub(crate) async fn watch(State(app): State<Arc<App>>, request: Request, next: N
         grant: Cell::new(None),
         rotation: Cell::new(None),
         span: span.as_parent(),
+        from: Whereabouts { address: peer, agent: request.headers().get(USER_AGENT).cloned() },
     };
     SEEN.scope(seen, async move {
         let mut response = next.run(request).await;
@@ -172,7 +180,7 @@ impl Line<'_> {
             client = self.client,
             grant,
             duration_us = u64::try_from(told.took.as_micros()).unwrap_or(u64::MAX),
-            peer = self.peer.map(prefix).unwrap_or_default(),
+            peer = self.peer.map(network).unwrap_or_default(),
             traceparent = self.traceparent,
             "request"
         );
@@ -182,7 +190,7 @@ impl Line<'_> {
 /// Which budget of lines a request that was refused is charged to.
 fn budget(told: &Told<'_>) -> Budgeted {
     match told.endpoint {
-        "token" | "revoke" | "introspect" | "userinfo" => Budgeted::Refused,
+        "token" | "revoke" | "introspect" | "global_revoke" | "userinfo" => Budgeted::Refused,
         _ => Budgeted::Page,
     }
 }
@@ -196,6 +204,7 @@ fn endpoint(app: &App, path: &str) -> &'static str {
         "/oauth2/token" => "token",
         "/oauth2/revoke" => "revoke",
         "/oauth2/introspect" => "introspect",
+        "/oauth2/global-revoke" => "global_revoke",
         "/oauth2/userinfo" => "userinfo",
         "/oauth2/authorize" => "authorize",
         "/oauth2/jwks" => "jwks",
@@ -221,23 +230,6 @@ fn method(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::PATCH => "PATCH",
         _ => "other",
-    }
-}
-
-/// The network of an address: enough to see where a flood comes from, too little to follow a person.
-fn prefix(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        IpAddr::V6(address) => {
-            let mut text = String::with_capacity(24);
-            for part in address.segments().into_iter().take(3) {
-                let _ = write!(text, "{part:x}:");
-            }
-            text + ":/48"
-        }
     }
 }
 
@@ -299,13 +291,5 @@ mod tests {
             assert_eq!(parsed(&[&bad]), None, "{bad}");
         }
         assert_eq!(parsed(&[&good, &good]), None, "sent twice");
-    }
-
-    #[test]
-    fn an_address_is_told_by_its_network() {
-        let told = |text: &str| prefix(text.parse().expect("an address"));
-        assert_eq!(told("203.0.113.77"), "203.0.113.0/24");
-        assert_eq!(told("2001:db8:abcd:1::9"), "2001:db8:abcd::/48");
-        assert_eq!(told("::1"), "0:0:0::/48");
     }
 }

@@ -18,7 +18,7 @@ use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, RefreshToken};
 use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use zeroize::Zeroizing;
 
 use crate::answer::{Failure, json};
@@ -45,7 +45,9 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
     let answered = answer(&app, request, &correlation, &mut client).await;
     let mut response = match answered {
         Ok(tokens) => json(StatusCode::OK, &tokens),
-        Err(failure) => app.limits.failed(&app, peer, client.as_deref(), failure).answer(&app, &correlation),
+        Err(failure) => {
+            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+        }
     };
     cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
     correlation.mark(response)
@@ -237,6 +239,7 @@ impl Asking<'_> {
         let subject = SubjectStatus::Enabled;
         let granted = self.verdict(GrantType::Password, subject, asked.scope.as_ref(), &asked.resources)?;
         tracing::warn!(correlation = %self.correlation, client = %self.client.id, "password grant used: RFC 9700 section 2.4 says that it MUST NOT be");
+        let epoch = self.app.engine.epoch();
         // A client that has proved who it is sends the passwords of many: its address is not theirs.
         let place =
             if self.client.is_public() { Place::network(self.peer) } else { Place::client(self.client.id.as_str()) };
@@ -249,8 +252,13 @@ impl Asking<'_> {
             .app
             .engine
             .create(self.correlation.as_str(), move |id, moment| {
-                let consent =
-                    Consent { subject: user.subject.clone(), granted: granted.clone(), authenticated_at: moment.now };
+                let consent = Consent {
+                    subject: user.subject.clone(),
+                    granted: granted.clone(),
+                    authenticated_at: moment.now,
+                    session: None,
+                    epoch,
+                };
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
             .await??;
@@ -341,37 +349,51 @@ impl Asking<'_> {
             now,
         };
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
-        let refresh = refresh_token.and_then(|token| RefreshAnswer::of(&token.text(&keys)?, grant, now));
+        let refresh = refresh_token.and_then(|token| Some(RefreshAnswer::new(token.text(&keys)?, grant, now)));
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
     }
 
     fn granted(&self, grant: &Grant, how: &'static str) {
-        let id = grant.id.display(&self.app.engine.keys());
         sight::granted(grant, how);
-        tracing::debug!(correlation = %self.correlation, grant = %id, generation = grant.generation, "{how}");
+        tracing::debug!(correlation = %self.correlation, grant = %grant.id.display(&self.app.engine.keys()), generation = grant.generation, "{how}");
     }
 
     fn refused(&self, grant: GrantId, refusal: Refusal) {
-        let id = grant.display(&self.app.engine.keys());
         sight::grant(grant);
-        tracing::debug!(correlation = %self.correlation, client = %self.client.id, grant = %id, reason = refusal.as_str(), "grant refused");
+        tracing::debug!(correlation = %self.correlation, client = %self.client.id, grant = %grant.display(&self.app.engine.keys()), reason = refusal.as_str(), "grant refused");
     }
 }
 
-/// RFC 6749 section 5.1, in the order in which people read it.
-#[derive(Serialize)]
+/// RFC 6749 section 5.1.
 struct Tokens {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
     refresh: Option<RefreshAnswer>,
-    #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
 }
 
+impl Serialize for Tokens {
+    /// In the order in which people read it; what is not there is left out.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("access_token", &self.access_token)?;
+        object.serialize_entry("token_type", self.token_type)?;
+        object.serialize_entry("expires_in", &self.expires_in)?;
+        if let Some(refresh) = &self.refresh {
+            object.serialize_entry("refresh_token", &refresh.refresh_token)?;
+            object.serialize_entry("refresh_token_expires_in", &refresh.refresh_token_expires_in)?;
+            object.serialize_entry("refresh_token_timeout", &refresh.refresh_token_timeout)?;
+            object.serialize_entry("authorization_expires_in", &refresh.authorization_expires_in)?;
+        }
+        if !self.scope.is_empty() {
+            object.serialize_entry("scope", &self.scope)?;
+        }
+        object.end()
+    }
+}
+
 /// The refresh token, and when it all ends: an upper bound, for a revocation may come earlier.
-#[derive(Serialize)]
 struct RefreshAnswer {
     refresh_token: String,
     /// Whole seconds to the earlier of the two clocks: the de-facto name.
@@ -383,13 +405,13 @@ struct RefreshAnswer {
 }
 
 impl RefreshAnswer {
-    fn of(text: &str, grant: &Grant, now: Timestamp) -> Option<Self> {
+    fn new(refresh_token: String, grant: &Grant, now: Timestamp) -> Self {
         let ends_in = grant.ends_at().since(now).as_secs();
-        Some(Self {
-            refresh_token: text.to_owned(),
+        Self {
+            refresh_token,
             refresh_token_expires_in: ends_in,
             refresh_token_timeout: ends_in,
             authorization_expires_in: grant.absolute_at.since(now).as_secs(),
-        })
+        }
     }
 }

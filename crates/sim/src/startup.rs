@@ -8,7 +8,7 @@ use regrant_core::redeem;
 use regrant_core::{Resources, Scope};
 use tokio::task::JoinSet;
 
-use crate::process::{Home, Server};
+use crate::process::{Home, Inside, Server};
 
 /// Grants made at the same time: as many as one batch of the writer takes.
 const AT_ONCE: u64 = 1024;
@@ -35,32 +35,56 @@ pub struct Startup {
 pub async fn fill(home: &Home, grants: u64, mut progress: impl FnMut(u64)) {
     let inside = home.open_inside();
     inside.add_user().await;
-    let client = inside.app.client("phone").expect("the client is declared");
+    let subject = |number: u64| format!("usr_{:022}", number % 100_000);
+    let mut made = 0;
+    make(&inside, "phone", grants, subject, |_| {
+        made += 1;
+        if made % AT_ONCE == 0 || made == grants {
+            progress(made);
+        }
+    })
+    .await;
+    inside.close(&home.store()).await;
+}
+
+/// Makes `grants` grants of a client, each of the subject that its number gives, as many at a time as a batch takes, and shows each
+/// one as it was made.
+///
+/// # Panics
+/// If the server fails.
+pub async fn make(
+    inside: &Inside,
+    client: &str,
+    grants: u64,
+    subject: impl Fn(u64) -> String,
+    mut show: impl FnMut(redeem::Issued),
+) {
+    let client = inside.app.client(client).expect("the client is declared");
+    let granted = Granted { scope: Scope::parse("read").expect("a scope"), resources: Resources::default() };
     let (mut made, mut tasks) = (0, JoinSet::new());
     while made < grants {
         for number in made..grants.min(made + AT_ONCE) {
             let (engine, client) = (inside.app.engine.clone(), Arc::clone(&client));
+            let (subject, granted) = (subject(number), granted.clone());
             tasks.spawn(async move {
-                let granted =
-                    Granted { scope: Scope::parse("read").expect("a scope"), resources: Resources::default() };
                 let made = engine.create("", move |id, moment| {
                     let consent = redeem::Consent {
-                        subject: format!("usr_{:022}", number % 100_000),
+                        subject: subject.clone(),
                         granted: granted.clone(),
                         authenticated_at: moment.now,
+                        session: None,
+                        epoch: 0,
                     };
                     redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
                 });
-                made.await.expect("the store answers").expect("granted");
+                made.await.expect("the store answers").expect("granted")
             });
         }
         while let Some(done) = tasks.join_next().await {
-            done.expect("made");
+            show(done.expect("made"));
         }
         made = grants.min(made + AT_ONCE);
-        progress(made);
     }
-    inside.close(&home.store()).await;
 }
 
 /// Starts the real server on a home, and watches it for a while.

@@ -17,6 +17,7 @@ mod process {
     mod log;
     mod misbehaving;
     mod refusals;
+    mod revoke;
     mod rows;
     mod size;
     mod syscalls;

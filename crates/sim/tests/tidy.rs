@@ -6,6 +6,7 @@ mod tidy {
     pub(crate) mod checks;
     pub(crate) mod conformance;
     pub(crate) mod dependencies;
+    pub(crate) mod reasons;
     pub(crate) mod sources;
 }
 
@@ -34,6 +35,13 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         }
     }
     found.sort();
+    found
+}
+
+/// All sources: what ships, what proves it, and what measures it.
+fn rust_files() -> Vec<PathBuf> {
+    let mut found = files("crates", ".rs");
+    found.extend(files("bench", ".rs"));
     found
 }
 

@@ -29,6 +29,7 @@ mod token {
     mod kinds;
     mod limits;
     mod races;
+    mod reasons;
     mod restarts;
     mod sizes;
 }

@@ -11,7 +11,9 @@
 
 #![warn(missing_docs)]
 
+pub mod beside;
 pub mod contract;
+mod epochs;
 mod event;
 mod failures;
 mod memory;
@@ -19,13 +21,17 @@ mod sqlite;
 
 use std::fmt;
 
-use regrant_core::decision::Event;
+use regrant_core::access::AccessToken;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::recovery::Recovery;
-use regrant_core::{Grant, GrantId, Timestamp};
+use regrant_core::{ChainKey, Covered, Epoch, Grant, GrantId, Keys, Timestamp};
 
+use beside::{DeadLetter, Delivery, Place, Places};
+
+pub use epochs::{MOST_BROAD, MOST_EPOCHS};
+pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use memory::Memory;
 pub use sqlite::{
@@ -53,11 +59,17 @@ pub trait Store: Send {
     /// The newest time that was ever committed (law L10). Known from opening on, without a read.
     fn high_water(&self) -> Timestamp;
 
+    /// How many wide revocations there ever were: what a new grant keeps. Known from opening on, without a read.
+    fn epoch(&self) -> u64;
+
     /// Answers a question about the small, read-mostly things.
     ///
     /// # Errors
     /// [`Unavailable`] if the store cannot be read.
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
+
+    /// Chains the events of later commits under this key. A store that was given none chains them under [`ChainKey::public`].
+    fn chain_under(&mut self, key: ChainKey);
 
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
@@ -69,15 +81,27 @@ pub trait Store: Send {
     }
 }
 
-/// A grant's row as it was found. Whether its MAC fits is the caller's question.
+/// A grant's row as it was found. Whether its MAC fits is the caller's question: [`Loaded::believed`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loaded {
-    /// The row.
+    /// The row, as it was written.
     pub grant: Grant,
     /// The MAC beside it.
     pub mac: RowMac,
     /// Its user.
     pub subject: SubjectStatus,
+    /// The wide revocation that ends it, if one does.
+    pub covered: Option<Covered>,
+}
+
+impl Loaded {
+    /// The row as everybody is to see it: `None` if it is not as we wrote it, and ended where a wide revocation covers it. The one door
+    /// from a row to what is decided about it.
+    #[must_use]
+    pub fn believed(self, keys: &Keys) -> Option<Self> {
+        let is_intact = self.grant.is_intact(self.mac, keys);
+        is_intact.then(|| Self { grant: self.grant.seen_under(self.covered), ..self })
+    }
 }
 
 /// Something to make durable.
@@ -186,6 +210,28 @@ pub enum Record {
         /// Events of the same step.
         events: Vec<EventRecord>,
     },
+    /// A wide revocation: from the commit on, every grant that it selects is ended. Number 0 takes whichever is the next. `Stale` if
+    /// another number is not the next, or if there are too many ([`MOST_EPOCHS`], [`MOST_BROAD`]).
+    Epoch {
+        /// What to write.
+        epoch: Epoch,
+        /// Events of the same act.
+        events: Vec<EventRecord>,
+    },
+    /// Takes a wide revocation back; `Stale` if it is not there, is final, or was taken back.
+    UndoEpoch {
+        /// Which.
+        number: u64,
+        /// When.
+        at: Timestamp,
+        /// Events of the same act.
+        events: Vec<EventRecord>,
+    },
+    /// Forgets wide revocations that cover nothing any more. Their numbers are not used again.
+    ForgetEpochs {
+        /// Which.
+        numbers: Vec<u64>,
+    },
     /// Counts a failed log-in, at the time of the commit. A few of the failures that are forgotten go with it, so that
     /// whoever fills the table also empties it.
     CountFailure {
@@ -201,8 +247,27 @@ pub enum Record {
         /// The same hash.
         key: [u8; 32],
     },
-    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, events older
-    /// than `events_before`. Nothing depends on it.
+    /// A grant was used from this place. The first is kept as the place where it was made; later ones replace the last, if they
+    /// are others. A grant that is not there leaves a row that its removal takes away.
+    Seen {
+        /// The grant's number.
+        grant: u64,
+        /// From where.
+        place: Place,
+    },
+    /// How far the delivery of events to a recipient has come.
+    PutDelivery(Delivery),
+    /// An event was given up; of one recipient at most [`beside::MOST_DEAD_LETTERS`] are kept.
+    PutDeadLetter(DeadLetter),
+    /// It was delivered after all, or an operator let it go; `Stale` if it is not there.
+    RemoveDeadLetter {
+        /// The recipient.
+        to: String,
+        /// The event's position.
+        event: u64,
+    },
+    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, and from the
+    /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.
         events_before: Timestamp,
@@ -218,40 +283,6 @@ pub enum Outcome {
     Committed,
     /// Somebody was first: load and decide again.
     Stale,
-}
-
-/// An event with its time and the correlation id of the request that caused it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventRecord {
-    /// When.
-    pub at: Timestamp,
-    /// What.
-    pub event: Event,
-    /// The request's correlation id, or empty.
-    pub correlation: String,
-}
-
-/// An event as it was kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredEvent {
-    /// Position in the table.
-    pub id: u64,
-    /// When.
-    pub at: Timestamp,
-    /// The word for its kind.
-    pub kind: String,
-    /// The stable reason code, for the kinds that have one.
-    pub reason: Option<String>,
-    /// The number of the grant it is about.
-    pub grant: Option<u64>,
-    /// The client.
-    pub client: Option<String>,
-    /// The user.
-    pub subject: Option<String>,
-    /// For people.
-    pub detail: String,
-    /// The request's correlation id, or empty.
-    pub correlation: String,
 }
 
 /// A user.
@@ -453,6 +484,10 @@ pub enum Question {
         /// The size of the page.
         limit: u32,
     },
+    /// How many wide revocations there ever were, and those that are left.
+    Epochs,
+    /// Which wide revocation covers this access token, which belongs to no grant.
+    CoveredAccess(Box<AccessToken>),
     /// Events, newest first.
     Events {
         /// Only of this grant.
@@ -462,47 +497,26 @@ pub enum Question {
     },
     /// Events that fit, newest first: answered like [`Question::Events`].
     FindEvents(EventFilter),
-}
-
-/// Which events are looked for: those for which all of it is true.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventFilter {
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this client.
-    pub client: Option<String>,
-    /// Of this user.
-    pub subject: Option<String>,
-    /// At this time or later.
-    pub since: Option<Timestamp>,
-    /// At a greater position.
-    pub after: u64,
-    /// At a smaller position. A store looks through all between the two: whoever asks keeps them close together.
-    pub before: u64,
-    /// The most to return.
-    pub limit: u32,
-}
-
-impl Default for EventFilter {
-    /// The newest event.
-    fn default() -> Self {
-        Self { kind: None, client: None, subject: None, since: None, after: 0, before: u64::MAX, limit: 1 }
-    }
-}
-
-impl EventFilter {
-    /// Whether this event is looked for.
-    #[must_use]
-    pub fn fits(&self, event: &StoredEvent) -> bool {
-        let is =
-            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        self.after < event.id
-            && event.id < self.before
-            && self.since.is_none_or(|since| since <= event.at)
-            && is(&self.kind, Some(&event.kind))
-            && is(&self.client, event.client.as_deref())
-            && is(&self.subject, event.subject.as_deref())
-    }
+    /// Events behind this position, in order: answered like [`Question::Events`].
+    EventsAfter {
+        /// The position.
+        after: u64,
+        /// The most to return.
+        limit: u32,
+    },
+    /// The ends of the chain of events.
+    Chain,
+    /// Where this grant was made and used.
+    Places(u64),
+    /// How far each delivery has come.
+    Deliveries,
+    /// What could not be delivered to this recipient, in order of position.
+    DeadLetters {
+        /// The recipient.
+        to: String,
+        /// The most to return.
+        limit: u32,
+    },
 }
 
 /// The answer to a [`Question`], of the same name.
@@ -526,10 +540,27 @@ pub enum Answer {
     Failures(Vec<Option<Failures>>),
     /// With their wrapped bytes, where they have any.
     Keys(Vec<KeyRecord>),
+    /// In order of number.
+    Epochs {
+        /// The number of the newest that there ever was.
+        counter: u64,
+        /// Those that are left.
+        epochs: Vec<Epoch>,
+    },
+    /// `None` if it is not covered.
+    CoveredAccess(Option<Covered>),
     /// A page.
     Grants(Vec<Loaded>),
     /// A page.
     Events(Vec<StoredEvent>),
+    /// Of all events.
+    Chain(ChainEnds),
+    /// `None` if nobody has said.
+    Places(Option<Places>),
+    /// One for each recipient that ever was.
+    Deliveries(Vec<Delivery>),
+    /// A page.
+    DeadLetters(Vec<DeadLetter>),
 }
 
 /// The store cannot answer now; nothing of what was asked has happened. The client hears 503.

@@ -10,11 +10,13 @@ use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::recovery::Recovery;
-use regrant_core::{Grant, GrantId, Timestamp};
+use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 
+use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
+use crate::epochs::Epochs;
 use crate::{
-    Answer, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome, Question,
-    Record, Session, Store, StoredEvent, Unavailable, User, event, failures,
+    Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
+    Question, Record, Session, Store, StoredEvent, Unavailable, User, event, failures,
 };
 
 /// A store that lives as long as its last handle.
@@ -50,8 +52,16 @@ impl Store for Memory {
         self.contents().high_water
     }
 
+    fn epoch(&self) -> u64 {
+        self.contents().epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         Ok(self.contents().answer(question))
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.contents().chain = key;
     }
 
     fn failure(&self) -> Option<Unavailable> {
@@ -76,7 +86,12 @@ struct Contents {
     keys: BTreeMap<(KeyKind, u32), KeyRecord>,
     events: BTreeMap<u64, (StoredEvent, Option<OnceAMinute>)>,
     told: BTreeSet<OnceAMinute>,
-    last_event: u64,
+    epochs: Epochs,
+    chain: ChainKey,
+    ends: ChainEnds,
+    places: BTreeMap<u64, Places>,
+    deliveries: BTreeMap<String, u64>,
+    dead_letters: BTreeMap<(String, u64), DeadLetter>,
 }
 
 impl Default for Contents {
@@ -97,13 +112,18 @@ impl Default for Contents {
             keys: BTreeMap::new(),
             events: BTreeMap::new(),
             told: BTreeSet::new(),
-            last_event: 0,
+            epochs: Epochs::default(),
+            chain: ChainKey::public(),
+            ends: ChainEnds { removed: (0, Link::START), newest: (0, Link::START) },
+            places: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
+            dead_letters: BTreeMap::new(),
         }
     }
 }
 
 /// What at most one event a minute is kept of.
-type OnceAMinute = (&'static str, i64, About);
+type OnceAMinute = (&'static str, Option<&'static str>, i64, About);
 
 /// What an event is about: its grant, or where there is none its user.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -128,6 +148,9 @@ impl Contents {
             Record::Grant { expected, grant, mac, events } => self.put_grant(*expected, grant, *mac, events),
             Record::RemoveGrant { number, expected } => {
                 let found = self.grants.get(number).is_some_and(|(grant, _)| grant.version == *expected);
+                if found {
+                    self.places.remove(number);
+                }
                 committed_if(found && self.grants.remove(number).is_some())
             }
             Record::Event(event) => {
@@ -182,6 +205,24 @@ impl Contents {
                 *held = (*held).max(*expires_at);
                 Outcome::Committed
             }
+            Record::Epoch { epoch, events } => {
+                let takes = self.epochs.takes(epoch);
+                if takes {
+                    self.epochs.insert(epoch.clone());
+                }
+                self.tell_if(takes, events)
+            }
+            Record::UndoEpoch { number, at, events } => {
+                let can = self.epochs.can_be_undone(*number, *at);
+                if can {
+                    self.epochs.undo(*number, *at);
+                }
+                self.tell_if(can, events)
+            }
+            Record::ForgetEpochs { numbers } => {
+                numbers.iter().for_each(|number| self.epochs.forget(*number));
+                Outcome::Committed
+            }
             Record::CountFailure { key, leak, most } => {
                 self.tidy_failures(now, size(failures::TIDIED));
                 let counted = Failures::counted(self.failures.get(key).copied(), now, *leak, *most);
@@ -189,6 +230,28 @@ impl Contents {
             }
             Record::ForgetFailures { key } => always(self.failures.remove(key)),
             Record::Keys { changes, events } => self.change_keys(changes, events),
+            Record::Seen { grant, place } => {
+                let made = || Places { first: place.clone(), last: place.clone() };
+                let held = self.places.entry(*grant).or_insert_with(made);
+                if (&held.last.network, &held.last.agent) != (&place.network, &place.agent) {
+                    held.last = place.clone();
+                }
+                Outcome::Committed
+            }
+            Record::PutDelivery(Delivery { to, position }) => always(self.deliveries.insert(to.clone(), *position)),
+            Record::PutDeadLetter(letter) => {
+                self.dead_letters.insert((letter.to.clone(), letter.event), letter.clone());
+                let all = (letter.to.clone(), 0)..=(letter.to.clone(), u64::MAX);
+                let too_many = self.dead_letters.range(all).count().saturating_sub(size(MOST_DEAD_LETTERS));
+                let all = (letter.to.clone(), 0)..=(letter.to.clone(), u64::MAX);
+                for key in self.dead_letters.range(all).take(too_many).map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+                    self.dead_letters.remove(&key);
+                }
+                Outcome::Committed
+            }
+            Record::RemoveDeadLetter { to, event } => {
+                committed_if(self.dead_letters.remove(&(to.clone(), *event)).is_some())
+            }
             Record::Sweep { events_before, limit } => {
                 self.sweep(*events_before, now, size(*limit));
                 Outcome::Committed
@@ -219,13 +282,21 @@ impl Contents {
         committed_if(allowed)
     }
 
+    fn tell_if(&mut self, done: bool, events: &[EventRecord]) -> Outcome {
+        events.iter().filter(|_| done).for_each(|event| self.tell(event));
+        committed_if(done)
+    }
+
     fn tell(&mut self, record: &EventRecord) {
-        let once = event::minute(record).map(|minute| (record.event.kind.as_str(), minute, About::of(record)));
+        let kind = record.event.kind;
+        let once = event::minute(record).map(|minute| (kind.as_str(), event::reason(kind), minute, About::of(record)));
         if once.as_ref().is_some_and(|once| !self.told.insert(once.clone())) {
             return;
         }
-        self.last_event += 1;
-        self.events.insert(self.last_event, (event::stored(self.last_event, record), once));
+        let (newest, before) = self.ends.newest;
+        let row = event::stored(newest + 1, record, &self.chain, &before);
+        self.ends.newest = (row.id, row.link.unwrap_or(before));
+        self.events.insert(row.id, (row, once));
     }
 
     fn sweep(&mut self, events_before: Timestamp, now: Timestamp, limit: usize) {
@@ -238,9 +309,11 @@ impl Contents {
             self.denied_access.remove(&jti);
         }
         self.tidy_failures(now, limit);
-        let events = self.events.iter().map(|(id, (event, _))| (event.at, *id));
-        for id in oldest(events, events_before, limit) {
-            if let Some((_, Some(once))) = self.events.remove(&id) {
+        let oldest = self.events.iter().take(limit).take_while(|(_, (event, _))| event.at < events_before);
+        for id in oldest.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let Some((event, once)) = self.events.remove(&id) else { continue };
+            self.ends.removed = (id, event.link.unwrap_or(self.ends.removed.1));
+            if let Some(once) = once {
                 self.told.remove(&once);
             }
         }
@@ -282,7 +355,7 @@ impl Contents {
             Some(User { disabled_at: Some(_), .. }) => SubjectStatus::Disabled,
             Some(User { disabled_at: None, .. }) => SubjectStatus::Enabled,
         };
-        Loaded { grant: grant.clone(), mac: *mac, subject }
+        Loaded { grant: grant.clone(), mac: *mac, subject, covered: self.epochs.covering(grant) }
     }
 
     fn user_named(&self, name: &str) -> Option<&User> {
@@ -320,6 +393,8 @@ impl Contents {
             Question::Keys(kind) => {
                 Answer::Keys(self.keys.range((*kind, 0)..=(*kind, u32::MAX)).map(|(_, key)| key.clone()).collect())
             }
+            Question::Epochs => Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() },
+            Question::CoveredAccess(token) => Answer::CoveredAccess(self.epochs.covering_access(token)),
             Question::Grants { client, subject, after, limit } => {
                 let matches = |grant: &Grant| {
                     client.as_ref().is_none_or(|client| client == grant.terms.client.as_str())
@@ -337,6 +412,21 @@ impl Contents {
                 let newest_first = self.events.values().rev().map(|(event, _)| event);
                 let chosen = newest_first.filter(|event| filter.fits(event));
                 Answer::Events(chosen.take(size(filter.limit)).cloned().collect())
+            }
+            Question::EventsAfter { after, limit } => {
+                let behind = self.events.range(after.saturating_add(1)..).map(|(_, (event, _))| event.clone());
+                Answer::Events(behind.take(size(*limit)).collect())
+            }
+            Question::Chain => Answer::Chain(self.ends),
+            Question::Places(grant) => Answer::Places(self.places.get(grant).cloned()),
+            Question::Deliveries => {
+                let one = |(to, position): (&String, &u64)| Delivery { to: to.clone(), position: *position };
+                Answer::Deliveries(self.deliveries.iter().map(one).collect())
+            }
+            Question::DeadLetters { to, limit } => {
+                let all = (to.clone(), 0)..=(to.clone(), u64::MAX);
+                let letters = self.dead_letters.range(all).map(|(_, letter)| letter.clone());
+                Answer::DeadLetters(letters.take(size(*limit)).collect())
             }
         }
     }

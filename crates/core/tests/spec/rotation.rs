@@ -231,7 +231,8 @@ pub(crate) fn one_of_each_age(world: &mut World) -> [regrant_core::token::Refres
 fn assert_refused_silently(world: &mut World, token: &regrant_core::token::RefreshToken, expected: Refusal) {
     let decision = world.decide(token);
     assert_eq!(decision.write.change(), Change::Nothing);
-    assert_eq!(decision.event, None);
+    // The same event in every state, too.
+    assert_eq!(decision.event.map(|event| event.kind), Some(EventKind::Refused(expected)));
     assert_eq!(decision.outcome.map(|_| ()), Err(expected));
 }
 
@@ -373,7 +374,7 @@ fn a_token_from_the_future_raises_an_alarm() {
         let mut world = before_the_restore.at(world.now);
         let future = regrant_core::token::RefreshToken { generation, ..second.clone() };
         let decision = world.decide(&future);
-        assert_eq!(decision.event.as_ref().map(|event| event.kind), Some(EventKind::Alarm));
+        assert_eq!(decision.event.as_ref().map(|event| event.kind), Some(EventKind::AlarmAt(Refusal::Unissued)));
         assert_eq!(decision.write.change(), Change::Nothing);
         assert_eq!(world.carry_out(decision).map(|_| ()), Err(Refusal::Unissued));
     }

@@ -7,7 +7,7 @@ use regrant_core::client::Class;
 use regrant_core::decision::Change;
 use regrant_core::refresh;
 use regrant_core::token::RefreshToken;
-use regrant_core::{Decision, GrantId, Refusal};
+use regrant_core::{Decision, EventKind, GrantId, Refusal};
 
 use crate::world::{START, World, client, days, entropy, hash, seconds, with_another_seed};
 
@@ -23,7 +23,12 @@ fn of_all_ages(world: &mut World) -> Vec<RefreshToken> {
 
 fn assert_nothing_happened<T: std::fmt::Debug>(decision: Decision<T>, expected: Refusal) {
     assert_eq!(decision.write.change(), Change::Nothing);
-    assert_eq!(decision.event, None, "a stranger's token is a log line, not a row");
+    let told = decision.event.map(|event| event.kind);
+    let expected_event = (expected != Refusal::UnknownGrant).then_some(EventKind::Refused(expected));
+    assert_eq!(
+        told, expected_event,
+        "a genuine token in other hands is told of once a minute; any other one is a log line"
+    );
     assert_eq!(decision.outcome.map(|_| ()).expect_err("a stranger"), expected);
 }
 

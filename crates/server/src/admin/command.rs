@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::blacklist::Selection;
 use super::events::EventsWanted;
 use super::import::{Effect, Existing, Hashes, PortableUser};
 use super::{Admin, AdminError, GrantFilter, KeyTurn};
@@ -150,6 +151,25 @@ pub enum Command {
         /// Which.
         wanted: EventsWanted,
     },
+    /// [`Admin::verify_events`].
+    VerifyEvents,
+    /// [`Admin::explain`].
+    Explain {
+        /// A token, the id of a grant, or a correlation id.
+        what: Password,
+    },
+    /// [`Admin::webhooks`].
+    Webhooks,
+    /// [`Admin::retry_webhook`].
+    RetryWebhook {
+        /// Its name.
+        name: String,
+    },
+    /// [`Admin::drop_dead_letters`].
+    DropDeadLetters {
+        /// Whose.
+        name: String,
+    },
     /// [`Admin::grants`]: a pair of the page and the number to go on after.
     Grants {
         /// Which.
@@ -171,9 +191,39 @@ pub enum Command {
         /// Why, for whoever looks at it later.
         reason: String,
     },
+    /// [`Admin::revoke_selected`].
+    RevokeSelected {
+        /// What.
+        selection: Selection,
+        /// Whether to do it.
+        effect: Effect,
+        /// Why, for whoever looks at it later.
+        reason: String,
+    },
+    /// [`Admin::revoke_tokens`].
+    RevokeTokens {
+        /// Of any kind.
+        tokens: Vec<Password>,
+        /// Why, for whoever looks at it later.
+        reason: String,
+    },
+    /// [`Admin::revocations`].
+    Revocations,
+    /// [`Admin::undo_revocation`].
+    UndoRevocation {
+        /// Its number.
+        id: u64,
+    },
+    /// [`Admin::withdraw_consent`].
+    WithdrawConsent {
+        /// Whose.
+        name: String,
+        /// For which client.
+        client: String,
+    },
 }
 
-/// A password on its way: never shown, erased when dropped.
+/// A password or a token on its way: never shown, erased when dropped.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(Zeroizing<String>);
@@ -183,6 +233,10 @@ impl Password {
     #[must_use]
     pub const fn new(text: Zeroizing<String>) -> Self {
         Self(text)
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -250,9 +304,21 @@ impl Admin {
                 told(self.export_users(&after, limit.min(MAX_PAGE), hashes).await?)
             }
             Command::Events { wanted } => told(self.events(&wanted).await?),
+            Command::VerifyEvents => told(self.verify_events().await?),
+            Command::Explain { what } => told(self.explain(&what.0).await?),
+            Command::Webhooks => told(self.webhooks().await?),
+            Command::RetryWebhook { name } => told(self.retry_webhook(&name).await?),
+            Command::DropDeadLetters { name } => told(self.drop_dead_letters(&name).await?),
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),
             Command::Grant { id } => told(self.grant(&id).await?),
             Command::RevokeGrant { id, reason } => told(self.revoke_grant(&id, &reason).await?),
+            Command::RevokeSelected { selection, effect, reason } => {
+                told(self.revoke_selected(&selection, effect, &reason).await?)
+            }
+            Command::RevokeTokens { tokens, reason } => told(self.revoke_tokens(tokens, &reason).await?),
+            Command::Revocations => told(self.revocations().await?),
+            Command::UndoRevocation { id } => told(self.undo_revocation(id).await?),
+            Command::WithdrawConsent { name, client } => told(self.withdraw_consent(&name, &client).await?),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use regrant_core::EventKind;
 use regrant_core::grant::EndReason;
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{GrantId, Link, Refusal, Timestamp};
 use regrant_store::{Answer, EventFilter, Question, StoredEvent};
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +20,13 @@ const WINDOW: u64 = 5_000;
 pub const MOST_EVENTS: u32 = 10_000;
 
 /// The words for all kinds of event.
-pub const EVENT_KINDS: [&str; 10] = [
+pub const EVENT_KINDS: [&str; 12] = [
     EventKind::GrantCreated.as_str(),
     EventKind::GrantEnded(EndReason::RevokedByOperator).as_str(),
     EventKind::Straggler.as_str(),
     EventKind::ReplayRefused.as_str(),
+    EventKind::Refused(Refusal::Replayed).as_str(),
+    EventKind::HookDenied.as_str(),
     EventKind::Alarm.as_str(),
     EventKind::Login.as_str(),
     EventKind::LoginFailed.as_str(),
@@ -76,6 +78,8 @@ pub struct EventLine {
     pub detail: String,
     /// What the client was told in the answer.
     pub correlation: String,
+    /// Its link in the chain of events, 64 hexadecimal digits.
+    pub link: Option<String>,
 }
 
 impl Admin {
@@ -100,6 +104,11 @@ impl Admin {
     /// [`AdminError::Invalid`] for a kind or a time that is none, [`AdminError::NotFound`] for a user who is not there.
     pub async fn events(&self, wanted: &EventsWanted) -> Result<Vec<EventLine>, AdminError> {
         let found = self.find_events(wanted).await?;
+        self.lines(found).await
+    }
+
+    /// These events as they are listed.
+    pub(crate) async fn lines(&self, found: Vec<StoredEvent>) -> Result<Vec<EventLine>, AdminError> {
         let (mut grants, mut users) = (HashMap::new(), HashMap::new());
         let mut lines = Vec::with_capacity(found.len());
         for event in found {
@@ -111,7 +120,7 @@ impl Admin {
                 Some(subject) => self.known_user(subject, &mut users).await?,
                 None => None,
             };
-            let StoredEvent { id, at, kind, reason, client, subject, detail, correlation, .. } = event;
+            let StoredEvent { id, at, kind, reason, client, subject, detail, correlation, link, .. } = event;
             lines.push(EventLine {
                 id,
                 at: rfc3339(at),
@@ -123,6 +132,7 @@ impl Admin {
                 user,
                 detail,
                 correlation,
+                link: link.as_ref().map(Link::hex),
             });
         }
         Ok(lines)
@@ -152,6 +162,7 @@ impl Admin {
                 kind: wanted.kind.clone(),
                 client: wanted.client.clone(),
                 subject: subject.clone(),
+                correlation: None,
                 since,
                 before: newest.id.saturating_add(1),
                 after: newest.id.saturating_sub(WINDOW).max(wanted.after),
@@ -163,7 +174,7 @@ impl Admin {
         Ok(found)
     }
 
-    async fn ask_events(&self, filter: EventFilter) -> Result<Vec<StoredEvent>, AdminError> {
+    pub(super) async fn ask_events(&self, filter: EventFilter) -> Result<Vec<StoredEvent>, AdminError> {
         match self.app.engine.ask(Question::FindEvents(filter)).await? {
             Answer::Events(events) => Ok(events),
             _ => Ok(Vec::new()),
@@ -206,7 +217,7 @@ impl Admin {
 }
 
 /// A span of time before now, or a point in time.
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
+pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
     if let Some(span) = duration::parse(text) {
         return Ok(now.minus(span));
     }

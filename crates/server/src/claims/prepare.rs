@@ -17,8 +17,8 @@ use regrant_core::client::GrantType;
 use regrant_core::issue::Granted;
 use regrant_core::redeem::Issued;
 use regrant_core::refresh::Refreshed;
-use regrant_core::{Client, Decision, Grant, GrantId, Refusal};
-use regrant_store::{Answer, Question, Unavailable, User};
+use regrant_core::{Client, Decision, Event, EventKind, Grant, GrantId, Refusal};
+use regrant_store::{Answer, EventRecord, Question, Record, Unavailable, User};
 use serde_json::{Map, Value};
 
 use super::{Attributes, Rules, TokenClaims, found};
@@ -219,6 +219,7 @@ async fn ask(
         Ok(Said::Allow(claims)) => Ok(claims),
         Ok(Said::Deny(reason)) => {
             tracing::warn!(%correlation, %client, said = %reason.escape_debug(), "the token hook denied");
+            note_denial(app, minting).await;
             Err(Failure::HookDenied)
         }
         // Nobody can switch the hook off by keeping it busy.
@@ -230,6 +231,22 @@ async fn ask(
                 OnFailure::Allow => Ok(Map::new()),
             }
         }
+    }
+}
+
+/// Leaves an event, at most one per grant (or user) and minute. What the hook said is for the log: it may be anything.
+async fn note_denial(app: &App, minting: &Minting<'_>) {
+    let event = Event {
+        kind: EventKind::HookDenied,
+        grant: minting.grant.map(|grant| grant.id),
+        client: Some(minting.client.id.clone()),
+        subject: Some(minting.subject.to_owned()),
+        detail: minting.grant_type.as_str().to_owned(),
+    };
+    let correlation = minting.correlation.as_str().to_owned();
+    let record = EventRecord { at: app.engine.now(), event, correlation };
+    if let Err(trouble) = app.engine.commit(vec![Record::Event(record)]).await {
+        tracing::error!(correlation = %minting.correlation, %trouble, "an event could not be kept");
     }
 }
 

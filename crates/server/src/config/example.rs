@@ -127,6 +127,29 @@ const TEXT: &str = r##"# Regrant's configuration.
 #seed_rotation = "1d"
 
 
+## Revocation: what ends by itself. "end" is for ever, "suspend" for as long as its cause lasts. docs/revocation.md has the whole table.
+
+[revocation]
+# A user is switched off: "end", or "suspend", and then switching on brings everything back.
+#on_user_disabled = "end"
+# A user gets another password: "end", or "keep". Browser sessions end in any case.
+#on_password_changed = "end"
+# A user logs out: "keep", "end_online" (grants of that session without offline_access) or "end" (all grants of that session).
+#on_logout = "keep"
+# What a user allowed a client is withdrawn: "end" or "keep".
+#on_consent_withdrawn = "end"
+# A client is removed: "end" or "suspend".
+#on_client_removed = "end"
+# A client is switched off: "suspend" or "end".
+#on_client_disabled = "suspend"
+# A client gets another secret: "keep" or "end".
+#on_client_secret_rotated = "keep"
+# A client loses a redirect URI: "keep" or "end".
+#on_redirect_uris_reduced = "keep"
+# How long an operator can take a bulk revocation back: "0s" to "7d".
+#undo_window = "1h"
+
+
 ## Limits: each is so many at once, and so many again in each s, m, h or d; or "off". Nothing that succeeds is counted by network,
 ## so that strangers behind the same address cannot get anybody refused. IPv4 counts by address, IPv6 by /64.
 
@@ -168,6 +191,34 @@ const TEXT: &str = r##"# Regrant's configuration.
 #on_failure = "deny"
 ## The flows that are asked about. Default: all.
 #grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token"]
+
+
+## Events: what happened, in a chain that `regrant events verify` checks; `regrant explain` tells the life of a grant.
+
+[events]
+# How long events are kept.
+#kept = "90d"
+# How long an ended grant can still be explained.
+#tombstones_kept = "90d"
+# Where each event is written as a line of JSON: a file, or "stdout". Default: nowhere. Example:
+#json_lines = "events.jsonl"
+
+## Who is told of events, at least once each and in order; docs/events.md says how. Take away the # of all lines to use it.
+#[[webhook]]
+## What it is known by, also when its URL changes: its place in the chain is kept under this name.
+#name = "alerts"
+## https, or http on a loopback address.
+#url = "https://hooks.example.com/events"
+## As for the token hook.
+#secret_file = "webhook.secret"
+## Default: all kinds. Those that somebody should look at:
+#kinds = ["grant_ended", "replay_refused", "alarm"]
+## From the request to the last byte of the answer, "10ms" to "30s".
+#timeout = "5s"
+## How long to wait after a failure; twice as long after each further one, at most an hour.
+#backoff = "1s"
+## An event that is older than this and could not be delivered goes to the dead letters: `regrant webhooks list`.
+#give_up_after = "1d"
 
 
 ## Sight
@@ -240,6 +291,10 @@ scopes = ["notes:read", "notes:write"]
 #require_pkce = true
 ## Whether it may ask about tokens (RFC 7662): for APIs. Default: false.
 #may_introspect = false
+## Whether it may end everything of a user at /oauth2/global-revoke: for security tools. Default: false.
+#may_revoke_users = false
+## Whether it is switched off. Default: false.
+#disabled = false
 ## Origins whose scripts may call the token endpoint as this client. Default: none.
 #allowed_origins = []
 ## Do not ask users for consent: for your own applications only. Default: false.
@@ -271,6 +326,8 @@ scopes = ["notes:read", "notes:write"]
 #static_claims = { plan = "free" }
 ## Whether the token hook is asked about it. Default: true.
 #token_hook = true
+## Whether its error answers carry the reason code of a refusal (docs/reasons.md): for who develops it. Default: false.
+#tell_reason = false
 
 ## An application on phones, desktops or in browsers, which cannot keep a secret.
 #[[client]]

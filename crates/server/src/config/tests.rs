@@ -435,7 +435,7 @@ fn the_example_runs_as_it_is() {
 fn the_example_shows_every_setting_as_it_can_be_written() {
     let dir = std::env::temp_dir().join(format!("regrant-example-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    for name in ["web", "nightly-job", "notes-api", "hook"] {
+    for name in ["web", "nightly-job", "notes-api", "hook", "webhook"] {
         std::fs::write(dir.join(format!("{name}.secret")), &name.repeat(14)[..40]).unwrap();
     }
     let text = example::with_everything_set();
@@ -448,6 +448,11 @@ fn the_example_shows_every_setting_as_it_can_be_written() {
     let hook = config.token_hook.as_ref().expect("a hook");
     assert_eq!((hook.timeout, hook.on_failure), (Duration::from_secs(2), OnFailure::Deny));
     assert_eq!(hook.grant_types, GrantType::ALL.into());
+    let shown = EventsSetting { json_lines: None, ..config.events.clone() };
+    assert_eq!(shown, EventsSetting::default());
+    let webhook = config.webhooks.first().expect("a webhook");
+    let times = [webhook.timeout, webhook.backoff, webhook.give_up_after].map(|time| time.as_secs());
+    assert_eq!((webhook.name.as_str(), times, webhook.kinds.len()), ("alerts", [5, 1, 86_400], 3));
     let written = serde_json::to_value(&config.definitions[0]).unwrap();
     let public = serde_json::to_value(&config.definitions[1]).unwrap();
     for key in known_client_keys() {

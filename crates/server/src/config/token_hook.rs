@@ -131,7 +131,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Option<TokenHookSettin
     Some(TokenHookSetting { url: url?, secret: secret?, timeout: timeout?, on_failure: on_failure?, grant_types })
 }
 
-const SECRET_REMEDY: &str =
+pub(super) const SECRET_REMEDY: &str =
     "Name a file with one line of 24 to 512 characters, or \"whsec_\" and Base64; `regrant client secret` makes one.";
 
 fn read_grant_types(section: &Section<'_>, words: Option<Vec<String>>) -> Option<BTreeSet<GrantType>> {
@@ -156,7 +156,7 @@ fn read_grant_types(section: &Section<'_>, words: Option<Vec<String>>) -> Option
     Some(found)
 }
 
-fn check_url(text: &str) -> Result<Uri, Problem> {
+pub(super) fn check_url(text: &str) -> Result<Uri, Problem> {
     let refuse = |what: &str, remedy: &str| Err(Problem::new("url", what, remedy));
     let remedy = "Write it like \"https://hooks.example.com/token\".";
     let Some(url) = text.parse::<Uri>().ok().filter(|_| text.len() <= MAX_URL) else {
@@ -194,7 +194,7 @@ fn read_timeout(text: &str) -> Option<Duration> {
     read.filter(|timeout| (Duration::from_millis(10)..=MAX_TIMEOUT).contains(timeout))
 }
 
-fn read_secret(path: &Path) -> Result<HookSecret, String> {
+pub(super) fn read_secret(path: &Path) -> Result<HookSecret, String> {
     let cannot = |error: &std::io::Error| format!("{} cannot be read: {error}", path.display());
     let mut text = Zeroizing::new(String::with_capacity(2048));
     let file = std::fs::File::open(path).map_err(|error| cannot(&error))?;

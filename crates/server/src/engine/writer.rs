@@ -2,7 +2,7 @@
 //! [`engine`](super).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
@@ -12,6 +12,7 @@ use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Cause, EventRecord, Loaded, Outcome, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
+use super::told::{self, Told};
 use super::{Decide, GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Reply, Shares, Verdict};
 use crate::chance;
 use crate::metrics::WriterQueue;
@@ -19,6 +20,7 @@ use crate::revocations::Revocations;
 use crate::settle::{Settled, settle};
 use crate::spans::{Span, Spans};
 use crate::timekeeper::Timekeeper;
+use crate::whereabouts::{Places, Whereabouts};
 
 /// The thread's own state.
 pub(super) struct Writer {
@@ -30,10 +32,14 @@ pub(super) struct Writer {
     pub(super) failing: Failing,
     pub(super) keys: Arc<RwLock<Arc<Keys>>>,
     pub(super) newest: Arc<AtomicI64>,
+    pub(super) epoch: Arc<AtomicU64>,
     pub(super) shares: Arc<Shares>,
     pub(super) unused: std::ops::Range<u64>,
     pub(super) waiting: WriterQueue,
     pub(super) spans: Spans,
+    pub(super) telling: watch::Sender<u64>,
+    pub(super) told: Told,
+    pub(super) places: Places,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -72,6 +78,7 @@ struct Decided {
     is_new: bool,
     decide: Decide,
     correlation: String,
+    from: Option<Whereabouts>,
     /// Ends with the job.
     span: Span,
     reply: Reply<Verdict>,
@@ -119,9 +126,9 @@ impl Writer {
         let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
-                Job::Decide { grant, decide, correlation, span, reply } => {
+                Job::Decide { grant, decide, correlation, from, span, reply } => {
                     let is_new = grant.is_none();
-                    decided.push(Decided { grant, is_new, decide, correlation, span, reply, attempts: 0 });
+                    decided.push(Decided { grant, is_new, decide, correlation, from, span, reply, attempts: 0 });
                 }
                 // A write that is no decision keeps its place behind those before it: they are committed first.
                 Job::Commit { records, below, reply } => {
@@ -187,20 +194,25 @@ impl Writer {
             Ok(rows) => rows,
             Err(trouble) => return Err((jobs, trouble)),
         };
+        self.places.begin();
         let mut loose = HashMap::new();
         let mut pending: Vec<Pending> =
             jobs.into_iter().map(|job| decide(job, &mut rows, &mut loose, now, &keys)).collect();
         // Everything is decided, nothing is durable: a crash here loses nothing.
         let mut records = Vec::new();
-        for row in rows.into_values() {
+        for mut row in rows.into_values() {
+            row.events.retain(|event| self.told.is_news(event));
             if let (true, Some(found)) = (row.changed, row.found) {
-                let mac = found.grant.mac(&keys);
-                records.push(Record::Grant { expected: row.expected, grant: found.grant, mac, events: row.events });
+                // Its MAC is that of the last decision about it.
+                let Loaded { grant, mac, .. } = found;
+                records.push(Record::Grant { expected: row.expected, grant, mac, events: row.events });
             } else {
                 records.extend(row.events.into_iter().map(Record::Event));
             }
         }
-        records.extend(loose.into_values().flatten().map(Record::Event));
+        let loose = loose.into_values().flatten().filter(|event| self.told.is_news(event));
+        records.extend(loose.map(Record::Event));
+        records.extend(pending.iter().filter_map(|pending| self.place(pending, now)));
         let outcomes = if records.is_empty() {
             Ok(Some(Vec::new()))
         } else {
@@ -253,8 +265,14 @@ impl Writer {
                 self.failing.tell(trouble);
             }
         })?;
+        self.told.committed(records);
+        self.places.committed(records, now);
+        if records.iter().any(|record| told::events_of(record).next().is_some()) {
+            self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
+        self.epoch.store(self.store.epoch(), Ordering::Release);
         self.keep_revocations(records, &outcomes, now);
         Ok(outcomes)
     }
@@ -273,6 +291,14 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Where a grant was used from, if it was written and nobody knows yet.
+    fn place(&self, pending: &Pending, now: Timestamp) -> Option<Record> {
+        let (Some(grant), Some(from), true) = (pending.grant, &pending.job.from, pending.outcome.is_ok()) else {
+            return None;
+        };
+        self.places.news(grant, from, now)
     }
 
     /// Law L10: never behind the newest time in the store, and never at a time that cannot be.
@@ -327,8 +353,10 @@ impl Writer {
             if found.is_none() && rows.contains_key(&id.number) {
                 continue;
             }
-            let intact = found.as_ref().is_none_or(|found| found.grant.is_intact(found.mac, keys));
             let expected = found.as_ref().map(|found| found.grant.version);
+            // What decisions see of a row that a wide revocation covers has ended; nothing is ever written over an ended one.
+            let (was_there, found) = (found.is_some(), found.and_then(|found| found.believed(keys)));
+            let intact = found.is_some() || !was_there;
             rows.insert(id.number, Working { found, expected, changed: false, intact, events: Vec::new() });
         }
         Ok(rows)
@@ -353,7 +381,7 @@ fn decide(
     if !row.intact {
         // Check K8: a row that was changed behind our back is refused, and somebody is told.
         let event = Event {
-            kind: EventKind::Alarm,
+            kind: EventKind::AlarmAt(Refusal::TamperedRow),
             grant: Some(id),
             client: None,
             subject: None,
@@ -361,7 +389,7 @@ fn decide(
         };
         tracing::error!(grant = %id.display(keys), correlation = %job.correlation, "tampered row");
         let record = EventRecord { at: now, event, correlation: job.correlation.clone() };
-        loose.entry((id.number, EventKind::Alarm)).or_insert_with(|| vec![record]);
+        loose.entry((id.number, EventKind::AlarmAt(Refusal::TamperedRow))).or_insert_with(|| vec![record]);
         return Pending { job, outcome: Err(Refusal::TamperedRow), grant: None };
     }
     let found = row.found.as_ref().map(|found| (&found.grant, found.subject));
@@ -372,7 +400,7 @@ fn decide(
         let grant = Grant { version, ..grant };
         let mac = grant.mac(keys);
         let subject = row.found.as_ref().map_or(SubjectStatus::Enabled, |found| found.subject);
-        row.found = Some(Loaded { grant, mac, subject });
+        row.found = Some(Loaded { grant, mac, subject, covered: None });
         row.changed = true;
     }
     if let Some(event) = event {

@@ -118,15 +118,14 @@ impl Requests {
         }
     }
 
-    /// Counts a request.
-    pub(crate) fn count(&self, told: &Told<'_>) {
+    /// Counts a request; whether it saved a session that was not counted yet.
+    pub(crate) fn count(&self, told: &Told<'_>) -> bool {
         self.all.get_or_create(&[("endpoint", told.endpoint), ("outcome", told.outcome)]).inc();
         let labels = [("endpoint", told.endpoint), ("result", told.verdict.as_str())];
         self.latency.get_or_create(&labels).took(told.took);
         let counter = match told.outcome {
             "retried" => {
-                told.retried.into_iter().for_each(|rotation| self.saved.retried(rotation));
-                return;
+                return told.retried.is_some_and(|rotation| self.saved.retried(rotation));
             }
             "straggler" => &self.stragglers,
             "replayed" => &self.replays_revoked,
@@ -137,8 +136,9 @@ impl Requests {
             "login_failed" | "wrong_password" => &self.logins_failed,
             "consented" => &self.consents_allowed,
             "access_denied" => &self.consents_denied,
-            _ => return,
+            _ => return false,
         };
         counter.inc();
+        false
     }
 }

@@ -24,13 +24,15 @@ impl Default for Saved {
 }
 
 impl Saved {
-    /// A retry of this rotation was answered.
-    pub(super) fn retried(&self, rotation: Rotation) {
+    /// A retry of this rotation was answered; whether it is counted now.
+    pub(super) fn retried(&self, rotation: Rotation) -> bool {
         let mixed = (rotation.grant ^ (u64::from(rotation.generation) << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let place = usize::try_from(mixed >> 48).unwrap_or(0) % PLACES;
-        if self.seen.get(place).is_some_and(|seen| seen.swap(mixed, Ordering::Relaxed) != mixed) {
+        let is_new = self.seen.get(place).is_some_and(|seen| seen.swap(mixed, Ordering::Relaxed) != mixed);
+        if is_new {
             self.count.inc();
         }
+        is_new
     }
 }
 
@@ -55,9 +57,9 @@ mod tests {
     fn a_rotation_that_is_retried_again_and_again_is_one_session_saved() {
         let saved = Saved::default();
         for generation in [3, 3, 3, 4, 4] {
-            saved.retried(Rotation { grant: 7, generation });
+            let _ = saved.retried(Rotation { grant: 7, generation });
         }
-        saved.retried(Rotation { grant: 8, generation: 4 });
+        let _ = saved.retried(Rotation { grant: 8, generation: 4 });
         assert_eq!(saved.count.get(), 3);
     }
 }

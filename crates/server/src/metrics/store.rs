@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 use regrant_core::grant::EndReason;
-use regrant_core::{EventKind, GrantId, Timestamp};
+use regrant_core::{ChainKey, EventKind, GrantId, Timestamp};
 use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 use super::histogram::Histogram;
@@ -34,15 +34,7 @@ impl StoreMeter {
         registry.register("stale_writes", "Writes that somebody else came before; decided again", stale.clone());
         registry.register("grants_created", "Grants that were made", created.clone());
         let ended = Family::default();
-        for reason in [
-            EndReason::RefreshReplayed,
-            EndReason::CodeReplayed,
-            EndReason::RevokedByClient,
-            EndReason::RevokedByOperator,
-            EndReason::RevokedByUser,
-            EndReason::GenerationsExhausted,
-            EndReason::LostInRestore,
-        ] {
+        for reason in EndReason::ALL {
             let _ = ended.get_or_create(&[("reason", reason.as_str())]);
         }
         registry.register("grants_ended", "Grants that were ended, by reason", Family::clone(&ended));
@@ -78,9 +70,17 @@ impl StoreMeter {
         match kind {
             EventKind::GrantCreated => self.created.inc(),
             EventKind::GrantEnded(reason) => self.ended.get_or_create(&[("reason", reason.as_str())]).inc(),
-            EventKind::Alarm => self.alarms.inc(),
+            EventKind::Alarm | EventKind::AlarmAt(_) => self.alarms.inc(),
             _ => 0,
         };
+    }
+}
+
+fn tells(record: &Record) -> bool {
+    match record {
+        Record::Grant { events, .. } | Record::Keys { events, .. } => !events.is_empty(),
+        Record::Event(_) => true,
+        _ => false,
     }
 }
 
@@ -122,7 +122,16 @@ impl Store for Metered {
             self.metrics.store.committed(record, *outcome);
             self.metrics.keys.committed(record, *outcome);
         }
+        if records.iter().any(tells)
+            && let Ok(Answer::Chain(ends)) = self.store.ask(&Question::Chain)
+        {
+            self.metrics.deliveries.position(ends.newest.0);
+        }
         Ok(outcomes)
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.store.chain_under(key);
     }
 
     fn failure(&self) -> Option<Unavailable> {
@@ -135,6 +144,10 @@ impl Store for Metered {
 
     fn high_water(&self) -> Timestamp {
         self.store.high_water()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {

@@ -35,14 +35,22 @@ impl Home {
     pub fn make_with(directory: &Path, clients: &str) -> Self {
         let home = Self { directory: directory.to_owned() };
         std::fs::create_dir_all(directory.join("data")).expect("a directory");
-        let top = "listen = \"127.0.0.1:0\"\nstore = \"sqlite:data/regrant.db\"\nroot_key_file = \"root.key\"\n\
-            [http]\ndrain_delay = \"0\"\n";
-        let limits = if clients.contains("[limits]") { "" } else { UNLIMITED };
-        std::fs::write(home.config_file(), format!("{top}{}{limits}", with_hash(clients)))
-            .expect("the configuration is written");
+        home.configure(clients);
         let key = regrant_server::keyring::new_root_key();
         std::fs::write(home.root_key_file(), format!("{}\n", *key.text())).expect("the root key is written");
         home
+    }
+
+    /// Writes the configuration anew, with these clients.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn configure(&self, clients: &str) {
+        let top = "listen = \"127.0.0.1:0\"\nstore = \"sqlite:data/regrant.db\"\nroot_key_file = \"root.key\"\n\
+            [http]\ndrain_delay = \"0\"\n";
+        let limits = if clients.contains("[limits]") { "" } else { UNLIMITED };
+        std::fs::write(self.config_file(), format!("{top}{}{limits}", with_hash(clients)))
+            .expect("the configuration is written");
     }
 
     /// A directory that is such a home already.

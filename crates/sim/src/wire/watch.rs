@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 /// How the next commits end.
@@ -119,12 +119,20 @@ impl Store for Watched {
         self.store.high_water()
     }
 
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         self.watch.0.reads.fetch_add(1, Ordering::SeqCst);
         if matches!(question, Question::Grants { .. }) {
             self.watch.0.grant_reads.fetch_add(1, Ordering::SeqCst);
         }
         self.store.ask(question)
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.store.chain_under(key);
     }
 
     fn failure(&self) -> Option<Unavailable> {

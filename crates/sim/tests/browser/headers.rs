@@ -10,7 +10,7 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 17] = [
+const ROUTES: [(&str, &str); 18] = [
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
@@ -19,6 +19,7 @@ const ROUTES: [(&str, &str); 17] = [
     ("/oauth2/token", "json"),
     ("/oauth2/revoke", "json"),
     ("/oauth2/introspect", "json"),
+    ("/oauth2/global-revoke", "json"),
     ("/oauth2/userinfo", "json"),
     ("/oauth2/jwks", "json"),
     ("/.well-known/oauth-authorization-server", "json"),

@@ -34,7 +34,7 @@ async fn a_compromised_tag_key_logs_nobody_out_and_ends_no_grant() {
     let future = world.forge(&third, |token| token.generation = 9);
     refused(&world.refresh("phone", &future).await, 400, "invalid_grant", "unissued");
     assert_eq!(world.row(&third).await, before, "nothing of it changed the grant");
-    assert_eq!(world.events(&third, "replay_refused").await, 1, "an operator hears of it");
+    assert_eq!(world.events(&third, "refused").await, 1, "an operator hears of it");
 
     let fourth = next(world.refresh("phone", &third).await);
     assert_eq!(world.open(&fourth).tag_key, 2);

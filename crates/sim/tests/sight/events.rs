@@ -37,8 +37,10 @@ async fn an_event_tells_who_what_and_when() {
         user: Some(USER.to_owned()),
         detail: ended.detail.clone(),
         correlation,
+        link: ended.link.clone(),
     };
     assert_eq!(*ended, expected);
+    assert!(ended.link.as_ref().is_some_and(|link| link.len() == 64));
     assert_eq!((created.kind.as_str(), created.id < ended.id, created.at < ended.at), ("grant_created", true, true));
 }
 

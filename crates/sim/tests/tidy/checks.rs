@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{files, read, root, shown};
+use crate::{read, root, rust_files, shown};
 
 /// The named checks that exist here so far: each must be proved by a test.
 const EXPECTED: &str = "T1 T2 T3 T4 T5 T8 T9 T10 T11 T12 T13 T14 T15 T16 T17 T18 T19 T20 T21 T22 T31 T32 T34 T36 T38 T39 \
@@ -51,7 +51,7 @@ fn every_named_check_has_its_test_and_the_table_says_so() {
 /// All proofs, by id in natural order.
 fn proofs() -> BTreeMap<String, Vec<Proof>> {
     let mut found: BTreeMap<String, Vec<Proof>> = BTreeMap::new();
-    for path in files("crates", ".rs") {
+    for path in rust_files() {
         let text = read(&path);
         let mut comment: Vec<&str> = Vec::new();
         for line in text.lines().map(str::trim) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{files, read, root, shown};
+use crate::{read, root, rust_files, shown};
 
 #[test]
 fn every_section_quoted_in_the_code_has_its_row() {
@@ -17,7 +17,7 @@ fn every_section_quoted_in_the_code_has_its_row() {
         })
         .collect();
     let mut missing = BTreeSet::new();
-    for path in files("crates", ".rs").into_iter().filter(|path| shown(path).contains("/src/")) {
+    for path in rust_files().into_iter().filter(|path| shown(path).contains("/src/")) {
         for quoted in sections(&read(&path)) {
             let covered = rows
                 .iter()
@@ -33,7 +33,7 @@ fn every_section_quoted_in_the_code_has_its_row() {
 #[test]
 fn every_row_names_what_exists() {
     let table = read(&root().join("docs/conformance.md"));
-    let tests: String = files("crates", ".rs").iter().map(|path| read(path)).collect();
+    let tests: String = rust_files().iter().map(|path| read(path)).collect();
     for line in table.lines().filter(|line| line.starts_with("| RFC ")) {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         assert!(cells.len() >= 7, "a row has five cells: {line}");

@@ -182,3 +182,12 @@ fn dependencies_point_inward() {
         }
     }
 }
+
+/// What proves and measures is never a part of what ships.
+#[test]
+fn nothing_that_ships_depends_on_what_proves_and_measures_it() {
+    let metadata = metadata();
+    for package in packages(&metadata, &closure(&metadata, "regrant")) {
+        assert!(!["sim", "bench"].iter().any(|name| package["name"] == *name), "{} ships", package["name"]);
+    }
+}

@@ -1,13 +1,13 @@
 //! The sources: every file says what it is, and none grows into two.
 
-use crate::{files, read, shown};
+use crate::{files, read, rust_files, shown};
 
 /// The longest file without a stated reason.
 const MAX_LINES: usize = 620;
 
 #[test]
 fn every_source_file_opens_with_what_it_is() {
-    for path in files("crates", ".rs") {
+    for path in rust_files() {
         let text = read(&path);
         assert!(text.starts_with("//!") || text.starts_with("#!["), "{} does not open with //!", shown(&path));
     }
@@ -15,9 +15,8 @@ fn every_source_file_opens_with_what_it_is() {
 
 #[test]
 fn no_file_grows_into_two() {
-    for path in files("crates", ".rs")
-        .into_iter()
-        .filter(|path| !shown(path).contains("/tests/") && !shown(path).ends_with("/tests.rs"))
+    for path in
+        rust_files().into_iter().filter(|path| !shown(path).contains("/tests/") && !shown(path).ends_with("/tests.rs"))
     {
         let lines = read(&path).lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines: two ideas in one room?", shown(&path));
@@ -29,7 +28,7 @@ fn nothing_is_left_for_later_in_the_sources() {
     // Put together here, so that this file does not hold them.
     let words = [["to", "do!("], ["unimple", "mented!("], ["FIX", "ME"]].map(|parts| parts.concat());
     let ignored = ["#[ig", "nore"].concat();
-    for path in files("crates", ".rs") {
+    for path in rust_files() {
         let text = read(&path);
         for word in &words {
             assert!(!text.contains(word), "{} holds {word}", shown(&path));
@@ -59,7 +58,7 @@ fn the_project_speaks_of_itself_only() {
 #[test]
 fn no_test_sleeps() {
     let word = "slee".to_owned() + "p(";
-    for path in files("crates", ".rs").into_iter().filter(|path| shown(path).contains("/tests/")) {
+    for path in rust_files().into_iter().filter(|path| shown(path).contains("/tests/")) {
         for (number, line) in read(&path).lines().enumerate() {
             assert!(!line.contains(&word) || line.contains("// waits"), "{}:{} sleeps", shown(&path), number + 1);
         }

@@ -486,7 +486,7 @@ async fn malformed(world: &World, path: &str, seeded: &mut Dice, live: &str) -> 
 async fn what_is_wrong_last_undoes_nothing_because_nothing_was_done() {
     let world = world().await;
     let first = world.first("phone").await;
-    let commits = world.watch.commits();
+    let (before, commits) = (world.row(&first).await, world.watch.commits());
     for (name, value) in
         [("scope", "openid admin"), ("resource", "https://evil.example/"), ("scope", "\u{7f}"), ("client_secret", "x")]
     {
@@ -495,6 +495,7 @@ async fn what_is_wrong_last_undoes_nothing_because_nothing_was_done() {
         let reply = world.http().post("/oauth2/token", &form, &[]).await;
         assert!(reply.status.is_client_error(), "{}", reply.text());
     }
-    assert_eq!(world.watch.commits(), commits);
+    assert_eq!(world.row(&first).await, before);
+    assert_eq!(world.watch.commits(), commits + 2, "an event for each of the first two");
     let _ = next(world.refresh("phone", &first).await);
 }

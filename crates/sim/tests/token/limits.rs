@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use regrant_core::keys::RootKey;
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use regrant_server::sweep;
 use regrant_server::{App, Clock, Peer};
 use regrant_store::{Answer, Loaded, Memory, Outcome, Question, Record, Store, Unavailable};
@@ -358,12 +358,20 @@ impl Store for Slow {
         self.store.high_water()
     }
 
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         // The reads of the start are not concerned.
         if matches!(question, Question::UserBySubject(_)) {
             let _ = self.gate.recv();
         }
         self.store.ask(question)
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.store.chain_under(key);
     }
 
     fn failure(&self) -> Option<Unavailable> {

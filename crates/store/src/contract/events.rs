@@ -32,6 +32,7 @@ pub fn an_event_is_kept_with_all_it_tells(open: Open<'_>) {
         subject: Some("usr_ann".to_owned()),
         detail: "detail".to_owned(),
         correlation: "correlation".to_owned(),
+        link: ended.link,
     };
     assert_eq!(*ended, expected);
     let nothing = (&None, &None, &None, &None);

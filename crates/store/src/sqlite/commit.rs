@@ -2,11 +2,11 @@
 
 use regrant_core::grant::RowMac;
 use regrant_core::keys::KeyStatus;
-use regrant_core::{Grant, Timestamp};
+use regrant_core::{ChainKey, Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{questions, rows};
-use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
+use super::{epochs, events, questions, rows};
+use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, failures};
 
 /// Begins a transaction and writes the records, the high-water time and the count of commits. Nothing is durable yet.
 ///
@@ -14,13 +14,14 @@ use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record,
 /// the store sees by it which database the log belongs to and how far it goes ([`anchor`](super::anchor)).
 pub(super) fn write(
     connection: &Connection,
+    chain: &ChainKey,
     records: &[Record],
     now: Timestamp,
     high_water: Timestamp,
     commits: u64,
 ) -> rusqlite::Result<Vec<Outcome>> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let outcomes = records.iter().map(|record| one(connection, record, now)).collect::<rusqlite::Result<_>>()?;
+    let outcomes = records.iter().map(|record| one(connection, chain, record, now)).collect::<rusqlite::Result<_>>()?;
     connection
         .prepare_cached("UPDATE meta SET high_water = ?1, commits = ?2 WHERE only = 1")?
         .execute([high_water.millis(), commits.cast_signed()])?;
@@ -32,12 +33,14 @@ pub(super) fn seal(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
 }
 
-fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
+fn one(connection: &Connection, chain: &ChainKey, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
     let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
     let changed = match record {
-        Record::Grant { expected, grant, mac, events } => return put_grant(connection, *expected, grant, *mac, events),
+        Record::Grant { expected, grant, mac, events } => {
+            return put_grant(connection, chain, *expected, grant, *mac, events);
+        }
         Record::RemoveGrant { number, expected } => remove_grant(connection, *number, *expected)?,
-        Record::Event(event) => return tell(connection, event).map(|()| Outcome::Committed),
+        Record::Event(event) => return events::tell(connection, chain, event).map(|()| Outcome::Committed),
         Record::Initialise { deployment, root_check } => run(
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
             params![deployment.0, root_check],
@@ -85,7 +88,18 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::ForgetFailures { key } => {
             run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
         }
-        Record::Keys { changes, events } => return change_keys(connection, changes, events),
+        Record::Epoch { epoch, events } => {
+            return tell_if(connection, chain, epochs::insert(connection, epoch)?, events);
+        }
+        Record::UndoEpoch { number, at, events } => {
+            return tell_if(connection, chain, epochs::undo(connection, *number, *at)?, events);
+        }
+        Record::ForgetEpochs { numbers } => epochs::forget(connection, numbers).map(|()| 1)?,
+        Record::Keys { changes, events } => return change_keys(connection, chain, changes, events),
+        Record::Seen { grant, place } => events::seen(connection, *grant, place).map(|()| 1)?,
+        Record::PutDelivery(delivery) => events::put_delivery(connection, delivery).map(|()| 1)?,
+        Record::PutDeadLetter(letter) => events::put_dead_letter(connection, letter).map(|()| 1)?,
+        Record::RemoveDeadLetter { to, event } => events::remove_dead_letter(connection, to, *event)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
@@ -108,10 +122,11 @@ fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
 
 fn put_grant(
     connection: &Connection,
+    chain: &ChainKey,
     expected: Option<u64>,
     grant: &Grant,
     mac: RowMac,
-    events: &[EventRecord],
+    told: &[EventRecord],
 ) -> rusqlite::Result<Outcome> {
     let changed = match expected {
         // Only the hot row: the terms never change.
@@ -127,8 +142,8 @@ fn put_grant(
     if changed == 0 {
         return Ok(Outcome::Stale);
     }
-    for event in events {
-        tell(connection, event)?;
+    for event in told {
+        events::tell(connection, chain, event)?;
     }
     Ok(Outcome::Committed)
 }
@@ -140,29 +155,23 @@ fn remove_grant(connection: &Connection, number: u64, expected: u64) -> rusqlite
         .execute([number, expected])?;
     if removed == 1 {
         connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([number])?;
+        events::forget_places(connection, number)?;
     }
     Ok(removed)
 }
 
-fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
-    let EventRecord { at, event, correlation } = record;
-    connection
-        .prepare_cached(
-            "INSERT INTO events (at, kind, reason, grant_number, client, subject, detail, correlation, minute) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            at.millis(),
-            event.kind.as_str(),
-            event::reason(event.kind),
-            event.grant.map(|id| id.number.cast_signed()),
-            event.client.as_ref().map(|client| client.as_str()),
-            event.subject,
-            event.detail,
-            correlation,
-            event::minute(record),
-        ])?;
-    Ok(())
+/// The events of what was done; of what was stale there are none.
+fn tell_if(
+    connection: &Connection,
+    chain: &ChainKey,
+    changed: usize,
+    events: &[EventRecord],
+) -> rusqlite::Result<Outcome> {
+    if changed == 0 {
+        return Ok(Outcome::Stale);
+    }
+    events.iter().try_for_each(|event| events::tell(connection, chain, event))?;
+    Ok(Outcome::Committed)
 }
 
 fn add_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {
@@ -210,7 +219,12 @@ fn put_user(connection: &Connection, expected: u64, user: &User) -> rusqlite::Re
 }
 
 /// All or nothing within the batch: a change that does not fit takes back those before it.
-fn change_keys(connection: &Connection, changes: &[KeyChange], events: &[EventRecord]) -> rusqlite::Result<Outcome> {
+fn change_keys(
+    connection: &Connection,
+    chain: &ChainKey,
+    changes: &[KeyChange],
+    told: &[EventRecord],
+) -> rusqlite::Result<Outcome> {
     connection.prepare_cached("SAVEPOINT keys")?.execute([])?;
     for change in changes {
         if !change_key(connection, change)? {
@@ -220,8 +234,8 @@ fn change_keys(connection: &Connection, changes: &[KeyChange], events: &[EventRe
         }
     }
     connection.prepare_cached("RELEASE keys")?.execute([])?;
-    for event in events {
-        tell(connection, event)?;
+    for event in told {
+        events::tell(connection, chain, event)?;
     }
     Ok(Outcome::Committed)
 }
@@ -290,10 +304,8 @@ fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limi
         (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
     const DENIED: &str = "DELETE FROM denied_access WHERE jti IN \
         (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
-    const EVENTS: &str = "DELETE FROM events WHERE id IN \
-        (SELECT id FROM events WHERE at < ?1 ORDER BY at, id LIMIT ?2)";
-    for (sql, before) in [(SESSIONS, now), (DENIED, now), (FORGOTTEN, now), (EVENTS, events_before)] {
-        connection.prepare_cached(sql)?.execute(params![before.millis(), limit])?;
+    for sql in [SESSIONS, DENIED, FORGOTTEN] {
+        connection.prepare_cached(sql)?.execute(params![now.millis(), limit])?;
     }
-    Ok(())
+    events::sweep(connection, events_before, limit)
 }

@@ -6,13 +6,14 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, Aim, OpenError};
 use super::schema::{self, Origin};
 use super::trouble::unavailable;
-use super::{Mark, SqliteOptions, questions};
+use super::{Mark, SqliteOptions, epochs, questions};
+use crate::epochs::Epochs;
 use crate::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 /// The virtual file system of SQLite that takes no locks and shares no memory.
@@ -24,6 +25,7 @@ pub struct Look {
     connection: Connection,
     mark: Mark,
     version: u32,
+    epochs: Epochs,
 }
 
 impl Look {
@@ -63,8 +65,11 @@ impl Look {
             Origin::Fresh => return Err(OpenError::Missing { path: path.to_owned() }),
         };
         let mark = open::mark(&connection, version).map_err(refused)?;
-        open::anchored(path, &file, options, Some(mark), aim)
-            .map(|(_, seen)| (Self { connection, mark, version }, seen))
+        let (_, seen) = open::anchored(path, &file, options, Some(mark), aim)?;
+        // An older schema may have no room for them, and then there are none.
+        let is_current = version == schema::known();
+        let epochs = if is_current { epochs::read(&connection).map_err(refused)? } else { Epochs::default() };
+        Ok((Self { connection, mark, version, epochs }, seen))
     }
 
     /// How far it has come.
@@ -82,7 +87,9 @@ impl Look {
 
 impl Store for Look {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        questions::load(&self.connection, ids).map_err(|error| unavailable(&error))
+        let mut loaded = questions::load(&self.connection, ids).map_err(|error| unavailable(&error))?;
+        loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
+        Ok(loaded)
     }
 
     fn commit(&mut self, _records: &[Record], _now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
@@ -93,9 +100,16 @@ impl Store for Look {
         self.mark.at
     }
 
+    fn epoch(&self) -> u64 {
+        self.epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         questions::answer(&self.connection, question).map_err(|error| unavailable(&error))
     }
+
+    /// Nothing is written here, and so nothing is chained.
+    fn chain_under(&mut self, _key: ChainKey) {}
 
     fn failure(&self) -> Option<Unavailable> {
         None

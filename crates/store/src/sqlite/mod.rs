@@ -8,6 +8,8 @@
 mod anchor;
 mod backup;
 mod commit;
+mod epochs;
+mod events;
 mod look;
 mod open;
 mod questions;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use regrant_core::keys::KeyStatus;
-use regrant_core::{GrantId, Timestamp};
+use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -33,6 +35,7 @@ use open::{Aim, Lock, Opened};
 pub use open::{OpenError, give_to_owner};
 pub use restoring::{Restored, restore};
 
+use crate::epochs::Epochs;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
 
@@ -70,6 +73,10 @@ pub enum Synchronous {
 pub struct Sqlite {
     connection: Connection,
     high_water: Timestamp,
+    /// The wide revocations of the file.
+    epochs: Epochs,
+    /// What events are chained under.
+    chain: ChainKey,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -109,7 +116,8 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, uncertain: None, log_pages, anchor, lock })
+        let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
+        Ok(Self { connection, high_water, epochs, chain: ChainKey::public(), uncertain: None, log_pages, anchor, lock })
     }
 
     /// How far the store has come.
@@ -216,7 +224,10 @@ impl Drop for Sqlite {
 
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)))
+        let loaded = questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)));
+        let mut loaded = loaded?;
+        loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
+        Ok(loaded)
     }
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
@@ -231,7 +242,7 @@ impl Store for Sqlite {
         let opens_era = records.iter().any(|record| matches!(record, Record::OpenEra { .. }));
         let is_counted = opens_era || !self.anchor.is_held();
         let commits = self.anchor.mark().commits + u64::from(is_counted);
-        let written = commit::write(&self.connection, records, now, high_water, commits);
+        let written = commit::write(&self.connection, &self.chain, records, now, high_water, commits);
         let written = written.map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let outcomes = written.and_then(|outcomes| self.seal().map(|()| outcomes)).map_err(|trouble| {
@@ -242,6 +253,7 @@ impl Store for Sqlite {
         // Before anybody is answered: what the anchor does not know of may be lost without a trace.
         let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
         self.anchor.follow(records.iter().zip(&outcomes).fold(mark, marked));
+        self.epochs.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
@@ -257,8 +269,29 @@ impl Store for Sqlite {
         self.high_water
     }
 
+    fn epoch(&self) -> u64 {
+        self.epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
-        questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))
+        // What is in memory needs no read.
+        match question {
+            Question::Epochs => {
+                return Ok(Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() });
+            }
+            Question::CoveredAccess(token) => return Ok(Answer::CoveredAccess(self.epochs.covering_access(token))),
+            _ => {}
+        }
+        let mut answer =
+            questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))?;
+        if let Answer::Grants(rows) = &mut answer {
+            rows.iter_mut().for_each(|row| self.epochs.cover(row));
+        }
+        Ok(answer)
+    }
+
+    fn chain_under(&mut self, key: ChainKey) {
+        self.chain = key;
     }
 
     fn failure(&self) -> Option<Unavailable> {

@@ -357,6 +357,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<bool> {
     // The page size is fixed when the first page is written, so it comes first.
     connection.pragma_update(None, "page_size", 8192)?;
+    // Or the planner looks at each value that is bound, and prepares the statement anew for it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         let detail = format!("the file system cannot carry a write-ahead log (journal mode {mode})");

@@ -5,11 +5,9 @@ use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::events;
 use super::rows::{self, select_grants};
-use crate::{
-    Answer, Consent, Deployment, EventFilter, Failures, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent,
-    User,
-};
+use crate::{Answer, Consent, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, User};
 
 /// The rows of these grants, in the order asked.
 pub(super) fn load(connection: &Connection, ids: &[GrantId]) -> rusqlite::Result<Vec<Option<Loaded>>> {
@@ -54,8 +52,16 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
         Question::Grants { client, subject, after, limit } => {
             Answer::Grants(grants(connection, client.as_deref(), subject.as_deref(), *after, *limit)?)
         }
-        Question::Events { grant, limit } => Answer::Events(events(connection, *grant, *limit)?),
-        Question::FindEvents(filter) => Answer::Events(find_events(connection, filter)?),
+        // Whoever holds the connection answers these from memory.
+        Question::Epochs => Answer::Epochs { counter: 0, epochs: Vec::new() },
+        Question::CoveredAccess(_) => Answer::CoveredAccess(None),
+        Question::Events { grant, limit } => Answer::Events(events::newest(connection, *grant, *limit)?),
+        Question::FindEvents(filter) => Answer::Events(events::find(connection, filter)?),
+        Question::EventsAfter { after, limit } => Answer::Events(events::after(connection, *after, *limit)?),
+        Question::Chain => Answer::Chain(events::ends(connection)?),
+        Question::Places(grant) => Answer::Places(events::places(connection, *grant)?),
+        Question::Deliveries => Answer::Deliveries(events::deliveries(connection)?),
+        Question::DeadLetters { to, limit } => Answer::DeadLetters(events::dead_letters(connection, to, *limit)?),
     })
 }
 
@@ -217,50 +223,4 @@ fn grants_within(
     };
     let mut statement = connection.prepare_cached(sql)?;
     statement.query_map(params![client, subject, first, last, limit], rows::read)?.collect()
-}
-
-const EVENT_COLUMNS: &str =
-    "SELECT id, at, kind, reason, grant_number, client, subject, detail, correlation FROM events";
-
-fn read_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
-    Ok(StoredEvent {
-        id: row.get::<_, i64>(0)?.cast_unsigned(),
-        at: Timestamp::from_millis(row.get(1)?),
-        kind: row.get(2)?,
-        reason: row.get(3)?,
-        grant: row.get::<_, Option<i64>>(4)?.map(i64::cast_unsigned),
-        client: row.get(5)?,
-        subject: row.get(6)?,
-        detail: row.get(7)?,
-        correlation: row.get(8)?,
-    })
-}
-
-fn events(connection: &Connection, grant: Option<u64>, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
-    match grant {
-        None => connection
-            .prepare_cached(&format!("{EVENT_COLUMNS} ORDER BY id DESC LIMIT ?1"))?
-            .query_map([limit], read_event)?
-            .collect(),
-        Some(number) => connection
-            .prepare_cached(&format!("{EVENT_COLUMNS} WHERE grant_number = ?1 ORDER BY id DESC LIMIT ?2"))?
-            .query_map(params![number.cast_signed(), limit], read_event)?
-            .collect(),
-    }
-}
-
-/// Through the positions between the two, by the table's own order: rows are read one by one until enough fit.
-fn find_events(connection: &Connection, filter: &EventFilter) -> rusqlite::Result<Vec<StoredEvent>> {
-    // Positions count from 1 and never reach the sign bit.
-    let position = |position: u64| i64::try_from(position).unwrap_or(i64::MAX);
-    let sql = format!(
-        "{EVENT_COLUMNS} WHERE id > ?1 AND id < ?2 AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR client = ?4) \
-         AND (?5 IS NULL OR subject = ?5) AND (?6 IS NULL OR +at >= ?6) ORDER BY id DESC LIMIT ?7"
-    );
-    let EventFilter { kind, client, subject, since, after, before, limit } = filter;
-    let since = since.map(Timestamp::millis);
-    connection
-        .prepare_cached(&sql)?
-        .query_map(params![position(*after), position(*before), kind, client, subject, since, limit], read_event)?
-        .collect()
 }

@@ -1,0 +1,183 @@
+//! `bench`: how fast, by command. Never shipped.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bench::case::Case;
+use bench::{ceiling, docs, instructions, peers, plot, refresh, report};
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+#[derive(Parser, Debug)]
+#[command(name = "bench", about = "How fast: Regrant beside what the machine allows.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Measure Regrant beside a bare HTTP server and one that waits for the device, in slices of the same minute.
+    Refresh(Refresh),
+    /// Count the instructions of a request under callgrind, and compare them with bench/instructions.toml.
+    Instructions {
+        /// Store what is counted now.
+        #[arg(long)]
+        bless: bool,
+        /// The file.
+        #[arg(long, default_value = "bench/instructions.toml")]
+        file: PathBuf,
+    },
+    /// What callgrind looks at.
+    #[command(hide = true)]
+    Drive {
+        /// Which case.
+        case: Case,
+        /// How many rounds of requests.
+        #[arg(long)]
+        rounds: usize,
+        /// Where the store is made.
+        #[arg(long)]
+        directory: PathBuf,
+    },
+    /// Serve what the machine allows: an answer of this many bytes, after an fdatasync of this file if one is named.
+    #[command(hide = true)]
+    Ceiling {
+        /// Bytes of the answer.
+        #[arg(long)]
+        length: usize,
+        /// The file to wait for; it must not be there.
+        #[arg(long)]
+        durable: Option<PathBuf>,
+    },
+    /// Compare with node-oidc-provider and Keycloak: speed, storage, and what becomes of sessions.
+    Peers(peers::Options),
+}
+
+#[derive(clap::Args, Debug)]
+struct Refresh {
+    /// Which cases, by name; all unless some are named.
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<Case>,
+    /// At how many connections.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
+    connections: Vec<usize>,
+    /// Over how many grants.
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 1_000_000])]
+    grants: Vec<u64>,
+    /// Seconds for each of the three servers in each case.
+    #[arg(long, default_value_t = 6.0)]
+    seconds: f64,
+    /// Refreshes before the first measurement on each store.
+    #[arg(long, default_value_t = 100_000)]
+    warm_up: u64,
+    /// Where the stores are made: on the disk that is meant. A directory in memory syncs nothing.
+    #[arg(long, default_value = "target/bench")]
+    directory: PathBuf,
+    /// Where Regrant's log goes, a line for each request.
+    #[arg(long, default_value = "/dev/null")]
+    log: PathBuf,
+    /// Write the rows to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the figures into the documents: docs/performance.{json,svg,md} and README.md, from the repository's root.
+    #[arg(long)]
+    docs: bool,
+    /// Write the plot to this file.
+    #[arg(long, value_name = "FILE", default_value = "target/bench/refresh.svg")]
+    plot: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let runtime = match command {
+        // One thread, so that what runs is the same every time.
+        Command::Drive { .. } => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    };
+    let runtime = runtime.expect("a runtime");
+    let done = match command {
+        Command::Instructions { bless, file } => count(bless, &file),
+        Command::Drive { case, rounds, directory } => {
+            runtime.block_on(instructions::drive(case, rounds, &directory));
+            Ok(true)
+        }
+        Command::Refresh(asked) => measure(asked, &runtime),
+        Command::Ceiling { length, durable } => runtime.block_on(ceiling::serve(length, durable)).map(|()| true),
+        Command::Peers(options) => runtime.block_on(peers::run(options)).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(asked: Refresh, runtime: &Runtime) -> std::io::Result<bool> {
+    std::fs::create_dir_all(&asked.directory)?;
+    let options = refresh::Options {
+        cases: if asked.cases.is_empty() { Case::ALL.to_vec() } else { asked.cases },
+        connections: asked.connections,
+        grants: asked.grants,
+        seconds: asked.seconds,
+        warm_up: asked.warm_up,
+        directory: asked.directory,
+        log: asked.log,
+    };
+    let refresh::Outcome { rows, verified, rotations, wrong } = refresh::run(&options, runtime)?;
+    println!("{}", report::table(&rows));
+    println!("verified tokens            {}", report::thousands(verified as f64));
+    println!("rotations answered         {}", report::thousands(rotations.0 as f64));
+    println!("rotations in the stores    {}", report::thousands(rotations.1 as f64));
+    println!("asked to come again        {}", rows.iter().map(|row| row.retried).sum::<u64>());
+    println!("wrong                      {}", wrong.len());
+    wrong.iter().for_each(|what| println!("  {what}"));
+    std::fs::write(&asked.plot, plot::svg(&rows, "Answers per second beside a bare HTTP server"))?;
+    println!("plot                       {}", asked.plot.display());
+    if asked.docs && wrong.is_empty() {
+        docs::write(Path::new("."), &rows)?;
+        println!("documents                  README.md, docs/performance.md");
+    }
+    if let Some(file) = asked.json {
+        std::fs::write(&file, serde_json::to_string_pretty(&json!({"rows": rows}))? + "\n")?;
+        println!("rows                       {}", file.display());
+    }
+    Ok(wrong.is_empty())
+}
+
+fn count(bless: bool, file: &Path) -> std::io::Result<bool> {
+    let stored = std::fs::read_to_string(file).unwrap_or_default();
+    let stored: instructions::Stored = toml::from_str(&stored).unwrap_or_default();
+    let compiler = instructions::compiler();
+    let is_same = stored.compiler == compiler;
+    println!("{:28} {:>12} {:>12} {:>8}", "instructions of a request", "stored", "now", "change");
+    let counts = instructions::count(&stored, |count| {
+        let was = count.stored.map_or_else(|| "-".to_owned(), |stored| report::thousands(stored as f64));
+        let change = 100.0 * count.growth();
+        println!("{:28} {was:>12} {:>12} {change:>+7.1}%", count.scenario, report::thousands(count.now as f64));
+    })
+    .map_err(std::io::Error::other)?;
+    if bless {
+        let instructions = counts.iter().map(|count| (count.scenario.to_owned(), count.now)).collect();
+        let text = toml::to_string(&instructions::Stored { compiler, instructions }).map_err(std::io::Error::other)?;
+        let head = "# Instructions of one request under callgrind; see bench/src/instructions.rs. Written on purpose, by\n\
+            # cargo run --release -p bench -- instructions --bless\n";
+        std::fs::write(file, format!("{head}{text}"))?;
+        return Ok(true);
+    }
+    if !is_same {
+        println!("not compared: the stored counts are of {}, this is {compiler}", stored.compiler);
+        return Ok(true);
+    }
+    let holds = counts.iter().all(instructions::Count::holds);
+    if !holds {
+        println!("a request takes more than it did: mend it, or store it on purpose with --bless");
+    }
+    Ok(holds)
+}

@@ -1,0 +1,66 @@
+//! `[[scope]]` and `[[resource]]`: what clients can ask for, and where it means something.
+
+use regrant_core::{Resources, Scope};
+
+use super::document::Section;
+use super::problem::Problem;
+use super::{BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims, client, suggest};
+use crate::claims::Rules;
+
+pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
+    let name = section.string("name").unwrap_or_default();
+    let description = section.string("description").unwrap_or_else(|| name.clone());
+    if name.is_empty() || name.contains(' ') || Scope::parse(&name).is_err() {
+        let remedy =
+            "Use 1 to 100 visible ASCII characters without spaces, quotes and backslashes (RFC 6749 section 3.3).";
+        section.problem(Problem::new("name", "it is no scope name", remedy));
+    } else if name.len() > 100 {
+        section.problem(Problem::new("name", "it is longer than 100 characters", "Shorten it."));
+    } else if let Some(problem) = client::check_label("description", &description) {
+        section.problem(problem);
+    }
+    if config.scopes.iter().any(|scope| scope.name == name) {
+        section.problem(Problem::new("name", "another [[scope]] has the same name", "Remove one of them."));
+    }
+    section.finish(&TOP);
+    config.scopes.push(ScopeSetting { name, description });
+}
+
+pub(super) fn read_resource(section: &Section<'_>, config: &mut Config) {
+    let uri = section.string("uri").unwrap_or_default();
+    if Resources::new([uri.as_str()]).is_err() {
+        let remedy = "Write the URL of the API, like \"https://api.example.com/\" (RFC 8707 section 2).";
+        section.problem(Problem::new(
+            "uri",
+            "it is no absolute URI without a fragment of at most 512 characters",
+            remedy,
+        ));
+    }
+    if config.resources.iter().any(|resource| resource.uri == uri) {
+        section.problem(Problem::new("uri", "another [[resource]] has the same URI", "Remove one of them."));
+    }
+    let names = section.strings("scopes").unwrap_or_default();
+    for (index, name) in names.iter().enumerate() {
+        let known = || config.scopes.iter().map(|scope| scope.name.as_str()).chain(BUILT_IN_SCOPES);
+        if !known().any(|known| known == name) {
+            let remedy = format!("{}Declare it in a [[scope]].", suggest::did_you_mean(name, known()));
+            section.problem(Problem::new("scopes", format!("{name:?} is not declared"), remedy).at(index));
+        }
+    }
+    let scopes = Scope::from_tokens(names.iter().map(String::as_str)).unwrap_or_else(|_| {
+        section.problem(Problem::new(
+            "scopes",
+            "they are more than 128, or one is malformed",
+            "Name at most 128 scopes.",
+        ));
+        Scope::default()
+    });
+    let takes = section.strings("claims").unwrap_or_default();
+    let fixed = section.json("static_claims").unwrap_or_default();
+    let claims = claims::rules(("claims", &takes), &fixed).unwrap_or_else(|problems| {
+        problems.into_iter().for_each(|problem| section.problem(problem));
+        Rules::default()
+    });
+    section.finish(&TOP);
+    config.resources.push(ResourceSetting { uri, scopes, claims });
+}

@@ -3,6 +3,7 @@
 //! Exit codes, as in sysexits.h where it has them: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available,
 //! 74 the device failed under a running server, which must be started again, 75 the store is in use by a running server, 78 the configuration does not fit.
 
+mod backup;
 mod client;
 mod config;
 mod context;
@@ -20,8 +21,10 @@ mod log;
 mod man;
 mod output;
 mod progress;
+mod recover;
 mod reload;
 mod remote;
+mod restore;
 mod revoke;
 mod serve;
 mod service;
@@ -67,6 +70,12 @@ enum Command {
     Serve(serve::Args),
     /// Make the running server read its configuration again; what is wrong with it changes nothing.
     Reload,
+    /// Copy the store to a file, while the server runs or not.
+    Backup(backup::Args),
+    /// Put a backup in the place of the store, which is kept aside. `regrant recover` comes next.
+    Restore(restore::Args),
+    /// Make a store that went back fit to be served from: replay the revocations, and open a new era.
+    Recover(recover::Args),
     /// Look at the deployment from outside, and say what to do about what is wrong.
     Doctor,
     /// Add, list, show and remove clients.
@@ -119,6 +128,9 @@ impl Command {
             | Self::Init(_)
             | Self::Serve(_)
             | Self::Doctor
+            | Self::Backup(_)
+            | Self::Restore(_)
+            | Self::Recover(_)
             | Self::Config(_)
             | Self::Man(_)
             | Self::Completions { .. } => false,
@@ -139,6 +151,9 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Reload => reload::run(&context),
+        Command::Backup(args) => backup::run(&context, &args),
+        Command::Restore(args) => restore::run(&context, &args),
+        Command::Recover(args) => recover::run(&context, &args),
         Command::Doctor => doctor::run(&context),
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),

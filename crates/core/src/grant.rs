@@ -117,11 +117,13 @@ pub enum EndReason {
     GlobalRevocation,
     /// The user was removed, and perhaps brought back under the same subject.
     UserRemoved,
+    /// The store was restored from an older copy, and which of its tokens is the newest cannot be known.
+    LostInRestore,
 }
 
 impl EndReason {
     /// All of them, in the order of their numbers in the store, which count from 1.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::RefreshReplayed,
         Self::CodeReplayed,
         Self::RevokedByClient,
@@ -147,6 +149,7 @@ impl EndReason {
         Self::RedirectUrisReduced,
         Self::GlobalRevocation,
         Self::UserRemoved,
+        Self::LostInRestore,
     ];
 
     /// The stable word for logs, events and commands.
@@ -178,6 +181,7 @@ impl EndReason {
             Self::RedirectUrisReduced => "redirect_uris_reduced",
             Self::GlobalRevocation => "global_revocation",
             Self::UserRemoved => "user_removed",
+            Self::LostInRestore => "lost_in_restore",
         }
     }
 
@@ -210,6 +214,7 @@ impl EndReason {
             Self::RedirectUrisReduced => 23,
             Self::GlobalRevocation => 24,
             Self::UserRemoved => 25,
+            Self::LostInRestore => 26,
         }
     }
 

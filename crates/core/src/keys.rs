@@ -12,6 +12,8 @@ use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey
 use aws_lc_rs::{aead, hkdf, hmac};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::recovery::Recovery;
+
 pub use status::{BadKeys, KeyStatus, SeedKeyMissing};
 
 /// Names one installation: 16 random bytes kept in the store. Tokens are bound to it and not to the issuer's name, so a
@@ -97,6 +99,8 @@ pub enum Purpose {
     Csrf,
     /// The check value of the root key.
     RootCheck,
+    /// Message authentication of the revocation journal.
+    Revocations,
     /// Chains the events.
     EventChain,
     /// Cursors of the admin API's pages.
@@ -105,7 +109,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -116,6 +120,7 @@ impl Purpose {
         Self::SessionCookie,
         Self::Csrf,
         Self::RootCheck,
+        Self::Revocations,
         Self::EventChain,
         Self::PageCursor,
     ];
@@ -132,6 +137,7 @@ impl Purpose {
             Self::SessionCookie => "regrant key session-cookie v1",
             Self::Csrf => "regrant key csrf v1",
             Self::RootCheck => "regrant key root-check v1",
+            Self::Revocations => "regrant key revocations v1",
             Self::EventChain => "regrant key event-chain v1",
             Self::PageCursor => "regrant key page-cursor v1",
         }
@@ -149,6 +155,7 @@ struct TagKey {
 pub struct Keys {
     deployment: DeploymentId,
     era: u16,
+    recovery: Option<Recovery>,
     tag: BTreeMap<u8, TagKey>,
     current_tag: u8,
     seed: BTreeMap<u32, hmac::Key>,
@@ -232,6 +239,7 @@ impl Keys {
         Ok(Self {
             deployment,
             era,
+            recovery: None,
             tag,
             current_tag,
             seed,
@@ -255,6 +263,18 @@ impl Keys {
     #[must_use]
     pub const fn era(&self) -> u16 {
         self.era
+    }
+
+    /// The same keys after a recovery that an operator has opened.
+    #[must_use]
+    pub fn with_recovery(self, recovery: Option<Recovery>) -> Self {
+        Self { recovery, ..self }
+    }
+
+    /// The last recovery, if there was one.
+    #[must_use]
+    pub const fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref()
     }
 
     /// The tag key that mints now.

@@ -20,6 +20,7 @@ pub mod issue;
 pub mod keys;
 pub mod one_time;
 pub mod pkce;
+pub mod recovery;
 pub mod redeem;
 pub mod redirect;
 pub mod refresh;

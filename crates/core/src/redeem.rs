@@ -7,6 +7,7 @@
 //! |-----------------------------------------------------|------------------------------------------|
 //! | the grant is there, and this client's               | refused                                  |
 //! | the secret is the code's                            | refused                                  |
+//! | the code is of this era                             | refused: an earlier one may have been redeemed in the time that a restored store has lost |
 //! | same `redirect_uri`, right `code_verifier`          | refused                                  |
 //! | never redeemed                                      | within 500 ms, or where its key is known to others, refused; else the grant is ended |
 //! | not expired, not ended                              | refused                                  |
@@ -150,6 +151,14 @@ pub fn decide(
     };
     if let Err(refusal) = is_otherwise_valid(code, request) {
         return tell(refusal);
+    }
+    if request.code.era > keys.era() {
+        let told =
+            event(EventKind::Alarm, grant, "an authorization code of an era that the store has not reached".to_owned());
+        return Decision::report(Refusal::EraAhead, told);
+    }
+    if request.code.era < keys.era() && grant.redeemed_at.is_none() {
+        return Decision::refuse(Refusal::EraPast);
     }
     if let Some(redeemed_at) = grant.redeemed_at {
         return presented_again(grant, redeemed_at, keys.tag_status(request.code.tag_key), now, entropy);

@@ -8,6 +8,9 @@
 //! | `Spent`        | two parties hold tokens of one grant     | revoke, as policy says      |
 //! | `Unissued`     | the store was set back behind its tokens | alarm                       |
 //!
+//! After a recovery that an operator has opened, [`recovery`](crate::recovery) is asked before the age about tokens and rows of an
+//! earlier era: holders of a key roll forward, and what nobody can know about the others is decided by a setting.
+//!
 //! Asked before the age, in this order, because nothing before "this is the client's own token" may change state (law L11):
 //! the grant is there, it is this client's, it is bound to this key, it has not ended, client and user may still have it,
 //! and no more is asked for than was granted.
@@ -19,6 +22,7 @@ use crate::decision::{Change, Decision, EventKind, Write, ended, event, next_ver
 use crate::grant::{Binding, EndReason, Grant, Rotation};
 use crate::issue::{self, Ask, Granted, SubjectStatus};
 use crate::keys::{KeyStatus, Keys, SeedKeyMissing};
+use crate::recovery::{Doubt, doubt};
 use crate::refusal::Refusal;
 use crate::scope::{Resources, Scope};
 use crate::secret::{Entropy, Hash, Seed};
@@ -138,6 +142,14 @@ pub fn decide(
         Err(refusal) => return tell(refusal, issue::exceeded(&ask)),
     };
     let answer = Answer { request, granted, client, keys, now, entropy };
+    match doubt(keys.recovery(), keys.era(), request.token, grant, &client.policy) {
+        Doubt::None => {}
+        Doubt::Superseded => return answer.lost(grant, Refusal::Superseded),
+        // What a compromised key tagged proves nothing: it neither rolls forward nor ends anything.
+        Doubt::RollForward | Doubt::Lost if keys.tag_status(request.token.tag_key) == KeyStatus::Compromised => {}
+        Doubt::RollForward => return answer.roll_forward(grant),
+        Doubt::Lost => return answer.lost(grant, Refusal::Lost),
+    }
     match Age::of(request, grant, &client.policy, keys, now) {
         Age::Live if grant.terms.rotation == Rotation::Reusable => answer.reuse(grant),
         Age::Live => answer.rotate(grant),
@@ -290,6 +302,28 @@ impl Answer<'_> {
         };
         let answer = self.answer(How::Reused, &row, self.request.token.seed.clone());
         Decision::accept(Change::Reused, row, answer)
+    }
+
+    /// Takes the token of the lost time as the live one, and then answers it: as if its rotation had not been lost.
+    fn roll_forward(self, grant: &Grant) -> Decision<Refreshed> {
+        let token = self.request.token;
+        let live = Grant {
+            generation: token.generation,
+            current: Some(token.seed.hash()),
+            ratchet: None,
+            tag_key: token.tag_key,
+            ..grant.clone()
+        };
+        let told = event(EventKind::Alarm, grant, format!("rolled forward after a restore: {}", ages(token, grant)));
+        let decided = if live.terms.rotation == Rotation::Reusable { self.reuse(&live) } else { self.rotate(&live) };
+        if decided.event.is_some() { decided } else { decided.with_event(told) }
+    }
+
+    /// Ends a grant of which nobody can know which token is its newest.
+    fn lost(self, grant: &Grant, refusal: Refusal) -> Decision<Refreshed> {
+        let reason = EndReason::LostInRestore;
+        let told = event(EventKind::GrantEnded(reason), grant, ages(self.request.token, grant));
+        Decision::end(ended(grant, self.now, reason, self.entropy), refusal, told)
     }
 
     /// The successor again: no new generation, and no clock is extended (law L3).

@@ -65,6 +65,12 @@ pub enum Refusal {
     Unissued,
     /// An era that the store has not reached.
     EraAhead,
+    /// A code of an earlier era: it may have been redeemed in the time that the store has lost.
+    EraPast,
+    /// A token that may have been replaced in the time that the store has lost; the grant was ended.
+    Superseded,
+    /// A token of the time that the store has lost, whose holder proves no key; the grant was ended.
+    Lost,
     /// A refresh token of generation 0, which is never minted.
     ImpossibleGeneration,
     /// The largest generation was presented; the grant ended.
@@ -94,7 +100,7 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal, for documents and tests. Where it carries a value, with any.
     pub fn all() -> impl Iterator<Item = Self> {
-        const PLAIN: [Refusal; 39] = [
+        const PLAIN: [Refusal; 42] = [
             Refusal::NotOurs,
             Refusal::UnknownGrant,
             Refusal::OtherClient,
@@ -122,6 +128,9 @@ impl Refusal {
             Refusal::SpentUnderCompromisedKey,
             Refusal::Unissued,
             Refusal::EraAhead,
+            Refusal::EraPast,
+            Refusal::Superseded,
+            Refusal::Lost,
             Refusal::ImpossibleGeneration,
             Refusal::GenerationsExhausted,
             Refusal::CodeExpired,
@@ -176,6 +185,9 @@ impl Refusal {
             Self::SpentUnderCompromisedKey => "spent_under_compromised_key",
             Self::Unissued => "unissued",
             Self::EraAhead => "era_ahead",
+            Self::EraPast => "era_past",
+            Self::Superseded => "superseded_in_restore",
+            Self::Lost => "lost_in_restore_now",
             Self::ImpossibleGeneration => "impossible_generation",
             Self::GenerationsExhausted => "generations_exhausted_now",
             Self::CodeExpired => "code_expired",

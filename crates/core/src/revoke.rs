@@ -44,7 +44,10 @@ pub fn decide(
 /// # Errors
 /// [`Refusal::Unissued`] for one of the future, [`Refusal::SpentUnderCompromisedKey`] for one that others can make, too.
 pub fn is_proof(grant: &Grant, token: &RefreshToken, keys: &Keys) -> Result<(), Refusal> {
-    if token.generation == 0 || token.generation > grant.generation || token.era > keys.era() {
+    // After a recovery a token of the lost time is genuine, though the row does not know it.
+    let is_of_the_lost_time = keys.recovery().is_some() && token.era < keys.era() && grant.era < keys.era();
+    let is_ahead = token.generation > grant.generation && !is_of_the_lost_time;
+    if token.generation == 0 || is_ahead || token.era > keys.era() {
         return Err(Refusal::Unissued);
     }
     // Under a compromised key only the live seed is proof of anything.

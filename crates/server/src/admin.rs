@@ -36,10 +36,11 @@ use zeroize::Zeroizing;
 use crate::app::{App, Reloaded};
 use crate::cascade::Happened;
 use crate::chance;
-use crate::config::ClientDefinition;
+use crate::config::{ClientDefinition, StoreLocation};
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{Keyring, KeyringError};
 use crate::passwords::MAX_PASSWORD_LEN;
+use crate::recover::Backup;
 use crate::rotation;
 use crate::session::{MAX_USERNAME_LEN, normalise};
 
@@ -268,6 +269,27 @@ impl Admin {
             tracing::error!(%trouble, "the reload could not be noted as an event");
         }
         Ok(reloaded)
+    }
+
+    /// Copies the store to a file that is not there yet, while it is used.
+    ///
+    /// # Errors
+    /// [`AdminError::Told`] with what is in the way.
+    pub async fn back_up(&self, file: std::path::PathBuf) -> Result<Backup, AdminError> {
+        let config = Arc::clone(&self.app.settings().config);
+        let StoreLocation::Sqlite(store) = config.store.clone() else {
+            return Err(AdminError::Invalid("the store is in memory: there is nothing to copy".to_owned()));
+        };
+        let to = file.clone();
+        let copied = tokio::task::spawn_blocking(move || regrant_store::back_up(&store, &to)).await;
+        let failed = |message: String| AdminError::Told { exit_code: 69, message };
+        let copied = copied.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let backup = Backup::of(&file, &copied);
+        let note = self.note(format!("backup made: {} at commit {}", file.display(), backup.commits));
+        if let Err(trouble) = self.app.engine.commit(vec![note]).await {
+            tracing::error!(%trouble, "the backup could not be noted as an event");
+        }
+        Ok(backup)
     }
 
     /// Adds a client to the store.

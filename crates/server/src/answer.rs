@@ -179,6 +179,9 @@ pub const fn code_of(refusal: Refusal) -> Code {
         | Refusal::SpentUnderCompromisedKey
         | Refusal::Unissued
         | Refusal::EraAhead
+        | Refusal::EraPast
+        | Refusal::Superseded
+        | Refusal::Lost
         | Refusal::ImpossibleGeneration
         | Refusal::GenerationsExhausted
         | Refusal::CodeExpired

@@ -1,12 +1,13 @@
 //! The running server: everything that a request needs, opened once.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
-use regrant_core::keys::Purpose;
+use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
@@ -26,6 +27,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
+use crate::revocations::Revocations;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
 use crate::spans::Spans;
@@ -217,6 +219,14 @@ pub enum StartError {
     /// The clock is far ahead of what the store has seen.
     #[error("the clock is {days} days ahead of the newest time in the store: if it is wrong, starting now would end every session for good, and keep the time there\n  remedy: set the clock; or, if it is right because the server was off for that long, start it once with `regrant serve --accept-clock`. Nothing was changed", days = .0.as_secs() / 86_400)]
     Clock(std::time::Duration),
+    /// The revocation journal cannot be opened.
+    #[error("the revocation journal {path} cannot be opened: {source}\n  remedy: give the user that runs the server permission to write it and its directory, or name another file in `revocations_file`; if it belongs to another deployment, move it away", path = .path.display())]
+    Revocations {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -230,7 +240,7 @@ impl StartError {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::WentBack(_)) => 78,
             Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) | Self::Clock(_) => 78,
-            Self::Store(_) | Self::Unavailable(_) | Self::Thread(_) => 69,
+            Self::Store(_) | Self::Unavailable(_) | Self::Revocations { .. } | Self::Thread(_) => 69,
         }
     }
 }
@@ -270,22 +280,33 @@ impl App {
     /// [`StartError`]; nothing was changed that was there before.
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let root = keyring::read_root_key(&config.root_key_file)?;
+        let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
             StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &config.sqlite_options())?),
             StoreLocation::Memory => Box::new(Memory::new()),
         };
-        Self::open_with(config, store, root, clock)
+        Self::open_on(config, store, root, clock, journal.as_deref())
     }
 
-    /// The same on a store and a root key that are already there.
+    /// The same on a store and a root key that are already there, without a revocation journal.
     ///
     /// # Errors
     /// As [`App::open`].
     pub fn open_with(
         config: Config,
-        mut store: Box<dyn Store>,
-        root: regrant_core::keys::RootKey,
+        store: Box<dyn Store>,
+        root: RootKey,
         clock: Clock,
+    ) -> Result<Arc<Self>, StartError> {
+        Self::open_on(config, store, root, clock, None)
+    }
+
+    fn open_on(
+        config: Config,
+        mut store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+        journal: Option<&Path>,
     ) -> Result<Arc<Self>, StartError> {
         believe(store.as_mut(), &clock)?;
         let now = clock.now().max(store.high_water());
@@ -315,7 +336,8 @@ impl App {
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
-        let engine = Engine::start(store, keys, clock, next_grant, watched)?;
+        let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
+        let engine = Engine::start(store, keys, clock, next_grant, watched, revocations)?;
         Ok(Arc::new(Self {
             engine,
             issuer: Issuer::new(&issuer),
@@ -502,6 +524,22 @@ fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
     Ok(())
 }
 
+fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> Result<Revocations, StartError> {
+    let key = revocations_key(keyring);
+    let own = |made: &std::fs::File| {
+        if let StoreLocation::Sqlite(store) = &config.store {
+            regrant_store::give_to_owner(made, store);
+        }
+    };
+    Revocations::open(path, key, keyring.deployment.id, own)
+        .map_err(|source| StartError::Revocations { path: path.to_owned(), source })
+}
+
+/// What the entries of the revocation journal are authenticated with.
+pub(crate) fn revocations_key(keyring: &Keyring) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(Purpose::Revocations).as_ref())
+}
+
 /// What can be seen of a stopped server's deployment without changing anything.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Examined {
@@ -548,7 +586,7 @@ fn noticed(detail: String, at: Timestamp) -> EventRecord {
 }
 
 /// Those of the file, and those of the store; the same identifier in both is an error.
-fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
+pub(crate) fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
     let mut clients = Clients::default();
     for (client, definition) in config.clients.iter().zip(&config.definitions) {
         clients.insert(client.clone(), definition, Origin::File);

@@ -72,11 +72,12 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "issuer",
     "listen",
     "store",
     "anchor_file",
+    "revocations_file",
     "root_key_file",
     "admin_socket",
     "token_endpoint_aliases",
@@ -103,6 +104,8 @@ pub struct Config {
     pub store: StoreLocation,
     /// Where the anchor of a SQLite store is; beside it unless set.
     pub anchor_file: Option<PathBuf>,
+    /// Where the revocation journal of a SQLite store is; beside it unless set.
+    pub revocations_file: Option<PathBuf>,
     /// The file of the root key.
     pub root_key_file: PathBuf,
     /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
@@ -269,6 +272,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             anchor_file: None,
+            revocations_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
             admin_api: AdminApi::Closed,
@@ -315,6 +319,16 @@ impl Config {
         SqliteOptions { anchor: self.anchor_file.clone(), ..SqliteOptions::default() }
     }
 
+    /// Where the revocation journal is; `None` for a store that is not kept.
+    #[must_use]
+    pub fn revocations_file(&self) -> Option<PathBuf> {
+        match (&self.revocations_file, &self.store) {
+            (_, StoreLocation::Memory) => None,
+            (Some(path), StoreLocation::Sqlite(_)) => Some(path.clone()),
+            (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
+        }
+    }
+
     /// Where the commands reach the running server; `None` if they cannot.
     #[must_use]
     pub fn admin_socket(&self) -> Option<PathBuf> {
@@ -342,6 +356,7 @@ impl Config {
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
         keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
+        keep("revocations_file", &mut self.revocations_file, &running.revocations_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
         keep("admin_api", &mut self.admin_api, &running.admin_api, &mut waiting);
@@ -491,13 +506,8 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
         Ok(store) => config.store = store,
         Err(problem) => top.problem(problem),
     }
-    match top.string("anchor_file").as_deref() {
-        None => {}
-        Some(path) if path.is_empty() || path.contains('\0') => {
-            top.problem(Problem::new("anchor_file", "it is no path", "Write \"/var/lib/elsewhere/regrant.anchor\"."));
-        }
-        Some(path) => config.anchor_file = Some(places::under(base, path)),
-    }
+    config.anchor_file = read_path(top, "anchor_file", base);
+    config.revocations_file = read_path(top, "revocations_file", base);
     let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
     if root_key_file.is_empty() || root_key_file.contains('\0') {
         top.problem(Problem::new("root_key_file", "it is no path", "Write \"root.key\"."));
@@ -521,6 +531,15 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
         config.token_endpoint_aliases = aliases;
     }
     config.trusted_proxies = proxies::read(top);
+}
+
+fn read_path(top: &Section<'_>, key: &'static str, base: &Path) -> Option<PathBuf> {
+    let path = top.string(key)?;
+    if path.is_empty() || path.contains('\0') {
+        top.problem(Problem::new(key, "it is no path", "Write one like \"/var/lib/elsewhere/regrant\"."));
+        return None;
+    }
+    Some(places::under(base, &path))
 }
 
 /// Who speaks TLS is known by an https name (RFC 8414 section 2).

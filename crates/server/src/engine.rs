@@ -6,6 +6,7 @@
 //! 1. take what waits; load the rows it names            — a crash loses nothing: nothing was promised
 //! 2. decide each job in order on a working copy         — the same: a decision is only a value
 //! 3. commit all rows and events in one transaction      — durable from here; whoever was not answered asks again (law L3)
+//!    what it revoked goes into the revocation journal    — a restore cannot undo it from here; a crash before it was not answered
 //! 4. answer                                             — the only place where a job hears that it succeeded
 //!
 //! Jobs for one grant are decided one after the other on the working copy and folded into one write. `Stale` means that
@@ -28,6 +29,7 @@ mod told;
 mod writer;
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
@@ -40,6 +42,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::metrics::WriterQueue;
+use crate::revocations::Revocations;
 use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
@@ -158,6 +161,7 @@ impl Engine {
         clock: Clock,
         next_grant: u64,
         (waiting, spans): (WriterQueue, Spans),
+        revocations: Option<Revocations>,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
@@ -172,6 +176,8 @@ impl Engine {
             epoch: Arc::clone(&epoch),
             shares: Arc::clone(&shares),
             store,
+            revocations,
+            unkept: HashSet::new(),
             time: Arc::clone(&time),
             failing: Failing(failing),
             keys: Arc::clone(&keys),

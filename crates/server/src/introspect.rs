@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use regrant_core::access::{ACCESS_PREFIX, AccessToken, open_jti};
 use regrant_core::issue::SubjectStatus;
+use regrant_core::recovery::{self, Doubt};
 use regrant_core::secret::Hash;
 use regrant_core::token::RefreshToken;
 use regrant_core::{Client, Timestamp, introspect};
@@ -70,7 +71,10 @@ async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Resu
     sight::grant(token.grant);
     let Some(Loaded { grant, subject, .. }) = app.engine.load(token.grant).await? else { return Ok(None) };
     let now = app.engine.now();
-    let yields = introspect::refresh_yields(token, &grant, subject, caller, now);
+    // One that a refresh would end, because it may have been replaced in the time that a restored store has lost, is not live.
+    let keys = app.engine.keys();
+    let is_known = recovery::doubt(keys.recovery(), keys.era(), token, &grant, &caller.policy) == Doubt::None;
+    let yields = introspect::refresh_yields(token, &grant, subject, caller, now).filter(|_| is_known);
     Ok(yields.map(|granted| {
         json!({
             "active": true,

@@ -216,7 +216,17 @@ impl Keyring {
         let (tag, sealing) = (statuses(KeyKind::Tag), statuses(KeyKind::Sealing));
         let set = KeySet { tag: &tag, sealing: &sealing, seed: &seeds };
         Keys::of(&self.root, self.deployment.id, self.deployment.era, set)
+            .map(|keys| keys.with_recovery(self.deployment.recovery))
             .map_err(|error| KeyringError::Crypto(error.to_string()))
+    }
+
+    /// Keys that open and check what is there, and mint nothing that is kept: a restored store has no seed key before its first start.
+    pub(crate) fn keys_to_read(&self) -> Result<Keys, KeyringError> {
+        let mut copy = self.clone();
+        if copy.seeds.is_empty() {
+            copy.seeds.insert(0, Zeroizing::new(chance::bytes()));
+        }
+        copy.decision_keys()
     }
 
     /// What signs, what verifies and what is published, as of now. A key that is `next` is published and vouches for nothing: it

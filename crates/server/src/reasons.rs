@@ -167,6 +167,17 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
         Refusal::EraAhead => {
             ("the token is of an era that the store has not reached: the store was set back", "as for unissued")
         }
+        Refusal::EraPast => {
+            ("the code is of an era before a restore, and may have been redeemed in the time that was lost", LOG_IN)
+        }
+        Refusal::Superseded => (
+            "the token may have been replaced in the time that a restored store has lost, and the grant was ended",
+            LOG_IN,
+        ),
+        Refusal::Lost => (
+            "the token is of the time that a restored store has lost, its holder proves no key, and the grant was ended",
+            LOG_IN,
+        ),
         Refusal::ImpossibleGeneration => {
             ("a refresh token of generation 0, which is never minted: a key leaked", "nothing: replace the tag key")
         }
@@ -222,6 +233,10 @@ const fn ended(reason: EndReason) -> (&'static str, &'static str) {
         EndReason::SelectionRevoked => ("an operator revoked in bulk by several criteria", LOG_IN),
         EndReason::PasswordChanged => ("the user's password was changed (on_password_changed)", LOG_IN),
         EndReason::UserDisabled => ("the user was disabled, and perhaps enabled again (on_user_disabled)", LOG_IN),
+        EndReason::LostInRestore => (
+            "the store was restored from an older copy, and which token of the grant is the newest could not be known",
+            LOG_IN,
+        ),
         EndReason::UserRemoved => ("the user was removed", LOG_IN),
         EndReason::LoggedOut => ("the user logged out of the session in which the grant was given (on_logout)", LOG_IN),
         EndReason::ConsentWithdrawn => ("the user's consent was withdrawn (on_consent_withdrawn)", LOG_IN),

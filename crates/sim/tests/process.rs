@@ -6,6 +6,7 @@ mod process {
     mod canary;
     mod control;
     mod doctor;
+    mod drill;
     mod events;
     mod exploit;
     mod flood;

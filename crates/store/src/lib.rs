@@ -25,6 +25,7 @@ use regrant_core::access::AccessToken;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
+use regrant_core::recovery::Recovery;
 use regrant_core::{ChainKey, Covered, Epoch, Grant, GrantId, Keys, Timestamp};
 
 use beside::{DeadLetter, Delivery, Place, Places};
@@ -33,7 +34,10 @@ pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use memory::Memory;
-pub use sqlite::{Look, Mark, OpenError, Sqlite, SqliteOptions, Synchronous, WentBack};
+pub use sqlite::{
+    Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
+    back_up, give_to_owner, look_at, part, restore,
+};
 
 /// The contract. See the module's description.
 pub trait Store: Send {
@@ -129,6 +133,15 @@ pub enum Record {
         deployment: DeploymentId,
         /// Proves that a root key belongs to this store.
         root_check: [u8; 16],
+    },
+    /// Opens a new era after a restore; `Stale` if the store has reached it.
+    OpenEra {
+        /// The new era.
+        era: u16,
+        /// What was lost, and what was decided about it.
+        recovery: Recovery,
+        /// Grant numbers below it may have been used in the time that was lost.
+        next_grant: u64,
     },
     /// Reserves grant numbers below `next`; `Stale` if they are reserved already.
     ReserveGrants {
@@ -423,6 +436,8 @@ pub struct Deployment {
     pub era: u16,
     /// The first grant number that is not reserved.
     pub next_grant: u64,
+    /// The last recovery, if there was one.
+    pub recovery: Option<Recovery>,
 }
 
 /// A question about small things.

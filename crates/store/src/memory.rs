@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
+use regrant_core::recovery::Recovery;
 use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
@@ -71,6 +72,8 @@ impl Store for Memory {
 #[derive(Debug)]
 struct Contents {
     deployment: Option<(DeploymentId, [u8; 16])>,
+    era: u16,
+    recovery: Option<Recovery>,
     next_grant: u64,
     high_water: Timestamp,
     grants: BTreeMap<u64, (Grant, RowMac)>,
@@ -95,6 +98,8 @@ impl Default for Contents {
     fn default() -> Self {
         Self {
             deployment: None,
+            era: 0,
+            recovery: None,
             next_grant: 1,
             high_water: Timestamp::EPOCH,
             grants: BTreeMap::new(),
@@ -156,6 +161,14 @@ impl Contents {
                 let fresh = self.deployment.is_none();
                 self.deployment.get_or_insert((*deployment, *root_check));
                 committed_if(fresh)
+            }
+            Record::OpenEra { era, recovery, next_grant } => {
+                let is_next = self.deployment.is_some() && self.era < *era;
+                if is_next {
+                    (self.era, self.recovery) = (*era, Some(*recovery));
+                    self.next_grant = self.next_grant.max(*next_grant);
+                }
+                committed_if(is_next)
             }
             Record::ReserveGrants { next } => {
                 let free = *next > self.next_grant;
@@ -354,8 +367,9 @@ impl Contents {
             Question::Deployment => Answer::Deployment(self.deployment.map(|(id, root_check)| Deployment {
                 id,
                 root_check,
-                era: 0,
+                era: self.era,
                 next_grant: self.next_grant,
+                recovery: self.recovery,
             })),
             Question::Clients => {
                 Answer::Clients(self.clients.iter().map(|(id, definition)| (id.clone(), definition.clone())).collect())

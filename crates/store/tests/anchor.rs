@@ -185,6 +185,45 @@ fn an_anchor_that_is_behind_follows() {
     assert_eq!(Look::at(&path, &SqliteOptions::default()).expect("a look").mark(), mark);
 }
 
+/// Check Z15: a recovery that is broken off leaves a store that is refused as before, however much it wrote; one that opens an era
+/// leaves one that opens, and the copies before it stay refused.
+#[test]
+fn a_recovery_is_done_when_it_has_opened_an_era_and_not_before() {
+    use regrant_core::recovery::{Recovery, Unproven};
+    let directory = place::Directory::new();
+    let path = directory.file();
+    killed(&path, 7, 1..5);
+    drop(open(&path).expect("the store opens"));
+    let older = fs::read(&path).expect("a copy");
+    let mut store = open(&path).expect("the store opens");
+    store.commit(&[], Timestamp::from_millis(99)).expect("one commit more");
+    let lost = store.mark();
+    drop(store);
+    let options = SqliteOptions::default();
+    fs::write(&path, &older).expect("put back");
+    for number in 10..14 {
+        let mut recovering = Sqlite::recover(&path, &options).expect("it can be recovered");
+        assert_eq!((recovering.found.commits + 1, recovering.seen), (lost.commits, Some(lost)));
+        let write = rows::write(None, &rows::grant(number), &rows::keys());
+        assert_eq!(recovering.store.commit(&[write], Timestamp::EPOCH), Ok(vec![Outcome::Committed]));
+        drop(recovering);
+        refused(&path);
+    }
+    let mut recovering = Sqlite::recover(&path, &options).expect("it can be recovered");
+    let recovery = Recovery { lost_from: Timestamp::EPOCH, lost_until: lost.at, unproven: Unproven::End };
+    let era = Record::OpenEra { era: 1, recovery, next_grant: 1000 };
+    assert_eq!(recovering.store.commit(&[era], lost.at), Ok(vec![Outcome::Committed]));
+    drop(recovering);
+    let mut store = open(&path).expect("the store opens");
+    assert_eq!((store.mark().era, store.high_water()), (1, lost.at));
+    assert!(store.load(&[rows::grant(13).id]).expect("readable")[0].is_some());
+    store.commit(&[], Timestamp::from_millis(200)).expect("it goes on");
+    drop(store);
+    drop(open(&path).expect("the store opens again"));
+    fs::write(&path, &older).expect("put back");
+    refused(&path);
+}
+
 #[test]
 fn the_anchor_may_be_elsewhere() {
     let (here, there) = (place::Directory::new(), place::Directory::new());

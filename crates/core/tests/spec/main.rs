@@ -11,6 +11,7 @@ mod codes;
 mod epochs;
 mod introspection;
 mod keys;
+mod recovery;
 mod retries;
 mod revocation;
 mod rotation;

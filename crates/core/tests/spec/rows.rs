@@ -258,6 +258,7 @@ fn the_reasons_in_the_store_keep_their_numbers() {
         (23, "redirect_uris_reduced"),
         (24, "global_revocation"),
         (25, "user_removed"),
+        (26, "lost_in_restore"),
     ];
     for code in 0..=u8::MAX {
         let reason = EndReason::from_code(code);

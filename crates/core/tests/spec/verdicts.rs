@@ -169,6 +169,9 @@ fn every_refusal_has_its_own_reason() {
         SpentUnderCompromisedKey,
         Unissued,
         EraAhead,
+        EraPast,
+        Superseded,
+        Lost,
         ImpossibleGeneration,
         GenerationsExhausted,
         CodeExpired,
@@ -189,5 +192,5 @@ fn every_refusal_has_its_own_reason() {
         assert!(seen.insert(code), "{code}");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
     }
-    assert_eq!(seen.len(), 64);
+    assert_eq!(seen.len(), 68);
 }

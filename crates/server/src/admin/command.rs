@@ -28,6 +28,11 @@ const MAX_PAGE: u32 = 1000;
 pub enum Command {
     /// Who answers: [`Status`].
     Status,
+    /// [`Admin::back_up`].
+    Backup {
+        /// Where to: an absolute path, as the server sees it.
+        file: std::path::PathBuf,
+    },
     /// Read the configuration again: [`Reloaded`](crate::app::Reloaded).
     Reload,
     /// [`Admin::add_client`].
@@ -328,6 +333,7 @@ impl Command {
             | Self::Webhooks
             | Self::RetryWebhook { .. }
             | Self::DropDeadLetters { .. } => false,
+            Self::Backup { .. } => true,
         }
     }
 }
@@ -340,6 +346,7 @@ impl Admin {
     pub async fn run(&self, command: Command) -> Result<Value, AdminError> {
         match command {
             Command::Status => told(self.status()),
+            Command::Backup { file } => told(self.back_up(file).await?),
             Command::Reload => told(self.reload().await?),
             Command::AddClient { definition } => told(self.add_client(*definition).await?),
             Command::Clients => told(self.clients()),

@@ -40,6 +40,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 # at the next start. Default: beside the store, with .anchor added to its name. On another disk it notices more. Example:
 #anchor_file = "/var/lib/elsewhere/regrant.anchor"
 
+# What was revoked, beside the data: so that a restore from an older backup cannot undo it (`regrant recover`). Keep it on another
+# disk, or copy it away often: it is small, and grows only. Default: beside the store, with .revocations added to its name. Example:
+#revocations_file = "/var/lib/elsewhere/regrant.revocations"
+
 # The one secret of this server. Keep it apart from backups of the store: both together are a server, each alone is nothing.
 # Without it every refresh token is worthless, so keep a copy in a safe place.
 #root_key_file = "root.key"

@@ -1,7 +1,7 @@
 //! The writer thread: the only one that touches the store. The steps of a batch, and what a failure means, are told in
 //! [`engine`](super).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
@@ -16,6 +16,7 @@ use super::told::{self, Told};
 use super::{Decide, GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Reply, Shares, Verdict};
 use crate::chance;
 use crate::metrics::WriterQueue;
+use crate::revocations::Revocations;
 use crate::settle::{Settled, settle};
 use crate::spans::{Span, Spans};
 use crate::timekeeper::Timekeeper;
@@ -24,6 +25,9 @@ use crate::whereabouts::{Places, Whereabouts};
 /// The thread's own state.
 pub(super) struct Writer {
     pub(super) store: Box<dyn Store>,
+    pub(super) revocations: Option<Revocations>,
+    /// Grants whose end is committed, and not in the journal because that cannot be written: nobody is told of it yet.
+    pub(super) unkept: HashSet<u64>,
     pub(super) time: Arc<Timekeeper>,
     pub(super) failing: Failing,
     pub(super) keys: Arc<RwLock<Arc<Keys>>>,
@@ -229,7 +233,7 @@ impl Writer {
                         stale.push(grant.id.number);
                     }
                 }
-                Ok(answer(pending, &stale))
+                Ok(answer(pending, &stale, &self.unkept))
             }
         }
     }
@@ -269,7 +273,24 @@ impl Writer {
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
         self.epoch.store(self.store.epoch(), Ordering::Release);
+        self.keep_revocations(records, &outcomes, now);
         Ok(outcomes)
+    }
+
+    /// What was revoked goes into the journal before anybody hears of it. Where that fails, it is committed all the same, and is kept
+    /// with the next commit that finds the journal writable: until then whoever asks about it hears 503 and asks again.
+    fn keep_revocations(&mut self, records: &[Record], outcomes: &[Outcome], now: Timestamp) {
+        let Some(journal) = &mut self.revocations else { return };
+        let was_behind = !self.unkept.is_empty();
+        match journal.keep(records, outcomes, now) {
+            Ok(()) => self.unkept.clear(),
+            Err(error) => {
+                self.unkept = journal.unkept();
+                if !was_behind {
+                    tracing::error!(%error, "the revocation journal cannot be written: what is revoked is revoked, and is not confirmed before the journal has it; look after its disk");
+                }
+            }
+        }
     }
 
     /// Where a grant was used from, if it was written and nobody knows yet.
@@ -391,9 +412,14 @@ fn decide(
 }
 
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
-fn answer(pending: Vec<Pending>, stale: &[u64]) -> Vec<Decided> {
+fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
     let mut overtaken = Vec::new();
     for Pending { job, outcome, grant } in pending {
+        if job.grant.is_some_and(|id| unkept.contains(&id.number)) {
+            let detail = "the revocation journal cannot be written".to_owned();
+            let _ = job.reply.send(Err(Unavailable { cause: Cause::Full, detail }));
+            continue;
+        }
         if grant.is_some_and(|number| stale.contains(&number)) {
             overtaken.push(job);
             continue;

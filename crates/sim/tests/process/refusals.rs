@@ -27,10 +27,15 @@ async fn served(name: &str) -> (Scratch, Home, String) {
     (scratch, home, text(&reply.json(), "refresh_token"))
 }
 
-/// Every file of the data directory but the lock, and its hash.
+/// Every file of the data directory and its hash, but for the lock, a log in which there is nothing, and its index.
 fn hashes(home: &Home) -> BTreeMap<PathBuf, [u8; 32]> {
     let entries = std::fs::read_dir(home.data()).expect("the data").flatten().map(|entry| entry.path());
-    let kept = entries.filter(|path| path.extension().is_none_or(|ending| ending != "lock"));
+    let is_empty = |path: &PathBuf| path.metadata().is_ok_and(|found| found.len() == 0);
+    let says_nothing = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        matches!(ending, "lock" | "db-shm") || (ending == "db-wal" && is_empty(path))
+    };
+    let kept = entries.filter(|path| !says_nothing(path));
     kept.map(|path| (path.clone(), sha256(&std::fs::read(&path).expect("a file")))).collect()
 }
 

@@ -104,6 +104,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!($place, things:
             a_deployment_is_initialised_once,
             a_block_of_numbers_is_reserved_once,
+            an_era_is_opened_once,
             a_client_is_replaced_and_removed,
             a_key_has_its_number_for_ever,
             a_key_lives_its_life_step_by_step,

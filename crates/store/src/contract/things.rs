@@ -1,6 +1,7 @@
 //! The deployment, clients, keys, denied access tokens, and the sweep.
 
 use regrant_core::keys::{DeploymentId, KeyStatus};
+use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::{EventKind, Timestamp};
 
 use super::{Desk, Open, at, told};
@@ -18,7 +19,7 @@ pub fn a_deployment_is_initialised_once(open: Open<'_>) {
     assert_eq!(deployment(&mut desk), None);
     let initialise = |byte| Record::Initialise { deployment: DeploymentId([byte; 16]), root_check: [byte; 16] };
     assert_eq!(desk.commit(&[initialise(1), initialise(2)]), [Committed, Stale]);
-    let expected = Deployment { id: DeploymentId([1; 16]), root_check: [1; 16], era: 0, next_grant: 1 };
+    let expected = Deployment { id: DeploymentId([1; 16]), root_check: [1; 16], era: 0, next_grant: 1, recovery: None };
     assert_eq!(deployment(&mut desk), Some(expected));
 }
 
@@ -42,6 +43,26 @@ pub fn a_block_of_numbers_is_reserved_once(open: Open<'_>) {
     ] {
         assert_eq!(desk.one(Record::ReserveGrants { next }), outcome, "{next}");
         assert_eq!(deployment(&mut desk).map(|deployment| deployment.next_grant), Some(reserved), "{next}");
+    }
+}
+
+/// Each era is opened once, and leaves the numbers behind that may have been used in what was lost.
+pub fn an_era_is_opened_once(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let recovery = |until| Recovery { lost_from: at(1), lost_until: at(until), unproven: Unproven::End };
+    let era = |era, until, next_grant| Record::OpenEra { era, recovery: recovery(until), next_grant };
+    assert_eq!(desk.one(era(1, 2, 5)), Stale, "a store without an identity has lost nothing");
+    desk.one(Record::Initialise { deployment: DeploymentId([1; 16]), root_check: [1; 16] });
+    for (record, outcome, expected) in [
+        (era(0, 2, 5), Stale, (0, None, 1)),
+        (era(1, 2, 5), Committed, (1, Some(recovery(2)), 5)),
+        (era(1, 3, 9), Stale, (1, Some(recovery(2)), 5)),
+        (era(4, 3, 2), Committed, (4, Some(recovery(3)), 5)),
+        (era(3, 4, 9), Stale, (4, Some(recovery(3)), 5)),
+    ] {
+        assert_eq!(desk.one(record), outcome);
+        let found = deployment(&mut desk).map(|found| (found.era, found.recovery, found.next_grant));
+        assert_eq!(found, Some(expected));
     }
 }
 

@@ -32,6 +32,12 @@ const SLOT: usize = 8 + 16 + 2 + 8 + 8 + 4;
 /// Slots are a sector apart: a device writes sectors whole.
 const APART: u64 = 512;
 
+impl fmt::Debug for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Anchor").field("path", &self.path).field("mark", &self.mark).finish_non_exhaustive()
+    }
+}
+
 /// How far a store has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mark {
@@ -90,6 +96,14 @@ pub struct WentBack {
     pub seen: Mark,
 }
 
+impl WentBack {
+    /// Whether it is an earlier state of the same store: then it can be recovered.
+    #[must_use]
+    pub fn is_of_the_same_store(&self) -> bool {
+        self.found.is_some_and(|found| found.deployment == self.seen.deployment)
+    }
+}
+
 impl fmt::Display for WentBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, anchor, found, seen } = self;
@@ -114,13 +128,12 @@ impl fmt::Display for WentBack {
                 "the store {path} went back: it is at commit {} of {} (era {}), and its anchor {anchor} has seen commit {commits} of {at} (era {}). \
                  Probably its log {log} was removed, or not copied with it, or an older copy was put back. Started as it is, spent refresh \
                  tokens would work again and revocations would be undone\n  \
-                 remedy: put the store and its log back as they were when it ran last; if they are lost, and this copy is the best there is, \
-                 remove the anchor, and revoke again what was revoked since {}. Nothing was changed",
+                 remedy: put the store and its log back as they were when it ran last; if they are lost, and this copy is the best there is, run \
+                 `regrant recover`: it replays the revocations, and says what happens to whom. Nothing was changed",
                 found.commits,
                 time(found.at),
                 found.era,
-                seen.era,
-                time(found.at)
+                seen.era
             ),
         }
     }
@@ -167,10 +180,14 @@ pub(super) fn compare(path: &Path, anchor: &Path, found: Option<Mark>, seen: Opt
     if fits { Ok(()) } else { Err(WentBack { path: path.to_owned(), anchor: anchor.to_owned(), found, seen }) }
 }
 
-/// An open anchor.
-#[derive(Debug)]
+/// Gives a file that was made to whom it belongs.
+type Own = Box<dyn Fn(&File) + Send>;
+
+/// An anchor.
 pub(super) struct Anchor {
-    file: File,
+    /// `None` while it is held.
+    file: Option<File>,
+    own: Own,
     path: PathBuf,
     mark: Mark,
     /// Which slot is older.
@@ -185,26 +202,43 @@ pub(super) struct Anchor {
 
 impl Anchor {
     /// Opens or makes the file, and unless it says so already writes the mark into both slots, durably.
-    pub(super) fn set(path: &Path, mark: Mark, own: impl FnOnce(&File)) -> io::Result<Self> {
-        let is_new = !path.exists();
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let mut anchor = Self { file, path: path.to_owned(), mark, next: 0, notice: None, failed: false, waits: false };
+    pub(super) fn set(path: &Path, mark: Mark, own: impl Fn(&File) + Send + 'static) -> io::Result<Self> {
+        let mut anchor = Self::held(path, mark, own);
+        anchor.put(mark)?;
+        Ok(anchor)
+    }
+
+    /// One that is neither made nor written before the era after `mark`'s.
+    pub(super) fn held(path: &Path, mark: Mark, own: impl Fn(&File) + Send + 'static) -> Self {
+        let (path, own) = (path.to_owned(), Box::new(own));
+        Self { file: None, own, path, mark, next: 0, notice: None, failed: false, waits: false }
+    }
+
+    fn put(&mut self, mark: Mark) -> io::Result<()> {
+        let is_new = !self.path.exists();
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
         for number in [0, 1] {
-            if slot(&anchor.file, number)? == Some(mark) {
-                anchor.next = number ^ 1;
-                return Ok(anchor);
+            if slot(&file, number)? == Some(mark) {
+                (self.next, self.file) = (number ^ 1, Some(file));
+                return Ok(());
             }
         }
         for place in [APART, 0] {
-            anchor.file.write_all_at(&mark.bytes(), place)?;
+            file.write_all_at(&mark.bytes(), place)?;
         }
-        anchor.file.sync_all()?;
+        file.sync_all()?;
         if is_new {
-            own(&anchor.file);
-            let directory = path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(directory)?.sync_all()?;
+            (self.own)(&file);
+            super::open::sync_directory(&self.path)?;
         }
-        Ok(anchor)
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Whether the store is being recovered: nothing is counted before the next era.
+    pub(super) const fn is_held(&self) -> bool {
+        self.file.is_none()
     }
 
     /// The last mark that was written.
@@ -219,19 +253,25 @@ impl Anchor {
 
     /// Follows the store, which has made `mark` durable.
     pub(super) fn follow(&mut self, mark: Mark) {
+        let is_new_era = mark.era > self.mark.era;
         self.mark = mark;
-        if self.failed {
-            return;
-        }
-        let done = self.file.write_all_at(&mark.bytes(), self.next * APART);
-        self.next ^= 1;
+        let done = match &self.file {
+            _ if self.failed => return,
+            None if is_new_era => self.put(mark),
+            None => return,
+            Some(file) => {
+                let done = file.write_all_at(&mark.bytes(), self.next * APART);
+                self.next ^= 1;
+                done
+            }
+        };
         self.noted(done);
     }
 
     /// Makes it durable.
     pub(super) fn sync(&mut self) {
-        if !self.failed {
-            let done = self.file.sync_data();
+        if let Some(file) = self.file.as_ref().filter(|_| !self.failed) {
+            let done = file.sync_data();
             self.noted(done);
         }
     }
@@ -308,7 +348,8 @@ mod tests {
             // Every prefix of the next write.
             let (next, whole) = (mark(0, commits + 1).bytes(), std::fs::read(&path).expect("readable"));
             for torn in 0..SLOT {
-                anchor.file.write_all_at(&next[..torn], anchor.next * APART).expect("writable");
+                let file = anchor.file.as_ref().expect("open");
+                file.write_all_at(&next[..torn], anchor.next * APART).expect("writable");
                 let seen = read(&path).expect("readable").expect("one slot is whole").commits;
                 assert!((commits..=commits + 1).contains(&seen), "{seen} after {commits}");
                 std::fs::write(&path, &whole).expect("writable");

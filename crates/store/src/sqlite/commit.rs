@@ -45,6 +45,17 @@ fn one(connection: &Connection, chain: &ChainKey, record: &Record, now: Timestam
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
             params![deployment.0, root_check],
         )?,
+        Record::OpenEra { era, recovery, next_grant } => run(
+            "UPDATE meta SET era = ?1, lost_from = ?2, lost_until = ?3, unproven = ?4, next_grant = max(next_grant, ?5) \
+             WHERE only = 1 AND deployment IS NOT NULL AND era < ?1",
+            params![
+                era,
+                recovery.lost_from.millis(),
+                recovery.lost_until.millis(),
+                recovery.unproven.as_str(),
+                next_grant.cast_signed(),
+            ],
+        )?,
         Record::ReserveGrants { next } => reserve(connection, *next)?,
         Record::PutClient { id, definition } => {
             run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?

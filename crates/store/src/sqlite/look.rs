@@ -9,7 +9,7 @@ use std::path::Path;
 use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{self, OpenError};
+use super::open::{self, Aim, OpenError};
 use super::schema::{self, Origin};
 use super::trouble::unavailable;
 use super::{Mark, SqliteOptions, epochs, questions};
@@ -17,7 +17,7 @@ use crate::epochs::Epochs;
 use crate::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 /// The virtual file system of SQLite that takes no locks and shares no memory.
-const WITHOUT_LOCKS: &str = "unix-none";
+pub(super) const WITHOUT_LOCKS: &str = "unix-none";
 
 /// A store that can only be read. What would be written is [`Cause::ReadOnly`].
 #[derive(Debug)]
@@ -34,6 +34,18 @@ impl Look {
     /// # Errors
     /// Why a server could not open it, as far as that can be seen; [`OpenError::InUse`] if one has it open.
     pub fn at(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        Self::open(path, options, Aim::Use).map(|(look, _)| look)
+    }
+
+    /// Looks at a stopped store that may have gone back, and at what its anchor has seen.
+    ///
+    /// # Errors
+    /// As [`Sqlite::recover`](super::Sqlite::recover).
+    pub fn before_recovery(path: &Path, options: &SqliteOptions) -> Result<(Self, Option<Mark>), OpenError> {
+        Self::open(path, options, Aim::Recover)
+    }
+
+    fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<(Self, Option<Mark>), OpenError> {
         let file = path.canonicalize().map_err(|_| OpenError::Missing { path: path.to_owned() })?;
         if let Some(pid) = owner(&file) {
             return Err(OpenError::InUse { path: path.to_owned(), pid: Some(pid) });
@@ -53,11 +65,11 @@ impl Look {
             Origin::Fresh => return Err(OpenError::Missing { path: path.to_owned() }),
         };
         let mark = open::mark(&connection, version).map_err(refused)?;
-        open::anchored(path, &file, options, Some(mark))?;
+        let (_, seen) = open::anchored(path, &file, options, Some(mark), aim)?;
         // An older schema may have no room for them, and then there are none.
         let is_current = version == schema::known();
         let epochs = if is_current { epochs::read(&connection).map_err(refused)? } else { Epochs::default() };
-        Ok(Self { connection, mark, version, epochs })
+        Ok((Self { connection, mark, version, epochs }, seen))
     }
 
     /// How far it has come.

@@ -6,12 +6,14 @@
 //! database notices when it is put back to an earlier time.
 
 mod anchor;
+mod backup;
 mod commit;
 mod epochs;
 mod events;
 mod look;
 mod open;
 mod questions;
+mod restoring;
 mod rows;
 mod schema;
 mod trouble;
@@ -27,9 +29,11 @@ use rusqlite::config::DbConfig;
 
 use anchor::Anchor;
 pub use anchor::{Mark, WentBack};
+pub use backup::{Copied, CopyError, back_up, look_at, part};
 pub use look::Look;
-pub use open::OpenError;
-use open::{Lock, Opened};
+use open::{Aim, Lock, Opened};
+pub use open::{OpenError, give_to_owner};
+pub use restoring::{Restored, restore};
 
 use crate::epochs::Epochs;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
@@ -89,7 +93,22 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]. A file that is not ours, or newer than this program, is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let Opened { mut connection, high_water, anchor, lock } = open::open(path, options)?;
+        Self::begin(path, open::open(path, options, Aim::Use)?)
+    }
+
+    /// Opens a store that went back, to recover it. Its anchor stays as it is until the next era is opened: a recovery that is broken
+    /// off leaves a store that refuses to start, as before.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`]; another deployment's store, or one that is not there, is no store that went back.
+    pub fn recover(path: &Path, options: &SqliteOptions) -> Result<Recovering, OpenError> {
+        let opened = open::open(path, options, Aim::Recover)?;
+        let (found, seen) = (opened.anchor.mark(), opened.seen);
+        Ok(Recovering { store: Self::begin(path, opened)?, found, seen })
+    }
+
+    fn begin(path: &Path, opened: Opened) -> Result<Self, OpenError> {
+        let Opened { mut connection, high_water, anchor, lock, .. } = opened;
         let log_pages = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&log_pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
@@ -175,10 +194,22 @@ fn destroys_a_key(record: &Record) -> bool {
     matches!(record, Record::Keys { changes, .. } if changes.iter().any(is_over))
 }
 
-/// The mark of a store behind this record: a fresh one is given its identity once.
-fn identified(mark: Mark, (record, outcome): (&Record, &Outcome)) -> Mark {
+/// A store that is being recovered.
+#[derive(Debug)]
+pub struct Recovering {
+    /// The store.
+    pub store: Sqlite,
+    /// How far it has come.
+    pub found: Mark,
+    /// How far its anchor has seen it; `None` if there is none.
+    pub seen: Option<Mark>,
+}
+
+/// The mark of a store behind this record: a fresh one is given its identity once, and a restored one a new era.
+fn marked(mark: Mark, (record, outcome): (&Record, &Outcome)) -> Mark {
     match (record, outcome) {
         (Record::Initialise { deployment, .. }, Outcome::Committed) => Mark { deployment: *deployment, ..mark },
+        (Record::OpenEra { era, .. }, Outcome::Committed) => Mark { era: *era, ..mark },
         _ => mark,
     }
 }
@@ -207,7 +238,10 @@ impl Store for Sqlite {
         if records.is_empty() && high_water == self.high_water {
             return Ok(Vec::new());
         }
-        let commits = self.anchor.mark().commits + 1;
+        // A recovery that is broken off must not have caught up with what was lost by its own commits.
+        let opens_era = records.iter().any(|record| matches!(record, Record::OpenEra { .. }));
+        let is_counted = opens_era || !self.anchor.is_held();
+        let commits = self.anchor.mark().commits + u64::from(is_counted);
         let written = commit::write(&self.connection, &self.chain, records, now, high_water, commits);
         let written = written.map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
@@ -218,7 +252,7 @@ impl Store for Sqlite {
         self.high_water = high_water;
         // Before anybody is answered: what the anchor does not know of may be lost without a trace.
         let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
-        self.anchor.follow(records.iter().zip(&outcomes).fold(mark, identified));
+        self.anchor.follow(records.iter().zip(&outcomes).fold(mark, marked));
         self.epochs.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.

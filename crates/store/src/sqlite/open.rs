@@ -130,22 +130,33 @@ pub(super) struct Opened {
     /// The newest time in it.
     pub(super) high_water: Timestamp,
     pub(super) anchor: Anchor,
+    /// What the anchor had seen.
+    pub(super) seen: Option<Mark>,
     pub(super) lock: Lock,
 }
 
+/// What a store is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aim {
+    /// To be used.
+    Use,
+    /// To be recovered: it may be behind its anchor.
+    Recover,
+}
+
 /// Opens and prepares the file.
-pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenError> {
+pub(super) fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<Opened, OpenError> {
     if path.is_dir() {
         return Err(OpenError::IsDirectory { path: path.to_owned() });
     }
     let is_new = !path.exists();
-    if is_new && !options.create {
+    if is_new && (!options.create || aim == Aim::Recover) {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
     let file = one_name(path, is_new).map_err(|source| unusable_directory(path, source))?;
     let lock = lock(path, &file)?;
     if is_new {
-        anchored(path, &file, options, None)?;
+        anchored(path, &file, options, None, aim)?;
         make(&file).map_err(|source| unusable_directory(path, source))?;
     }
     may_be_ours(path, &file)?;
@@ -166,12 +177,19 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenE
     // Until all is well, closing moves nothing: a device that fails here is not asked again (check Z4).
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
     let before = if found > 0 { Some(mark(&connection, found).map_err(refused)?) } else { None };
-    let (anchor, seen) = anchored(path, &file, options, before)?;
+    let (anchor, seen) = anchored(path, &file, options, before, aim)?;
     let is_moved = prepare(&mut connection, options, found).map_err(refused)?;
     let mark = mark(&connection, schema::known()).map_err(refused)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
+    if aim == Aim::Recover {
+        let own = file.clone();
+        let anchor = Anchor::held(&anchor, mark, move |made| give_to_owner(made, &own));
+        return Ok(Opened { connection, high_water: mark.at, anchor, seen, lock });
+    }
     // What stands in the log alone may never have reached the device: an anchor that is there does not go ahead of it.
     let known = if is_moved { mark } else { seen.unwrap_or(mark) };
-    let mut set = Anchor::set(&anchor, known, |made| give_to_owner(made, &file))
+    let own = file.clone();
+    let mut set = Anchor::set(&anchor, known, move |made| give_to_owner(made, &own))
         .map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
     if seen.is_none() && mark.commits > 0 {
         set.tell(format!(
@@ -182,8 +200,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenE
         ));
     }
     set.begin(mark);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
-    Ok(Opened { connection, high_water: mark.at, anchor: set, lock })
+    Ok(Opened { connection, high_water: mark.at, anchor: set, seen, lock })
 }
 
 /// Compares a store with its anchor: where that is, and what it has seen.
@@ -192,11 +209,15 @@ pub(super) fn anchored(
     file: &Path,
     options: &SqliteOptions,
     found: Option<Mark>,
+    aim: Aim,
 ) -> Result<(PathBuf, Option<Mark>), OpenError> {
     let anchor = options.anchor.clone().unwrap_or_else(|| anchor::beside(file));
     let seen = anchor::read(&anchor).map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
     let back = |back: WentBack| OpenError::WentBack(Box::new(back));
-    anchor::compare(path, &anchor, found, seen).map_err(back)?;
+    match anchor::compare(path, &anchor, found, seen) {
+        Err(older) if aim == Aim::Recover && older.is_of_the_same_store() => {}
+        compared => compared.map_err(back)?,
+    }
     Ok((anchor, seen))
 }
 
@@ -215,7 +236,7 @@ pub(super) fn mark(connection: &Connection, version: u32) -> rusqlite::Result<Ma
 }
 
 /// The path without symbolic links, so that two names of one file have one lock.
-fn one_name(path: &Path, is_new: bool) -> io::Result<PathBuf> {
+pub(super) fn one_name(path: &Path, is_new: bool) -> io::Result<PathBuf> {
     if !is_new {
         return path.canonicalize();
     }
@@ -256,7 +277,7 @@ pub(super) fn lock_file(file: &Path) -> PathBuf {
 
 /// Takes the lock file, and writes our process id into it for whoever comes second. The file stays: removing it would let
 /// a third process lock a new one while the second still holds the old.
-fn lock(path: &Path, file: &Path) -> Result<Lock, OpenError> {
+pub(super) fn lock(path: &Path, file: &Path) -> Result<Lock, OpenError> {
     let name = lock_file(file);
     let mut lock = OpenOptions::new()
         .read(true)
@@ -286,12 +307,18 @@ fn make(file: &Path) -> io::Result<()> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     give_to_owner(&made, file);
     made.sync_all()?;
-    file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    sync_directory(file)
+}
+
+/// Makes the names in a file's directory durable.
+pub(super) fn sync_directory(file: &Path) -> io::Result<()> {
+    let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
 }
 
 /// What the superuser makes belongs to the owner of the store, or of its directory while there is none: a command that root gives
 /// must not lock the server out. That it cannot be given changes nothing.
-fn give_to_owner(made: &File, store: &Path) {
+pub fn give_to_owner(made: &File, store: &Path) {
     use std::os::unix::fs::{MetadataExt as _, fchown};
     let is_roots = made.metadata().is_ok_and(|found| found.uid() == 0);
     let of_store = store.metadata().ok().filter(|found| found.len() > 0);
@@ -364,7 +391,7 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
     }
 }
 
-fn unusable_directory(path: &Path, source: io::Error) -> OpenError {
+pub(super) fn unusable_directory(path: &Path, source: io::Error) -> OpenError {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
     let path = path.to_owned();
     match source.kind() {
@@ -401,7 +428,8 @@ mod tests {
     #[test]
     fn the_connection_waits_for_the_device() {
         let path = std::env::temp_dir().join(format!("regrant-settings-{}.db", std::process::id()));
-        let Opened { connection, lock: _lock, .. } = open(&path, &SqliteOptions::default()).expect("the store opens");
+        let Opened { connection, lock: _lock, .. } =
+            open(&path, &SqliteOptions::default(), Aim::Use).expect("the store opens");
         let setting = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect(name);
         let settings = ["synchronous", "secure_delete", "cell_size_check", "trusted_schema", "foreign_keys"];
         assert_eq!(settings.map(setting), [2, 1, 1, 0, 0]);

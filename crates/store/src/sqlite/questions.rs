@@ -1,6 +1,7 @@
 //! Reading: rows of grants, and the small things.
 
 use regrant_core::keys::{DeploymentId, KeyStatus};
+use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -67,7 +68,8 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
 fn deployment(connection: &Connection) -> rusqlite::Result<Option<Deployment>> {
     connection
         .prepare_cached(
-            "SELECT deployment, root_check, era, next_grant FROM meta WHERE only = 1 AND deployment IS NOT NULL",
+            "SELECT deployment, root_check, era, next_grant, lost_from, lost_until, unproven FROM meta \
+             WHERE only = 1 AND deployment IS NOT NULL",
         )?
         .query_row([], |row| {
             Ok(Deployment {
@@ -75,9 +77,18 @@ fn deployment(connection: &Connection) -> rusqlite::Result<Option<Deployment>> {
                 root_check: row.get(1)?,
                 era: row.get(2)?,
                 next_grant: row.get::<_, i64>(3)?.cast_unsigned(),
+                recovery: recovery(row)?,
             })
         })
         .optional()
+}
+
+fn recovery(row: &Row<'_>) -> rusqlite::Result<Option<Recovery>> {
+    let time = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    let unproven: Option<String> = row.get(6)?;
+    let (Some(lost_from), Some(lost_until), Some(word)) = (time(4)?, time(5)?, unproven) else { return Ok(None) };
+    let unproven = Unproven::parse(&word).ok_or(rusqlite::Error::InvalidQuery)?;
+    Ok(Some(Recovery { lost_from, lost_until, unproven }))
 }
 
 fn one_user(connection: &Connection, column: &str, value: &str) -> rusqlite::Result<Option<User>> {

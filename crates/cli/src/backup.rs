@@ -1,0 +1,78 @@
+//! `regrant backup FILE`: a whole copy of the store as of one moment, while it is used or not.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use regrant_server::admin::Command;
+use regrant_server::config::StoreLocation;
+use regrant_server::recover::Backup;
+use regrant_store::{back_up, part};
+
+use crate::context::{Context, Done, Failure, Hands};
+use crate::output;
+
+/// Between two looks at how far it is.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Where to.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A file that is not there yet, on another disk best. Where the server runs, the server writes it.
+    file: PathBuf,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Done {
+    context.say_defaults();
+    let config = context.load()?;
+    let StoreLocation::Sqlite(store) = &config.store else {
+        return Err(Failure::new(69, "the store is in memory: there is nothing to copy"));
+    };
+    let file = std::path::absolute(&args.file)?;
+    let backup = with_progress(context, store, &file, || match Hands::of_server(&config) {
+        Some(Ok(mut hands)) => hands.ask(Command::Backup { file: file.clone() }),
+        // No server, or one that cannot be reached: SQLite's own locks keep the copy whole.
+        Some(Err(_)) | None => {
+            let copied = back_up(store, &file).map_err(|error| Failure::new(69, error))?;
+            Ok(Backup::of(&file, &copied))
+        }
+    })?;
+    if context.json {
+        output::json(&backup);
+        return Ok(());
+    }
+    output::done(&format!("{} holds the store as of {}", backup.file, backup.at));
+    output::pairs([
+        ("commit", format!("{} (era {})", backup.commits, backup.era)),
+        ("grants", backup.grants.to_string()),
+        ("users", backup.users.to_string()),
+        ("clients added", backup.clients.to_string()),
+        ("size", format!("{} bytes", backup.bytes)),
+        ("not in it", "the root key, seed keys, the configuration, the revocation journal".to_owned()),
+    ]);
+    Ok(())
+}
+
+/// Shows on a terminal how far the copy has grown.
+fn with_progress<T>(context: &Context, store: &Path, file: &Path, work: impl FnOnce() -> T) -> T {
+    if context.json || !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let (done, part) = (AtomicBool::new(false), part(file));
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                std::thread::park_timeout(LOOK);
+                if size(&part) > 0 {
+                    output::error(&format!("{} of about {} MiB", size(&part) >> 20, size(store) >> 20));
+                }
+            }
+        });
+        let worked = work();
+        done.store(true, Ordering::Release);
+        watcher.thread().unpark();
+        worked
+    })
+}

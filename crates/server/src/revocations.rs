@@ -1,0 +1,412 @@
+//! The revocation journal: what was revoked, outside of the database, so that no older copy of it can bring it back.
+//!
+//! A restored database does not know what was revoked after the copy was made. So each revocation is appended here and made durable
+//! behind its commit and before it is answered, and `regrant recover` replays it. Only a batch that revokes something pays for it:
+//! one write and one fsync.
+//!
+//! ```text
+//! header  magic 8 | deployment 16
+//! entry   length of body 2 | kind 1 | at 8 | over at 8 | body | MAC 16
+//! body    1 grant: number 8 | random half 8 | reason 1;   2 access token: SHA-256 of its jti 32
+//! MAC     HMAC-SHA-256(K, the MAC before | the entry up to here), cut to 128 bits; before the first: of the header
+//! ```
+//!
+//! Big-endian. An entry is of no use once nothing that it ended could live: then it may be left out, and is when the file has
+//! doubled. A kind that this program does not know is kept as it is. A last entry that is not whole was never answered.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::{constant_time, hmac};
+use regrant_core::grant::EndReason;
+use regrant_core::keys::DeploymentId;
+use regrant_core::{EventKind, GrantId, Timestamp};
+use regrant_store::{Outcome, Record};
+
+const MAGIC: [u8; 8] = *b"RGREVOK1";
+const HEADER: usize = 24;
+const HEAD: usize = 19;
+const MAC: usize = 16;
+/// The longest body: those of kinds to come included.
+const MAX_BODY: usize = 4096;
+/// Below this size nothing is left out.
+const SMALL: u64 = 4 * 1024 * 1024;
+
+/// A revocation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// When it was revoked.
+    pub at: Timestamp,
+    /// When nothing that it ended could live any more.
+    pub over_at: Timestamp,
+    /// What.
+    pub what: Revoked,
+}
+
+/// What was revoked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Revoked {
+    /// A grant, and why.
+    Grant(GrantId, EndReason),
+    /// An access token, by the SHA-256 of its `jti`.
+    AccessToken([u8; 32]),
+    /// Something of a newer program.
+    Other(u8, Vec<u8>),
+}
+
+impl Entry {
+    /// What a committed record revokes, if it does. One arm for each kind of record that ends something.
+    fn of(record: &Record, now: Timestamp) -> Option<Self> {
+        match record {
+            Record::Grant { grant, events, .. } => {
+                let (at, reason) = grant.ended?;
+                let is_told = events.iter().any(|event| matches!(event.event.kind, EventKind::GrantEnded(_)));
+                is_told.then(|| Self { at, over_at: grant.absolute_at, what: Revoked::Grant(grant.id, reason) })
+            }
+            Record::DenyAccess { jti, expires_at } => {
+                Some(Self { at: now, over_at: *expires_at, what: Revoked::AccessToken(*jti) })
+            }
+            _ => None,
+        }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let (kind, body) = match &self.what {
+            Revoked::Grant(id, reason) => {
+                let mut body = id.number.to_be_bytes().to_vec();
+                body.extend_from_slice(&id.random.to_be_bytes());
+                body.push(reason.code());
+                (1, body)
+            }
+            Revoked::AccessToken(jti) => (2, jti.to_vec()),
+            Revoked::Other(kind, body) => (*kind, body.clone()),
+        };
+        let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
+        let mut bytes = length.to_be_bytes().to_vec();
+        bytes.push(kind);
+        bytes.extend_from_slice(&self.at.millis().to_be_bytes());
+        bytes.extend_from_slice(&self.over_at.millis().to_be_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
+    }
+
+    /// Reads an entry without its MAC.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let number = |from: usize| Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?));
+        let time = |from| Some(Timestamp::from_millis(number(from)?.cast_signed()));
+        let (kind, body) = (*bytes.get(2)?, bytes.get(HEAD..)?);
+        let what = match (kind, body.len()) {
+            (1, 17) => {
+                let id = GrantId { number: number(HEAD)?, random: number(HEAD + 8)? };
+                // Whatever a newer program's reason was, it is revoked.
+                Revoked::Grant(id, EndReason::from_code(*body.get(16)?).unwrap_or(EndReason::RevokedByOperator))
+            }
+            (2, 32) => Revoked::AccessToken(body.try_into().ok()?),
+            _ => Revoked::Other(kind, body.to_vec()),
+        };
+        Some(Self { at: time(3)?, over_at: time(11)?, what })
+    }
+}
+
+/// What a journal holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Contents {
+    /// Every entry whose MAC fits, in order.
+    pub entries: Vec<Entry>,
+    /// Entries whose MAC does not fit, or whose place cannot be known: somebody else wrote them, or the device lost them.
+    pub damaged: u64,
+    /// Where the last whole entry ends, and its MAC.
+    end: u64,
+    last: [u8; MAC],
+}
+
+/// Where the journal of a store is unless said otherwise.
+#[must_use]
+pub fn beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".revocations");
+    name.into()
+}
+
+/// Reads a journal; one that is not there is empty.
+///
+/// # Errors
+/// If it cannot be read, or is another deployment's.
+pub fn read(path: &Path, key: &hmac::Key, deployment: DeploymentId) -> io::Result<Contents> {
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
+        opened => opened?.read_to_end(&mut bytes)?,
+    };
+    let header = header(deployment);
+    if bytes.len() < HEADER {
+        return Ok(Contents::default());
+    }
+    if bytes[..HEADER] != header {
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is no revocation journal of this deployment"));
+    }
+    let mut contents = Contents { end: HEADER as u64, last: mac(key, &[&header]), ..Contents::default() };
+    let mut rest = &bytes[HEADER..];
+    while let Some((length, _)) = rest.split_at_checked(2) {
+        let body = usize::from(u16::from_be_bytes([length[0], length[1]]));
+        if body > MAX_BODY {
+            contents.damaged += 1;
+            break;
+        }
+        let Some((entry, behind)) = rest.split_at_checked(HEAD + body + MAC) else { break };
+        let (entry, found) = entry.split_at(HEAD + body);
+        let fits = constant_time::verify_slices_are_equal(&mac(key, &[&contents.last, entry]), found).is_ok();
+        // What is torn at the very end was never answered.
+        if !fits && behind.is_empty() {
+            break;
+        }
+        match Entry::read(entry).filter(|_| fits) {
+            Some(entry) => contents.entries.push(entry),
+            None => contents.damaged += 1,
+        }
+        contents.last.copy_from_slice(found);
+        contents.end += (HEAD + body + MAC) as u64;
+        rest = behind;
+    }
+    Ok(contents)
+}
+
+fn header(deployment: DeploymentId) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..].copy_from_slice(&deployment.0);
+    header
+}
+
+fn mac(key: &hmac::Key, parts: &[&[u8]]) -> [u8; MAC] {
+    let mut context = hmac::Context::with_key(key);
+    parts.iter().for_each(|part| context.update(part));
+    let mut cut = [0; MAC];
+    cut.copy_from_slice(&context.sign().as_ref()[..MAC]);
+    cut
+}
+
+/// The journal of a running server.
+#[derive(Debug)]
+pub struct Revocations {
+    file: File,
+    path: PathBuf,
+    key: hmac::Key,
+    deployment: DeploymentId,
+    last: [u8; MAC],
+    size: u64,
+    /// The size at which it is looked through again.
+    full_at: u64,
+    /// Committed, and not yet here.
+    waiting: Vec<Entry>,
+}
+
+impl Revocations {
+    /// Opens a journal to append to, and makes it if it is not there. What is over is left out.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or is another deployment's.
+    pub fn open(path: &Path, key: hmac::Key, deployment: DeploymentId, own: impl FnOnce(&File)) -> io::Result<Self> {
+        let contents = read(path, &key, deployment)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        own(&file);
+        let mut journal = Self {
+            file,
+            path: path.to_owned(),
+            key,
+            deployment,
+            last: contents.last,
+            size: contents.end,
+            full_at: 0,
+            waiting: Vec::new(),
+        };
+        if contents.end == 0 {
+            let header = header(deployment);
+            journal.last = mac(&journal.key, &[&header]);
+            journal.file.set_len(0)?;
+            journal.file.write_all(&header)?;
+            journal.size = HEADER as u64;
+            sync_directory(path)?;
+        }
+        journal.file.set_len(journal.size)?;
+        journal.file.sync_all()?;
+        journal.full_at = SMALL.max(journal.size * 2);
+        Ok(journal)
+    }
+
+    /// Keeps what these records revoked, durably. What it cannot keep it keeps with the next commit.
+    pub(crate) fn keep(&mut self, records: &[Record], outcomes: &[Outcome], now: Timestamp) -> io::Result<()> {
+        let committed = records.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Committed);
+        self.waiting.extend(committed.filter_map(|(record, _)| Entry::of(record, now)));
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.append()?;
+        if self.size >= self.full_at {
+            // It is only longer than it need be.
+            if let Err(error) = self.leave_out(now) {
+                tracing::warn!(%error, "the revocation journal could not be shortened");
+                self.full_at = self.size * 2;
+            }
+        }
+        Ok(())
+    }
+
+    /// The grants whose end is committed and not yet here.
+    pub(crate) fn unkept(&self) -> HashSet<u64> {
+        let grant = |entry: &Entry| match entry.what {
+            Revoked::Grant(id, _) => Some(id.number),
+            Revoked::AccessToken(_) | Revoked::Other(..) => None,
+        };
+        self.waiting.iter().filter_map(grant).collect()
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let (mut bytes, mut last) = (Vec::new(), self.last);
+        for entry in &self.waiting {
+            let entry = entry.write();
+            last = mac(&self.key, &[&last, &entry]);
+            bytes.extend_from_slice(&entry);
+            bytes.extend_from_slice(&last);
+        }
+        // A failed attempt may have left a part of itself.
+        self.file.seek(SeekFrom::Start(self.size))?;
+        self.file.write_all(&bytes)?;
+        self.file.sync_data()?;
+        self.size += bytes.len() as u64;
+        self.last = last;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Writes the journal anew without what is over. It takes the old one's place only when it is durable.
+    fn leave_out(&mut self, now: Timestamp) -> io::Result<()> {
+        let contents = read(&self.path, &self.key, self.deployment)?;
+        if contents.damaged > 0 {
+            // Evidence is not thrown away.
+            self.full_at = self.size * 2;
+            return Ok(());
+        }
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let name = PathBuf::from(name);
+        let _ = std::fs::remove_file(&name);
+        let mut shorter = Self::open(&name, self.key.clone(), self.deployment, |_| {})?;
+        shorter.waiting = contents.entries.into_iter().filter(|entry| !entry.over_at.is_over(now)).collect();
+        if !shorter.waiting.is_empty() {
+            shorter.append()?;
+        }
+        std::fs::rename(&name, &self.path)?;
+        sync_directory(&self.path)?;
+        shorter.path.clone_from(&self.path);
+        shorter.full_at = SMALL.max(shorter.size * 2);
+        *self = shorter;
+        Ok(())
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: DeploymentId = DeploymentId([7; 16]);
+
+    fn key() -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[9; 32])
+    }
+
+    fn entry(number: u64, over_at: i64) -> Entry {
+        let what = match number % 3 {
+            0 => Revoked::AccessToken([3; 32]),
+            1 => Revoked::Grant(GrantId { number, random: 5 }, EndReason::RevokedByUser),
+            _ => Revoked::Other(200, vec![1; 40]),
+        };
+        Entry { at: Timestamp::from_millis(1), over_at: Timestamp::from_millis(over_at), what }
+    }
+
+    fn place(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("regrant-revocations-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    fn journal(path: &Path, numbers: std::ops::Range<u64>) -> Vec<Entry> {
+        let mut journal = Revocations::open(path, key(), HERE, |_| {}).expect("a journal");
+        let entries: Vec<Entry> = numbers.map(|number| entry(number, 100 + number.cast_signed())).collect();
+        for entry in &entries {
+            journal.waiting = vec![entry.clone()];
+            journal.append().expect("room");
+        }
+        entries
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again_in_order_and_across_openings() {
+        let path = place("kept");
+        let mut kept = journal(&path, 0..5);
+        kept.extend(journal(&path, 5..9));
+        let contents = read(&path, &key(), HERE).expect("readable");
+        assert_eq!((contents.entries, contents.damaged), (kept, 0));
+        let grant =
+            Entry { what: Revoked::Grant(GrantId { number: 1, random: 2 }, EndReason::RevokedByUser), ..entry(1, 2) };
+        assert_eq!(grant.write().len() + MAC, 52, "the size of an entry about a grant");
+        assert!(read(&path, &key(), DeploymentId([8; 16])).is_err(), "another deployment's");
+        let _ = std::fs::remove_file(&path);
+    }
+
+    /// A crash in the middle of an append: every length that the file can have.
+    #[test]
+    fn a_torn_end_costs_only_what_was_never_answered() {
+        let path = place("torn");
+        let kept = journal(&path, 0..4);
+        let whole = std::fs::read(&path).expect("readable");
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).expect("writable");
+            let found = read(&path, &key(), HERE).expect("readable").entries;
+            assert!(kept.starts_with(&found), "{length}");
+            let more = journal(&path, 10..11);
+            let again = read(&path, &key(), HERE).expect("readable");
+            assert_eq!((again.entries, again.damaged), ([found, more].concat(), 0), "{length}");
+        }
+        let _ = std::fs::remove_file(&path);
+    }
+
+    #[test]
+    fn a_changed_byte_costs_its_entry_and_is_told() {
+        let path = place("changed");
+        let kept = journal(&path, 0..6);
+        let whole = std::fs::read(&path).expect("readable");
+        for changed in HEADER..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[changed] ^= 0x40;
+            std::fs::write(&path, &bytes).expect("writable");
+            let found = read(&path, &key(), HERE).expect("readable");
+            assert!(found.entries.iter().all(|entry| kept.contains(entry)), "nothing is made up: {changed}");
+            assert!(found.entries.len() < kept.len(), "{changed}");
+        }
+        let _ = std::fs::remove_file(&path);
+    }
+
+    #[test]
+    fn only_what_is_over_is_left_out() {
+        let path = place("short");
+        let kept = journal(&path, 0..9);
+        let mut journal = Revocations::open(&path, key(), HERE, |_| {}).expect("a journal");
+        let before = journal.size;
+        journal.leave_out(Timestamp::from_millis(104)).expect("room");
+        assert!(journal.size < before);
+        journal.waiting = vec![entry(50, 999)];
+        journal.append().expect("room");
+        let found = read(&path, &key(), HERE).expect("readable");
+        assert_eq!((found.entries, found.damaged), ([&kept[5..], &[entry(50, 999)]].concat(), 0));
+        let _ = std::fs::remove_file(&path);
+    }
+}

@@ -44,7 +44,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError::Unavailable`].
     pub async fn verify_events(&self) -> Result<ChainReport, AdminError> {
-        let key = ChainKey::new(&*self.app.keyring.lock().await.derive(Purpose::EventChain));
+        let key = ChainKey::new(&self.app.keyring.lock().await.derive(Purpose::EventChain));
         let ends = deliver::ends(&self.app).await?;
         let mut report = ChainReport {
             verified: 0,

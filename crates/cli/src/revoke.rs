@@ -24,12 +24,12 @@ const MAX_LINE: u64 = 64 * 1024;
 #[command(
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
-    after_help = "A bulk revocation is one write, whatever the number of grants, and bites at the next request: refresh, introspection,\nuserinfo. Who logs in afterwards is not touched by it. Criteria narrow each other: --client web --scope files ends only\nwhat fits both. It can be taken back with --undo for as long as undo_window says (1h unless set).\n\nExamples:\n  regrant revoke --user alice --dry-run\n  regrant revoke --user alice --client phone --reason \"phone stolen\"\n  regrant revoke --client web --issued-before 2026-11-24T01:30:00Z --yes\n  regrant revoke --undo 7\n  regrant revoke --from-file leaked.txt\n  regrant revoke - <token.txt"
+    after_help = "A bulk revocation is one write, whatever the number of grants, and bites at the next\nrequest: refresh, introspection, userinfo. Who logs in afterwards is not touched by it.\nCriteria narrow each other: --client web --scope files ends only what fits both. --undo\ntakes it back for as long as undo_window says (1h unless set).\n\nExamples:\n  regrant revoke --user alice --dry-run\n  regrant revoke --user alice --client phone --reason \"phone stolen\"\n  regrant revoke --client web --issued-before 2026-11-24T01:30:00Z --yes\n  regrant revoke --undo 7\n  regrant revoke --from-file leaked.txt\n  regrant revoke - <token.txt"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// A token of any kind, old and expired ones too: a refresh token or code ends its grant, an access token is dead by itself. \"-\" reads
+    /// A token of any kind, old and expired ones too: a refresh token or code ends its grant, an access token is dead by itself. "-" reads
     /// it from standard input, where no list of processes shows it.
     #[arg(conflicts_with_all = ["from_file", "undo", "grant", "bulk"])]
     token: Option<String>,

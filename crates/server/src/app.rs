@@ -243,7 +243,10 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let root = keyring::read_root_key(&config.root_key_file)?;
         let store: Box<dyn Store> = match &config.store {
-            StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &SqliteOptions::default())?),
+            StoreLocation::Sqlite(path) => {
+                let options = SqliteOptions { writes: config.store_writes, ..SqliteOptions::default() };
+                Box::new(Sqlite::open(path, &options)?)
+            }
             StoreLocation::Memory => Box::new(Memory::new()),
         };
         Self::open_with(config, store, root, clock)

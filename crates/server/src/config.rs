@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regrant_core::{Client, Resources, Scope};
+use regrant_store::Writes;
 use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
@@ -60,10 +61,11 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 8] = [
+const TOP: [&str; 9] = [
     "issuer",
     "listen",
     "store",
+    "store_writes",
     "root_key_file",
     "admin_socket",
     "token_endpoint_aliases",
@@ -88,6 +90,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the data is.
     pub store: StoreLocation,
+    /// How it writes changed rows of grants.
+    pub store_writes: Writes,
     /// The file of the root key.
     pub root_key_file: PathBuf,
     /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
@@ -245,6 +249,7 @@ impl Config {
             issuer: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
+            store_writes: Writes::default(),
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
@@ -307,6 +312,7 @@ impl Config {
         }
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
+        keep("store_writes", &mut self.store_writes, &running.store_writes, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
@@ -443,6 +449,15 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
     match places::store(&top.string("store").unwrap_or_else(|| DEFAULT_STORE.to_owned()), base) {
         Ok(store) => config.store = store,
         Err(problem) => top.problem(problem),
+    }
+    match top.string("store_writes").as_deref() {
+        None | Some("journal") => config.store_writes = Writes::Journal,
+        Some("rows") => config.store_writes = Writes::Rows,
+        Some(_) => top.problem(Problem::new(
+            "store_writes",
+            "it is neither \"journal\" nor \"rows\"",
+            "Write \"journal\", or leave it out.",
+        )),
     }
     let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
     if root_key_file.is_empty() || root_key_file.contains('\0') {

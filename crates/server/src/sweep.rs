@@ -11,7 +11,7 @@ use regrant_core::client::Class;
 use regrant_core::grant::Binding;
 use regrant_core::keys::KeyStatus;
 use regrant_core::{Client, Grant, Timestamp};
-use regrant_store::{Answer, KeyKind, KeyRecord, Question, Record};
+use regrant_store::{Answer, KeyKind, KeyRecord, Outcome, Question, Record};
 
 use crate::app::App;
 use crate::chance;
@@ -107,6 +107,12 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     }
     let events_before = app.engine.now().minus(EVENTS);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
+    // An erased ratchet is gone from the file when the store has brought everything into its place.
+    while app.engine.commit(vec![Record::Fold]).await? == [Outcome::Committed] {
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
     app.metrics.swept(Some(&swept));
     Ok(swept)

@@ -27,7 +27,7 @@ use regrant_core::{Grant, GrantId, Timestamp};
 
 pub use failures::Failures;
 pub use memory::Memory;
-pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
+pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous, Writes};
 
 /// The contract. See the module's description.
 pub trait Store: Send {
@@ -191,6 +191,9 @@ pub enum Record {
         /// The most rows of each kind to remove.
         limit: u32,
     },
+    /// Brings a slice of what a store has put off into its place; `Stale` if nothing was put off. Nothing depends on it but how
+    /// long an erased ratchet can be found in the file.
+    Fold,
 }
 
 /// What became of one record.

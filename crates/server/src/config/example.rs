@@ -36,6 +36,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 # Where the data is: users, grants, added clients.
 #store = "sqlite:regrant.db"
 
+# How it writes what a refresh changes: "journal", one row for all refreshes of a moment, which go into their places little by
+# little; or "rows", each in its place at once, a fraction as fast. The same file serves both.
+#store_writes = "journal"
+
 # The one secret of this server. Keep it apart from backups of the store: both together are a server, each alone is nothing.
 # Without it every refresh token is worthless, so keep a copy in a safe place.
 #root_key_file = "root.key"

@@ -5,22 +5,114 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{questions, rows};
+use super::hot::Hot;
+use super::journal::{Batch, Journal, Written};
+use super::known::Known;
+use super::{cold, hot, questions};
 use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
 
-/// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
-pub(super) fn write(
-    connection: &Connection,
-    records: &[Record],
-    now: Timestamp,
-    raised: Option<Timestamp>,
-) -> rusqlite::Result<Vec<Outcome>> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let outcomes = records.iter().map(|record| one(connection, record, now)).collect::<rusqlite::Result<_>>()?;
-    if let Some(high_water) = raised {
-        connection.prepare_cached("UPDATE meta SET high_water = ?1 WHERE only = 1")?.execute([high_water.millis()])?;
+/// What a batch is written with.
+pub(super) struct Writing<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) known: &'a Known,
+    /// Where changed rows of grants go; without it, into the table.
+    pub(super) batch: Option<Batch<'a>>,
+}
+
+impl<'a> Writing<'a> {
+    /// Begins a transaction, and forgets what others have changed.
+    pub(super) fn begin(
+        connection: &'a Connection,
+        known: &'a mut Known,
+        journal: Option<&'a Journal>,
+    ) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        known.check(connection)?;
+        Ok(Self { connection, known, batch: journal.map(Batch::new) })
     }
-    Ok(outcomes)
+
+    /// Writes the records and, if it rises, the high-water time. Nothing is durable yet.
+    pub(super) fn write(
+        mut self,
+        records: &[Record],
+        now: Timestamp,
+        raised: Option<Timestamp>,
+    ) -> rusqlite::Result<(Vec<Outcome>, Option<Written>)> {
+        let outcomes = records.iter().map(|record| self.one(record, now)).collect::<rusqlite::Result<_>>()?;
+        if let Some(high_water) = raised {
+            self.connection
+                .prepare_cached("UPDATE meta SET high_water = ?1 WHERE only = 1")?
+                .execute([high_water.millis()])?;
+        }
+        let written = self.batch.map(|batch| batch.finish(self.connection)).transpose()?;
+        Ok((outcomes, written))
+    }
+
+    fn one(&mut self, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
+        match record {
+            Record::Grant { expected, grant, mac, events } => self.put_grant(*expected, grant, *mac, events),
+            Record::RemoveGrant { number, expected } => self.remove_grant(*number, *expected),
+            Record::Fold => Ok(outcome(self.batch.as_mut().is_some_and(Batch::fold))),
+            _ => one(self.connection, record, now),
+        }
+    }
+
+    fn put_grant(
+        &mut self,
+        expected: Option<u64>,
+        grant: &Grant,
+        mac: RowMac,
+        events: &[EventRecord],
+    ) -> rusqlite::Result<Outcome> {
+        let connection = self.connection;
+        let is_written = match (expected, &mut self.batch) {
+            // Only the hot half: the terms never change.
+            (Some(expected), Some(batch)) => batch.replace((connection, self.known), expected, grant, mac)?,
+            (Some(expected), None) => {
+                Hot::of(grant, mac).update(&mut connection.prepare_cached(hot::UPDATE)?, expected)? == 1
+            }
+            (None, Some(batch)) if batch.holds(grant.id.number) => false,
+            (None, _) => {
+                let is_free = Hot::of(grant, mac).put(&mut connection.prepare_cached(hot::INSERT)?)? == 1;
+                if is_free {
+                    cold::insert(&mut connection.prepare_cached(cold::INSERT)?, grant)?;
+                }
+                is_free
+            }
+        };
+        if is_written {
+            for event in events {
+                tell(connection, event)?;
+            }
+        }
+        Ok(outcome(is_written))
+    }
+
+    fn remove_grant(&mut self, number: u64, expected: u64) -> rusqlite::Result<Outcome> {
+        let connection = self.connection;
+        let key = number.cast_signed();
+        let is_removed = match &mut self.batch {
+            Some(batch) => {
+                let is_there = batch.remove((connection, self.known), number, expected)?;
+                if is_there {
+                    connection.prepare_cached("DELETE FROM grants WHERE number = ?1")?.execute([key])?;
+                }
+                is_there
+            }
+            None => {
+                let sql = "DELETE FROM grants WHERE number = ?1 AND version = ?2";
+                connection.prepare_cached(sql)?.execute([key, expected.cast_signed()])? == 1
+            }
+        };
+        if is_removed {
+            connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([key])?;
+        }
+        Ok(outcome(is_removed))
+    }
+}
+
+const fn outcome(is_done: bool) -> Outcome {
+    if is_done { Outcome::Committed } else { Outcome::Stale }
 }
 
 /// Ends the transaction: durable when it returns `Ok`.
@@ -31,8 +123,8 @@ pub(super) fn seal(connection: &Connection) -> rusqlite::Result<()> {
 fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
     let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
     let changed = match record {
-        Record::Grant { expected, grant, mac, events } => return put_grant(connection, *expected, grant, *mac, events),
-        Record::RemoveGrant { number, expected } => remove_grant(connection, *number, *expected)?,
+        // Written by whoever holds the batch.
+        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold => 0,
         Record::Event(event) => return tell(connection, event).map(|()| Outcome::Committed),
         Record::Initialise { deployment, root_check } => run(
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
@@ -73,7 +165,7 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::Keys { changes, events } => return change_keys(connection, changes, events),
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
-    Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
+    Ok(outcome(changed > 0))
 }
 
 /// For what is fine if it was not there.
@@ -89,44 +181,6 @@ fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
         return Ok(0);
     }
     connection.prepare_cached("UPDATE meta SET next_grant = ?1 WHERE only = 1")?.execute([next.cast_signed()])
-}
-
-fn put_grant(
-    connection: &Connection,
-    expected: Option<u64>,
-    grant: &Grant,
-    mac: RowMac,
-    events: &[EventRecord],
-) -> rusqlite::Result<Outcome> {
-    let changed = match expected {
-        // Only the hot row: the terms never change.
-        Some(expected) => rows::update_hot(&mut connection.prepare_cached(rows::UPDATE_HOT)?, grant, mac, expected)?,
-        None => {
-            let inserted = rows::insert_hot(&mut connection.prepare_cached(rows::INSERT_HOT)?, grant, mac)?;
-            if inserted == 1 {
-                rows::insert_cold(&mut connection.prepare_cached(rows::INSERT_COLD)?, grant)?;
-            }
-            inserted
-        }
-    };
-    if changed == 0 {
-        return Ok(Outcome::Stale);
-    }
-    for event in events {
-        tell(connection, event)?;
-    }
-    Ok(Outcome::Committed)
-}
-
-fn remove_grant(connection: &Connection, number: u64, expected: u64) -> rusqlite::Result<usize> {
-    let (number, expected) = (number.cast_signed(), expected.cast_signed());
-    let removed = connection
-        .prepare_cached("DELETE FROM grants WHERE number = ?1 AND version = ?2")?
-        .execute([number, expected])?;
-    if removed == 1 {
-        connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([number])?;
-    }
-    Ok(removed)
 }
 
 fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {

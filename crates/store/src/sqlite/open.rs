@@ -290,15 +290,19 @@ fn unreadable(path: &Path, source: &io::Error) -> OpenError {
 }
 
 pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
-    let (path, Unavailable { cause, detail }) = (path.to_owned(), unavailable(error));
+    if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        return OpenError::NotADatabase { path: path.to_owned() };
+    }
+    unavailable_at(path, unavailable(error))
+}
+
+pub(super) fn unavailable_at(path: &Path, Unavailable { cause, detail }: Unavailable) -> OpenError {
+    let path = path.to_owned();
     match cause {
         Cause::Full => OpenError::Full { path },
         Cause::ReadOnly => OpenError::ReadOnly { path, detail },
         Cause::Locked => OpenError::InUse { path, pid: None },
         Cause::Io | Cause::Device | Cause::Unknown | Cause::Clock => OpenError::Broken { path, detail },
-        Cause::Damaged if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            OpenError::NotADatabase { path }
-        }
         Cause::Damaged => OpenError::Damaged { path, detail },
     }
 }

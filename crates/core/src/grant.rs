@@ -260,7 +260,7 @@ impl Grant {
     }
 
     fn mac_under(&self, key: &hmac::Key) -> [u8; 16] {
-        let mut writer = MacWriter(hmac::Context::with_key(key));
+        let mut writer = MacWriter(Vec::with_capacity(512));
         writer.bytes(b"regrant row v1");
         writer.numbers(&[self.id.number, self.id.random, self.version, self.write_id, u64::from(self.generation)]);
         writer.optional(self.current.as_ref().map(|hash| hash.0.as_slice()));
@@ -273,7 +273,7 @@ impl Grant {
         writer.numbers(&[u64::from(reason), u64::from(self.redeemed_at.is_some())]);
         writer.times(&[ended_at, self.redeemed_at.unwrap_or(Timestamp::MAX)]);
         self.terms.write_to(&mut writer);
-        cut(writer.0.sign().as_ref())
+        cut(hmac::sign(key, &writer.0).as_ref())
     }
 }
 
@@ -281,8 +281,8 @@ impl Terms {
     fn write_to(&self, writer: &mut MacWriter) {
         writer.bytes(self.client.as_str().as_bytes());
         writer.bytes(self.subject.as_bytes());
-        writer.bytes(self.scope.to_string().as_bytes());
-        writer.bytes(self.resources.to_string().as_bytes());
+        writer.words(self.scope.iter());
+        writer.words(self.resources.iter());
         let (binding, key) = match &self.binding {
             Binding::Bearer => (0, None),
             Binding::Client => (1, None),
@@ -311,25 +311,41 @@ pub struct RowMac {
     pub mac: [u8; 16],
 }
 
-/// Feeds fields to the MAC so that no two rows have one encoding: numbers are fixed, the rest carries its length.
-struct MacWriter(hmac::Context);
+/// Gathers fields for the MAC so that no two rows have one encoding: numbers are fixed, the rest carries its length. One buffer and
+/// one call, for a row is made of some thirty fields.
+struct MacWriter(Vec<u8>);
 
 impl MacWriter {
     fn numbers(&mut self, numbers: &[u64]) {
         for number in numbers {
-            self.0.update(&number.to_be_bytes());
+            self.0.extend_from_slice(&number.to_be_bytes());
         }
     }
 
     fn times(&mut self, times: &[Timestamp]) {
         for time in times {
-            self.0.update(&time.millis().to_be_bytes());
+            self.0.extend_from_slice(&time.millis().to_be_bytes());
         }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.numbers(&[bytes.len() as u64]);
-        self.0.update(bytes);
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The words with a space between two, as the store spells them.
+    fn words<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        let length_at = self.0.len();
+        self.numbers(&[0]);
+        let begin = self.0.len();
+        for word in words {
+            if self.0.len() > begin {
+                self.0.push(b' ');
+            }
+            self.0.extend_from_slice(word.as_bytes());
+        }
+        let length = (self.0.len() - begin) as u64;
+        self.0[length_at..begin].copy_from_slice(&length.to_be_bytes());
     }
 
     fn optional(&mut self, bytes: Option<&[u8]>) {

@@ -1,8 +1,8 @@
 //! The store alone, as the writer thread drives it: batches of random grants are loaded, stepped and committed.
 //!
-//! `cargo run --release -p regrant-store --example speed -- FILE GRANTS BATCH BATCHES [journal|rows] [full|off]` fills FILE with
+//! `cargo run --release -p regrant-store --example speed -- FILE GRANTS BATCH BATCHES [journal|rows] [full|off] [kill]` fills FILE with
 //! GRANTS grants if it is not there, runs BATCHES batches of BATCH grants as a warm-up and as many again that are measured, and
-//! tells how fast they were, how large the files are and how much memory it holds. Under
+//! tells how fast they were, how large the files are and how much memory it holds. `kill` ends it as a crash would. Under
 //! `valgrind --tool=callgrind --toggle-collect='*measured*'` the instructions of the measured half are counted.
 
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
@@ -26,10 +26,11 @@ struct Asked {
     batch: usize,
     batches: usize,
     options: SqliteOptions,
+    kill: bool,
 }
 
 fn main() -> Result<(), String> {
-    let asked = asked().ok_or("speed FILE GRANTS BATCH BATCHES [journal|rows] [full|off]")?;
+    let asked = asked().ok_or("speed FILE GRANTS BATCH BATCHES [journal|rows] [full|off] [kill]")?;
     if !asked.file.exists() {
         let off = SqliteOptions { synchronous: Synchronous::Off, ..asked.options };
         fill(&mut open(&asked.file, &off)?, asked.grants)?;
@@ -51,6 +52,10 @@ fn main() -> Result<(), String> {
         after as f64 / asked.grants as f64
     );
     println!("log at most {} bytes; {}", warm_up.log.max(measured.log), memory());
+    if asked.kill {
+        std::mem::forget(store);
+        return Ok(());
+    }
     let began = now();
     drop(store);
     println!("closed in {:.0} ms", millis(began.elapsed()));
@@ -62,17 +67,18 @@ fn asked() -> Option<Asked> {
     let file = arguments.next()?.into();
     let grants = arguments.next()?.parse().ok()?;
     let (batch, batches) = (arguments.next()?.parse().ok()?, arguments.next()?.parse().ok()?);
-    let mut options = SqliteOptions::default();
+    let (mut options, mut kill) = (SqliteOptions::default(), false);
     for word in arguments {
         match word.as_str() {
             "journal" => options.writes = Writes::Journal,
             "rows" => options.writes = Writes::Rows,
             "full" => options.synchronous = Synchronous::Full,
+            "kill" => kill = true,
             "off" => options.synchronous = Synchronous::Off,
             _ => return None,
         }
     }
-    Some(Asked { file, grants, batch, batches, options })
+    Some(Asked { file, grants, batch, batches, options, kill })
 }
 
 fn open(file: &Path, options: &SqliteOptions) -> Result<Sqlite, String> {

@@ -11,6 +11,7 @@ use regrant_core::secret::Hash;
 use regrant_core::{ClientId, Grant, Resources, Scope, Terms};
 use rusqlite::{CachedStatement, Row, named_params};
 
+use super::bounded::Bounded;
 use super::columns::Columns;
 
 /// One cold row by its number.
@@ -63,6 +64,40 @@ pub(super) fn insert(statement: &mut CachedStatement<'_>, grant: &Grant) -> rusq
     })
 }
 
+/// Sets that were read before: most grants have one of a few.
+#[derive(Debug)]
+pub(super) struct Spellings {
+    scopes: Bounded<Box<str>, Scope>,
+    resources: Bounded<Box<str>, Resources>,
+}
+
+impl Default for Spellings {
+    fn default() -> Self {
+        Self { scopes: Bounded::new(256), resources: Bounded::new(256) }
+    }
+}
+
+impl Spellings {
+    /// One spelling only: what reads as the same set and is written otherwise was not written by us.
+    fn scope(&mut self, text: &str) -> Option<Scope> {
+        if let Some(known) = self.scopes.find(text) {
+            return Some(known.clone());
+        }
+        let read = read_scope(text).filter(|read| read.to_string() == text)?;
+        self.scopes.remember(text.into(), read.clone());
+        Some(read)
+    }
+
+    fn resources(&mut self, text: &str) -> Option<Resources> {
+        if let Some(known) = self.resources.find(text) {
+            return Some(known.clone());
+        }
+        let read = Resources::parse(text).ok().filter(|read| read.to_string() == text)?;
+        self.resources.remember(text.into(), read.clone());
+        Some(read)
+    }
+}
+
 /// What the two columns say that tell whether there is a user, and whether he may log in.
 pub(super) const fn status(is_there: bool, is_disabled: bool) -> SubjectStatus {
     match (is_there, is_disabled) {
@@ -74,9 +109,9 @@ pub(super) const fn status(is_there: bool, is_disabled: bool) -> SubjectStatus {
 
 impl Cold {
     /// Reads the columns from this one on.
-    pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>, first: usize, spellings: &mut Spellings) -> rusqlite::Result<Self> {
         let mut columns = Columns::from(row, first);
-        let terms = Arc::new(terms(&mut columns)?);
+        let terms = Arc::new(terms(&mut columns, spellings)?);
         Ok(Self { terms, is_sound: columns.is_sound })
     }
 
@@ -98,14 +133,14 @@ impl Cold {
     }
 }
 
-fn terms(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Terms> {
-    let client = columns.text()?;
-    let client = columns.sound(ClientId::parse(&client));
+fn terms(columns: &mut Columns<'_, '_>, spellings: &mut Spellings) -> rusqlite::Result<Terms> {
+    let client = columns.text_as(ClientId::parse)?;
+    let client = columns.sound(client.flatten());
     let subject = columns.text()?;
-    let (scope, resources) = (columns.text()?, columns.text()?);
-    // One spelling only: what reads as the same set and is written otherwise was not written by us.
-    let scope = columns.sound(read_scope(&scope).filter(|read| read.to_string() == scope));
-    let resources = columns.sound(Resources::parse(&resources).ok().filter(|read| read.to_string() == resources));
+    let scope = columns.text_as(|text| spellings.scope(text))?;
+    let scope = columns.sound(scope.flatten());
+    let resources = columns.text_as(|text| spellings.resources(text))?;
+    let resources = columns.sound(resources.flatten());
     let binding = match (columns.i64()?, columns.hash()?) {
         (0, None) => Some(Binding::Bearer),
         (1, None) => Some(Binding::Client),

@@ -71,11 +71,16 @@ impl<'row, 'statement> Columns<'row, 'statement> {
     }
 
     pub(super) fn text(&mut self) -> rusqlite::Result<String> {
-        let text = match self.take()? {
-            ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
-            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
-        };
+        let text = self.text_as(str::to_owned)?;
         Ok(self.sound(text).unwrap_or_default())
+    }
+
+    /// What `read` makes of a text; `None` where there is none.
+    pub(super) fn text_as<T>(&mut self, read: impl FnOnce(&str) -> T) -> rusqlite::Result<Option<T>> {
+        Ok(match self.take()? {
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().map(read),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+        })
     }
 
     pub(super) fn hash(&mut self) -> rusqlite::Result<Option<[u8; 32]>> {

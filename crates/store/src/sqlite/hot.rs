@@ -14,11 +14,6 @@ use rusqlite::{CachedStatement, Row};
 use super::columns::Columns;
 use crate::Loaded;
 
-/// One hot row by its number.
-pub(super) const SELECT: &str = "SELECT number, random, version, write_id, generation, current, ratchet, tag_key, era, \
-    seed_key, rotated_at, previously_rotated_at, answered_at, retries, retry_proof, idle_at, absolute_at, ended_at, \
-    end_reason, redeemed_at, mac_key, mac FROM grants WHERE number = ?1";
-
 /// How many columns a hot row has.
 pub(super) const COLUMNS: usize = 22;
 

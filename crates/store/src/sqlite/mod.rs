@@ -5,6 +5,7 @@
 //! is rolled back whole, and the connection goes on: a full disk stops writing and not reading. What changes in rows of grants
 //! goes through the [`journal`], unless [`Writes::Rows`] is asked for; one file serves both.
 
+mod bounded;
 mod cold;
 mod columns;
 mod commit;
@@ -35,7 +36,7 @@ pub use open::OpenError;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
 
-/// So many pages in the write-ahead log, and they are moved into the file.
+/// So many pages in the write-ahead log, and they are moved into the file: 4 MiB of it.
 const LOG_PAGES: u64 = 1000;
 
 /// How to open a file.
@@ -202,12 +203,13 @@ impl Store for Sqlite {
         let written = Writing::begin(&self.connection, &mut self.known, self.journal.as_ref())
             .and_then(|writing| writing.write(records, now, raised))
             .map_err(|error| unavailable(&error));
-        self.known.forget(records);
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let (outcomes, written) = written.and_then(|written| self.seal().map(|()| written)).map_err(|trouble| {
+            self.known.learn(records, None);
             self.roll_back(&trouble);
             self.noted(trouble)
         })?;
+        self.known.learn(records, Some(&outcomes));
         if let (Some(journal), Some(written)) = (&mut self.journal, written) {
             journal.apply(written);
         }

@@ -239,8 +239,9 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 
 /// Settings, migrations, and the newest time.
 fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<Timestamp> {
-    // The page size is fixed when the first page is written, so it comes first.
-    connection.pragma_update(None, "page_size", 8192)?;
+    // The page size is fixed when the first page is written, so it comes first. A page that is not in memory is read, copied and
+    // checked whole for the one row that is wanted: small ones are half the work.
+    connection.pragma_update(None, "page_size", 4096)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         let detail = format!("the file system cannot carry a write-ahead log (journal mode {mode})");

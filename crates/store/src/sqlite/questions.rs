@@ -4,6 +4,7 @@ use regrant_core::Timestamp;
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::cold::Spellings;
 use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
@@ -196,9 +197,11 @@ impl List<'_> {
                 "WHERE t.subject = ?2 AND t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5"
             ),
         };
+        let mut spellings = Spellings::default();
         let newer = |found: Hot| journal.and_then(|journal| journal.entry(found.id.number)).unwrap_or(Ok(found));
         let mut statement = connection.prepare_cached(sql)?;
-        let found = statement.query_map(params![client, subject, first, last, limit], |row| rows::read(row, newer))?;
+        let found = statement
+            .query_map(params![client, subject, first, last, limit], |row| rows::read(row, &mut spellings, newer))?;
         found.collect()
     }
 }

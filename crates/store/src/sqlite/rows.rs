@@ -1,8 +1,8 @@
-//! Whole grants, both halves and the user's status beside each other: for lists.
+//! Whole grants: both halves, and for lists the user's status, beside each other.
 
 use rusqlite::Row;
 
-use super::cold::{self, Cold};
+use super::cold::{self, Cold, Spellings};
 use super::hot::{self, Hot};
 use crate::Loaded;
 
@@ -24,10 +24,21 @@ macro_rules! select_grants {
 }
 pub(super) use select_grants;
 
+/// Both halves of one grant by its number.
+pub(super) const SELECT_ONE: &str = "SELECT g.number, g.random, g.version, g.write_id, g.generation, g.current, g.ratchet, g.tag_key, g.era, g.seed_key, \
+    g.rotated_at, g.previously_rotated_at, g.answered_at, g.retries, g.retry_proof, g.idle_at, g.absolute_at, g.ended_at, \
+    g.end_reason, g.redeemed_at, g.mac_key, g.mac, t.client, t.subject, t.scope, t.resources, t.binding, t.binding_key, \
+    t.rotation, t.refreshable, t.authenticated_at, t.created_at, t.code_secret, t.code_challenge, t.code_redirect_uri, \
+    t.code_expires_at FROM grants g LEFT JOIN grant_terms t ON t.number = g.number WHERE g.number = ?1";
+
 /// Reads a row of [`select_grants`]; `newer` knows which hot half stands in place of the one in the table.
-pub(super) fn read(row: &Row<'_>, newer: impl Fn(Hot) -> rusqlite::Result<Hot>) -> rusqlite::Result<Loaded> {
+pub(super) fn read(
+    row: &Row<'_>,
+    spellings: &mut Spellings,
+    newer: impl Fn(Hot) -> rusqlite::Result<Hot>,
+) -> rusqlite::Result<Loaded> {
     let hot = newer(Hot::read(row)?)?;
-    let Cold { terms, is_sound } = Cold::read(row, hot::COLUMNS)?;
+    let Cold { terms, is_sound } = Cold::read(row, hot::COLUMNS, spellings)?;
     let user = hot::COLUMNS + cold::COLUMNS;
     let subject = cold::status(row.get(user)?, row.get(user + 1)?);
     Ok(if is_sound { hot } else { hot.doubted() }.with(terms, subject))

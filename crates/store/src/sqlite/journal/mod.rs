@@ -1,6 +1,6 @@
 //! The journal: a batch writes one row with all that it changed, instead of one row for each grant.
 //!
-//! A refresh changes a random row of a large table: a page of 8 KiB for 170 bytes. With the journal the transaction of a batch
+//! A refresh changes a random row of a large table: a page of 4 KiB for 170 bytes. With the journal the transaction of a batch
 //! appends one row with the new hot halves, and the table follows later, page by page ([`overlay`]). Until then the newest state
 //! is in memory, over the table; the journal is what it is rebuilt from. New grants go into the tables at once: they stand at
 //! their end.
@@ -72,8 +72,9 @@ impl Journal {
 
     /// Takes a size that suits the file.
     pub(super) fn suit(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let pages: u32 = connection.prepare_cached("PRAGMA page_count")?.query_row([], |row| row.get(0))?;
-        self.0.suit(usize::try_from(pages).unwrap_or(usize::MAX));
+        let number =
+            |pragma| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, u32>(0)).map(u64::from);
+        self.0.suit(number("PRAGMA page_count")? * number("PRAGMA page_size")?);
         Ok(())
     }
 
@@ -94,6 +95,7 @@ pub(super) struct Batch<'a> {
     journal: &'a Journal,
     changes: Changes,
     fold: bool,
+    scratch: Vec<u8>,
 }
 
 /// A batch as it was written, for [`Journal::apply`] when it is durable.
@@ -105,7 +107,7 @@ pub(super) struct Written {
 
 impl<'a> Batch<'a> {
     pub(super) const fn new(journal: &'a Journal) -> Self {
-        Self { journal, changes: Changes::new(), fold: false }
+        Self { journal, changes: Changes::new(), fold: false, scratch: Vec::new() }
     }
 
     /// Whether a row of this number is here, whatever the table says.
@@ -117,16 +119,18 @@ impl<'a> Batch<'a> {
     }
 
     fn place(&self, connection: &Connection, known: &Known, number: u64) -> rusqlite::Result<Option<Place>> {
-        let body = match self.changes.get(&number) {
+        match self.changes.get(&number) {
             // The table has what the batch put there since.
             Some(None) => return known::place(connection, number),
-            Some(Some(body)) => Some(body.as_ref()),
-            None => self.journal.0.entry(number),
-        };
-        match (body, known.place(number)) {
-            (Some(body), _) => entry::place(body).map(Some).ok_or(rusqlite::Error::InvalidQuery),
-            (None, Some(place)) => Ok(Some(place)),
-            (None, None) => known::place(connection, number),
+            Some(Some(body)) => return entry::place(body).map(Some).ok_or(rusqlite::Error::InvalidQuery),
+            None => {}
+        }
+        if let Some(place) = known.place(number) {
+            return Ok(Some(place));
+        }
+        match self.journal.0.entry(number) {
+            Some(body) => entry::place(body).map(Some).ok_or(rusqlite::Error::InvalidQuery),
+            None => known::place(connection, number),
         }
     }
 
@@ -144,7 +148,7 @@ impl<'a> Batch<'a> {
         };
         let mut hot = Hot::of(grant, mac);
         hot.id.random = place.random;
-        self.changes.insert(number, Some(entry::encode(&hot)));
+        self.changes.insert(number, Some(entry::encode(&hot, &mut self.scratch)));
         Ok(true)
     }
 
@@ -170,7 +174,7 @@ impl<'a> Batch<'a> {
 
     /// Writes the batch's row, and folds and deletes what is due.
     pub(super) fn finish(self, connection: &Connection) -> rusqlite::Result<Written> {
-        let Self { journal, changes, fold } = self;
+        let Self { journal, changes, fold, .. } = self;
         let plan = journal.0.plan(&changes, fold);
         if !plan.slice.is_empty() {
             let mut statement = connection.prepare_cached(hot::REPLACE)?;

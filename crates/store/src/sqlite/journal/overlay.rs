@@ -25,9 +25,9 @@ struct Pace {
     deleted: usize,
 }
 
-/// At rest there are two and a half entries for each page of the file, of which about half are the table's: no fewer than a small
-/// file can well be written in, and no more than 100 MB of memory.
-const PACE: Pace = Pace { slice: (64, 1024), at_rest: (1024, 1 << 19), deleted: 256 };
+/// At rest there is an entry for each 3 KiB of the file, of which about half are the table's: no fewer than a small file can well be
+/// written in, and no more than 100 MB of memory.
+const PACE: Pace = Pace { slice: (64, 1024), at_rest: (4096, 1 << 19), deleted: 256 };
 /// A debt is counted in these parts of an entry.
 const PART: usize = 256;
 
@@ -130,9 +130,10 @@ impl Overlay {
         self.next_row = id + 1;
     }
 
-    /// A file of so many pages has so large an overlay.
-    pub(super) fn suit(&mut self, pages: usize) {
-        self.at_rest = (pages / 2).saturating_mul(5).clamp(self.pace.at_rest.0, self.pace.at_rest.1);
+    /// A file of so many bytes has so large an overlay.
+    pub(super) fn suit(&mut self, bytes: u64) {
+        let entries = usize::try_from(bytes / 3072).unwrap_or(usize::MAX);
+        self.at_rest = entries.clamp(self.pace.at_rest.0, self.pace.at_rest.1);
     }
 
     /// Plans what is done along with these changes; a whole slice is folded if `asked` for.

@@ -19,6 +19,7 @@ mod metrics;
 mod places;
 mod problem;
 pub mod proxies;
+mod revocation;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regrant_core::{Client, Resources, Scope};
-use regrant_store::Writes;
+use regrant_store::{SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, hash_text};
@@ -40,6 +41,7 @@ pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use revocation::{OnEvent, RevocationSettings};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
 use crate::claims::Rules;
@@ -61,11 +63,12 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 9] = [
+const TOP: [&str; 10] = [
     "issuer",
     "listen",
     "store",
     "store_writes",
+    "anchor_file",
     "root_key_file",
     "admin_socket",
     "token_endpoint_aliases",
@@ -92,6 +95,8 @@ pub struct Config {
     pub store: StoreLocation,
     /// How it writes changed rows of grants.
     pub store_writes: Writes,
+    /// Where the anchor of a SQLite store is; beside it unless set.
+    pub anchor_file: Option<PathBuf>,
     /// The file of the root key.
     pub root_key_file: PathBuf,
     /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
@@ -118,6 +123,8 @@ pub struct Config {
     pub resources: Vec<ResourceSetting>,
     /// When keys are replaced.
     pub keys: KeySettings,
+    /// What ends by itself.
+    pub revocation: RevocationSettings,
     /// Declared clients, in the order of the file.
     pub clients: Vec<Client>,
     /// How the declared clients were written, in the same order.
@@ -250,6 +257,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             store_writes: Writes::default(),
+            anchor_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
@@ -263,6 +271,7 @@ impl Config {
             scopes: Vec::new(),
             resources: Vec::new(),
             keys: KeySettings::default(),
+            revocation: RevocationSettings::default(),
             clients: Vec::new(),
             definitions: Vec::new(),
             notices: Vec::new(),
@@ -284,6 +293,12 @@ impl Config {
         resolved
             .map(|(client, _)| client)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    /// How a SQLite store is opened.
+    #[must_use]
+    pub fn sqlite_options(&self) -> SqliteOptions {
+        SqliteOptions { anchor: self.anchor_file.clone(), writes: self.store_writes, ..SqliteOptions::default() }
     }
 
     /// Where the commands reach the running server; `None` if they cannot.
@@ -313,6 +328,7 @@ impl Config {
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
         keep("store_writes", &mut self.store_writes, &running.store_writes, &mut waiting);
+        keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
@@ -377,7 +393,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
     let token_hook = top.table("token_hook");
-    let keys = top.table("keys");
+    let (keys, revocation) = (top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     if let Some(section) = top.table("http") {
         config.http = http::read(&section);
@@ -403,6 +419,10 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     if let Some(section) = &keys {
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
+    }
+    if let Some(section) = &revocation {
+        config.revocation = RevocationSettings::read(section);
+        config.notices.extend(config.revocation.costs());
     }
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
@@ -458,6 +478,13 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
             "it is neither \"journal\" nor \"rows\"",
             "Write \"journal\", or leave it out.",
         )),
+    }
+    match top.string("anchor_file").as_deref() {
+        None => {}
+        Some(path) if path.is_empty() || path.contains('\0') => {
+            top.problem(Problem::new("anchor_file", "it is no path", "Write \"/var/lib/elsewhere/regrant.anchor\"."));
+        }
+        Some(path) => config.anchor_file = Some(places::under(base, path)),
     }
     let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
     if root_key_file.is_empty() || root_key_file.contains('\0') {
@@ -610,6 +637,8 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         resources: section.strings("resources").unwrap_or_default(),
         require_pkce: section.flag("require_pkce"),
         may_introspect: section.flag("may_introspect"),
+        may_revoke_users: section.flag("may_revoke_users"),
+        disabled: section.flag("disabled"),
         allowed_origins: section.strings("allowed_origins").unwrap_or_default(),
         skip_consent: section.flag("skip_consent"),
         rotation: section.string("rotation"),

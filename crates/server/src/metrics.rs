@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::sweep::Swept;
 
 pub use format::Format;
-pub use listener::{Listening, MetricsError, listen};
+pub use listener::{Listening, MAX_CONNECTIONS, MetricsError, listen};
 
 pub(crate) use queue::{PasswordPlace, PasswordQueue, WriterQueue};
 pub(crate) use requests::{Rotation, Told, Verdict};
@@ -130,7 +130,12 @@ impl Metrics {
             return;
         };
         self.sweep.passes.inc();
-        for (what, count) in [("ratchet", swept.ratchets), ("grant", swept.grants), ("seed_key", swept.seed_keys)] {
+        for (what, count) in [
+            ("ratchet", swept.ratchets),
+            ("grant", swept.grants),
+            ("seed_key", swept.seed_keys),
+            ("revocation", swept.epochs),
+        ] {
             self.sweep.removed.get_or_create(&[("what", what)]).inc_by(count);
         }
     }

@@ -2,6 +2,7 @@
 //! careless restore find.
 
 mod process {
+    mod anchor;
     mod canary;
     mod control;
     mod doctor;
@@ -15,6 +16,7 @@ mod process {
     mod log;
     mod misbehaving;
     mod refusals;
+    mod revoke;
     mod rows;
     mod size;
     mod syscalls;

@@ -32,7 +32,7 @@ struct Asked {
 fn main() -> Result<(), String> {
     let asked = asked().ok_or("speed FILE GRANTS BATCH BATCHES [journal|rows] [full|off] [kill]")?;
     if !asked.file.exists() {
-        let off = SqliteOptions { synchronous: Synchronous::Off, ..asked.options };
+        let off = SqliteOptions { synchronous: Synchronous::Off, ..asked.options.clone() };
         fill(&mut open(&asked.file, &off)?, asked.grants)?;
     }
     let began = now();
@@ -213,6 +213,8 @@ fn grant(number: u64, now: Timestamp, chance: &mut Chance) -> Grant {
             refreshable: true,
             authenticated_at: now,
             created_at: now,
+            epoch: 0,
+            session: None,
             code: None,
         }),
     }

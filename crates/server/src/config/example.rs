@@ -40,6 +40,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 # little; or "rows", each in its place at once, a fraction as fast. The same file serves both.
 #store_writes = "journal"
 
+# Where it is noted how far the data had come, so that a database that lost its log or was put back to an earlier time is noticed
+# at the next start. Default: beside the store, with .anchor added to its name. On another disk it notices more. Example:
+#anchor_file = "/var/lib/elsewhere/regrant.anchor"
+
 # The one secret of this server. Keep it apart from backups of the store: both together are a server, each alone is nothing.
 # Without it every refresh token is worthless, so keep a copy in a safe place.
 #root_key_file = "root.key"
@@ -121,6 +125,29 @@ const TEXT: &str = r##"# Regrant's configuration.
 #tag_rotation = "365d"
 # What a lost answer is computed again with. Destroyed as soon as no retry needs it, so keep it short: "1h" to "7d".
 #seed_rotation = "1d"
+
+
+## Revocation: what ends by itself. "end" is for ever, "suspend" for as long as its cause lasts. docs/revocation.md has the whole table.
+
+[revocation]
+# A user is switched off: "end", or "suspend", and then switching on brings everything back.
+#on_user_disabled = "end"
+# A user gets another password: "end", or "keep". Browser sessions end in any case.
+#on_password_changed = "end"
+# A user logs out: "keep", "end_online" (grants of that session without offline_access) or "end" (all grants of that session).
+#on_logout = "keep"
+# What a user allowed a client is withdrawn: "end" or "keep".
+#on_consent_withdrawn = "end"
+# A client is removed: "end" or "suspend".
+#on_client_removed = "end"
+# A client is switched off: "suspend" or "end".
+#on_client_disabled = "suspend"
+# A client gets another secret: "keep" or "end".
+#on_client_secret_rotated = "keep"
+# A client loses a redirect URI: "keep" or "end".
+#on_redirect_uris_reduced = "keep"
+# How long an operator can take a bulk revocation back: "0s" to "7d".
+#undo_window = "1h"
 
 
 ## Limits: each is so many at once, and so many again in each s, m, h or d; or "off". Nothing that succeeds is counted by network,
@@ -236,6 +263,10 @@ scopes = ["notes:read", "notes:write"]
 #require_pkce = true
 ## Whether it may ask about tokens (RFC 7662): for APIs. Default: false.
 #may_introspect = false
+## Whether it may end everything of a user at /oauth2/global-revoke: for security tools. Default: false.
+#may_revoke_users = false
+## Whether it is switched off. Default: false.
+#disabled = false
 ## Origins whose scripts may call the token endpoint as this client. Default: none.
 #allowed_origins = []
 ## Do not ask users for consent: for your own applications only. Default: false.

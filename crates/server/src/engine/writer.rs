@@ -2,7 +2,7 @@
 //! [`engine`](super).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
@@ -26,6 +26,7 @@ pub(super) struct Writer {
     pub(super) failing: Failing,
     pub(super) keys: Arc<RwLock<Arc<Keys>>>,
     pub(super) newest: Arc<AtomicI64>,
+    pub(super) epoch: Arc<AtomicU64>,
     pub(super) shares: Arc<Shares>,
     pub(super) unused: std::ops::Range<u64>,
     pub(super) waiting: WriterQueue,
@@ -96,6 +97,9 @@ impl Writer {
             // Reading can be what it noticed it by.
             if let Some(trouble) = self.store.failure() {
                 self.failing.tell(&trouble);
+            }
+            if let Some(notice) = self.store.notice() {
+                tracing::warn!("{notice}");
             }
             if let Some(reply) = stop {
                 drop(self);
@@ -250,6 +254,7 @@ impl Writer {
         })?;
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
+        self.epoch.store(self.store.epoch(), Ordering::Release);
         Ok(outcomes)
     }
 
@@ -308,8 +313,10 @@ impl Writer {
                 continue;
             }
             rows.truncate(rows.len() - usize::from(is_told));
-            let intact = found.as_ref().is_none_or(|found| found.grant.is_intact(found.mac, keys));
             let expected = found.as_ref().map(|found| found.grant.version);
+            // What decisions see of a row that a wide revocation covers has ended; nothing is ever written over an ended one.
+            let (was_there, found) = (found.is_some(), found.and_then(|found| found.believed(keys)));
+            let intact = found.is_some() || !was_there;
             let found = found.map(|Loaded { grant, subject, .. }| (grant, subject));
             rows.push(Working { number, found, expected, changed: false, intact, events: Vec::new() });
         }

@@ -390,6 +390,7 @@ fn client(id: &str, holder: Holder) -> Client {
         resources: Resources::default(),
         require_pkce: true,
         may_introspect: false,
+        may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,
@@ -413,6 +414,8 @@ fn terms(holder: Holder, client: &Client, code: &Seed) -> Terms {
         refreshable: true,
         authenticated_at: NOW,
         created_at: NOW,
+        epoch: 0,
+        session: None,
         code: Some(CodeTerms {
             secret: code.hash(),
             challenge: Some(Hash::of(VERIFIER.as_bytes())),

@@ -16,17 +16,18 @@ use super::columns::Columns;
 
 /// One cold row by its number.
 pub(super) const SELECT: &str = "SELECT client, subject, scope, resources, binding, binding_key, rotation, refreshable, \
-    authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, code_expires_at \
-    FROM grant_terms WHERE number = ?1";
+    authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, code_expires_at, \
+    epoch, session FROM grant_terms WHERE number = ?1";
 
 /// How many columns a cold row has, without its number.
-pub(super) const COLUMNS: usize = 14;
+pub(super) const COLUMNS: usize = 16;
 
 /// Replaces what may be left of a row whose hot half somebody removed by hand.
 pub(super) const INSERT: &str = "INSERT OR REPLACE INTO grant_terms (number, client, subject, scope, resources, binding, \
     binding_key, rotation, refreshable, authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, \
-    code_expires_at) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
-    :refreshable, :authenticated_at, :created_at, :code_secret, :code_challenge, :code_redirect_uri, :code_expires_at)";
+    code_expires_at, epoch, session) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
+    :refreshable, :authenticated_at, :created_at, :code_secret, :code_challenge, :code_redirect_uri, :code_expires_at, \
+    :epoch, :session)";
 
 /// Terms as they were found.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub(super) fn insert(statement: &mut CachedStatement<'_>, grant: &Grant) -> rusq
         ":code_challenge": code.and_then(|code| code.challenge.as_ref()).map(|hash| hash.0.as_slice()),
         ":code_redirect_uri": code.and_then(|code| code.redirect_uri.as_ref()).map(|hash| hash.0.as_slice()),
         ":code_expires_at": code.map(|code| code.expires_at.millis()),
+        ":epoch": terms.epoch.cast_signed(),
+        ":session": terms.session.as_ref().map(<[u8; 32]>::as_slice),
     })
 }
 
@@ -127,6 +130,8 @@ impl Cold {
             refreshable: false,
             authenticated_at: regrant_core::Timestamp::EPOCH,
             created_at: regrant_core::Timestamp::EPOCH,
+            epoch: 0,
+            session: None,
             code: None,
         };
         Ok(Self { terms: Arc::new(terms), is_sound: false })
@@ -167,6 +172,7 @@ fn terms(columns: &mut Columns<'_, '_>, spellings: &mut Spellings) -> rusqlite::
         (None, None) if challenge.is_none() && redirect_uri.is_none() => None,
         _ => columns.sound(None),
     };
+    let (epoch, session) = (columns.u64()?, columns.hash()?);
     Ok(Terms {
         client: client.or_else(|| ClientId::parse("unreadable")).ok_or(rusqlite::Error::InvalidQuery)?,
         subject,
@@ -177,6 +183,8 @@ fn terms(columns: &mut Columns<'_, '_>, spellings: &mut Spellings) -> rusqlite::
         refreshable,
         authenticated_at,
         created_at,
+        epoch,
+        session,
         code,
     })
 }

@@ -1,129 +1,20 @@
-//! Writing a batch: one transaction, in order, all or nothing.
+//! Writing one record within a batch's transaction.
 
-use regrant_core::grant::RowMac;
+use regrant_core::Timestamp;
 use regrant_core::keys::KeyStatus;
-use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::hot::Hot;
-use super::journal::{Batch, Journal, Written};
-use super::known::Known;
-use super::{cold, hot, questions};
+use super::{epochs, questions};
 use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
 
-/// What a batch is written with.
-pub(super) struct Writing<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) known: &'a Known,
-    /// Where changed rows of grants go; without it, into the table.
-    pub(super) batch: Option<Batch<'a>>,
-}
-
-impl<'a> Writing<'a> {
-    /// Begins a transaction, and forgets what others have changed.
-    pub(super) fn begin(
-        connection: &'a Connection,
-        known: &'a mut Known,
-        journal: Option<&'a Journal>,
-    ) -> rusqlite::Result<Self> {
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        known.check(connection)?;
-        Ok(Self { connection, known, batch: journal.map(Batch::new) })
-    }
-
-    /// Writes the records and, if it rises, the high-water time. Nothing is durable yet.
-    pub(super) fn write(
-        mut self,
-        records: &[Record],
-        now: Timestamp,
-        raised: Option<Timestamp>,
-    ) -> rusqlite::Result<(Vec<Outcome>, Option<Written>)> {
-        let outcomes = records.iter().map(|record| self.one(record, now)).collect::<rusqlite::Result<_>>()?;
-        if let Some(high_water) = raised {
-            self.connection
-                .prepare_cached("UPDATE meta SET high_water = ?1 WHERE only = 1")?
-                .execute([high_water.millis()])?;
-        }
-        let written = self.batch.map(|batch| batch.finish(self.connection)).transpose()?;
-        Ok((outcomes, written))
-    }
-
-    fn one(&mut self, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
-        match record {
-            Record::Grant { expected, grant, mac, events } => self.put_grant(*expected, grant, *mac, events),
-            Record::RemoveGrant { number, expected } => self.remove_grant(*number, *expected),
-            Record::Fold => Ok(outcome(self.batch.as_mut().is_some_and(Batch::fold))),
-            _ => one(self.connection, record, now),
-        }
-    }
-
-    fn put_grant(
-        &mut self,
-        expected: Option<u64>,
-        grant: &Grant,
-        mac: RowMac,
-        events: &[EventRecord],
-    ) -> rusqlite::Result<Outcome> {
-        let connection = self.connection;
-        let is_written = match (expected, &mut self.batch) {
-            // Only the hot half: the terms never change.
-            (Some(expected), Some(batch)) => batch.replace((connection, self.known), expected, grant, mac)?,
-            (Some(expected), None) => {
-                Hot::of(grant, mac).update(&mut connection.prepare_cached(hot::UPDATE)?, expected)? == 1
-            }
-            (None, Some(batch)) if batch.holds(grant.id.number) => false,
-            (None, _) => {
-                let is_free = Hot::of(grant, mac).put(&mut connection.prepare_cached(hot::INSERT)?)? == 1;
-                if is_free {
-                    cold::insert(&mut connection.prepare_cached(cold::INSERT)?, grant)?;
-                }
-                is_free
-            }
-        };
-        if is_written {
-            for event in events {
-                tell(connection, event)?;
-            }
-        }
-        Ok(outcome(is_written))
-    }
-
-    fn remove_grant(&mut self, number: u64, expected: u64) -> rusqlite::Result<Outcome> {
-        let connection = self.connection;
-        let key = number.cast_signed();
-        let is_removed = match &mut self.batch {
-            Some(batch) => {
-                let is_there = batch.remove((connection, self.known), number, expected)?;
-                if is_there {
-                    connection.prepare_cached("DELETE FROM grants WHERE number = ?1")?.execute([key])?;
-                }
-                is_there
-            }
-            None => {
-                let sql = "DELETE FROM grants WHERE number = ?1 AND version = ?2";
-                connection.prepare_cached(sql)?.execute([key, expected.cast_signed()])? == 1
-            }
-        };
-        if is_removed {
-            connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([key])?;
-        }
-        Ok(outcome(is_removed))
-    }
-}
-
-const fn outcome(is_done: bool) -> Outcome {
+pub(super) const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
 }
 
-/// Ends the transaction: durable when it returns `Ok`.
-pub(super) fn seal(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
-}
-
-fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
+/// One record, but for those that [`writing`](super::writing) takes itself.
+pub(super) fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
     let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
     let changed = match record {
-        // Written by whoever holds the batch.
         Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold => 0,
         Record::Event(event) => return tell(connection, event).map(|()| Outcome::Committed),
         Record::Initialise { deployment, root_check } => run(
@@ -163,6 +54,11 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
             run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
         }
         Record::Keys { changes, events } => return change_keys(connection, changes, events),
+        Record::Epoch { epoch, events } => return tell_if(connection, epochs::insert(connection, epoch)?, events),
+        Record::UndoEpoch { number, at, events } => {
+            return tell_if(connection, epochs::undo(connection, *number, *at)?, events);
+        }
+        Record::ForgetEpochs { numbers } => epochs::forget(connection, numbers).map(|()| 1)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(outcome(changed > 0))
@@ -183,7 +79,16 @@ fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
     connection.prepare_cached("UPDATE meta SET next_grant = ?1 WHERE only = 1")?.execute([next.cast_signed()])
 }
 
-fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
+/// The events of what was done; of what was stale there are none.
+fn tell_if(connection: &Connection, changed: usize, events: &[EventRecord]) -> rusqlite::Result<Outcome> {
+    if changed == 0 {
+        return Ok(Outcome::Stale);
+    }
+    events.iter().try_for_each(|event| tell(connection, event))?;
+    Ok(Outcome::Committed)
+}
+
+pub(super) fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
     let EventRecord { at, event, correlation } = record;
     connection
         .prepare_cached(

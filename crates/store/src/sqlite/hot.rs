@@ -110,7 +110,7 @@ impl Hot {
             redeemed_at: self.redeemed_at,
             terms,
         };
-        Loaded { grant, mac: self.mac, subject }
+        Loaded { grant, mac: self.mac, subject, covered: None }
     }
 
     /// For a half that we cannot have written, or whose other half we cannot: no MAC fits any more.

@@ -3,22 +3,27 @@
 //! WAL with `synchronous=FULL`: when COMMIT returns, the batch is on the device (law L1). A lock file beside the database
 //! keeps a second process out, so that there are never two writers. Every write is in one transaction per batch; a failed one
 //! is rolled back whole, and the connection goes on: a full disk stops writing and not reading. What changes in rows of grants
-//! goes through the [`journal`], unless [`Writes::Rows`] is asked for; one file serves both.
+//! goes through the [`journal`], unless [`Writes::Rows`] is asked for; one file serves both. An [`anchor`] outside of the
+//! database notices when it is put back to an earlier time.
 
+mod anchor;
 mod bounded;
 mod cold;
 mod columns;
 mod commit;
+mod epochs;
 mod hot;
 mod journal;
 mod known;
+mod look;
 mod open;
 mod questions;
 mod rows;
 mod schema;
 mod trouble;
+mod writing;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,20 +32,24 @@ use regrant_core::{GrantId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use commit::Writing;
+use anchor::Anchor;
+pub use anchor::{Mark, WentBack};
 use journal::Journal;
 use known::Known;
-use open::Lock;
+pub use look::Look;
 pub use open::OpenError;
+use open::{Lock, Opened};
 
+use crate::epochs::Epochs;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
+use writing::Writing;
 
 /// So many pages in the write-ahead log, and they are moved into the file: 4 MiB of it.
 const LOG_PAGES: u64 = 1000;
 
 /// How to open a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
     /// What COMMIT waits for.
     pub synchronous: Synchronous,
@@ -48,11 +57,13 @@ pub struct SqliteOptions {
     pub create: bool,
     /// How changed rows of grants are written.
     pub writes: Writes,
+    /// Where the anchor is; beside the database, with `.anchor` added to its name, unless set.
+    pub anchor: Option<PathBuf>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { synchronous: Synchronous::Full, create: true, writes: Writes::Journal }
+        Self { synchronous: Synchronous::Full, create: true, writes: Writes::Journal, anchor: None }
     }
 }
 
@@ -80,6 +91,8 @@ pub enum Writes {
 pub struct Sqlite {
     connection: Connection,
     high_water: Timestamp,
+    /// The wide revocations of the file.
+    epochs: Epochs,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -87,8 +100,10 @@ pub struct Sqlite {
     /// What changed and is not yet in the table; `None` where rows are written at once.
     journal: Option<Journal>,
     known: Known,
+    /// Holds the count of commits, too.
+    anchor: Anchor,
     /// Held for as long as the store is open: dropped after the connection.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Sqlite {
@@ -97,7 +112,7 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]. A file that is not ours, or newer than this program, is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let (mut connection, high_water, lock) = open::open(path, options)?;
+        let Opened { mut connection, high_water, anchor, lock } = open::open(path, options)?;
         let log_pages = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&log_pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
@@ -105,10 +120,10 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
-        let journal = Journal::rebuild(&connection).map_err(|error| open::refused(path, &error))?;
+        let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
+        let journal = Some(Journal::rebuild(&connection).map_err(|error| open::refused(path, &error))?);
         let (known, uncertain) = (Known::default(), None);
-        let mut store =
-            Self { connection, high_water, uncertain, log_pages, journal: Some(journal), known, _lock: lock };
+        let mut store = Self { connection, high_water, epochs, uncertain, log_pages, journal, known, anchor, lock };
         if options.writes == Writes::Rows {
             store.fold_all().map_err(|trouble| open::unavailable_at(path, trouble))?;
             store.journal = None;
@@ -122,6 +137,12 @@ impl Sqlite {
             self.commit(&[Record::Fold], self.high_water)?;
         }
         self.uncertain.clone().map_or(Ok(()), Err)
+    }
+
+    /// How far the store has come.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        self.anchor.mark()
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
@@ -146,18 +167,28 @@ impl Sqlite {
             self.journal.as_mut().map_or(Ok(()), |journal| journal.suit(&self.connection))?;
             Ok(hindered)
         });
-        moved.map_err(|error| self.doubted(unavailable(&error)))
+        let hindered = moved.map_err(|error| self.doubted(&error))?;
+        self.anchor.sync();
+        Ok(hindered)
     }
 
     /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
     /// before the store is opened anew, or what was answered later could depend on what was never kept.
     fn seal(&mut self) -> Result<(), Unavailable> {
-        commit::seal(&self.connection).map_err(|error| self.doubted(unavailable(&error)))
+        writing::seal(&self.connection).map_err(|error| self.doubted(&error))
     }
 
-    /// Takes note of a trouble that leaves the device in doubt.
-    fn doubted(&mut self, trouble: Unavailable) -> Unavailable {
-        if trouble.cause == Cause::Io { self.give_up(trouble.detail) } else { trouble }
+    /// Takes note of a trouble that leaves the device in doubt. A file system that became read-only does not: it refused the write
+    /// before the device heard of it, as a full one does.
+    fn doubted(&mut self, error: &rusqlite::Error) -> Unavailable {
+        let trouble = unavailable(error);
+        match trouble.cause {
+            Cause::Io if trouble::is_refused_write(error) && self.lock.cannot_be_written() => {
+                Unavailable { cause: Cause::ReadOnly, ..trouble }
+            }
+            Cause::Io => self.give_up(trouble.detail),
+            _ => trouble,
+        }
     }
 
     /// Takes note of a trouble after which this connection is of no use.
@@ -185,10 +216,30 @@ fn destroys_a_key(record: &Record) -> bool {
     matches!(record, Record::Keys { changes, .. } if changes.iter().any(is_over))
 }
 
+/// The mark of a store behind this record: a fresh one is given its identity once.
+fn identified(mark: Mark, (record, outcome): (&Record, &Outcome)) -> Mark {
+    match (record, outcome) {
+        (Record::Initialise { deployment, .. }, Outcome::Committed) => Mark { deployment: *deployment, ..mark },
+        _ => mark,
+    }
+}
+
+impl Drop for Sqlite {
+    /// At rest every grant is whole in its row. Where that cannot be, the journal keeps what it has.
+    fn drop(&mut self) {
+        let _ = self.fold_all();
+        if self.uncertain.is_none() {
+            self.anchor.sync();
+        }
+    }
+}
+
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         let loaded = self.known.load(&self.connection, self.journal.as_ref(), ids);
-        loaded.map_err(|error| self.noted(unavailable(&error)))
+        let mut loaded = loaded.map_err(|error| self.noted(unavailable(&error)))?;
+        loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
+        Ok(loaded)
     }
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
@@ -196,12 +247,12 @@ impl Store for Sqlite {
             return Err(trouble.clone());
         }
         let high_water = self.high_water.max(now);
-        let raised = (high_water > self.high_water).then_some(high_water);
-        if records.is_empty() && raised.is_none() {
+        if records.is_empty() && high_water == self.high_water {
             return Ok(Vec::new());
         }
+        let commits = self.anchor.mark().commits + 1;
         let written = Writing::begin(&self.connection, &mut self.known, self.journal.as_ref())
-            .and_then(|writing| writing.write(records, now, raised))
+            .and_then(|writing| writing.write(records, now, (high_water, commits)))
             .map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let (outcomes, written) = written.and_then(|written| self.seal().map(|()| written)).map_err(|trouble| {
@@ -214,6 +265,10 @@ impl Store for Sqlite {
             journal.apply(written);
         }
         self.high_water = high_water;
+        // Before anybody is answered: what the anchor does not know of may be lost without a trace.
+        let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
+        self.anchor.follow(records.iter().zip(&outcomes).fold(mark, identified));
+        self.epochs.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
@@ -229,19 +284,32 @@ impl Store for Sqlite {
         self.high_water
     }
 
+    fn epoch(&self) -> u64 {
+        self.epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
-        questions::answer(&self.connection, self.journal.as_ref(), question)
-            .map_err(|error| self.noted(unavailable(&error)))
+        // What is in memory needs no read.
+        match question {
+            Question::Epochs => {
+                return Ok(Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() });
+            }
+            Question::CoveredAccess(token) => return Ok(Answer::CoveredAccess(self.epochs.covering_access(token))),
+            _ => {}
+        }
+        let answer = questions::answer(&self.connection, self.journal.as_ref(), question);
+        let mut answer = answer.map_err(|error| self.noted(unavailable(&error)))?;
+        if let Answer::Grants(rows) = &mut answer {
+            rows.iter_mut().for_each(|row| self.epochs.cover(row));
+        }
+        Ok(answer)
     }
 
     fn failure(&self) -> Option<Unavailable> {
         self.uncertain.clone()
     }
-}
 
-impl Drop for Sqlite {
-    /// At rest every grant is whole in its row. Where that cannot be, the journal keeps what it has.
-    fn drop(&mut self) {
-        let _ = self.fold_all();
+    fn notice(&mut self) -> Option<String> {
+        self.anchor.notice()
     }
 }

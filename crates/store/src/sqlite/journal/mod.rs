@@ -184,8 +184,12 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        if let Some(id) = plan.delete_through {
-            connection.prepare_cached("DELETE FROM journal WHERE id <= ?1")?.execute([id])?;
+        if !plan.delete.is_empty() {
+            // One by one: a statement over a range would be planned anew each time.
+            let mut statement = connection.prepare_cached("DELETE FROM journal WHERE id = ?1")?;
+            for id in plan.delete.clone() {
+                statement.execute([id])?;
+            }
         }
         if let Some(id) = plan.row {
             let batch = written(&changes);

@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::Range;
 
 /// How much at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +63,8 @@ pub(super) type Changes = BTreeMap<u64, Option<Box<[u8]>>>;
 pub(super) struct Plan {
     /// The numbers whose entries are folded, in order but for one leap back to the beginning.
     pub(super) slice: Vec<u64>,
-    /// The last row of the journal to delete.
-    pub(super) delete_through: Option<i64>,
+    /// The rows of the journal to delete, by their ids.
+    pub(super) delete: Range<i64>,
     /// The row to write, if anything changed.
     pub(super) row: Option<i64>,
     position: Position,
@@ -147,10 +148,11 @@ impl Overlay {
             _ => 0,
         };
         let (slice, position) = self.slice(size, changes);
+        let first = self.rows.front().map_or(self.next_row, |row| row.id);
         let mut plan = Plan {
             debt: debt.saturating_sub(size * PART),
             slice,
-            delete_through: None,
+            delete: first..first,
             row: (!changes.is_empty()).then_some(self.next_row),
             position,
             deleted: 0,
@@ -161,8 +163,8 @@ impl Overlay {
             if plan.deleted > 0 && entries > limit {
                 break;
             }
-            plan.delete_through = Some(row.id);
             plan.deleted += 1;
+            plan.delete.end = row.id + 1;
         }
         plan
     }
@@ -245,8 +247,8 @@ mod tests {
             for number in &plan.slice {
                 self.table.insert(*number, overlay.entries[number].clone());
             }
-            if let Some(last) = plan.delete_through {
-                self.rows.retain(|id, _| *id > last);
+            for id in plan.delete.clone() {
+                assert!(self.rows.remove(&id).is_some(), "only rows that are there");
             }
             if let Some(id) = plan.row {
                 assert!(self.rows.insert(id, changes.clone()).is_none(), "each row has its own number");

@@ -388,8 +388,8 @@ impl Terms {
     fn write_to(&self, writer: &mut MacWriter) {
         writer.bytes(self.client.as_str().as_bytes());
         writer.bytes(self.subject.as_bytes());
-        writer.bytes(self.scope.to_string().as_bytes());
-        writer.bytes(self.resources.to_string().as_bytes());
+        writer.words(self.scope.iter());
+        writer.words(self.resources.iter());
         let (binding, key) = match &self.binding {
             Binding::Bearer => (0, None),
             Binding::Client => (1, None),
@@ -447,6 +447,21 @@ impl MacWriter {
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.numbers(&[bytes.len() as u64]);
         self.0.extend_from_slice(bytes);
+    }
+
+    /// The words with a space between two, as the store spells them.
+    fn words<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        let length_at = self.0.len();
+        self.numbers(&[0]);
+        let begin = self.0.len();
+        for word in words {
+            if self.0.len() > begin {
+                self.0.push(b' ');
+            }
+            self.0.extend_from_slice(word.as_bytes());
+        }
+        let length = (self.0.len() - begin) as u64;
+        self.0[length_at..begin].copy_from_slice(&length.to_be_bytes());
     }
 
     pub(crate) fn optional(&mut self, bytes: Option<&[u8]>) {

@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regrant_core::{Client, Scope};
-use regrant_store::SqliteOptions;
+use regrant_store::{SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
@@ -72,10 +72,11 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "issuer",
     "listen",
     "store",
+    "store_writes",
     "anchor_file",
     "revocations_file",
     "root_key_file",
@@ -102,6 +103,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the data is.
     pub store: StoreLocation,
+    /// How it writes changed rows of grants.
+    pub store_writes: Writes,
     /// Where the anchor of a SQLite store is; beside it unless set.
     pub anchor_file: Option<PathBuf>,
     /// Where the revocation journal of a SQLite store is; beside it unless set.
@@ -271,6 +274,7 @@ impl Config {
             issuer: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
+            store_writes: Writes::default(),
             anchor_file: None,
             revocations_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
@@ -316,7 +320,7 @@ impl Config {
     /// How a SQLite store is opened.
     #[must_use]
     pub fn sqlite_options(&self) -> SqliteOptions {
-        SqliteOptions { anchor: self.anchor_file.clone(), ..SqliteOptions::default() }
+        SqliteOptions { anchor: self.anchor_file.clone(), writes: self.store_writes, ..SqliteOptions::default() }
     }
 
     /// Where the revocation journal is; `None` for a store that is not kept.
@@ -355,6 +359,7 @@ impl Config {
         }
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
+        keep("store_writes", &mut self.store_writes, &running.store_writes, &mut waiting);
         keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
         keep("revocations_file", &mut self.revocations_file, &running.revocations_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
@@ -508,6 +513,22 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
     }
     config.anchor_file = read_path(top, "anchor_file", base);
     config.revocations_file = read_path(top, "revocations_file", base);
+    match top.string("store_writes").as_deref() {
+        None | Some("journal") => config.store_writes = Writes::Journal,
+        Some("rows") => config.store_writes = Writes::Rows,
+        Some(_) => top.problem(Problem::new(
+            "store_writes",
+            "it is neither \"journal\" nor \"rows\"",
+            "Write \"journal\", or leave it out.",
+        )),
+    }
+    match top.string("anchor_file").as_deref() {
+        None => {}
+        Some(path) if path.is_empty() || path.contains('\0') => {
+            top.problem(Problem::new("anchor_file", "it is no path", "Write \"/var/lib/elsewhere/regrant.anchor\"."));
+        }
+        Some(path) => config.anchor_file = Some(places::under(base, path)),
+    }
     let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
     if root_key_file.is_empty() || root_key_file.contains('\0') {
         top.problem(Problem::new("root_key_file", "it is no path", "Write \"root.key\"."));

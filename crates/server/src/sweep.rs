@@ -29,6 +29,9 @@ const SLICE: u32 = 256;
 const PAUSE: Duration = Duration::from_millis(200);
 /// Between two passes.
 const REST: Duration = Duration::from_secs(600);
+/// The most slices that the store is asked to bring into their places in one pass: more than it puts off. Where refreshes come without
+/// a pause something is always put off, and brought into its place by the batches themselves.
+const FOLDS: u32 = 512;
 /// How long the row of a code is kept that nobody redeemed: an hour. Codes are made for the asking, and tell nobody anything.
 pub const UNREDEEMED: Duration = Duration::from_secs(3600);
 
@@ -120,6 +123,15 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     let events_before = app.engine.now().minus(kept.kept);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
     swept.epochs = settled.forget(app).await?;
+    // An erased ratchet is gone from the file when the store has brought everything into its place.
+    for _ in 0..FOLDS {
+        if app.engine.commit(vec![Record::Fold]).await? != [Outcome::Committed] {
+            break;
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
     app.metrics.swept(Some(&swept));
     Ok(swept)

@@ -165,7 +165,8 @@ fn main() -> ExitCode {
     let holds = runtime.block_on(async {
         match command {
             Command::Kill { cycles, clients, seed } => {
-                let options = kill::Options { cycles, clients, seed: seed.unwrap_or_else(fresh_seed), fault: None };
+                let seed = seed.unwrap_or_else(fresh_seed);
+                let options = kill::Options { cycles, clients, seed, fault: None, writes: &[] };
                 kill_again(options, json).await
             }
             Command::Syscalls { only: Some(case), .. } => faults(Some(case), json).await,

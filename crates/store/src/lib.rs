@@ -36,7 +36,7 @@ pub use failures::Failures;
 pub use memory::Memory;
 pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
-    back_up, give_to_owner, look_at, part, restore,
+    Writes, back_up, give_to_owner, look_at, part, restore,
 };
 
 /// The contract. See the module's description.
@@ -274,6 +274,9 @@ pub enum Record {
         /// The most rows of each kind to remove.
         limit: u32,
     },
+    /// Brings a slice of what a store has put off into its place; `Stale` if nothing was put off. Nothing depends on it but how
+    /// long an erased ratchet can be found in the file.
+    Fold,
 }
 
 /// What became of one record.

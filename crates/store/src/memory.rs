@@ -256,6 +256,7 @@ impl Contents {
                 self.sweep(*events_before, now, size(*limit));
                 Outcome::Committed
             }
+            Record::Fold => Outcome::Stale,
         }
     }
 

@@ -160,7 +160,7 @@ mod opening {
         let sql = Connection::open(directory.file()).expect("a file of SQLite");
         let text = |pragma| sql.pragma_query_value(None, pragma, |row| row.get::<_, String>(0)).expect(pragma);
         let number = |pragma| sql.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).expect(pragma);
-        assert_eq!((text("journal_mode").as_str(), number("page_size")), ("wal", 8192));
+        assert_eq!((text("journal_mode").as_str(), number("page_size")), ("wal", 4096));
         assert_eq!((number("application_id"), number("user_version")), (0x5247_5254, i64::from(migrations())));
     }
 }
@@ -229,7 +229,7 @@ mod running {
         drop(sql);
         let page = usize::try_from(page).expect("a page number");
         let mut bytes = fs::read(directory.file()).expect("the file");
-        bytes[(page - 1) * 8192..page * 8192].fill(0x5a);
+        bytes[(page - 1) * 4096..page * 4096].fill(0x5a);
         fs::write(directory.file(), bytes).expect("damaged");
         let mut store = open(&directory.file()).expect("the store opens");
         let trouble = store.load(&[rows::grant(1).id]).expect_err("the page is damaged");

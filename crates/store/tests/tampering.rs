@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation};
 use regrant_core::secret::Hash;
-use regrant_core::{Grant, Keys, Terms, Timestamp};
-use regrant_store::{Loaded, Sqlite, SqliteOptions, Store};
+use regrant_core::{Grant, GrantId, Keys, Terms, Timestamp};
+use regrant_store::{Loaded, OpenError, Sqlite, SqliteOptions, Store, Synchronous, Writes};
 use rusqlite::Connection;
 
 mod place;
@@ -49,11 +49,21 @@ const CHANGES: &[&str] = &[
 
 #[test]
 fn no_change_to_a_column_goes_unnoticed() {
+    no_change_goes_unnoticed(Writes::Journal);
+}
+
+#[test]
+fn no_change_to_a_column_goes_unnoticed_where_rows_are_written_in_place() {
+    no_change_goes_unnoticed(Writes::Rows);
+}
+
+fn no_change_goes_unnoticed(writes: Writes) {
     let keys = rows::keys();
     for grant in [sparse(), full()] {
-        let beside = Grant { id: regrant_core::GrantId { number: 2, ..grant.id }, ..grant.clone() };
+        let beside = Grant { id: GrantId { number: 2, ..grant.id }, ..grant.clone() };
         let directory = place::Directory::new();
-        let open = || Sqlite::open(&directory.file(), &SqliteOptions::default()).expect("the store opens");
+        let options = SqliteOptions { writes, ..SqliteOptions::default() };
+        let open = || Sqlite::open(&directory.file(), &options).expect("the store opens");
         let records = [rows::write(None, &grant, &keys), rows::write(None, &beside, &keys)];
         open().commit(&records, Timestamp::EPOCH).expect("the store can be written");
         let sql = Connection::open(directory.file()).expect("a file of SQLite");
@@ -82,6 +92,74 @@ fn no_change_to_a_column_goes_unnoticed() {
             "the test has put all back"
         );
     }
+}
+
+/// A changed byte of the journal: the file is not opened, or each of the two grants is as it was written once or not believed;
+/// and one of them is not as it was written last, or the change would have gone unnoticed.
+#[test]
+fn no_change_to_the_journal_goes_unnoticed() {
+    let keys = rows::keys();
+    let directory = place::Directory::new();
+    let mut store = Sqlite::open(&directory.file(), &SqliteOptions::default()).expect("the store opens");
+    let [first, second] = [full(), Grant { id: GrantId { number: 2, ..full().id }, ..full() }];
+    let next = |grant: &Grant| Grant { version: 2, generation: 2, ended: None, ..grant.clone() };
+    let new = [&first, &second].map(|grant| rows::write(None, grant, &keys));
+    let newer = [&first, &second].map(|grant| rows::write(Some(1), &next(grant), &keys));
+    store.commit(&new, Timestamp::EPOCH).expect("the store can be written");
+    store.commit(&newer, Timestamp::EPOCH).expect("the store can be written");
+    store.checkpoint().expect("the log can be emptied");
+    let sql = Connection::open(directory.file()).expect("a file of SQLite");
+    let batch: Vec<u8> = sql.query_row("SELECT batch FROM journal", [], |row| row.get(0)).expect("one row");
+    let (mut refused, mut doubted) = (0, 0);
+    for (at, change) in (0..batch.len()).flat_map(|at| [1_u8, 128].map(|change| (at, change))) {
+        let mut changed = batch.clone();
+        changed[at] ^= change;
+        let copy = place::Directory::new();
+        std::fs::copy(directory.file(), copy.file()).expect("a copy");
+        let other = Connection::open(copy.file()).expect("a file of SQLite");
+        other.pragma_update(None, "synchronous", "OFF").expect("a setting");
+        other.execute("UPDATE journal SET batch = ?1", [&changed]).expect("changed");
+        drop(other);
+        let options = SqliteOptions { synchronous: Synchronous::Off, ..SqliteOptions::default() };
+        let mut store = match Sqlite::open(&copy.file(), &options) {
+            Ok(store) => store,
+            Err(OpenError::Damaged { detail, .. }) => {
+                assert!(detail.contains("row 1 of the journal"), "{detail}");
+                refused += 1;
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let found = store.load(&[first.id, second.id]).expect("readable");
+        let believed = found.iter().filter(|found| is_believed(found.as_ref(), &keys)).count();
+        let newest = |found: &Option<Loaded>| found.as_ref().is_some_and(|found| found.grant.version == 2);
+        assert!(believed < 2 || !found.iter().all(newest), "byte {at} changed by {change}: {found:?}");
+        doubted += usize::from(believed < 2);
+    }
+    assert!(refused > 10 && doubted > 300, "{refused} {doubted}");
+}
+
+/// A row that is missing between others is told, whatever its grants.
+#[test]
+fn a_gap_in_the_journal_is_told() {
+    let keys = rows::keys();
+    let directory = place::Directory::new();
+    let mut store = Sqlite::open(&directory.file(), &SqliteOptions::default()).expect("the store opens");
+    store.commit(&[rows::write(None, &full(), &keys)], Timestamp::EPOCH).expect("the store can be written");
+    for version in 2..=4 {
+        let next = Grant { version, ..full() };
+        store
+            .commit(&[rows::write(Some(version - 1), &next, &keys)], Timestamp::EPOCH)
+            .expect("the store can be written");
+    }
+    store.checkpoint().expect("the log can be emptied");
+    let copy = place::Directory::new();
+    std::fs::copy(directory.file(), copy.file()).expect("a copy");
+    let sql = Connection::open(copy.file()).expect("a file of SQLite");
+    assert_eq!(sql.execute("DELETE FROM journal WHERE id = 2", []), Ok(1));
+    drop(sql);
+    let error = Sqlite::open(&copy.file(), &SqliteOptions::default()).expect_err("a row is missing");
+    assert!(error.to_string().contains("row 3 of the journal cannot be read, or one before it is missing"), "{error}");
 }
 
 #[test]

@@ -36,6 +36,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 # Where the data is: users, grants, added clients.
 #store = "sqlite:regrant.db"
 
+# How it writes what a refresh changes: "journal", one row for all refreshes of a moment, which go into their places little by
+# little; or "rows", each in its place at once, a fraction as fast. The same file serves both.
+#store_writes = "journal"
+
 # Where it is noted how far the data had come, so that a database that lost its log or was put back to an earlier time is noticed
 # at the next start. Default: beside the store, with .anchor added to its name. On another disk it notices more. Example:
 #anchor_file = "/var/lib/elsewhere/regrant.anchor"

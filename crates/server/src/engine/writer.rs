@@ -1,7 +1,7 @@
 //! The writer thread: the only one that touches the store. The steps of a batch, and what a failure means, are told in
 //! [`engine`](super).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
@@ -87,7 +87,8 @@ struct Decided {
 
 /// A grant's working copy within one batch.
 struct Working {
-    found: Option<Loaded>,
+    number: u64,
+    found: Option<(Grant, SubjectStatus)>,
     /// The version in the store, which the write replaces.
     expected: Option<u64>,
     changed: bool,
@@ -199,12 +200,12 @@ impl Writer {
         let mut pending: Vec<Pending> =
             jobs.into_iter().map(|job| decide(job, &mut rows, &mut loose, now, &keys)).collect();
         // Everything is decided, nothing is durable: a crash here loses nothing.
-        let mut records = Vec::new();
-        for mut row in rows.into_values() {
+        let mut records = Vec::with_capacity(rows.len());
+        for mut row in rows {
             row.events.retain(|event| self.told.is_news(event));
-            if let (true, Some(found)) = (row.changed, row.found) {
-                // Its MAC is that of the last decision about it.
-                let Loaded { grant, mac, .. } = found;
+            if let (true, Some((grant, _))) = (row.changed, row.found) {
+                // Once for all that the batch did to it.
+                let mac = grant.mac(&keys);
                 records.push(Record::Grant { expected: row.expected, grant, mac, events: row.events });
             } else {
                 records.extend(row.events.into_iter().map(Record::Event));
@@ -341,23 +342,27 @@ impl Writer {
         }
     }
 
-    fn load(&mut self, jobs: &[Decided], keys: &Keys) -> Result<BTreeMap<u64, Working>, Unavailable> {
+    /// The rows that the jobs name, in order of number.
+    fn load(&mut self, jobs: &[Decided], keys: &Keys) -> Result<Vec<Working>, Unavailable> {
         let mut ids: Vec<GrantId> = jobs.iter().filter_map(|job| job.grant).collect();
         ids.sort_unstable();
         ids.dedup();
         self.usable()?;
         let found = self.store.load(&ids)?;
-        let mut rows = BTreeMap::new();
-        for (id, found) in ids.into_iter().zip(found) {
+        let mut rows: Vec<Working> = Vec::with_capacity(ids.len());
+        for (GrantId { number, .. }, found) in ids.into_iter().zip(found) {
             // Two ids of one number differ in their random half: at most one of them is a row.
-            if found.is_none() && rows.contains_key(&id.number) {
+            let is_told = rows.last().is_some_and(|last| last.number == number);
+            if is_told && found.is_none() {
                 continue;
             }
+            rows.truncate(rows.len() - usize::from(is_told));
             let expected = found.as_ref().map(|found| found.grant.version);
             // What decisions see of a row that a wide revocation covers has ended; nothing is ever written over an ended one.
             let (was_there, found) = (found.is_some(), found.and_then(|found| found.believed(keys)));
             let intact = found.is_some() || !was_there;
-            rows.insert(id.number, Working { found, expected, changed: false, intact, events: Vec::new() });
+            let found = found.map(|Loaded { grant, subject, .. }| (grant, subject));
+            rows.push(Working { number, found, expected, changed: false, intact, events: Vec::new() });
         }
         Ok(rows)
     }
@@ -366,7 +371,7 @@ impl Writer {
 /// Asks one job about its working copy and applies what it says to the copy.
 fn decide(
     mut job: Decided,
-    rows: &mut BTreeMap<u64, Working>,
+    rows: &mut [Working],
     loose: &mut HashMap<(u64, EventKind), Vec<EventRecord>>,
     now: Timestamp,
     keys: &Keys,
@@ -374,7 +379,8 @@ fn decide(
     job.attempts += 1;
     let id = job.grant.unwrap_or(GrantId { number: 0, random: 0 });
     let moment = Moment { now, keys, entropy: chance::entropy() };
-    let Some(row) = rows.get_mut(&id.number) else {
+    let place = rows.binary_search_by_key(&id.number, |row| row.number).ok();
+    let Some(row) = place.and_then(|place| rows.get_mut(place)) else {
         let outcome = Err(Refusal::UnknownGrant);
         return Pending { job, outcome, grant: None };
     };
@@ -392,15 +398,14 @@ fn decide(
         loose.entry((id.number, EventKind::AlarmAt(Refusal::TamperedRow))).or_insert_with(|| vec![record]);
         return Pending { job, outcome: Err(Refusal::TamperedRow), grant: None };
     }
-    let found = row.found.as_ref().map(|found| (&found.grant, found.subject));
+    let found = row.found.as_ref().map(|(grant, subject)| (grant, *subject));
     let Decision { write, event, outcome } = (job.decide)(found, id, &moment);
     if let Write::Grant { grant, .. } = write {
         // Folded into one write per batch: the store compares with the version it has.
         let version = row.expected.map_or(grant.version, |expected| expected + 1);
         let grant = Grant { version, ..grant };
-        let mac = grant.mac(keys);
-        let subject = row.found.as_ref().map_or(SubjectStatus::Enabled, |found| found.subject);
-        row.found = Some(Loaded { grant, mac, subject, covered: None });
+        let subject = row.found.as_ref().map_or(SubjectStatus::Enabled, |(_, subject)| *subject);
+        row.found = Some((grant, subject));
         row.changed = true;
     }
     if let Some(event) = event {

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use regrant_core::token::RefreshToken;
+use regrant_store::Writes;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub seed: u64,
     /// What is wrong with the machine, to show that it would be noticed.
     pub fault: Option<Fault>,
+    /// How the store writes, in turns: each start takes the next one, and finds what the one before left.
+    pub writes: &'static [Writes],
 }
 
 /// A fault that the check must notice.
@@ -153,6 +156,9 @@ pub async fn run(options: Options, directory: &Path, progress: &mut dyn FnMut(&R
         }
         let set_back = options.fault == Some(Fault::SetBack) && cycle == options.cycles / 2;
         let earlier = set_back.then(|| home.copy_to(&directory.join("earlier")));
+        if let Some(writes) = options.writes.iter().cycle().nth(usize::try_from(cycle).unwrap_or(0)) {
+            home.write_by(*writes);
+        }
         let server = Server::start(&home);
         let load = Load::start(clients, &server);
         pause(Duration::from_millis(dice.between(20, 150))).await;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use regrant_server::Config;
+use regrant_store::Writes;
 
 use super::Inside;
 use super::server::regrant;
@@ -69,6 +70,21 @@ impl Home {
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
         self.directory.join("regrant.toml")
+    }
+
+    /// Says in the configuration how the store writes, from the next start on.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn write_by(&self, writes: Writes) {
+        let word = match writes {
+            Writes::Journal => "journal",
+            Writes::Rows => "rows",
+        };
+        let text = std::fs::read_to_string(self.config_file()).expect("the configuration");
+        let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with("store_writes")).collect();
+        std::fs::write(self.config_file(), format!("store_writes = \"{word}\"\n{}\n", rest.join("\n")))
+            .expect("written");
     }
 
     /// The root key.

@@ -1,5 +1,6 @@
 //! SIGKILL at random under load (laws L1, L2, L3; security.md section 3.4).
 
+use regrant_store::Writes;
 use sim::kill::{Fault, Options, Report, run};
 use sim::process::{Scratch, fresh_seed};
 
@@ -15,7 +16,7 @@ async fn kill(options: Options) -> Report {
 /// Check T3: killed at any instant of a rotation, the old token or its retry works afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_kills_lose_nothing_that_was_acknowledged_and_log_nobody_out() {
-    let report = kill(Options { cycles: 60, clients: 64, seed: fresh_seed(), fault: None }).await;
+    let report = kill(Options { cycles: 60, clients: 64, seed: fresh_seed(), fault: None, writes: &[] }).await;
     assert_eq!((report.lost, report.forks, report.sessions_lost), (0, 0, 0), "{report}");
     assert_eq!(report.cycles, 60);
     // The test was one: rotations were acknowledged, requests died with the server, and were asked again.
@@ -24,9 +25,20 @@ async fn sixty_kills_lose_nothing_that_was_acknowledged_and_log_nobody_out() {
     assert!(report.repeated_after_kill > 0, "{report}");
 }
 
+/// Laws L1, L2, L3: the same where each row is written in its place, and where the two ways take turns: what a killed server put off
+/// is found by the other kind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dozen_kills_lose_nothing_where_the_ways_of_writing_take_turns() {
+    for writes in [&[Writes::Rows][..], &[Writes::Journal, Writes::Rows]] {
+        let report = kill(Options { cycles: 12, clients: 64, seed: fresh_seed(), fault: None, writes }).await;
+        assert_eq!((report.lost, report.forks, report.sessions_lost), (0, 0, 0), "{report}");
+        assert!(report.acknowledged > 50 && report.repeated > 0, "{report}");
+    }
+}
+
 /// Law L1: the same check notices a store that lost what it had acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_forgets_a_cycle_is_noticed() {
-    let report = kill(Options { cycles: 4, clients: 16, seed: 7, fault: Some(Fault::SetBack) }).await;
+    let report = kill(Options { cycles: 4, clients: 16, seed: 7, fault: Some(Fault::SetBack), writes: &[] }).await;
     assert!(report.lost > 0 && report.sessions_lost > 0, "{report}");
 }

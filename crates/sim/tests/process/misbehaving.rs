@@ -113,9 +113,9 @@ async fn a_file_with_damaged_pages_is_refused_or_answers_no_token() {
     // Into the file, and the log away: what is damaged is all there is.
     Server::start(&home).stop();
     let whole = std::fs::read(home.store()).expect("the store");
-    for page in 0..whole.len() / 8192 {
+    for page in 0..whole.len() / 4096 {
         let mut bytes = whole.clone();
-        bytes[page * 8192..(page + 1) * 8192].fill(0x5a);
+        bytes[page * 4096..(page + 1) * 4096].fill(0x5a);
         std::fs::write(home.store(), bytes).expect("damaged");
         match Server::try_start(home.command(&["serve"]), &home.log()) {
             Err(Refused { code, said }) => {

@@ -1,45 +1,26 @@
-//! Writing a batch: one transaction, in order, all or nothing.
+//! Writing one record within a batch's transaction.
 
-use regrant_core::grant::RowMac;
 use regrant_core::keys::KeyStatus;
-use regrant_core::{ChainKey, Grant, Timestamp};
+use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{epochs, events, questions, rows};
+use super::{epochs, events, questions};
 use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, failures};
 
-/// Begins a transaction and writes the records, the high-water time and the count of commits. Nothing is durable yet.
-///
-/// The count rises with every transaction, whatever is in it: so the page of `meta` is in every log that has one, and whoever opens
-/// the store sees by it which database the log belongs to and how far it goes ([`anchor`](super::anchor)).
-pub(super) fn write(
+pub(super) const fn outcome(is_done: bool) -> Outcome {
+    if is_done { Outcome::Committed } else { Outcome::Stale }
+}
+
+/// One record, but for those that [`writing`](super::writing) takes itself.
+pub(super) fn one(
     connection: &Connection,
     chain: &ChainKey,
-    records: &[Record],
+    record: &Record,
     now: Timestamp,
-    high_water: Timestamp,
-    commits: u64,
-) -> rusqlite::Result<Vec<Outcome>> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let outcomes = records.iter().map(|record| one(connection, chain, record, now)).collect::<rusqlite::Result<_>>()?;
-    connection
-        .prepare_cached("UPDATE meta SET high_water = ?1, commits = ?2 WHERE only = 1")?
-        .execute([high_water.millis(), commits.cast_signed()])?;
-    Ok(outcomes)
-}
-
-/// Ends the transaction: durable when it returns `Ok`.
-pub(super) fn seal(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
-}
-
-fn one(connection: &Connection, chain: &ChainKey, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
+) -> rusqlite::Result<Outcome> {
     let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
     let changed = match record {
-        Record::Grant { expected, grant, mac, events } => {
-            return put_grant(connection, chain, *expected, grant, *mac, events);
-        }
-        Record::RemoveGrant { number, expected } => remove_grant(connection, *number, *expected)?,
+        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold => 0,
         Record::Event(event) => return events::tell(connection, chain, event).map(|()| Outcome::Committed),
         Record::Initialise { deployment, root_check } => run(
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
@@ -102,7 +83,7 @@ fn one(connection: &Connection, chain: &ChainKey, record: &Record, now: Timestam
         Record::RemoveDeadLetter { to, event } => events::remove_dead_letter(connection, to, *event)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
-    Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
+    Ok(outcome(changed > 0))
 }
 
 /// For what is fine if it was not there.
@@ -118,46 +99,6 @@ fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
         return Ok(0);
     }
     connection.prepare_cached("UPDATE meta SET next_grant = ?1 WHERE only = 1")?.execute([next.cast_signed()])
-}
-
-fn put_grant(
-    connection: &Connection,
-    chain: &ChainKey,
-    expected: Option<u64>,
-    grant: &Grant,
-    mac: RowMac,
-    told: &[EventRecord],
-) -> rusqlite::Result<Outcome> {
-    let changed = match expected {
-        // Only the hot row: the terms never change.
-        Some(expected) => rows::update_hot(&mut connection.prepare_cached(rows::UPDATE_HOT)?, grant, mac, expected)?,
-        None => {
-            let inserted = rows::insert_hot(&mut connection.prepare_cached(rows::INSERT_HOT)?, grant, mac)?;
-            if inserted == 1 {
-                rows::insert_cold(&mut connection.prepare_cached(rows::INSERT_COLD)?, grant)?;
-            }
-            inserted
-        }
-    };
-    if changed == 0 {
-        return Ok(Outcome::Stale);
-    }
-    for event in told {
-        events::tell(connection, chain, event)?;
-    }
-    Ok(Outcome::Committed)
-}
-
-fn remove_grant(connection: &Connection, number: u64, expected: u64) -> rusqlite::Result<usize> {
-    let (number, expected) = (number.cast_signed(), expected.cast_signed());
-    let removed = connection
-        .prepare_cached("DELETE FROM grants WHERE number = ?1 AND version = ?2")?
-        .execute([number, expected])?;
-    if removed == 1 {
-        connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([number])?;
-        events::forget_places(connection, number)?;
-    }
-    Ok(removed)
 }
 
 /// The events of what was done; of what was stale there are none.

@@ -9,6 +9,8 @@ use std::path::Path;
 use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
+use super::journal::Journal;
+use super::known::Known;
 use super::open::{self, Aim, OpenError};
 use super::schema::{self, Origin};
 use super::trouble::unavailable;
@@ -26,6 +28,8 @@ pub struct Look {
     mark: Mark,
     version: u32,
     epochs: Epochs,
+    journal: Journal,
+    known: Known,
 }
 
 impl Look {
@@ -69,7 +73,9 @@ impl Look {
         // An older schema may have no room for them, and then there are none.
         let is_current = version == schema::known();
         let epochs = if is_current { epochs::read(&connection).map_err(refused)? } else { Epochs::default() };
-        Ok((Self { connection, mark, version, epochs }, seen))
+        // What a crash left there is newer than the rows.
+        let journal = if is_current { Journal::rebuild(&connection).map_err(refused)? } else { Journal::default() };
+        Ok((Self { connection, mark, version, epochs, journal, known: Known::default() }, seen))
     }
 
     /// How far it has come.
@@ -87,7 +93,8 @@ impl Look {
 
 impl Store for Look {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        let mut loaded = questions::load(&self.connection, ids).map_err(|error| unavailable(&error))?;
+        let loaded = self.known.load(&self.connection, Some(&self.journal), ids);
+        let mut loaded = loaded.map_err(|error| unavailable(&error))?;
         loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
         Ok(loaded)
     }
@@ -105,7 +112,7 @@ impl Store for Look {
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
-        questions::answer(&self.connection, question).map_err(|error| unavailable(&error))
+        questions::answer(&self.connection, Some(&self.journal), question).map_err(|error| unavailable(&error))
     }
 
     /// Nothing is written here, and so nothing is chained.

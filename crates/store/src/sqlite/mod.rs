@@ -2,14 +2,21 @@
 //!
 //! WAL with `synchronous=FULL`: when COMMIT returns, the batch is on the device (law L1). A lock file beside the database
 //! keeps a second process out, so that there are never two writers. Every write is in one transaction per batch; a failed one
-//! is rolled back whole, and the connection goes on: a full disk stops writing and not reading. An [`anchor`] outside of the
+//! is rolled back whole, and the connection goes on: a full disk stops writing and not reading. What changes in rows of grants
+//! goes through the [`journal`], unless [`Writes::Rows`] is asked for; one file serves both. An [`anchor`] outside of the
 //! database notices when it is put back to an earlier time.
 
 mod anchor;
 mod backup;
+mod bounded;
+mod cold;
+mod columns;
 mod commit;
 mod epochs;
 mod events;
+mod hot;
+mod journal;
+mod known;
 mod look;
 mod open;
 mod questions;
@@ -17,6 +24,7 @@ mod restoring;
 mod rows;
 mod schema;
 mod trouble;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +38,8 @@ use rusqlite::config::DbConfig;
 use anchor::Anchor;
 pub use anchor::{Mark, WentBack};
 pub use backup::{Copied, CopyError, back_up, look_at, part};
+use journal::Journal;
+use known::Known;
 pub use look::Look;
 use open::{Aim, Lock, Opened};
 pub use open::{OpenError, give_to_owner};
@@ -38,8 +48,9 @@ pub use restoring::{Restored, restore};
 use crate::epochs::Epochs;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
+use writing::Writing;
 
-/// So many pages in the write-ahead log, and they are moved into the file.
+/// So many pages in the write-ahead log, and they are moved into the file: 4 MiB of it.
 const LOG_PAGES: u64 = 1000;
 
 /// How to open a file.
@@ -49,13 +60,15 @@ pub struct SqliteOptions {
     pub synchronous: Synchronous,
     /// Whether a missing file is made.
     pub create: bool,
+    /// How changed rows of grants are written.
+    pub writes: Writes,
     /// Where the anchor is; beside the database, with `.anchor` added to its name, unless set.
     pub anchor: Option<PathBuf>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { synchronous: Synchronous::Full, create: true, anchor: None }
+        Self { synchronous: Synchronous::Full, create: true, writes: Writes::Journal, anchor: None }
     }
 }
 
@@ -66,6 +79,16 @@ pub enum Synchronous {
     Full,
     /// Nothing. Loses what was answered when the power goes: only for the test that must notice it.
     Off,
+}
+
+/// How changed rows of grants are written. A file may be opened in the one way today and in the other tomorrow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Writes {
+    /// One row a batch, in a journal that is folded into the table little by little: several times as fast.
+    #[default]
+    Journal,
+    /// Each in its place: the plain way, against which the other one is tested.
+    Rows,
 }
 
 /// One SQLite file. Dropping it empties the write-ahead log into the file and lets go of it.
@@ -81,6 +104,9 @@ pub struct Sqlite {
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
     log_pages: Arc<AtomicU64>,
+    /// What changed and is not yet in the table; `None` where rows are written at once.
+    journal: Option<Journal>,
+    known: Known,
     /// Holds the count of commits, too.
     anchor: Anchor,
     /// Held for as long as the store is open: dropped after the connection.
@@ -93,7 +119,7 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]. A file that is not ours, or newer than this program, is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        Self::begin(path, open::open(path, options, Aim::Use)?)
+        Self::begin(path, options.writes, open::open(path, options, Aim::Use)?)
     }
 
     /// Opens a store that went back, to recover it. Its anchor stays as it is until the next era is opened: a recovery that is broken
@@ -104,10 +130,10 @@ impl Sqlite {
     pub fn recover(path: &Path, options: &SqliteOptions) -> Result<Recovering, OpenError> {
         let opened = open::open(path, options, Aim::Recover)?;
         let (found, seen) = (opened.anchor.mark(), opened.seen);
-        Ok(Recovering { store: Self::begin(path, opened)?, found, seen })
+        Ok(Recovering { store: Self::begin(path, options.writes, opened)?, found, seen })
     }
 
-    fn begin(path: &Path, opened: Opened) -> Result<Self, OpenError> {
+    fn begin(path: &Path, writes: Writes, opened: Opened) -> Result<Self, OpenError> {
         let Opened { mut connection, high_water, anchor, lock, .. } = opened;
         let log_pages = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&log_pages);
@@ -117,7 +143,32 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, epochs, chain: ChainKey::public(), uncertain: None, log_pages, anchor, lock })
+        let journal = Some(Journal::rebuild(&connection).map_err(|error| open::refused(path, &error))?);
+        let mut store = Self {
+            connection,
+            high_water,
+            epochs,
+            chain: ChainKey::public(),
+            uncertain: None,
+            log_pages,
+            journal,
+            known: Known::default(),
+            anchor,
+            lock,
+        };
+        if writes == Writes::Rows {
+            store.fold_all().map_err(|trouble| open::unavailable_at(path, trouble))?;
+            store.journal = None;
+        }
+        Ok(store)
+    }
+
+    /// Brings everything into its place, a slice a transaction: a crash in between loses nothing.
+    fn fold_all(&mut self) -> Result<(), Unavailable> {
+        while self.uncertain.is_none() && self.journal.as_ref().is_some_and(|journal| !journal.is_empty()) {
+            self.commit(&[Record::Fold], self.high_water)?;
+        }
+        self.uncertain.clone().map_or(Ok(()), Err)
     }
 
     /// How far the store has come.
@@ -144,7 +195,10 @@ impl Sqlite {
         if let Some(trouble) = &self.uncertain {
             return Err(trouble.clone());
         }
-        let moved = self.connection.query_row(pragma, [], |row| row.get::<_, bool>(0));
+        let moved = self.connection.query_row(pragma, [], |row| row.get::<_, bool>(0)).and_then(|hindered| {
+            self.journal.as_mut().map_or(Ok(()), |journal| journal.suit(&self.connection))?;
+            Ok(hindered)
+        });
         let hindered = moved.map_err(|error| self.doubted(&error))?;
         self.anchor.sync();
         Ok(hindered)
@@ -153,7 +207,7 @@ impl Sqlite {
     /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
     /// before the store is opened anew, or what was answered later could depend on what was never kept.
     fn seal(&mut self) -> Result<(), Unavailable> {
-        commit::seal(&self.connection).map_err(|error| self.doubted(&error))
+        writing::seal(&self.connection).map_err(|error| self.doubted(&error))
     }
 
     /// Takes note of a trouble that leaves the device in doubt. A file system that became read-only does not: it refused the write
@@ -215,7 +269,9 @@ fn marked(mark: Mark, (record, outcome): (&Record, &Outcome)) -> Mark {
 }
 
 impl Drop for Sqlite {
+    /// At rest every grant is whole in its row. Where that cannot be, the journal keeps what it has.
     fn drop(&mut self) {
+        let _ = self.fold_all();
         if self.uncertain.is_none() {
             self.anchor.sync();
         }
@@ -224,8 +280,8 @@ impl Drop for Sqlite {
 
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        let loaded = questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)));
-        let mut loaded = loaded?;
+        let loaded = self.known.load(&self.connection, self.journal.as_ref(), ids);
+        let mut loaded = loaded.map_err(|error| self.noted(unavailable(&error)))?;
         loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
         Ok(loaded)
     }
@@ -242,13 +298,19 @@ impl Store for Sqlite {
         let opens_era = records.iter().any(|record| matches!(record, Record::OpenEra { .. }));
         let is_counted = opens_era || !self.anchor.is_held();
         let commits = self.anchor.mark().commits + u64::from(is_counted);
-        let written = commit::write(&self.connection, &self.chain, records, now, high_water, commits);
-        let written = written.map_err(|error| unavailable(&error));
+        let written = Writing::begin(&self.connection, &self.chain, &mut self.known, self.journal.as_ref())
+            .and_then(|writing| writing.write(records, now, (high_water, commits)))
+            .map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
-        let outcomes = written.and_then(|outcomes| self.seal().map(|()| outcomes)).map_err(|trouble| {
+        let (outcomes, written) = written.and_then(|written| self.seal().map(|()| written)).map_err(|trouble| {
+            self.known.learn(records, None);
             self.roll_back(&trouble);
             self.noted(trouble)
         })?;
+        self.known.learn(records, Some(&outcomes));
+        if let (Some(journal), Some(written)) = (&mut self.journal, written) {
+            journal.apply(written);
+        }
         self.high_water = high_water;
         // Before anybody is answered: what the anchor does not know of may be lost without a trace.
         let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
@@ -282,8 +344,8 @@ impl Store for Sqlite {
             Question::CoveredAccess(token) => return Ok(Answer::CoveredAccess(self.epochs.covering_access(token))),
             _ => {}
         }
-        let mut answer =
-            questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))?;
+        let answer = questions::answer(&self.connection, self.journal.as_ref(), question);
+        let mut answer = answer.map_err(|error| self.noted(unavailable(&error)))?;
         if let Answer::Grants(rows) = &mut answer {
             rows.iter_mut().for_each(|row| self.epochs.cover(row));
         }

@@ -1,27 +1,23 @@
 //! Reading: rows of grants, and the small things.
 
+use regrant_core::Timestamp;
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::recovery::{Recovery, Unproven};
-use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::cold::Spellings;
 use super::events;
+use super::hot::Hot;
+use super::journal::Journal;
 use super::rows::{self, select_grants};
 use crate::{Answer, Consent, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, User};
 
-/// The rows of these grants, in the order asked.
-pub(super) fn load(connection: &Connection, ids: &[GrantId]) -> rusqlite::Result<Vec<Option<Loaded>>> {
-    let mut statement = connection.prepare_cached(rows::SELECT_ONE)?;
-    ids.iter()
-        .map(|id| {
-            let found = statement.query_row([id.number.cast_signed()], rows::read).optional()?;
-            Ok(found.filter(|found| found.grant.id == *id))
-        })
-        .collect()
-}
-
 /// Answers one question.
-pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::Result<Answer> {
+pub(super) fn answer(
+    connection: &Connection,
+    journal: Option<&Journal>,
+    question: &Question,
+) -> rusqlite::Result<Answer> {
     Ok(match question {
         Question::Deployment => Answer::Deployment(deployment(connection)?),
         Question::Clients => {
@@ -50,7 +46,8 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
         }
         Question::Keys(kind) => Answer::Keys(keys(connection, *kind)?),
         Question::Grants { client, subject, after, limit } => {
-            Answer::Grants(grants(connection, client.as_deref(), subject.as_deref(), *after, *limit)?)
+            let list = List { client: client.as_deref(), subject: subject.as_deref(), journal };
+            Answer::Grants(list.page(connection, *after, *limit)?)
         }
         // Whoever holds the connection answers these from memory.
         Question::Epochs => Answer::Epochs { counter: 0, epochs: Vec::new() },
@@ -179,48 +176,49 @@ fn keys(connection: &Connection, kind: KeyKind) -> rusqlite::Result<Vec<KeyRecor
     keys.collect()
 }
 
-/// A page of grants. The columns hold the bit patterns of numbers: the upper half of them is negative, and comes last.
-fn grants(
-    connection: &Connection,
-    client: Option<&str>,
-    subject: Option<&str>,
-    after: u64,
-    limit: u32,
-) -> rusqlite::Result<Vec<Loaded>> {
-    let Some(first) = after.checked_add(1) else {
-        return Ok(Vec::new());
-    };
-    let mut page = Vec::new();
-    for (first, last) in [(first, i64::MAX.cast_unsigned()), (first.max(i64::MIN.cast_unsigned()), u64::MAX)] {
-        let room = limit - u32::try_from(page.len()).unwrap_or(limit);
-        if first <= last && room > 0 {
-            page.extend(grants_within(connection, client, subject, first.cast_signed(), last.cast_signed(), room)?);
-        }
-    }
-    Ok(page)
+/// Which grants are listed. Both are in the cold half, which the journal never changes.
+struct List<'a> {
+    client: Option<&'a str>,
+    subject: Option<&'a str>,
+    journal: Option<&'a Journal>,
 }
 
-/// By number, or by one of the two indexes.
-fn grants_within(
-    connection: &Connection,
-    client: Option<&str>,
-    subject: Option<&str>,
-    first: i64,
-    last: i64,
-    limit: u32,
-) -> rusqlite::Result<Vec<Loaded>> {
-    let sql = match (client, subject) {
-        (None, None) => select_grants!("WHERE g.number BETWEEN ?3 AND ?4 ORDER BY g.number LIMIT ?5"),
-        (Some(_), None) => {
-            select_grants!("WHERE t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5")
+impl List<'_> {
+    /// A page of grants. The columns hold the bit patterns of numbers: the upper half of them is negative, and comes last.
+    fn page(&self, connection: &Connection, after: u64, limit: u32) -> rusqlite::Result<Vec<Loaded>> {
+        let Some(first) = after.checked_add(1) else {
+            return Ok(Vec::new());
+        };
+        let mut page = Vec::new();
+        for (first, last) in [(first, i64::MAX.cast_unsigned()), (first.max(i64::MIN.cast_unsigned()), u64::MAX)] {
+            let room = limit - u32::try_from(page.len()).unwrap_or(limit);
+            if first <= last && room > 0 {
+                page.extend(self.within(connection, first.cast_signed(), last.cast_signed(), room)?);
+            }
         }
-        (None, Some(_)) => {
-            select_grants!("WHERE t.subject = ?2 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5")
-        }
-        (Some(_), Some(_)) => select_grants!(
-            "WHERE t.subject = ?2 AND t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5"
-        ),
-    };
-    let mut statement = connection.prepare_cached(sql)?;
-    statement.query_map(params![client, subject, first, last, limit], rows::read)?.collect()
+        Ok(page)
+    }
+
+    /// By number, or by one of the two indexes.
+    fn within(&self, connection: &Connection, first: i64, last: i64, limit: u32) -> rusqlite::Result<Vec<Loaded>> {
+        let Self { client, subject, journal } = self;
+        let sql = match (client, subject) {
+            (None, None) => select_grants!("WHERE g.number BETWEEN ?3 AND ?4 ORDER BY g.number LIMIT ?5"),
+            (Some(_), None) => {
+                select_grants!("WHERE t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5")
+            }
+            (None, Some(_)) => {
+                select_grants!("WHERE t.subject = ?2 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5")
+            }
+            (Some(_), Some(_)) => select_grants!(
+                "WHERE t.subject = ?2 AND t.client = ?1 AND t.number BETWEEN ?3 AND ?4 ORDER BY t.number LIMIT ?5"
+            ),
+        };
+        let mut spellings = Spellings::default();
+        let newer = |found: Hot| journal.and_then(|journal| journal.entry(found.id.number)).unwrap_or(Ok(found));
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement
+            .query_map(params![client, subject, first, last, limit], |row| rows::read(row, &mut spellings, newer))?;
+        found.collect()
+    }
 }

@@ -1,0 +1,121 @@
+//! Writing a batch: one transaction, in order, all or nothing.
+
+use regrant_core::grant::RowMac;
+use regrant_core::{ChainKey, Grant, Timestamp};
+use rusqlite::Connection;
+
+use super::hot::Hot;
+use super::journal::{Batch, Journal, Written};
+use super::known::Known;
+use super::{cold, commit, events, hot};
+use crate::{EventRecord, Outcome, Record};
+
+/// What a batch is written with.
+pub(super) struct Writing<'a> {
+    pub(super) connection: &'a Connection,
+    /// What events are chained under.
+    pub(super) chain: &'a ChainKey,
+    pub(super) known: &'a Known,
+    /// Where changed rows of grants go; without it, into the table.
+    pub(super) batch: Option<Batch<'a>>,
+}
+
+impl<'a> Writing<'a> {
+    /// Begins a transaction, and forgets what others have changed.
+    pub(super) fn begin(
+        connection: &'a Connection,
+        chain: &'a ChainKey,
+        known: &'a mut Known,
+        journal: Option<&'a Journal>,
+    ) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        known.check(connection)?;
+        Ok(Self { connection, chain, known, batch: journal.map(Batch::new) })
+    }
+
+    /// Writes the records, the high-water time and the count of commits. Nothing is durable yet.
+    ///
+    /// The count rises with every transaction, whatever is in it: so the page of `meta` is in every log that has one, and whoever
+    /// opens the store sees by it which database the log belongs to and how far it goes ([`anchor`](super::anchor)).
+    pub(super) fn write(
+        mut self,
+        records: &[Record],
+        now: Timestamp,
+        (high_water, commits): (Timestamp, u64),
+    ) -> rusqlite::Result<(Vec<Outcome>, Option<Written>)> {
+        let outcomes = records.iter().map(|record| self.one(record, now)).collect::<rusqlite::Result<_>>()?;
+        self.connection
+            .prepare_cached("UPDATE meta SET high_water = ?1, commits = ?2 WHERE only = 1")?
+            .execute([high_water.millis(), commits.cast_signed()])?;
+        let written = self.batch.map(|batch| batch.finish(self.connection)).transpose()?;
+        Ok((outcomes, written))
+    }
+
+    fn one(&mut self, record: &Record, now: Timestamp) -> rusqlite::Result<Outcome> {
+        match record {
+            Record::Grant { expected, grant, mac, events } => self.put_grant(*expected, grant, *mac, events),
+            Record::RemoveGrant { number, expected } => self.remove_grant(*number, *expected),
+            Record::Fold => Ok(commit::outcome(self.batch.as_mut().is_some_and(Batch::fold))),
+            _ => commit::one(self.connection, self.chain, record, now),
+        }
+    }
+
+    fn put_grant(
+        &mut self,
+        expected: Option<u64>,
+        grant: &Grant,
+        mac: RowMac,
+        told: &[EventRecord],
+    ) -> rusqlite::Result<Outcome> {
+        let connection = self.connection;
+        let is_written = match (expected, &mut self.batch) {
+            // Only the hot half: the terms never change.
+            (Some(expected), Some(batch)) => batch.replace((connection, self.known), expected, grant, mac)?,
+            (Some(expected), None) => {
+                Hot::of(grant, mac).update(&mut connection.prepare_cached(hot::UPDATE)?, expected)? == 1
+            }
+            (None, Some(batch)) if batch.holds(grant.id.number) => false,
+            (None, _) => {
+                let is_free = Hot::of(grant, mac).put(&mut connection.prepare_cached(hot::INSERT)?)? == 1;
+                if is_free {
+                    cold::insert(&mut connection.prepare_cached(cold::INSERT)?, grant)?;
+                }
+                is_free
+            }
+        };
+        if is_written {
+            for event in told {
+                events::tell(connection, self.chain, event)?;
+            }
+        }
+        Ok(commit::outcome(is_written))
+    }
+
+    fn remove_grant(&mut self, number: u64, expected: u64) -> rusqlite::Result<Outcome> {
+        let connection = self.connection;
+        let key = number.cast_signed();
+        let is_removed = match &mut self.batch {
+            Some(batch) => {
+                let is_there = batch.remove((connection, self.known), number, expected)?;
+                if is_there {
+                    connection.prepare_cached("DELETE FROM grants WHERE number = ?1")?.execute([key])?;
+                }
+                is_there
+            }
+            None => {
+                let sql = "DELETE FROM grants WHERE number = ?1 AND version = ?2";
+                connection.prepare_cached(sql)?.execute([key, expected.cast_signed()])? == 1
+            }
+        };
+        if is_removed {
+            connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([key])?;
+            events::forget_places(connection, key)?;
+        }
+        Ok(commit::outcome(is_removed))
+    }
+}
+
+/// Ends the transaction: durable when it returns `Ok`.
+pub(super) fn seal(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
+}

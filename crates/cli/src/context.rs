@@ -149,7 +149,7 @@ impl Context {
     /// Works on the deployment: through the running server if there is one, else on its store.
     pub(crate) fn operate<T>(&self, work: impl FnOnce(&mut Hands) -> Result<T, Failure>) -> Result<T, Failure> {
         if let Some(remote) = self.remote.open()? {
-            return work(&mut Hands::Elsewhere(remote));
+            return work(&mut Hands::Elsewhere(Box::new(remote)));
         }
         self.say_defaults();
         if self.config.is_none() && !Path::new(DATA_DIR).exists() {
@@ -186,7 +186,7 @@ pub(crate) enum Hands {
     /// Through the server that runs on it.
     Server(Conversation),
     /// Through the admin API of a server elsewhere.
-    Elsewhere(Remote),
+    Elsewhere(Box<Remote>),
     /// On its store, which this command holds meanwhile.
     Store(tokio::runtime::Runtime, Arc<App>),
 }

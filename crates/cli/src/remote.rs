@@ -96,7 +96,7 @@ impl Args {
                 }
             },
         };
-        Remote::new(server, proof).map(Some)
+        Remote::new(&server, proof).map(Some)
     }
 }
 
@@ -129,7 +129,7 @@ struct Heard {
 }
 
 impl Remote {
-    fn new(server: String, proof: Proof) -> Result<Self, Failure> {
+    fn new(server: &str, proof: Proof) -> Result<Self, Failure> {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_native_roots()
             .map_err(|error| Failure::new(69, format!("the machine's certificates cannot be read: {error}")))?

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acting::entity_tag;
-use super::{Admin, AdminError, ClientView, client_view};
+use super::views::client_view;
+use super::{Admin, AdminError, ClientView};
 use crate::cascade;
 use crate::config::ClientDefinition;
 

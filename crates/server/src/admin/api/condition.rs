@@ -21,7 +21,7 @@ enum Tags {
 /// # Errors
 /// A header that cannot be read, or both of them.
 pub(super) fn of_a_write(headers: &HeaderMap) -> Result<Condition, Problem> {
-    match (tags(headers, IF_MATCH)?, tags(headers, IF_NONE_MATCH)?) {
+    match (tags(headers, &IF_MATCH)?, tags(headers, &IF_NONE_MATCH)?) {
         (None, None) => Ok(Condition::None),
         (Some(Tags::Any), None) => Ok(Condition::There),
         (Some(Tags::These(tags)), None) => Ok(Condition::Version(tags)),
@@ -40,7 +40,7 @@ pub(super) fn of_a_write(headers: &HeaderMap) -> Result<Condition, Problem> {
 /// # Errors
 /// A header that cannot be read.
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> Result<bool, Problem> {
-    Ok(match tags(headers, IF_NONE_MATCH)? {
+    Ok(match tags(headers, &IF_NONE_MATCH)? {
         None => false,
         Some(Tags::Any) => true,
         Some(Tags::These(tags)) => tags.iter().any(|known| known == tag),
@@ -52,14 +52,14 @@ pub(super) fn is_there(headers: &HeaderMap) -> bool {
     headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH)
 }
 
-fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, Problem> {
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Problem> {
     let bad = || Problem::at(name.as_str(), "it cannot be read", "Write * or the ETag that was read, with its quotes.");
-    let lines: Vec<_> = headers.get_all(&name).iter().collect();
+    let lines: Vec<_> = headers.get_all(name).iter().collect();
     if lines.is_empty() {
         return Ok(None);
     }
     let mut these = Vec::new();
-    for line in lines.iter().copied() {
+    for line in &lines {
         let line = line.to_str().map_err(|_| bad())?;
         if line.trim() == "*" {
             return if lines.len() == 1 { Ok(Some(Tags::Any)) } else { Err(bad()) };

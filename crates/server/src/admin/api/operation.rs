@@ -92,6 +92,8 @@ pub(super) struct Typed {
     pub(super) example: Value,
 }
 
+/// The entries of a page, and where it ended if there may be more.
+pub(super) type Page = (Vec<Value>, Option<Position>);
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 type MakePlan = Box<dyn Fn(&Asked) -> Result<Plan, Problem> + Send + Sync>;
 type Give = Box<dyn Fn(Value, &Asked) -> Given + Send + Sync>;
@@ -268,7 +270,7 @@ impl Entry {
         example: &str,
         command: &'static str,
         plan: fn(&Asked, Q) -> Result<Command, Problem>,
-        page: fn(Value, &Asked) -> (Vec<Value>, Option<Position>),
+        page: fn(Value, &Asked) -> Page,
     ) -> Self {
         self.query = Some(|schemas| Q::json_schema(schemas));
         self.operation.query = Some(typed("{}"));

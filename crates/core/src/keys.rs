@@ -97,11 +97,13 @@ pub enum Purpose {
     Csrf,
     /// The check value of the root key.
     RootCheck,
+    /// Places grants in status lists, and names the lists. Never rotates.
+    StatusList,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -112,6 +114,7 @@ impl Purpose {
         Self::SessionCookie,
         Self::Csrf,
         Self::RootCheck,
+        Self::StatusList,
     ];
 
     const fn label(self) -> &'static str {
@@ -126,6 +129,7 @@ impl Purpose {
             Self::SessionCookie => "regrant key session-cookie v1",
             Self::Csrf => "regrant key csrf v1",
             Self::RootCheck => "regrant key root-check v1",
+            Self::StatusList => "regrant key status-list v1",
         }
     }
 }
@@ -149,6 +153,7 @@ pub struct Keys {
     current_row: u8,
     hide: BlockCipher,
     jti: BlockCipher,
+    status: BlockCipher,
     access: BTreeMap<u8, aead::LessSafeKey>,
     current_access: u8,
 }
@@ -232,6 +237,7 @@ impl Keys {
             current_row: 1,
             hide: block(Purpose::GrantId)?,
             jti: block(Purpose::Jti)?,
+            status: block(Purpose::StatusList)?,
             access,
             current_access,
         })
@@ -294,6 +300,10 @@ impl Keys {
 
     pub(crate) const fn jti(&self) -> &BlockCipher {
         &self.jti
+    }
+
+    pub(crate) const fn status(&self) -> &BlockCipher {
+        &self.status
     }
 
     pub(crate) fn access_key(&self, id: u8) -> Option<&aead::LessSafeKey> {

@@ -8,7 +8,9 @@ use aws_lc_rs::hmac;
 use regrant_core::keys::Purpose;
 use regrant_core::{Client, ClientId, Resources, Scope};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
-use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, Store, Unavailable};
+use regrant_store::{
+    Answer, Memory, OpenError, Question, Record, Revoked, Selector, Sqlite, SqliteOptions, Store, Unavailable,
+};
 
 use crate::admin::Admin;
 use crate::claims::ClientClaims;
@@ -22,6 +24,7 @@ use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
+use crate::revocations::Feed;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
 use crate::spans::Spans;
@@ -38,6 +41,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
     pub(crate) limits: Limits,
+    pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
@@ -99,6 +103,8 @@ pub struct Signing {
     pub verifying: Vec<VerifyingKey>,
     /// Published at `/oauth2/jwks`: these, and those that will sign.
     pub published: regrant_jose::JwkSet,
+    /// In seconds: the longest that a token lives which one of these made, as far as is known by now.
+    pub outlived_by: u64,
 }
 
 impl std::fmt::Debug for Signing {
@@ -289,6 +295,7 @@ impl App {
             passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
             limits,
+            feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
@@ -384,6 +391,7 @@ impl App {
         let clients = clients(&config, added)?;
         // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
         rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
+        self.tell_of_missing(&clients).await?;
         let waiting = config.keep_what_needs_a_restart(&self.settings().config);
         let certificates = self.certificates.get();
         let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
@@ -399,6 +407,20 @@ impl App {
             certificates.take(certificate, self);
         }
         Ok(reloaded)
+    }
+
+    /// Clients that were there and will not be take their tokens with them: resource servers hear of it, before it is so. A token that
+    /// is made meanwhile is meant as well.
+    async fn tell_of_missing(&self, next: &Clients) -> Result<(), StartError> {
+        let at = self.engine.now().plus(std::time::Duration::from_secs(1));
+        let settings = self.settings();
+        let gone = settings.clients.by_id.keys().filter(|id| !next.by_id.contains_key(*id));
+        let told: Vec<Record> =
+            gone.map(|id| Record::Revoke { revoked: Revoked::Matching(Selector::client(id.as_str())), at }).collect();
+        if !told.is_empty() {
+            self.engine.commit(told).await?;
+        }
+        Ok(())
     }
 
     /// The client that a definition of the store describes.

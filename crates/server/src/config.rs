@@ -19,6 +19,7 @@ mod metrics;
 mod places;
 mod problem;
 pub mod proxies;
+mod revocation_feed;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use regrant_core::{Client, Resources, Scope};
 use toml::de::DeTable;
 
-pub use client::{ClientContext, ClientDefinition, hash_text};
+pub use client::{ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, hash_text};
 pub use example::example;
 pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
@@ -39,6 +40,7 @@ pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use revocation_feed::{Readers, RevocationFeed};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
 use crate::claims::Rules;
@@ -98,6 +100,8 @@ pub struct Config {
     pub token_hook: Option<TokenHookSetting>,
     /// How much of what is too much.
     pub limits: Limits,
+    /// What resource servers hear of what is over.
+    pub revocation_feed: RevocationFeed,
     /// What is told to Prometheus.
     pub metrics: MetricsSetting,
     /// How the log is written.
@@ -250,6 +254,7 @@ impl Config {
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
             token_hook: None,
             limits: Limits::default(),
+            revocation_feed: RevocationFeed::default(),
             metrics: MetricsSetting::default(),
             log: LogSetting::default(),
             trusted_proxies: TrustedProxies::default(),
@@ -370,12 +375,10 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
-    let token_hook = top.table("token_hook");
-    let keys = top.table("keys");
+    let (token_hook, keys) = (top.table("token_hook"), top.table("keys"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
-    if let Some(section) = top.table("http") {
-        config.http = http::read(&section);
-    }
+    config.http = top.table("http").as_ref().map(http::read).unwrap_or_default();
+    config.revocation_feed = top.table("revocation_feed").as_ref().map(revocation_feed::read).unwrap_or_default();
     if let Some(section) = top.table("tls") {
         config.tls = tls::read(&section, base);
         check_tls_issuer(&top, &config);
@@ -608,6 +611,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         static_claims: section.json("static_claims").unwrap_or_default(),
         token_hook: section.flag("token_hook"),
         access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
+        introspection_signed_response_alg: section.string("introspection_signed_response_alg"),
         previous_secret_file: section.string("previous_secret_file"),
         previous_secret_hash: section.string("previous_secret_hash"),
         previous_secret_expires_at: section.string("previous_secret_expires_at"),

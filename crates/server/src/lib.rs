@@ -39,6 +39,7 @@ pub mod pages;
 mod passwords;
 pub mod peer;
 mod request;
+mod revocations;
 mod revoke;
 pub mod rotation;
 mod router;

@@ -2,6 +2,7 @@
 
 use regrant_core::access::{AccessToken, seal_jti};
 use regrant_core::client::AccessTokenFormat;
+use regrant_core::status::Place;
 use regrant_core::{Client, Grant, Keys, Resources, Scope, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,6 +11,7 @@ use crate::app::App;
 use crate::chance;
 use crate::claims::TokenClaims;
 use crate::keyring::schedule::algorithm;
+use crate::revocations;
 
 /// What an access token is minted from.
 pub(crate) struct Access<'a> {
@@ -40,9 +42,23 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
     /// Section 2.2.3. No name in it is one of those above.
     #[serde(flatten)]
     more: &'a Map<String, Value>,
+}
+
+/// draft-ietf-oauth-status-list, section 6.1: which bit of which list says whether the grant has ended.
+#[derive(Serialize)]
+struct Status {
+    status_list: StatusList,
+}
+
+#[derive(Serialize)]
+struct StatusList {
+    idx: u16,
+    uri: String,
 }
 
 #[derive(Serialize)]
@@ -72,12 +88,20 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 jti: &token.jti,
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
+                status: status(app, access.grant, &keys),
                 more: &access.claims.all,
             };
             let algorithm = algorithm(access.client.policy.access_token_algorithm);
             app.signing().current.get(&algorithm)?.sign("at+jwt", &claims).ok()
         }
     }
+}
+
+fn status(app: &App, grant: Option<&Grant>, keys: &Keys) -> Option<Status> {
+    let grant = grant.filter(|_| app.settings().config.revocation_feed.status_claim)?;
+    let place = Place::of(grant.id.number, keys);
+    let uri = format!("{}{}", revocations::lists(app), place.list(keys));
+    Some(Status { status_list: StatusList { idx: place.index, uri } })
 }
 
 fn contents(app: &App, access: &Access<'_>, keys: &Keys) -> AccessToken {

@@ -11,7 +11,7 @@ use regrant_store::{Cause, Question, Unavailable};
 use serde_json::json;
 
 use crate::app::App;
-use crate::{answer, cors, interaction, introspect, metadata, pages, revoke, sight, token, userinfo};
+use crate::{answer, cors, interaction, introspect, metadata, pages, revocations, revoke, sight, token, userinfo};
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
 pub fn router(app: Arc<App>) -> Router {
@@ -28,6 +28,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/oauth2/revoke"), back_channel(any(revoke::endpoint)))
         .route(&at("/oauth2/introspect"), any(introspect::endpoint))
         .route(&at("/oauth2/userinfo"), get(userinfo::endpoint).post(userinfo::endpoint).options(cors::preflight))
+        .route(&at("/oauth2/revocations"), get(revocations::feed))
+        .route(&at("/oauth2/status-lists/{name}"), get(revocations::status_list))
         .route(&at("/oauth2/jwks"), get(metadata::jwks))
         .route(&at("/.well-known/oauth-authorization-server"), metadata())
         .route(&at("/.well-known/openid-configuration"), metadata())

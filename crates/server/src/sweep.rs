@@ -16,8 +16,10 @@ use regrant_store::{Answer, KeyKind, KeyRecord, Question, Record};
 use crate::app::App;
 use crate::chance;
 use crate::keyring::KeyringError;
+use crate::keyring::schedule::GRACE;
 use crate::keyring::step::Step;
 use crate::keyring::usage::Usage;
+use crate::revocations;
 use crate::rotation::{self, By};
 
 /// Rows of one slice.
@@ -106,7 +108,10 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         }
     }
     let events_before = app.engine.now().minus(EVENTS);
-    app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
+    let sweep = Record::Sweep { events_before, limit: SLICE * 16 };
+    // What no access token can be concerned by, and a little longer for the clocks of resource servers.
+    let before = app.engine.now().minus(revocations::window(app) + GRACE);
+    app.engine.commit(vec![sweep, Record::ForgetRevocations { before, limit: SLICE * 16 }]).await?;
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
     app.metrics.swept(Some(&swept));
     Ok(swept)

@@ -15,6 +15,7 @@ pub mod contract;
 mod event;
 mod failures;
 mod memory;
+mod revocation;
 mod sqlite;
 
 use std::fmt;
@@ -27,6 +28,7 @@ use regrant_core::{Grant, GrantId, Timestamp};
 
 pub use failures::Failures;
 pub use memory::Memory;
+pub use revocation::{Revocation, Revoked, Selector};
 pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
 
 /// The contract. See the module's description.
@@ -159,6 +161,20 @@ pub enum Record {
         jti: [u8; 32],
         /// When it ends by itself and the record may be swept.
         expires_at: Timestamp,
+    },
+    /// Tells resource servers what is over, where no other record says so (see [`Revocation`]).
+    Revoke {
+        /// What.
+        revoked: Revoked,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Removes at most `limit` [`Revocation`]s that were made before `before`: no access token is left that they could concern.
+    ForgetRevocations {
+        /// Older ones go.
+        before: Timestamp,
+        /// The most rows to remove.
+        limit: u32,
     },
     /// Adds keys and moves keys through their lives, with what is told of it: all of it or, if one of them is not as it was
     /// expected, nothing and `Stale`.
@@ -440,6 +456,13 @@ pub enum Question {
         /// The most to return.
         limit: u32,
     },
+    /// What resource servers must hear of, in order.
+    Revocations {
+        /// After this position.
+        after: u64,
+        /// The size of the page.
+        limit: u32,
+    },
     /// Events that fit, newest first: answered like [`Question::Events`].
     FindEvents(EventFilter),
 }
@@ -504,6 +527,8 @@ pub enum Answer {
     AccessDenied(bool),
     /// `None` where there are none; they may be forgotten by now.
     Failures(Vec<Option<Failures>>),
+    /// A page.
+    Revocations(Vec<Revocation>),
     /// With their wrapped bytes, where they have any.
     Keys(Vec<KeyRecord>),
     /// A page.

@@ -11,8 +11,8 @@ use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
 use regrant_store::{
-    Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Session,
-    Sqlite, SqliteOptions, Store, Synchronous, User,
+    Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Revoked,
+    Selector, Session, Sqlite, SqliteOptions, Store, Synchronous, User,
 };
 
 mod place;
@@ -77,6 +77,22 @@ fn record() -> impl Strategy<Value = Record> {
         3 => prop::collection::vec(key_change(), 0..3)
             .prop_map(|changes| Record::Keys { changes, events: Vec::new() }),
         2 => (small_time(), 0..4_u32).prop_map(|(events_before, limit)| Record::Sweep { events_before, limit }),
+        2 => (revoked(), small_time()).prop_map(|(revoked, at)| Record::Revoke { revoked, at }),
+        1 => (small_time(), 0..4_u32).prop_map(|(before, limit)| Record::ForgetRevocations { before, limit }),
+    ]
+}
+
+fn revoked() -> impl Strategy<Value = Revoked> {
+    let part = || prop::option::of("[ab]?");
+    prop_oneof![
+        number().prop_map(Revoked::Grant),
+        (0..3_u8).prop_map(|jti| Revoked::Access([jti; 32])),
+        (part(), part(), part(), part()).prop_map(|(client, subject, scope, resource)| Revoked::Matching(Selector {
+            client,
+            subject,
+            scope,
+            resource
+        })),
     ]
 }
 
@@ -203,6 +219,8 @@ fn questions() -> Vec<Question> {
         Question::Keys(KeyKind::Sealing),
         Question::Keys(KeyKind::Signing),
         Question::Failures((0..8).map(|key| [key; 32]).collect()),
+        Question::Revocations { after: 0, limit: 100 },
+        Question::Revocations { after: 0, limit: 2 },
         Question::Events { grant: None, limit: 100 },
         Question::Events { grant: None, limit: 2 },
         Question::Events { grant: Some(1), limit: 100 },
@@ -240,6 +258,10 @@ fn said(answer: Answer) -> Vec<String> {
         Answer::Events(events) => {
             assert!(events.is_sorted_by(|newer, older| newer.id > older.id), "{events:?}");
             events.into_iter().map(|event| format!("{:?}", regrant_store::StoredEvent { id: 0, ..event })).collect()
+        }
+        Answer::Revocations(rows) => {
+            assert!(rows.is_sorted_by(|older, newer| older.position < newer.position), "{rows:?}");
+            rows.into_iter().map(|row| format!("{:?}", regrant_store::Revocation { position: 0, ..row })).collect()
         }
         Answer::Grants(rows) => rows.into_iter().map(|row| format!("{row:?}")).collect(),
         Answer::Deployment(_)

@@ -10,12 +10,14 @@
 //! | [`events`]  | events and the newest time                               |
 //! | [`people`]  | users, their sessions and consents                       |
 //! | [`things`]  | the deployment, clients, keys, denied tokens, the sweep  |
+//! | [`revocations`] | what resource servers must hear of                   |
 //! | [`lasting`] | extreme values, and what is there after reopening        |
 
 pub mod events;
 pub mod grants;
 pub mod lasting;
 pub mod people;
+pub mod revocations;
 pub mod things;
 
 use std::sync::Arc;
@@ -76,6 +78,11 @@ macro_rules! contract_tests {
             no_more_failures_are_counted_than_are_asked_for,
             a_success_forgets_all_failures,
             forgotten_failures_leave_no_rows_behind,
+        );
+        $crate::contract_tests!($place, revocations:
+            whatever_ends_is_told,
+            a_place_in_the_revocations_is_never_used_twice,
+            revocations_are_forgotten_from_the_oldest,
         );
         $crate::contract_tests!($place, things:
             a_deployment_is_initialised_once,

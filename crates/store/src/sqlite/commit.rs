@@ -5,8 +5,11 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{questions, rows};
-use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
+use super::{questions, revocations, rows};
+use crate::{
+    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Selector, Session, User, event,
+    failures, revocation,
+};
 
 /// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
 pub(super) fn write(
@@ -42,10 +45,18 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::PutClient { id, definition } => {
             run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?
         }
-        Record::RemoveClient { id } => run("DELETE FROM clients WHERE id = ?1", params![id])?,
-        Record::AddUser(user) => add_user(connection, user)?,
-        Record::PutUser { expected, user } => put_user(connection, *expected, user)?,
-        Record::RemoveUser { subject } => run("DELETE FROM users WHERE subject = ?1", params![subject])?,
+        Record::RemoveClient { id } => {
+            let removed = run("DELETE FROM clients WHERE id = ?1", params![id])?;
+            let entailed = (removed > 0).then(|| (Revoked::Matching(Selector::client(id)), now));
+            revocations::follow(connection, entailed).map(|()| removed)?
+        }
+        Record::AddUser(user) => written(connection, user, add_user(connection, user)?)?,
+        Record::PutUser { expected, user } => written(connection, user, put_user(connection, *expected, user)?)?,
+        Record::RemoveUser { subject } => {
+            let removed = run("DELETE FROM users WHERE subject = ?1", params![subject])?;
+            let entailed = (removed > 0).then(|| (Revoked::Matching(Selector::user(subject)), now));
+            revocations::follow(connection, entailed).map(|()| removed)?
+        }
         Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
             "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
             params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis()],
@@ -61,15 +72,20 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
         }
-        Record::DenyAccess { jti, expires_at } => run(
-            "INSERT INTO denied_access (jti, expires_at) VALUES (?1, ?2) \
-             ON CONFLICT (jti) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
-            params![jti.as_slice(), expires_at.millis()],
-        )?,
+        Record::DenyAccess { jti, expires_at } => {
+            run(
+                "INSERT INTO denied_access (jti, expires_at) VALUES (?1, ?2) \
+                 ON CONFLICT (jti) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+                params![jti.as_slice(), expires_at.millis()],
+            )?;
+            revocations::put(connection, &Revoked::Access(*jti), now, Some(*expires_at))?
+        }
         Record::CountFailure { key, leak, most } => count_failure(connection, key, now, *leak, *most)?,
         Record::ForgetFailures { key } => {
             run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
         }
+        Record::Revoke { revoked, at } => revocations::put(connection, revoked, *at, None)?,
+        Record::ForgetRevocations { before, limit } => revocations::forget(connection, *before, *limit).map(always)?,
         Record::Keys { changes, events } => return change_keys(connection, changes, events),
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
@@ -112,6 +128,7 @@ fn put_grant(
     if changed == 0 {
         return Ok(Outcome::Stale);
     }
+    revocations::follow(connection, revocation::of_grant(grant))?;
     for event in events {
         tell(connection, event)?;
     }
@@ -148,6 +165,12 @@ fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {
             event::minute(record),
         ])?;
     Ok(())
+}
+
+/// What a user's row entails, if it was written.
+fn written(connection: &Connection, user: &User, rows: usize) -> rusqlite::Result<usize> {
+    let entailed = (rows > 0).then(|| revocation::of_user(user)).flatten();
+    revocations::follow(connection, entailed).map(|()| rows)
 }
 
 fn add_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {

@@ -7,6 +7,7 @@
 mod commit;
 mod open;
 mod questions;
+mod revocations;
 mod rows;
 mod schema;
 mod trouble;

@@ -4,6 +4,7 @@ use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::revocations;
 use super::rows::{self, select_grants};
 use crate::{
     Answer, Consent, Deployment, EventFilter, Failures, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent,
@@ -49,6 +50,7 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
             let found = keys.iter().map(|key| failures(connection, key));
             Answer::Failures(found.collect::<rusqlite::Result<_>>()?)
         }
+        Question::Revocations { after, limit } => Answer::Revocations(revocations::after(connection, *after, *limit)?),
         Question::Keys(kind) => Answer::Keys(keys(connection, *kind)?),
         Question::Grants { client, subject, after, limit } => {
             Answer::Grants(grants(connection, client.as_deref(), subject.as_deref(), *after, *limit)?)

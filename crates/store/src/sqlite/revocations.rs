@@ -1,0 +1,90 @@
+//! The rows of [`revocation`](crate::revocation): written with what they tell of, read by position, swept by time.
+
+use regrant_core::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use crate::{Revocation, Revoked, Selector};
+
+/// Writes what a record entails, if it entails anything: a later time replaces the row, at a new position.
+pub(super) fn follow(connection: &Connection, entailed: Option<(Revoked, Timestamp)>) -> rusqlite::Result<()> {
+    entailed.map_or(Ok(()), |(revoked, at)| put(connection, &revoked, at, None).map(|_| ()))
+}
+
+/// The same, with the time when it is over by itself.
+pub(super) fn put(
+    connection: &Connection,
+    revoked: &Revoked,
+    at: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> rusqlite::Result<usize> {
+    let key = revoked.key();
+    connection
+        .prepare_cached("DELETE FROM revocations WHERE about = ?1 AND at < ?2")?
+        .execute(params![key, at.millis()])?;
+    let (grant, jti, selector) = match revoked {
+        Revoked::Grant(number) => (Some(number.cast_signed()), None, None),
+        Revoked::Access(jti) => (None, Some(jti.as_slice()), None),
+        Revoked::Matching(selector) => (None, None, Some(selector)),
+    };
+    let part = |of: fn(&Selector) -> &Option<String>| selector.and_then(|selector| of(selector).as_deref());
+    connection
+        .prepare_cached(
+            "INSERT INTO revocations (about, at, expires_at, grant_number, jti, client, subject, scope, resource) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            key,
+            at.millis(),
+            expires_at.map(Timestamp::millis),
+            grant,
+            jti,
+            part(|selector| &selector.client),
+            part(|selector| &selector.subject),
+            part(|selector| &selector.scope),
+            part(|selector| &selector.resource),
+        ])?;
+    Ok(1)
+}
+
+/// Rows after a position, in order: by the table's own key, whatever its size.
+pub(super) fn after(connection: &Connection, after: u64, limit: u32) -> rusqlite::Result<Vec<Revocation>> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT position, at, expires_at, grant_number, jti, client, subject, scope, resource FROM revocations \
+             WHERE position > ?1 ORDER BY position LIMIT ?2",
+        )?
+        .query_map(params![after, limit], read)?
+        .collect()
+}
+
+/// The oldest first, at most `limit`.
+pub(super) fn forget(connection: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM revocations WHERE position IN \
+             (SELECT position FROM revocations WHERE at < ?1 ORDER BY at, position LIMIT ?2)",
+        )?
+        .execute(params![before.millis(), limit])
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
+    let grant: Option<i64> = row.get(3)?;
+    let jti: Option<[u8; 32]> = row.get(4)?;
+    let revoked = match (grant, jti) {
+        (Some(number), _) => Revoked::Grant(number.cast_unsigned()),
+        (None, Some(jti)) => Revoked::Access(jti),
+        (None, None) => Revoked::Matching(Selector {
+            client: row.get(5)?,
+            subject: row.get(6)?,
+            scope: row.get(7)?,
+            resource: row.get(8)?,
+        }),
+    };
+    Ok(Revocation {
+        position: row.get::<_, i64>(0)?.cast_unsigned(),
+        revoked,
+        at: Timestamp::from_millis(row.get(1)?),
+        expires_at: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis),
+    })
+}

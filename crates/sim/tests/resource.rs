@@ -4,6 +4,7 @@
 mod resource {
     mod feed;
     mod introspection;
+    mod middleware;
     mod status_lists;
     pub(crate) mod support;
 }

@@ -18,7 +18,7 @@ use regrant_resource::{AccessToken, Credentials, ResourceServer, WhenOld};
 type Notes = Arc<Mutex<HashMap<String, Vec<String>>>>;
 
 /// Reading and writing are two scopes.
-pub fn app(server: &ResourceServer) -> Router {
+pub(crate) fn app(server: &ResourceServer) -> Router {
     let read = get(list).layer(server.require(["notes:read"]));
     let write = post(add).layer(server.require(["notes:read", "notes:write"]));
     Router::new().route("/notes", read.merge(write)).with_state(Notes::default())

@@ -63,7 +63,7 @@ struct Looking {
     tidied: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Wide {
     client: Option<String>,
     subject: Option<String>,
@@ -255,7 +255,9 @@ impl Lines {
             if self.wide.len() >= MAX_WIDE || all.keys().any(|name| !known.contains(&name.as_str())) {
                 return None;
             }
-            self.wide.push(wide);
+            if !self.wide.contains(&wide) {
+                self.wide.push(wide);
+            }
         } else {
             let list = line.get("list")?.as_str()?.to_owned();
             self.grants.entry((list, number("idx")?)).and_modify(later).or_insert(expires_at);

@@ -18,8 +18,8 @@ async fn each_error_has_its_status_and_its_challenge() {
     let good = format!("Bearer {}", authority.token(json!({"scope": "notes:read"})));
     let over = format!("Bearer {}", authority.token(json!({"exp": 1})));
     let two = [("authorization", good.as_str()), ("authorization", good.as_str())];
-    for (headers, scope, status, more) in [
-        (&[][..], &[][..], 401, ""),
+    let cases: [(&[(&str, &str)], &[&str], u16, &str); 10] = [
+        (&[], &[], 401, ""),
         (&[("authorization", "Basic eDp5")], &[], 401, ""),
         (&two, &[], 400, ", error=\"invalid_request\""),
         (&[("authorization", "Bearer")], &[], 400, ", error=\"invalid_request\""),
@@ -34,7 +34,8 @@ async fn each_error_has_its_status_and_its_challenge() {
             403,
             ", error=\"insufficient_scope\", scope=\"notes:read notes:write\"",
         ),
-    ] {
+    ];
+    for (headers, scope, status, more) in cases {
         assert_eq!(call(&server, scope, headers).await, (status, format!("{REALM}{more}")), "{headers:?}");
     }
     let lower = good.replace("Bearer", "bearer");

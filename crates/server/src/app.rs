@@ -9,7 +9,7 @@ use regrant_core::keys::Purpose;
 use regrant_core::{Client, ClientId, Resources, Scope};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{
-    Answer, Memory, OpenError, Question, Record, Revoked, Selector, Sqlite, SqliteOptions, Store, Unavailable,
+    Answer, Memory, OpenError, Question, Record, Revoked, Sqlite, SqliteOptions, Store, TokenSelector, Unavailable,
 };
 
 use crate::admin::Admin;
@@ -415,8 +415,9 @@ impl App {
         let at = self.engine.now().plus(std::time::Duration::from_secs(1));
         let settings = self.settings();
         let gone = settings.clients.by_id.keys().filter(|id| !next.by_id.contains_key(*id));
-        let told: Vec<Record> =
-            gone.map(|id| Record::Revoke { revoked: Revoked::Matching(Selector::client(id.as_str())), at }).collect();
+        let told: Vec<Record> = gone
+            .map(|id| Record::Revoke { revoked: Revoked::Matching(TokenSelector::client(id.as_str())), at })
+            .collect();
         if !told.is_empty() {
             self.engine.commit(told).await?;
         }

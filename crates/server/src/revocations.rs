@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use regrant_core::status::Place;
 use regrant_core::{Keys, Timestamp};
-use regrant_store::{Answer, Question, Revocation, Revoked, Selector, Unavailable};
+use regrant_store::{Answer, Question, Revocation, Revoked, TokenSelector, Unavailable};
 
 use crate::app::App;
 use crate::config::LONGEST_ACCESS_TOKEN;
@@ -91,7 +91,9 @@ pub(crate) fn window(app: &App) -> Duration {
 async fn ended_places(app: &App, row: &Revocation, keys: &Keys) -> Result<Vec<(Place, Timestamp)>, Unavailable> {
     let subject = match &row.revoked {
         Revoked::Grant(number) => return Ok(vec![(Place::of(*number, keys), row.at)]),
-        Revoked::Matching(Selector { client: None, subject: Some(subject), scope: None, resource: None }) => subject,
+        Revoked::Matching(TokenSelector { client: None, subject: Some(subject), scope: None, resource: None }) => {
+            subject
+        }
         Revoked::Access(_) | Revoked::Matching(_) => return Ok(Vec::new()),
     };
     let (mut places, mut after) = (Vec::new(), 0);

@@ -28,7 +28,7 @@ use regrant_core::{Grant, GrantId, Timestamp};
 
 pub use failures::Failures;
 pub use memory::Memory;
-pub use revocation::{Revocation, Revoked, Selector};
+pub use revocation::{Revocation, Revoked, TokenSelector};
 pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
 
 /// The contract. See the module's description.

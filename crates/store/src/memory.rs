@@ -13,7 +13,8 @@ use regrant_core::{Grant, GrantId, Timestamp};
 
 use crate::{
     Answer, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome, Question,
-    Record, Revocation, Revoked, Selector, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
+    Record, Revocation, Revoked, Session, Store, StoredEvent, TokenSelector, Unavailable, User, event, failures,
+    revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -148,7 +149,7 @@ impl Contents {
             Record::PutClient { id, definition } => always(self.clients.insert(id.clone(), definition.clone())),
             Record::RemoveClient { id } => {
                 let found = self.clients.remove(id).is_some();
-                self.follow(found.then(|| (Revoked::Matching(Selector::client(id)), now)));
+                self.follow(found.then(|| (Revoked::Matching(TokenSelector::client(id)), now)));
                 committed_if(found)
             }
             Record::AddUser(user) => {
@@ -162,7 +163,7 @@ impl Contents {
             }
             Record::RemoveUser { subject } => {
                 let found = self.users.remove(subject).is_some();
-                self.follow(found.then(|| (Revoked::Matching(Selector::user(subject)), now)));
+                self.follow(found.then(|| (Revoked::Matching(TokenSelector::user(subject)), now)));
                 committed_if(found)
             }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),

@@ -37,12 +37,12 @@ pub enum Revoked {
     /// The one whose `jti` has this SHA-256.
     Access([u8; 32]),
     /// All for which everything that is said is true.
-    Matching(Selector),
+    Matching(TokenSelector),
 }
 
 /// Which tokens are meant: those for which each part that is there fits. Without any, all.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct Selector {
+pub struct TokenSelector {
     /// Of this client.
     pub client: Option<String>,
     /// Of this user.
@@ -53,7 +53,7 @@ pub struct Selector {
     pub resource: Option<String>,
 }
 
-impl Selector {
+impl TokenSelector {
     /// All of a user.
     #[must_use]
     pub fn user(subject: &str) -> Self {
@@ -73,7 +73,7 @@ impl Revoked {
         match self {
             Self::Grant(number) => format!("grant{number}").into_bytes(),
             Self::Access(jti) => [b"token".as_slice(), jti].concat(),
-            Self::Matching(Selector { client, subject, scope, resource }) => {
+            Self::Matching(TokenSelector { client, subject, scope, resource }) => {
                 let mut key = b"match".to_vec();
                 for part in [client, subject, scope, resource] {
                     let length = part.as_ref().map_or(u64::MAX, |part| part.len() as u64);
@@ -93,5 +93,5 @@ pub(crate) fn of_grant(grant: &Grant) -> Option<(Revoked, Timestamp)> {
 
 /// What follows from a user's row.
 pub(crate) fn of_user(user: &User) -> Option<(Revoked, Timestamp)> {
-    user.disabled_at.map(|at| (Revoked::Matching(Selector::user(&user.subject)), at))
+    user.disabled_at.map(|at| (Revoked::Matching(TokenSelector::user(&user.subject)), at))
 }

@@ -12,7 +12,7 @@ use regrant_core::secret::Hash;
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
 use regrant_store::{
     Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Revoked,
-    Selector, Session, Sqlite, SqliteOptions, Store, Synchronous, User,
+    Session, Sqlite, SqliteOptions, Store, Synchronous, TokenSelector, User,
 };
 
 mod place;
@@ -87,12 +87,9 @@ fn revoked() -> impl Strategy<Value = Revoked> {
     prop_oneof![
         number().prop_map(Revoked::Grant),
         (0..3_u8).prop_map(|jti| Revoked::Access([jti; 32])),
-        (part(), part(), part(), part()).prop_map(|(client, subject, scope, resource)| Revoked::Matching(Selector {
-            client,
-            subject,
-            scope,
-            resource
-        })),
+        (part(), part(), part(), part()).prop_map(|(client, subject, scope, resource)| Revoked::Matching(
+            TokenSelector { client, subject, scope, resource }
+        )),
     ]
 }
 

@@ -168,7 +168,7 @@ pub(crate) async fn status(server: &ResourceServer, token: &str) -> u16 {
 
 type Shared = State<Arc<Mutex<Inside>>>;
 
-fn entered(state: &Shared, path: &'static str) -> Result<MutexGuard<'_, Inside>, StatusCode> {
+fn entered<'a>(state: &'a Shared, path: &'static str) -> Result<MutexGuard<'a, Inside>, StatusCode> {
     let mut inside = state.0.lock().unwrap_or_else(PoisonError::into_inner);
     *inside.asked.entry(path.to_owned()).or_default() += 1;
     if inside.broken.contains(&path) { Err(StatusCode::INTERNAL_SERVER_ERROR) } else { Ok(inside) }

@@ -1,7 +1,7 @@
 //! The revocation feed: every way in which something ends is heard of, once, in order, after a restart too; and it stays small.
 
 use regrant_server::sweep;
-use regrant_store::{Record, Revoked, Selector};
+use regrant_store::{Record, Revoked, TokenSelector};
 use serde_json::{Value, json};
 use sim::wire::{CONFIG, USER, World, http, text};
 
@@ -55,7 +55,8 @@ async fn a_user_and_a_client_are_one_line_each() {
     let world = world().await;
     let (access, _) = grant(&world, "phone").await;
     world.app.admin().set_user_disabled(USER, true).await.expect("the user is there");
-    let wide = Selector { client: Some("web".to_owned()), scope: Some("read".to_owned()), ..Selector::default() };
+    let wide =
+        TokenSelector { client: Some("web".to_owned()), scope: Some("read".to_owned()), ..TokenSelector::default() };
     let at = world.app.engine.now();
     let bulk = Record::Revoke { revoked: Revoked::Matching(wide), at };
     world.app.engine.commit(vec![bulk]).await.expect("written");

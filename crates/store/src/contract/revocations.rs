@@ -5,7 +5,7 @@ use regrant_core::grant::EndReason;
 
 use super::{Desk, Open, at, grant, new, next, replacing, user};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Question, Record, Revocation, Revoked, Selector};
+use crate::{Answer, Question, Record, Revocation, Revoked, TokenSelector};
 
 fn rows(desk: &mut Desk, after: u64, limit: u32) -> Vec<Revocation> {
     let Answer::Revocations(rows) = desk.ask(&Question::Revocations { after, limit }) else {
@@ -42,18 +42,18 @@ pub fn whatever_ends_is_told(open: Open<'_>) {
     assert_eq!(desk.commit_at(&absent, at(33)), [Stale, Stale]);
     desk.one(Record::PutClient { id: "b".to_owned(), definition: "{}".to_owned() });
     assert_eq!(desk.commit_at(&[Record::RemoveClient { id: "b".to_owned() }], at(34)), [Committed]);
-    let everything = Revoked::Matching(Selector::default());
+    let everything = Revoked::Matching(TokenSelector::default());
     desk.one(revoke(everything.clone(), 35));
     let expected = [
         (Revoked::Grant(1), at(30)),
         (Revoked::Access(jti), at(31)),
-        (Revoked::Matching(Selector::user("usr_ann")), at(32)),
-        (Revoked::Matching(Selector::client("b")), at(34)),
+        (Revoked::Matching(TokenSelector::user("usr_ann")), at(32)),
+        (Revoked::Matching(TokenSelector::client("b")), at(34)),
         (everything, at(35)),
     ];
     assert_eq!(told(&mut desk), expected);
     assert_eq!(desk.commit_at(&[Record::RemoveUser { subject: "usr_ann".to_owned() }], at(36)), [Committed]);
-    assert_eq!(told(&mut desk).last(), Some(&(Revoked::Matching(Selector::user("usr_ann")), at(36))));
+    assert_eq!(told(&mut desk).last(), Some(&(Revoked::Matching(TokenSelector::user("usr_ann")), at(36))));
     drop(desk);
     assert_eq!(told(&mut Desk::at(open)).len(), 5, "the later of two rows about one thing took the other's place");
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{questions, revocations, rows};
 use crate::{
-    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Selector, Session, User, event,
+    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, TokenSelector, User, event,
     failures, revocation,
 };
 
@@ -47,14 +47,14 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         }
         Record::RemoveClient { id } => {
             let removed = run("DELETE FROM clients WHERE id = ?1", params![id])?;
-            let entailed = (removed > 0).then(|| (Revoked::Matching(Selector::client(id)), now));
+            let entailed = (removed > 0).then(|| (Revoked::Matching(TokenSelector::client(id)), now));
             revocations::follow(connection, entailed).map(|()| removed)?
         }
         Record::AddUser(user) => written(connection, user, add_user(connection, user)?)?,
         Record::PutUser { expected, user } => written(connection, user, put_user(connection, *expected, user)?)?,
         Record::RemoveUser { subject } => {
             let removed = run("DELETE FROM users WHERE subject = ?1", params![subject])?;
-            let entailed = (removed > 0).then(|| (Revoked::Matching(Selector::user(subject)), now));
+            let entailed = (removed > 0).then(|| (Revoked::Matching(TokenSelector::user(subject)), now));
             revocations::follow(connection, entailed).map(|()| removed)?
         }
         Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(

@@ -3,7 +3,7 @@
 use regrant_core::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use crate::{Revocation, Revoked, Selector};
+use crate::{Revocation, Revoked, TokenSelector};
 
 /// Writes what a record entails, if it entails anything: a later time replaces the row, at a new position.
 pub(super) fn follow(connection: &Connection, entailed: Option<(Revoked, Timestamp)>) -> rusqlite::Result<()> {
@@ -26,7 +26,7 @@ pub(super) fn put(
         Revoked::Access(jti) => (None, Some(jti.as_slice()), None),
         Revoked::Matching(selector) => (None, None, Some(selector)),
     };
-    let part = |of: fn(&Selector) -> &Option<String>| selector.and_then(|selector| of(selector).as_deref());
+    let part = |of: fn(&TokenSelector) -> &Option<String>| selector.and_then(|selector| of(selector).as_deref());
     connection
         .prepare_cached(
             "INSERT INTO revocations (about, at, expires_at, grant_number, jti, client, subject, scope, resource) \
@@ -74,7 +74,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
     let revoked = match (grant, jti) {
         (Some(number), _) => Revoked::Grant(number.cast_unsigned()),
         (None, Some(jti)) => Revoked::Access(jti),
-        (None, None) => Revoked::Matching(Selector {
+        (None, None) => Revoked::Matching(TokenSelector {
             client: row.get(5)?,
             subject: row.get(6)?,
             scope: row.get(7)?,

@@ -40,6 +40,11 @@ pub struct Consent {
     pub granted: Granted,
     /// When the user logged in.
     pub authenticated_at: Timestamp,
+    /// In which browser session; `None` without a browser.
+    pub session: Option<[u8; 32]>,
+    /// How many wide revocations there had been *before* session or password were looked at: one that comes in between ends the grant,
+    /// too.
+    pub epoch: u64,
 }
 
 /// What a code is bound to.
@@ -261,6 +266,8 @@ fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timest
         refreshable: client.may_use(GrantType::RefreshToken),
         authenticated_at: consent.authenticated_at,
         created_at: now,
+        epoch: consent.epoch,
+        session: consent.session,
         code,
     }
 }

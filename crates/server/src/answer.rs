@@ -52,6 +52,10 @@ pub enum Failure {
     NotAReader,
     /// Another method than the endpoint takes.
     Method(&'static str),
+    /// The client may not revoke users.
+    MayNotRevoke,
+    /// There is no such user to revoke.
+    NoSuchSubject,
 }
 
 /// RFC 6750 section 3.1.
@@ -202,14 +206,14 @@ impl Failure {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Malformed(_) | Self::Method(_) => Code::InvalidRequest,
+            Self::Malformed(_) | Self::Method(_) | Self::NoSuchSubject => Code::InvalidRequest,
             Self::Client(_) => Code::InvalidClient,
             Self::UnsupportedGrantType => Code::UnsupportedGrantType,
             Self::MalformedScope => Code::InvalidScope,
             Self::MalformedTarget => Code::InvalidTarget,
             Self::Refused(refusal) => code_of(*refusal),
             // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
-            Self::HookDenied => Code::AccessDenied,
+            Self::HookDenied | Self::MayNotRevoke => Code::AccessDenied,
             Self::NotAReader => Code::UnauthorizedClient,
             Self::Busy | Self::TooMany(..) | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
                 Code::TemporarilyUnavailable
@@ -229,7 +233,10 @@ impl Failure {
             Self::Client(_) | Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Bearer(BearerFailure::InsufficientScope) | Self::NotAReader => StatusCode::FORBIDDEN,
+            Self::Bearer(BearerFailure::InsufficientScope) | Self::NotAReader | Self::MayNotRevoke => {
+                StatusCode::FORBIDDEN
+            }
+            Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
@@ -266,6 +273,8 @@ impl Failure {
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
             Self::NotAReader => "not_a_reader".to_owned(),
             Self::Method(_) => "method_not_allowed".to_owned(),
+            Self::MayNotRevoke => "may_not_revoke".to_owned(),
+            Self::NoSuchSubject => "no_such_subject".to_owned(),
         }
     }
 
@@ -291,6 +300,8 @@ impl Failure {
             Self::Bearer(BearerFailure::InsufficientScope) => "insufficient_scope",
             Self::NotAReader => "not_a_reader",
             Self::Method(_) => "method_not_allowed",
+            Self::MayNotRevoke => "may_not_revoke",
+            Self::NoSuchSubject => "no_such_subject",
         }
     }
 
@@ -329,6 +340,8 @@ impl Failure {
             | Self::HookDenied
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
+            | Self::MayNotRevoke
+            | Self::NoSuchSubject
             | Self::Unavailable(_) => false,
         }
     }
@@ -337,6 +350,7 @@ impl Failure {
         match self {
             Self::Malformed(malformed) => malformed.description(),
             Self::Method(_) => "the method is not supported here",
+            Self::NoSuchSubject => "there is no such subject",
             Self::TooMany(..) => "too many requests; ask again after the time in Retry-After with the same request",
             _ => self.code().description(),
         }

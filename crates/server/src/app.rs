@@ -8,11 +8,10 @@ use aws_lc_rs::hmac;
 use regrant_core::keys::Purpose;
 use regrant_core::{Client, ClientId, Resources, Scope};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
-use regrant_store::{
-    Answer, Memory, OpenError, Question, Record, Revoked, Sqlite, SqliteOptions, Store, TokenSelector, Unavailable,
-};
+use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, Store, Unavailable};
 
 use crate::admin::Admin;
+use crate::cascade;
 use crate::claims::ClientClaims;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
@@ -24,6 +23,7 @@ use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
+use crate::revocations;
 use crate::revocations::Feed;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
@@ -390,11 +390,19 @@ impl App {
         };
         let clients = clients(&config, added)?;
         // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
-        rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
-        self.tell_of_missing(&clients).await?;
+        let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
         let waiting = config.keep_what_needs_a_restart(&self.settings().config);
         let certificates = self.certificates.get();
         let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
+        let happened = cascade::reloaded(&self.settings().clients, &clients);
+        let now = self.engine.now();
+        let mut follows: Vec<_> =
+            happened.iter().filter_map(|happened| cascade::follows(happened, &config.revocation, now)).collect();
+        follows.extend(revocations::without(&self.settings().clients, &clients, now));
+        if !follows.is_empty() {
+            // Before anybody sees the new settings: were this to fail, nothing was reloaded.
+            self.engine.commit(follows).await.map_err(StartError::from)?;
+        }
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let reloaded = Reloaded {
             clients: clients.by_id.len(),
@@ -407,21 +415,6 @@ impl App {
             certificates.take(certificate, self);
         }
         Ok(reloaded)
-    }
-
-    /// Clients that were there and will not be take their tokens with them: resource servers hear of it, before it is so. A token that
-    /// is made meanwhile is meant as well.
-    async fn tell_of_missing(&self, next: &Clients) -> Result<(), StartError> {
-        let at = self.engine.now().plus(std::time::Duration::from_secs(1));
-        let settings = self.settings();
-        let gone = settings.clients.by_id.keys().filter(|id| !next.by_id.contains_key(*id));
-        let told: Vec<Record> = gone
-            .map(|id| Record::Revoke { revoked: Revoked::Matching(TokenSelector::client(id.as_str())), at })
-            .collect();
-        if !told.is_empty() {
-            self.engine.commit(told).await?;
-        }
-        Ok(())
     }
 
     /// The client that a definition of the store describes.

@@ -19,6 +19,7 @@ mod metrics;
 mod places;
 mod problem;
 pub mod proxies;
+mod revocation;
 mod revocation_feed;
 mod suggest;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use revocation::{OnEvent, RevocationSettings};
 pub use revocation_feed::{Readers, RevocationFeed};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
@@ -118,6 +120,8 @@ pub struct Config {
     pub resources: Vec<ResourceSetting>,
     /// When keys are replaced.
     pub keys: KeySettings,
+    /// What ends by itself.
+    pub revocation: RevocationSettings,
     /// Declared clients, in the order of the file.
     pub clients: Vec<Client>,
     /// How the declared clients were written, in the same order.
@@ -263,6 +267,7 @@ impl Config {
             scopes: Vec::new(),
             resources: Vec::new(),
             keys: KeySettings::default(),
+            revocation: RevocationSettings::default(),
             clients: Vec::new(),
             definitions: Vec::new(),
             notices: Vec::new(),
@@ -375,7 +380,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
-    let (token_hook, keys) = (top.table("token_hook"), top.table("keys"));
+    let (token_hook, keys, revocation) = (top.table("token_hook"), top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     config.http = top.table("http").as_ref().map(http::read).unwrap_or_default();
     config.revocation_feed = top.table("revocation_feed").as_ref().map(revocation_feed::read).unwrap_or_default();
@@ -400,6 +405,10 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     if let Some(section) = &keys {
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
+    }
+    if let Some(section) = &revocation {
+        config.revocation = RevocationSettings::read(section);
+        config.notices.extend(config.revocation.costs());
     }
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
@@ -598,6 +607,8 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         resources: section.strings("resources").unwrap_or_default(),
         require_pkce: section.flag("require_pkce"),
         may_introspect: section.flag("may_introspect"),
+        may_revoke_users: section.flag("may_revoke_users"),
+        disabled: section.flag("disabled"),
         allowed_origins: section.strings("allowed_origins").unwrap_or_default(),
         skip_consent: section.flag("skip_consent"),
         rotation: section.string("rotation"),

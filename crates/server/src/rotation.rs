@@ -15,6 +15,7 @@ use regrant_core::EventKind;
 use regrant_core::decision::Event;
 use regrant_jose::{KeyError, SigningKey};
 use regrant_store::{Answer, EventRecord, KeyKind, Outcome, Question, Record};
+use tokio::sync::MutexGuard;
 
 use crate::app::App;
 use crate::keyring::schedule::Lifetimes;
@@ -71,15 +72,17 @@ pub async fn tend(app: &App) -> Result<usize, KeyringError> {
 }
 
 /// Makes what these clients need before they are served: a key of each algorithm, and knowledge of how long their tokens live.
+/// The keyring is to be held until they are served: a round of [`tend`] in between would know only the clients of before, and
+/// could withdraw what was just made.
 ///
 /// # Errors
 /// [`KeyringError`]; the clients should then not be served.
-pub(crate) async fn prepare(app: &App, lifetimes: &Lifetimes) -> Result<(), KeyringError> {
+pub(crate) async fn prepare<'a>(app: &'a App, lifetimes: &Lifetimes) -> Result<MutexGuard<'a, Keyring>, KeyringError> {
     let mut keyring = app.keyring.lock().await;
     for step in keyring.missing(lifetimes) {
         carry_out(app, &mut keyring, &step, lifetimes, By::Schedule).await?;
     }
-    Ok(())
+    Ok(keyring)
 }
 
 /// Plans a step, makes it durable, and lets it take effect; the answer says in words what was done.

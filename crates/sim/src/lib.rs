@@ -7,6 +7,7 @@ pub mod flood;
 pub mod kill;
 pub mod model;
 pub mod process;
+pub mod revoking;
 pub mod size;
 pub mod startup;
 pub mod syscalls;

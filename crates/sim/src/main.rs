@@ -17,7 +17,7 @@ use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{flood, kill, startup, syscalls, wire};
+use sim::{flood, kill, revoking, startup, syscalls, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -89,6 +89,24 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// End a million stored grants by one row: how soon it is answered, and that it is obeyed on the next request.
+    Epochs {
+        /// How many grants are revoked; a tenth more are not.
+        #[arg(long, default_value_t = 1_000_000)]
+        grants: u64,
+        /// Of how many users.
+        #[arg(long, default_value_t = 1_000)]
+        users: u64,
+        /// How many of the revoked, and of the others, are refreshed.
+        #[arg(long, default_value_t = 1_000)]
+        asked: usize,
+    },
+    /// Refresh and revoke at the same time, again and again: nothing works after the revocation was answered.
+    Races {
+        /// How often.
+        #[arg(long, default_value_t = 100_000)]
+        races: u64,
+    },
     /// Send forged tokens as fast as this machine can, beside an honest client: the store is not asked, the client not refused.
     Flood {
         /// How long.
@@ -149,6 +167,8 @@ fn main() -> ExitCode {
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
+            Command::Epochs { grants, users, asked } => epochs(revoking::Size { grants, users, asked }, json).await,
+            Command::Races { races } => race(races, json).await,
             Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
             Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
@@ -183,6 +203,30 @@ async fn kill_again(options: kill::Options, json: bool) -> bool {
 async fn flood_it(options: flood::Options, json: bool) -> bool {
     let scratch = Scratch::new("flood");
     let report = flood::run(options, scratch.path()).await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
+}
+
+async fn epochs(size: revoking::Size, json: bool) -> bool {
+    let scratch = Scratch::new("epochs");
+    let report = revoking::epochs(scratch.path(), size, |made| show(&format!("{made} grants made"))).await;
+    show("");
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
+}
+
+async fn race(races: u64, json: bool) -> bool {
+    let scratch = Scratch::new("races");
+    let report = revoking::race(scratch.path(), races, |done| show(&format!("race {done} of {races}"))).await;
+    show("");
     if json {
         println!("{}", report.json());
     } else {

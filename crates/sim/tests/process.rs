@@ -15,6 +15,7 @@ mod process {
     mod log;
     mod misbehaving;
     mod refusals;
+    mod revoke;
     mod rows;
     mod size;
     mod syscalls;

@@ -2,6 +2,7 @@
 //! them, against the real server.
 
 mod resource {
+    mod bulk;
     mod feed;
     mod introspection;
     mod middleware;

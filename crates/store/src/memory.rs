@@ -3,7 +3,7 @@
 //! Not a mock: the same outcomes as [`Sqlite`](crate::Sqlite), held to them by the same suite and a differential test.
 //! A clone is another handle on the same contents, so that a test can drop an engine in mid-flight and open it again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regrant_core::grant::RowMac;
@@ -11,10 +11,10 @@ use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::{Grant, GrantId, Timestamp};
 
+use crate::epochs::Epochs;
 use crate::{
     Answer, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome, Question,
-    Record, Revocation, Revoked, Session, Store, StoredEvent, TokenSelector, Unavailable, User, event, failures,
-    revocation,
+    Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -50,6 +50,10 @@ impl Store for Memory {
         self.contents().high_water
     }
 
+    fn epoch(&self) -> u64 {
+        self.contents().epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         Ok(self.contents().answer(question))
     }
@@ -72,12 +76,13 @@ struct Contents {
     denied_access: BTreeMap<[u8; 32], Timestamp>,
     failures: BTreeMap<[u8; 32], Failures>,
     revocations: BTreeMap<u64, Revocation>,
-    revoked: BTreeMap<Revoked, u64>,
+    revoked: HashMap<Revoked, u64>,
     last_revocation: u64,
     keys: BTreeMap<(KeyKind, u32), KeyRecord>,
     events: BTreeMap<u64, (StoredEvent, Option<OnceAMinute>)>,
     told: BTreeSet<OnceAMinute>,
     last_event: u64,
+    epochs: Epochs,
 }
 
 impl Default for Contents {
@@ -94,12 +99,13 @@ impl Default for Contents {
             denied_access: BTreeMap::new(),
             failures: BTreeMap::new(),
             revocations: BTreeMap::new(),
-            revoked: BTreeMap::new(),
+            revoked: HashMap::new(),
             last_revocation: 0,
             keys: BTreeMap::new(),
             events: BTreeMap::new(),
             told: BTreeSet::new(),
             last_event: 0,
+            epochs: Epochs::default(),
         }
     }
 }
@@ -149,7 +155,7 @@ impl Contents {
             Record::PutClient { id, definition } => always(self.clients.insert(id.clone(), definition.clone())),
             Record::RemoveClient { id } => {
                 let found = self.clients.remove(id).is_some();
-                self.follow(found.then(|| (Revoked::Matching(TokenSelector::client(id)), now)));
+                self.follow(revocation::of_client(id, now).filter(|_| found));
                 committed_if(found)
             }
             Record::AddUser(user) => {
@@ -163,7 +169,7 @@ impl Contents {
             }
             Record::RemoveUser { subject } => {
                 let found = self.users.remove(subject).is_some();
-                self.follow(found.then(|| (Revoked::Matching(TokenSelector::user(subject)), now)));
+                self.follow(found.then(|| (Revoked::user(subject), now)));
                 committed_if(found)
             }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),
@@ -183,6 +189,25 @@ impl Contents {
                 let held = self.denied_access.entry(*jti).or_insert(*expires_at);
                 *held = (*held).max(*expires_at);
                 self.revoke(&Revoked::Access(*jti), now, Some(*expires_at));
+                Outcome::Committed
+            }
+            Record::Epoch { epoch, events } => {
+                let takes = self.epochs.takes(epoch);
+                if takes {
+                    self.epochs.insert(epoch.clone());
+                    self.follow(Some(revocation::of_epoch(epoch)));
+                }
+                self.tell_if(takes, events)
+            }
+            Record::UndoEpoch { number, at, events } => {
+                let can = self.epochs.can_be_undone(*number, *at);
+                if can {
+                    self.epochs.undo(*number, *at);
+                }
+                self.tell_if(can, events)
+            }
+            Record::ForgetEpochs { numbers } => {
+                numbers.iter().for_each(|number| self.epochs.forget(*number));
                 Outcome::Committed
             }
             Record::CountFailure { key, leak, most } => {
@@ -256,6 +281,11 @@ impl Contents {
         self.revocations.insert(position, Revocation { position, revoked: revoked.clone(), at, expires_at });
     }
 
+    fn tell_if(&mut self, done: bool, events: &[EventRecord]) -> Outcome {
+        events.iter().filter(|_| done).for_each(|event| self.tell(event));
+        committed_if(done)
+    }
+
     fn tell(&mut self, record: &EventRecord) {
         let once = event::minute(record).map(|minute| (record.event.kind.as_str(), minute, About::of(record)));
         if once.as_ref().is_some_and(|once| !self.told.insert(once.clone())) {
@@ -319,7 +349,7 @@ impl Contents {
             Some(User { disabled_at: Some(_), .. }) => SubjectStatus::Disabled,
             Some(User { disabled_at: None, .. }) => SubjectStatus::Enabled,
         };
-        Loaded { grant: grant.clone(), mac: *mac, subject }
+        Loaded { grant: grant.clone(), mac: *mac, subject, covered: self.epochs.covering(grant) }
     }
 
     fn user_named(&self, name: &str) -> Option<&User> {
@@ -360,6 +390,8 @@ impl Contents {
             Question::Keys(kind) => {
                 Answer::Keys(self.keys.range((*kind, 0)..=(*kind, u32::MAX)).map(|(_, key)| key.clone()).collect())
             }
+            Question::Epochs => Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() },
+            Question::CoveredAccess(token) => Answer::CoveredAccess(self.epochs.covering_access(token)),
             Question::Grants { client, subject, after, limit } => {
                 let matches = |grant: &Grant| {
                     client.as_ref().is_none_or(|client| client == grant.terms.client.as_str())

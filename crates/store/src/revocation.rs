@@ -4,15 +4,17 @@
 //!
 //! | record                                              | row                                   |
 //! |-----------------------------------------------------|---------------------------------------|
-//! | [`Record::Grant`](crate::Record::Grant) of a row that has ended | [`Revoked::Grant`]        |
+//! | [`Record::Grant`](crate::Record::Grant) of a row that has ended by itself | [`Revoked::Grant`]        |
 //! | [`Record::DenyAccess`](crate::Record::DenyAccess)   | [`Revoked::Access`]                   |
 //! | [`Record::PutUser`](crate::Record::PutUser) with `disabled_at`, [`Record::RemoveUser`](crate::Record::RemoveUser) | [`Revoked::Matching`] the user |
 //! | [`Record::RemoveClient`](crate::Record::RemoveClient) | [`Revoked::Matching`] the client    |
+//! | [`Record::Epoch`](crate::Record::Epoch)             | [`Revoked::Matching`] what it selects |
 //! | [`Record::Revoke`](crate::Record::Revoke)           | what it says                          |
 //!
 //! There is one row for each thing. A later time replaces it, at a new position; the same time or an earlier one changes nothing.
 
-use regrant_core::{Grant, Timestamp};
+use regrant_core::grant::EndReason;
+use regrant_core::{ClientId, Epoch, Grant, Selector, Timestamp};
 
 use crate::User;
 
@@ -30,55 +32,58 @@ pub struct Revocation {
 }
 
 /// Whose access tokens are over.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Revoked {
     /// Those of the grant of this number.
     Grant(u64),
     /// The one whose `jti` has this SHA-256.
     Access([u8; 32]),
-    /// All for which everything that is said is true.
-    Matching(TokenSelector),
+    /// Those of the grants that fit, and what fits without a grant. `issued_before` is never set: a token does not say it.
+    Matching(Selector),
 }
 
-/// Which tokens are meant: those for which each part that is there fits. Without any, all.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct TokenSelector {
-    /// Of this client.
-    pub client: Option<String>,
-    /// Of this user.
-    pub subject: Option<String>,
-    /// With this scope token.
-    pub scope: Option<String>,
-    /// For this resource.
-    pub resource: Option<String>,
-}
-
-impl TokenSelector {
+impl Revoked {
     /// All of a user.
     #[must_use]
     pub fn user(subject: &str) -> Self {
-        Self { subject: Some(subject.to_owned()), ..Self::default() }
+        Self::Matching(Selector { subject: Some(subject.to_owned()), ..Selector::default() })
     }
 
     /// All of a client.
     #[must_use]
-    pub fn client(client: &str) -> Self {
-        Self { client: Some(client.to_owned()), ..Self::default() }
+    pub fn client(client: ClientId) -> Self {
+        Self::Matching(Selector { client: Some(client), ..Selector::default() })
     }
-}
 
-impl Revoked {
     /// What there is one row of: no two values have the same bytes.
     pub(crate) fn key(&self) -> Vec<u8> {
         match self {
             Self::Grant(number) => format!("grant{number}").into_bytes(),
             Self::Access(jti) => [b"token".as_slice(), jti].concat(),
-            Self::Matching(TokenSelector { client, subject, scope, resource }) => {
+            Self::Matching(Selector {
+                subject,
+                client,
+                session,
+                tag_key,
+                scope,
+                resource,
+                issued_before: _,
+                online_only,
+            }) => {
                 let mut key = b"match".to_vec();
-                for part in [client, subject, scope, resource] {
-                    let length = part.as_ref().map_or(u64::MAX, |part| part.len() as u64);
+                let parts = [
+                    subject.as_ref().map(String::as_bytes),
+                    client.as_ref().map(|client| client.as_str().as_bytes()),
+                    session.as_ref().map(<[u8; 32]>::as_slice),
+                    tag_key.as_ref().map(std::slice::from_ref),
+                    scope.as_ref().map(String::as_bytes),
+                    resource.as_ref().map(String::as_bytes),
+                    online_only.then_some(&[]),
+                ];
+                for part in parts {
+                    let length = part.map_or(u64::MAX, |part| part.len() as u64);
                     key.extend_from_slice(&length.to_be_bytes());
-                    key.extend_from_slice(part.as_deref().unwrap_or_default().as_bytes());
+                    key.extend_from_slice(part.unwrap_or_default());
                 }
                 key
             }
@@ -86,12 +91,49 @@ impl Revoked {
     }
 }
 
-/// What follows from a grant's row.
+/// What follows from a grant's row: nothing where a wide revocation was written into it, which had its own row.
 pub(crate) fn of_grant(grant: &Grant) -> Option<(Revoked, Timestamp)> {
-    grant.ended.map(|(at, _)| (Revoked::Grant(grant.id.number), at))
+    let (at, reason) = grant.ended?;
+    match reason {
+        EndReason::RefreshReplayed
+        | EndReason::CodeReplayed
+        | EndReason::RevokedByClient
+        | EndReason::RevokedByOperator
+        | EndReason::RevokedByUser
+        | EndReason::GenerationsExhausted => Some((Revoked::Grant(grant.id.number), at)),
+        EndReason::UserRevoked
+        | EndReason::ClientRevoked
+        | EndReason::UserAtClientRevoked
+        | EndReason::SessionRevoked
+        | EndReason::KeyRevoked
+        | EndReason::ScopeRevoked
+        | EndReason::ResourceRevoked
+        | EndReason::IssuedBeforeRevoked
+        | EndReason::SelectionRevoked
+        | EndReason::PasswordChanged
+        | EndReason::UserDisabled
+        | EndReason::LoggedOut
+        | EndReason::ConsentWithdrawn
+        | EndReason::ClientRemoved
+        | EndReason::ClientSwitchedOff
+        | EndReason::ClientSecretRotated
+        | EndReason::RedirectUrisReduced
+        | EndReason::GlobalRevocation
+        | EndReason::UserRemoved => None,
+    }
 }
 
 /// What follows from a user's row.
 pub(crate) fn of_user(user: &User) -> Option<(Revoked, Timestamp)> {
-    user.disabled_at.map(|at| (Revoked::Matching(TokenSelector::user(&user.subject)), at))
+    user.disabled_at.map(|at| (Revoked::user(&user.subject), at))
+}
+
+/// What follows from the end of a client: an identifier that is none of ours has no tokens.
+pub(crate) fn of_client(id: &str, at: Timestamp) -> Option<(Revoked, Timestamp)> {
+    ClientId::parse(id).map(|client| (Revoked::client(client), at))
+}
+
+/// What follows from a wide revocation.
+pub(crate) fn of_epoch(epoch: &Epoch) -> (Revoked, Timestamp) {
+    (Revoked::Matching(Selector { issued_before: None, ..epoch.selector.clone() }), epoch.at)
 }

@@ -94,6 +94,7 @@ pub(crate) fn client(id: &str, class: Class) -> Client {
         require_pkce: true,
         may_introspect: false,
         introspection_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
+        may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,
@@ -257,6 +258,8 @@ pub(crate) fn grant_with_code(client: &Client, keys: &Keys, granted: &str, audie
         subject: "usr_alice".to_owned(),
         granted: Granted { scope: scope(granted), resources: resources(audience) },
         authenticated_at: START.minus(seconds(30)),
+        session: None,
+        epoch: 0,
     };
     let request = CodeRequest {
         challenge: Some(hash(VERIFIER)),

@@ -119,6 +119,29 @@ const TEXT: &str = r##"# Regrant's configuration.
 #seed_rotation = "1d"
 
 
+## Revocation: what ends by itself. "end" is for ever, "suspend" for as long as its cause lasts. docs/revocation.md has the whole table.
+
+[revocation]
+# A user is switched off: "end", or "suspend", and then switching on brings everything back.
+#on_user_disabled = "end"
+# A user gets another password: "end", or "keep". Browser sessions end in any case.
+#on_password_changed = "end"
+# A user logs out: "keep", "end_online" (grants of that session without offline_access) or "end" (all grants of that session).
+#on_logout = "keep"
+# What a user allowed a client is withdrawn: "end" or "keep".
+#on_consent_withdrawn = "end"
+# A client is removed: "end" or "suspend".
+#on_client_removed = "end"
+# A client is switched off: "suspend" or "end".
+#on_client_disabled = "suspend"
+# A client gets another secret: "keep" or "end".
+#on_client_secret_rotated = "keep"
+# A client loses a redirect URI: "keep" or "end".
+#on_redirect_uris_reduced = "keep"
+# How long an operator can take a bulk revocation back: "0s" to "7d".
+#undo_window = "1h"
+
+
 ## Limits: each is so many at once, and so many again in each s, m, h or d; or "off". Nothing that succeeds is counted by network,
 ## so that strangers behind the same address cannot get anybody refused. IPv4 counts by address, IPv6 by /64.
 
@@ -244,6 +267,10 @@ scopes = ["notes:read", "notes:write"]
 #require_pkce = true
 ## Whether it may ask about tokens (RFC 7662): for APIs. Default: false.
 #may_introspect = false
+## Whether it may end everything of a user at /oauth2/global-revoke: for security tools. Default: false.
+#may_revoke_users = false
+## Whether it is switched off. Default: false.
+#disabled = false
 ## Origins whose scripts may call the token endpoint as this client. Default: none.
 #allowed_origins = []
 ## Do not ask users for consent: for your own applications only. Default: false.

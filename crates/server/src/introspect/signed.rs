@@ -35,7 +35,7 @@ pub(super) async fn answer(app: &App, told: Value, caller: &Client) -> Result<Re
     if !app.signing().current.contains_key(&wanted) {
         // The first one who asks for it: only who has proved himself comes here. Its key stays.
         let lifetimes = app.settings().lifetimes().with(wanted);
-        rotation::prepare(app, &lifetimes).await.map_err(|error| cannot(&error.to_string()))?;
+        let _held = rotation::prepare(app, &lifetimes).await.map_err(|error| cannot(&error.to_string()))?;
     }
     let signing = app.signing();
     let key = signing.current.get(&wanted).ok_or_else(|| cannot("there is no key of this algorithm"))?;

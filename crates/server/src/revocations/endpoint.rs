@@ -145,9 +145,9 @@ fn page(app: &App, index: &Index, from: u64, now: Timestamp) -> Value {
     let (keys, window) = (app.engine.keys(), window(app));
     let (mut lines, mut length, mut until) = (Vec::new(), 0, from);
     let mut rows = index.after(from).peekable();
-    while let Some(row) = rows.next_if(|_| length < PAGE_LENGTH) {
-        until = row.position;
-        if !row.at.plus(window).is_over(now) {
+    while let Some((position, told)) = rows.next_if(|_| length < PAGE_LENGTH) {
+        until = position;
+        for row in told.iter().filter(|row| !row.at.plus(window).is_over(now)) {
             let line = told::line(row, window, &keys);
             length += line.to_string().len();
             lines.push(line);

@@ -16,7 +16,7 @@ const MAX_SIGNED: usize = 256;
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    rows: BTreeMap<u64, Revocation>,
+    rows: BTreeMap<u64, Vec<Revocation>>,
     /// Since when, by block and bit.
     ended: HashMap<u64, BTreeMap<u16, Timestamp>>,
     last: u64,
@@ -58,7 +58,7 @@ impl Index {
     }
 
     /// Takes rows in, and lets go of those from before `over`.
-    pub(super) fn add(&mut self, rows: Vec<Revocation>, places: Vec<(Place, Timestamp)>, over: Timestamp) {
+    pub(super) fn add(&mut self, rows: Vec<(u64, Vec<Revocation>)>, places: Vec<(Place, Timestamp)>, over: Timestamp) {
         for (place, at) in places {
             self.signed.remove(&About::List(place.block));
             let held = self.ended.entry(place.block).or_default().entry(place.index).or_insert(at);
@@ -67,12 +67,13 @@ impl Index {
         if !rows.is_empty() {
             self.signed.retain(|about, _| matches!(about, About::List(_)));
         }
-        for row in rows {
-            self.last = row.position;
-            self.rows.insert(row.position, row);
+        for (position, told) in rows {
+            self.last = position;
+            self.rows.insert(position, told);
         }
         // Not in order to the second: the next look takes what one before it hides.
-        while let Some(oldest) = self.rows.first_entry().filter(|oldest| oldest.get().at < over) {
+        let is_over = |told: &[Revocation]| told.iter().all(|row| row.at < over);
+        while let Some(oldest) = self.rows.first_entry().filter(|oldest| is_over(oldest.get())) {
             oldest.remove();
         }
     }
@@ -90,9 +91,10 @@ impl Index {
         self.rows.range(..=cursor).next_back().map_or(0, |(position, _)| *position)
     }
 
-    /// Rows behind a position.
-    pub(super) fn after(&self, position: u64) -> impl Iterator<Item = &Revocation> {
-        self.rows.range((std::ops::Bound::Excluded(position), std::ops::Bound::Unbounded)).map(|(_, row)| row)
+    /// What is told of the rows behind a position.
+    pub(super) fn after(&self, position: u64) -> impl Iterator<Item = (u64, &[Revocation])> {
+        let behind = (std::ops::Bound::Excluded(position), std::ops::Bound::Unbounded);
+        self.rows.range(behind).map(|(position, told)| (*position, told.as_slice()))
     }
 
     /// The bits of a list that are set, without those from before `over`.

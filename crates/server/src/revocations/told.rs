@@ -29,16 +29,9 @@ pub(super) fn line(row: &Revocation, window: Duration, keys: &Keys) -> Value {
         }
         Revoked::Matching(selector) => {
             let subject = selector.subject.as_ref().map(|subject| base64url::encode(&Hash::of(subject.as_bytes()).0));
-            let parts = [
-                ("client_id", &selector.client),
-                ("sub_hash", &subject),
-                ("scope", &selector.scope),
-                ("aud", &selector.resource),
-            ];
-            let said: Map<_, _> = parts
-                .into_iter()
-                .filter_map(|(name, part)| part.as_ref().map(|part| (name.to_owned(), json!(part))))
-                .collect();
+            let parts = [("client_id", selector.client.as_ref().map(ToString::to_string)), ("sub_hash", subject)];
+            let said: Map<_, _> =
+                parts.into_iter().filter_map(|(name, part)| part.map(|part| (name.to_owned(), json!(part)))).collect();
             line.insert("all".to_owned(), Value::Object(said));
         }
     }

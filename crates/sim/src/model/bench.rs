@@ -391,6 +391,7 @@ fn client(id: &str, holder: Holder) -> Client {
         require_pkce: true,
         may_introspect: false,
         introspection_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
+        may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,
@@ -414,6 +415,8 @@ fn terms(holder: Holder, client: &Client, code: &Seed) -> Terms {
         refreshable: true,
         authenticated_at: NOW,
         created_at: NOW,
+        epoch: 0,
+        session: None,
         code: Some(CodeTerms {
             secret: code.hash(),
             challenge: Some(Hash::of(VERIFIER.as_bytes())),

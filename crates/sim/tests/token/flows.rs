@@ -3,7 +3,7 @@
 
 use sim::wire::{Browser, CALLBACK, CONFIG, PASSWORD, Reply, USER, VERIFIER, World, authorization};
 
-use super::support::{refused, with_client, without_client, world};
+use super::support::{refused, suspending_world, with_client, without_client, world};
 
 const FLOWS: [&str; 4] = ["authorization_code", "refresh_token", "password", "client_credentials"];
 const API: &str = "https://api.example/";
@@ -76,7 +76,7 @@ async fn every_flow_meets_every_reason_to_refuse() {
             ("the client", 401, "invalid_client", "unknown_client"),
             ("the user", 400, "invalid_grant", "subject_disabled"),
         ] {
-            let mut world = world().await;
+            let mut world = suspending_world().await;
             let held = credential(&world, flow).await;
             let before = if held.is_empty() { None } else { Some(world.row(&held).await) };
             let rows = world.grants().await;
@@ -142,7 +142,7 @@ async fn a_disabled_user_is_refused_by_everything_minted_before() {
     let grant = world.grant("opaque").await;
     let refresh = sim::wire::text(&grant, "refresh_token");
     world.app.admin().set_user_disabled(USER, true).await.expect("the user is there");
-    refused(&world.refresh("opaque", &refresh).await, 400, "invalid_grant", "subject_disabled");
+    refused(&world.refresh("opaque", &refresh).await, 400, "invalid_grant", "user_disabled");
     let answer = world.post("/oauth2/introspect", "opaque", &[("token", &refresh)], &[]).await;
     assert_eq!(answer.text(), "{\"active\":false}");
     assert!(!super::support::is_active(&world, &sim::wire::text(&grant, "access_token")).await);

@@ -10,8 +10,8 @@
 use sim::wire::{USER, World, text};
 
 use super::support::{
-    REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, tokens, userinfo,
-    with_client, without_client, world,
+    REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, suspending_world, tokens,
+    userinfo, with_client, without_client, world,
 };
 
 async fn refresh_scoped(world: &World, client: &str, token: &str, scope: &str) -> sim::wire::Reply {
@@ -153,7 +153,7 @@ async fn twenty_five_clients_each_refresh_only_their_own() {
 /// nothing was consumed meanwhile.
 #[tokio::test]
 async fn what_was_withdrawn_since_is_noticed_at_each_refresh() {
-    let mut world = world().await;
+    let mut world = suspending_world().await;
     let token = world.first("phone").await;
     let row = world.row(&token).await;
     let admin = world.app.admin();

@@ -11,7 +11,8 @@ use serde_json::json;
 use sim::wire::{CONFIG, USER, World, text};
 
 use super::support::{
-    basic, chain, is_active, next, own_basic, refused, secs, userinfo, with_setting, world, world_with,
+    basic, chain, is_active, next, own_basic, refused, secs, suspending_world, userinfo, with_setting, world,
+    world_with,
 };
 
 async fn ask(world: &World, caller: &str, token: &str) -> serde_json::Value {
@@ -137,8 +138,8 @@ async fn what_has_ended_is_inactive() {
         world.advance(secs(1));
         assert!(!is_active(&world, &access).await);
     }
-    // A user who is switched off and on again: tokens that have not ended speak for him again; his grants do not die of it.
-    let world = world().await;
+    // Where a user who is switched off is only suspended: tokens that have not ended speak for him again.
+    let world = suspending_world().await;
     let access = text(&world.grant("phone").await, "access_token");
     let own = text(&world.token("daemon", &[("grant_type", "client_credentials")]).await.json(), "access_token");
     for disabled in [true, false] {

@@ -16,6 +16,11 @@ pub(crate) const ROTATING: [&str; 4] = ["web-single", "opaque", "phone", "phone-
 /// The sum of an hour.
 pub(crate) const HOUR: u64 = 3600;
 
+/// A world in which a disabled user's grants come back when the user does; by default they end.
+pub(crate) async fn suspending_world() -> World {
+    world_with(&format!("[revocation]\non_user_disabled = \"suspend\"\n{CONFIG}")).await
+}
+
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

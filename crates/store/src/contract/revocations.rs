@@ -1,11 +1,11 @@
 //! What resource servers must hear of: a row for each way of ending, in order, once.
 
-use regrant_core::Timestamp;
 use regrant_core::grant::EndReason;
+use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 
 use super::{Desk, Open, at, grant, new, next, replacing, user};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Question, Record, Revocation, Revoked, TokenSelector};
+use crate::{Answer, Question, Record, Revocation, Revoked};
 
 fn rows(desk: &mut Desk, after: u64, limit: u32) -> Vec<Revocation> {
     let Answer::Revocations(rows) = desk.ask(&Question::Revocations { after, limit }) else {
@@ -42,20 +42,54 @@ pub fn whatever_ends_is_told(open: Open<'_>) {
     assert_eq!(desk.commit_at(&absent, at(33)), [Stale, Stale]);
     desk.one(Record::PutClient { id: "b".to_owned(), definition: "{}".to_owned() });
     assert_eq!(desk.commit_at(&[Record::RemoveClient { id: "b".to_owned() }], at(34)), [Committed]);
-    let everything = Revoked::Matching(TokenSelector::default());
+    let everything = Revoked::Matching(Selector::default());
     desk.one(revoke(everything.clone(), 35));
     let expected = [
         (Revoked::Grant(1), at(30)),
         (Revoked::Access(jti), at(31)),
-        (Revoked::Matching(TokenSelector::user("usr_ann")), at(32)),
-        (Revoked::Matching(TokenSelector::client("b")), at(34)),
+        (Revoked::user("usr_ann"), at(32)),
+        (Revoked::client(ClientId::parse("b").expect("a client id")), at(34)),
         (everything, at(35)),
     ];
     assert_eq!(told(&mut desk), expected);
     assert_eq!(desk.commit_at(&[Record::RemoveUser { subject: "usr_ann".to_owned() }], at(36)), [Committed]);
-    assert_eq!(told(&mut desk).last(), Some(&(Revoked::Matching(TokenSelector::user("usr_ann")), at(36))));
+    assert_eq!(told(&mut desk).last(), Some(&(Revoked::user("usr_ann"), at(36))));
     drop(desk);
     assert_eq!(told(&mut Desk::at(open)).len(), 5, "the later of two rows about one thing took the other's place");
+}
+
+/// A wide revocation is one row, and the endings that are later written into the rows are none; each criterion counts.
+pub fn a_wide_revocation_is_told_once(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let selectors = [
+        Selector { subject: Some("usr_ann".to_owned()), online_only: true, ..Selector::default() },
+        Selector { session: Some([3; 32]), ..Selector::default() },
+        Selector { tag_key: Some(0), scope: Some(String::new()), ..Selector::default() },
+        Selector { resource: Some("urn:a".to_owned()), client: ClientId::parse("app"), ..Selector::default() },
+        Selector { issued_before: Some(at(1)), ..Selector::default() },
+    ];
+    for (selector, millis) in selectors.iter().zip(1..) {
+        let epoch = Epoch {
+            number: 0,
+            at: at(millis),
+            selector: selector.clone(),
+            reason: EndReason::SelectionRevoked,
+            detail: String::new(),
+            undo_until: None,
+            undone_at: None,
+        };
+        assert_eq!(desk.one(Record::Epoch { epoch: epoch.clone(), events: Vec::new() }), Committed);
+        assert_eq!(desk.one(Record::Epoch { epoch: Epoch { number: 99, ..epoch }, events: Vec::new() }), Stale);
+    }
+    let settled = regrant_core::Grant { ended: Some((at(9), EndReason::SelectionRevoked)), ..ended(1, 9) };
+    assert_eq!(desk.commit(&[new(&grant(1)), replacing(1, &settled)]), [Committed; 2]);
+    drop(desk);
+    let expected: Vec<_> = selectors
+        .into_iter()
+        .zip(1..)
+        .map(|(selector, millis)| (Revoked::Matching(Selector { issued_before: None, ..selector }), at(millis)))
+        .collect();
+    assert_eq!(told(&mut Desk::at(open)), expected);
 }
 
 /// Whoever has read up to a position needs nothing before it, even if the newest row was swept.

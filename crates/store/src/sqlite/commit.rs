@@ -5,10 +5,10 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{questions, revocations, rows};
+use super::{epochs, questions, revocations, rows};
 use crate::{
-    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, TokenSelector, User, event,
-    failures, revocation,
+    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, event, failures,
+    revocation,
 };
 
 /// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
@@ -47,14 +47,14 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         }
         Record::RemoveClient { id } => {
             let removed = run("DELETE FROM clients WHERE id = ?1", params![id])?;
-            let entailed = (removed > 0).then(|| (Revoked::Matching(TokenSelector::client(id)), now));
+            let entailed = revocation::of_client(id, now).filter(|_| removed > 0);
             revocations::follow(connection, entailed).map(|()| removed)?
         }
         Record::AddUser(user) => written(connection, user, add_user(connection, user)?)?,
         Record::PutUser { expected, user } => written(connection, user, put_user(connection, *expected, user)?)?,
         Record::RemoveUser { subject } => {
             let removed = run("DELETE FROM users WHERE subject = ?1", params![subject])?;
-            let entailed = (removed > 0).then(|| (Revoked::Matching(TokenSelector::user(subject)), now));
+            let entailed = (removed > 0).then(|| (Revoked::user(subject), now));
             revocations::follow(connection, entailed).map(|()| removed)?
         }
         Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
@@ -87,6 +87,15 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::Revoke { revoked, at } => revocations::put(connection, revoked, *at, None)?,
         Record::ForgetRevocations { before, limit } => revocations::forget(connection, *before, *limit).map(always)?,
         Record::Keys { changes, events } => return change_keys(connection, changes, events),
+        Record::Epoch { epoch, events } => {
+            let inserted = epochs::insert(connection, epoch)?;
+            revocations::follow(connection, (inserted > 0).then(|| revocation::of_epoch(epoch)))?;
+            return tell_if(connection, inserted, events);
+        }
+        Record::UndoEpoch { number, at, events } => {
+            return tell_if(connection, epochs::undo(connection, *number, *at)?, events);
+        }
+        Record::ForgetEpochs { numbers } => epochs::forget(connection, numbers).map(|()| 1)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
@@ -144,6 +153,15 @@ fn remove_grant(connection: &Connection, number: u64, expected: u64) -> rusqlite
         connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([number])?;
     }
     Ok(removed)
+}
+
+/// The events of what was done; of what was stale there are none.
+fn tell_if(connection: &Connection, changed: usize, events: &[EventRecord]) -> rusqlite::Result<Outcome> {
+    if changed == 0 {
+        return Ok(Outcome::Stale);
+    }
+    events.iter().try_for_each(|event| tell(connection, event))?;
+    Ok(Outcome::Committed)
 }
 
 fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {

@@ -1,9 +1,9 @@
 //! The rows of [`revocation`](crate::revocation): written with what they tell of, read by position, swept by time.
 
-use regrant_core::Timestamp;
+use regrant_core::{ClientId, Selector, Timestamp};
 use rusqlite::{Connection, Row, params};
 
-use crate::{Revocation, Revoked, TokenSelector};
+use crate::{Revocation, Revoked};
 
 /// Writes what a record entails, if it entails anything: a later time replaces the row, at a new position.
 pub(super) fn follow(connection: &Connection, entailed: Option<(Revoked, Timestamp)>) -> rusqlite::Result<()> {
@@ -26,11 +26,11 @@ pub(super) fn put(
         Revoked::Access(jti) => (None, Some(jti.as_slice()), None),
         Revoked::Matching(selector) => (None, None, Some(selector)),
     };
-    let part = |of: fn(&TokenSelector) -> &Option<String>| selector.and_then(|selector| of(selector).as_deref());
+    let part = |of: fn(&Selector) -> Option<&str>| selector.and_then(of);
     connection
         .prepare_cached(
-            "INSERT INTO revocations (about, at, expires_at, grant_number, jti, client, subject, scope, resource) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+            "INSERT INTO revocations (about, at, expires_at, grant_number, jti, client, subject, scope, resource, session, \
+             tag_key, online_only) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             key,
@@ -38,10 +38,13 @@ pub(super) fn put(
             expires_at.map(Timestamp::millis),
             grant,
             jti,
-            part(|selector| &selector.client),
-            part(|selector| &selector.subject),
-            part(|selector| &selector.scope),
-            part(|selector| &selector.resource),
+            part(|selector| selector.client.as_ref().map(ClientId::as_str)),
+            part(|selector| selector.subject.as_deref()),
+            part(|selector| selector.scope.as_deref()),
+            part(|selector| selector.resource.as_deref()),
+            selector.and_then(|selector| selector.session),
+            selector.and_then(|selector| selector.tag_key),
+            selector.is_some_and(|selector| selector.online_only),
         ])?;
     Ok(1)
 }
@@ -51,7 +54,8 @@ pub(super) fn after(connection: &Connection, after: u64, limit: u32) -> rusqlite
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "SELECT position, at, expires_at, grant_number, jti, client, subject, scope, resource FROM revocations \
+            "SELECT position, at, expires_at, grant_number, jti, client, subject, scope, resource, session, \
+             tag_key, online_only FROM revocations \
              WHERE position > ?1 ORDER BY position LIMIT ?2",
         )?
         .query_map(params![after, limit], read)?
@@ -74,12 +78,21 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
     let revoked = match (grant, jti) {
         (Some(number), _) => Revoked::Grant(number.cast_unsigned()),
         (None, Some(jti)) => Revoked::Access(jti),
-        (None, None) => Revoked::Matching(TokenSelector {
-            client: row.get(5)?,
-            subject: row.get(6)?,
-            scope: row.get(7)?,
-            resource: row.get(8)?,
-        }),
+        (None, None) => {
+            let client: Option<String> = row.get(5)?;
+            let client =
+                client.map(|client| ClientId::parse(&client).ok_or(rusqlite::Error::InvalidQuery)).transpose()?;
+            Revoked::Matching(Selector {
+                client,
+                subject: row.get(6)?,
+                scope: row.get(7)?,
+                resource: row.get(8)?,
+                session: row.get(9)?,
+                tag_key: row.get(10)?,
+                issued_before: None,
+                online_only: row.get(11)?,
+            })
+        }
     };
     Ok(Revocation {
         position: row.get::<_, i64>(0)?.cast_unsigned(),

@@ -10,7 +10,10 @@ CREATE TABLE revocations (
     client TEXT,
     subject TEXT,
     scope TEXT,
-    resource TEXT
+    resource TEXT,
+    session BLOB,
+    tag_key INTEGER,
+    online_only INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX revocations_by_time ON revocations (at);
 

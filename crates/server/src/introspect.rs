@@ -32,7 +32,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
     let wants_jwt = signed::is_wanted(request.headers());
     let response = match answer(&app, request, &correlation).await {
         // Signed or not, it is the same answer: no check stands at one of the two doors alone (check O2).
-        Ok((body, caller)) if wants_jwt && !caller.is_public() => match signed::answer(&app, body, &caller).await {
+        Ok((body, caller)) if wants_jwt && !caller.is_public() => match signed::answer(&app, &body, &caller).await {
             Ok(response) => response,
             Err(failure) => failure.answer(&app, &correlation),
         },

@@ -30,7 +30,7 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// RFC 9701 section 5: `iss`, `aud`, `iat` and `token_introspection`, and nothing else at the top: no `sub` and no `exp`, by which
 /// a careless reader could take it for a token.
-pub(super) async fn answer(app: &App, told: Value, caller: &Client) -> Result<Response<Body>, Failure> {
+pub(super) async fn answer(app: &App, told: &Value, caller: &Client) -> Result<Response<Body>, Failure> {
     let wanted = algorithm(caller.introspection_algorithm);
     if !app.signing().current.contains_key(&wanted) {
         // The first one who asks for it: only who has proved himself comes here. Its key stays.

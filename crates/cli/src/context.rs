@@ -179,8 +179,8 @@ impl Hands {
     /// The running server, or the store if none runs.
     pub(crate) fn reach(config: Config) -> Result<Self, Failure> {
         let socket = config.admin_socket();
-        let unreachable = match socket.as_deref().map(|path| Conversation::open(path, owner(&config))) {
-            Some(Ok(conversation)) => return Ok(Self::Server(conversation)),
+        let unreachable = match Self::of_server(&config) {
+            Some(Ok(server)) => return Ok(server),
             Some(Err(error)) => Some(error),
             None => None,
         };
@@ -192,6 +192,12 @@ impl Hands {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The running server; `None` if the configuration has no admin socket.
+    pub(crate) fn of_server(config: &Config) -> Option<std::io::Result<Self>> {
+        let socket = config.admin_socket()?;
+        Some(Conversation::open(&socket, owner(config)).map(Self::Server))
     }
 
     /// Does what the command says, and reads the answer as the view it is documented to be.
@@ -234,7 +240,7 @@ fn owner(config: &Config) -> u32 {
 }
 
 /// A server runs, and cannot be reached.
-fn in_use(error: &StartError, socket: Option<&Path>, unreachable: Option<std::io::Error>) -> String {
+pub(crate) fn in_use(error: &StartError, socket: Option<&Path>, unreachable: Option<std::io::Error>) -> String {
     let why = match (socket, unreachable) {
         (Some(path), Some(why)) => format!("its admin socket {} cannot be reached: {why}", path.display()),
         _ => "it has no admin socket (admin_socket = \"off\")".to_owned(),

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
+use regrant_core::decision::Event;
 use regrant_core::keys::Purpose;
-use regrant_core::{Client, ClientId, Resources, Scope};
+use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
-use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, Store, Unavailable};
+use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
 
 use crate::admin::Admin;
 use crate::cascade;
@@ -207,6 +208,7 @@ impl StartError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
+            Self::Store(OpenError::WentBack(_)) => 78,
             Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) | Self::Clock(_) => 78,
             Self::Store(_) | Self::Unavailable(_) | Self::Thread(_) => 69,
         }
@@ -249,7 +251,7 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
         let root = keyring::read_root_key(&config.root_key_file)?;
         let store: Box<dyn Store> = match &config.store {
-            StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &SqliteOptions::default())?),
+            StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &config.sqlite_options())?),
             StoreLocation::Memory => Box::new(Memory::new()),
         };
         Self::open_with(config, store, root, clock)
@@ -276,6 +278,10 @@ impl App {
         };
         let clients = clients(&config, added)?;
         keyring.settle(store.as_mut(), &Lifetimes::of_clients(clients.all()), now)?;
+        if let Some(notice) = store.notice() {
+            tracing::warn!("{notice}");
+            store.commit(&[Record::Event(noticed(notice, now))], now)?;
+        }
         let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen));
         let keys = keyring.decision_keys()?;
         let next_grant = match store.ask(&Question::Deployment)? {
@@ -464,6 +470,51 @@ fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
         );
     }
     Ok(())
+}
+
+/// What can be seen of a stopped server's deployment without changing anything.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Examined {
+    /// Clients of the file and of the store.
+    pub clients: usize,
+    /// The newest time in the store.
+    pub newest: Timestamp,
+    /// The version of the store's schema, and the one that the next start brings it to.
+    pub versions: (u32, u32),
+}
+
+/// Looks at the store and the keys that a configuration names, as [`App::open`] would open them, and only looks: no lock is taken,
+/// no file made, nothing migrated.
+///
+/// # Errors
+/// Why the server would not start, as far as that can be seen without the changes of a start.
+pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
+    let StoreLocation::Sqlite(path) = &config.store else {
+        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions: (0, 0) });
+    };
+    let root = keyring::read_root_key(&config.root_key_file)?;
+    let mut look = Look::at(path, &config.sqlite_options())?;
+    let newest = look.high_water();
+    if let Some(ahead) = timekeeper::ahead_at_start(clock.now(), newest) {
+        return Err(StartError::Clock(ahead));
+    }
+    let (versions, is_used) =
+        (look.versions(), matches!(look.ask(&Question::Deployment)?, Answer::Deployment(Some(_))));
+    let mut found = config.clients.len();
+    // The tables of an older schema are brought into today's form by the next start, and read only then.
+    if versions.0 == versions.1 && is_used {
+        Keyring::open(&mut look, root, clock.now().max(newest))?;
+        if let Answer::Clients(added) = look.ask(&Question::Clients)? {
+            found = clients(config, added)?.by_id.len();
+        }
+    }
+    Ok(Examined { clients: found, newest, versions })
+}
+
+/// What an operator should find in the events, too.
+fn noticed(detail: String, at: Timestamp) -> EventRecord {
+    let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail };
+    EventRecord { at, event, correlation: String::new() }
 }
 
 /// Those of the file, and those of the store; the same identifier in both is an error.

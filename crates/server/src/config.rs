@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regrant_core::{Client, Resources, Scope};
+use regrant_store::SqliteOptions;
 use toml::de::DeTable;
 
 pub use client::{ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, hash_text};
@@ -64,10 +65,11 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 8] = [
+const TOP: [&str; 9] = [
     "issuer",
     "listen",
     "store",
+    "anchor_file",
     "root_key_file",
     "admin_socket",
     "token_endpoint_aliases",
@@ -92,6 +94,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the data is.
     pub store: StoreLocation,
+    /// Where the anchor of a SQLite store is; beside it unless set.
+    pub anchor_file: Option<PathBuf>,
     /// The file of the root key.
     pub root_key_file: PathBuf,
     /// Where the commands reach the running server; beside the store unless set. `Some` of an empty path means nowhere.
@@ -253,6 +257,7 @@ impl Config {
             issuer: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
+            anchor_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
             admin_socket: None,
             token_endpoint_aliases: DEFAULT_ALIASES.map(str::to_owned).to_vec(),
@@ -291,6 +296,12 @@ impl Config {
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     }
 
+    /// How a SQLite store is opened.
+    #[must_use]
+    pub fn sqlite_options(&self) -> SqliteOptions {
+        SqliteOptions { anchor: self.anchor_file.clone(), ..SqliteOptions::default() }
+    }
+
     /// Where the commands reach the running server; `None` if they cannot.
     #[must_use]
     pub fn admin_socket(&self) -> Option<PathBuf> {
@@ -317,6 +328,7 @@ impl Config {
         }
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
+        keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
         keep("admin_socket", &mut self.admin_socket, &running.admin_socket, &mut waiting);
         let aliases = (&mut self.token_endpoint_aliases, &running.token_endpoint_aliases);
@@ -455,6 +467,13 @@ fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
     match places::store(&top.string("store").unwrap_or_else(|| DEFAULT_STORE.to_owned()), base) {
         Ok(store) => config.store = store,
         Err(problem) => top.problem(problem),
+    }
+    match top.string("anchor_file").as_deref() {
+        None => {}
+        Some(path) if path.is_empty() || path.contains('\0') => {
+            top.problem(Problem::new("anchor_file", "it is no path", "Write \"/var/lib/elsewhere/regrant.anchor\"."));
+        }
+        Some(path) => config.anchor_file = Some(places::under(base, path)),
     }
     let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
     if root_key_file.is_empty() || root_key_file.contains('\0') {

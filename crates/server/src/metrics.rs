@@ -29,7 +29,7 @@ use crate::app::App;
 use crate::sweep::Swept;
 
 pub use format::Format;
-pub use listener::{Listening, MetricsError, listen};
+pub use listener::{Listening, MAX_CONNECTIONS, MetricsError, listen};
 
 pub(crate) use queue::{PasswordPlace, PasswordQueue, WriterQueue};
 pub(crate) use requests::{Rotation, Told, Verdict};

@@ -32,7 +32,7 @@ pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use failures::Failures;
 pub use memory::Memory;
 pub use revocation::{Revocation, Revoked};
-pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
+pub use sqlite::{Look, Mark, OpenError, Sqlite, SqliteOptions, Synchronous, WentBack};
 
 /// The contract. See the module's description.
 pub trait Store: Send {
@@ -66,6 +66,11 @@ pub trait Store: Send {
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
     fn failure(&self) -> Option<Unavailable>;
+
+    /// Something that an operator should hear and that hinders nobody. Told once.
+    fn notice(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// A grant's row as it was found. Whether its MAC fits is the caller's question: [`Loaded::believed`].

@@ -18,7 +18,8 @@ const MARKER: &str = ".regrant-demo";
 /// The store.
 const STORE: &str = "regrant.db";
 /// Everything that a demonstration leaves there besides the marker.
-const FILES: [&str; 6] = ["regrant.toml", "root.key", STORE, "regrant.db-wal", "regrant.db-shm", "regrant.db.lock"];
+const FILES: [&str; 7] =
+    ["regrant.toml", "root.key", STORE, "regrant.db-wal", "regrant.db-shm", "regrant.db.lock", "regrant.db.anchor"];
 /// What every redirect URI is registered as: RFC 8252 section 7.3, "The authorization server MUST allow any port".
 pub(super) const REGISTERED_CALLBACK: &str = "http://127.0.0.1/callback";
 

@@ -3,12 +3,13 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use regrant_server::admin::{Command, Status};
+use regrant_server::admin::{Command, Status, rfc3339};
+use regrant_server::app::{Examined, examine};
 use regrant_server::config::{StoreLocation, missing_credential};
-use regrant_server::{Config, keyring};
+use regrant_server::{Clock, Config, keyring};
 
 use super::Finding;
-use crate::context::Hands;
+use crate::context::{Failure, Hands, in_use};
 
 /// Less than this is little: a WAL, a checkpoint and a backup want room.
 const LITTLE_SPACE: u64 = 512 * 1024 * 1024;
@@ -111,47 +112,76 @@ fn space(directory: &Path) -> Vec<Finding> {
     }]
 }
 
-/// The server if it runs, else the store itself: opened, so that its schema, its lock and its key are tried.
+/// The server if it runs; else a look at the store, for nothing of it may be changed: whether a server could open it, and its keys.
 pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
     const CHECK: &str = "server";
     let StoreLocation::Sqlite(store) = &config.store else { return (Vec::new(), None) };
     if !store.exists() {
         return (Vec::new(), None);
     }
-    let asked = Hands::reach(config.clone()).and_then(|mut hands| {
-        let status: Status = hands.ask(Command::Status)?;
-        let running = hands.is_running();
-        hands.let_go();
-        Ok((status, running))
-    });
-    match asked {
-        Err(failure) => {
-            let text = failure.to_string();
-            let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "See the server's log."));
-            (vec![Finding::problem(CHECK, says, remedy)], None)
+    let refused = |failure: &Failure| {
+        let text = failure.to_string();
+        let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "See the server's log."));
+        (vec![Finding::problem(CHECK, says, remedy)], None)
+    };
+    let (socket, unreachable) = match Hands::of_server(config) {
+        Some(Ok(mut hands)) => {
+            return match hands.ask::<Status>(Command::Status) {
+                Ok(status) => (running(&status), Some(status)),
+                Err(failure) => refused(&failure),
+            };
         }
-        Ok((status, false)) => {
-            let says = "none runs; the root key fits the store, and its keys open";
-            (vec![Finding::fine(CHECK, says)], Some(status))
+        Some(Err(error)) => (config.admin_socket(), Some(error)),
+        None => (None, None),
+    };
+    let clock = Clock::system();
+    match examine(config, &clock) {
+        Err(error) if error.exit_code() == 75 => {
+            refused(&Failure::new(75, in_use(&error, socket.as_deref(), unreachable)))
         }
-        Ok((status, true)) => {
-            let mut findings = vec![Finding::fine(
-                CHECK,
-                format!("version {} runs as process {}, with {} clients", status.version, status.pid, status.clients),
-            )];
-            if let Some(trouble) = &status.trouble {
-                let says = format!("it answers everybody with 503: {trouble}");
-                let remedy = "Set the clock right, or look into its log: it says what to do.";
-                findings.push(Finding::problem(CHECK, says, remedy));
+        Err(error) => refused(&error.into()),
+        Ok(Examined { clients, newest, versions: (version, known) }) => {
+            let mut findings = Vec::new();
+            if version == known || version == 0 {
+                findings.push(Finding::fine(CHECK, "none runs; the root key fits the store, and its keys open"));
+            } else {
+                let says = format!(
+                    "none runs; the store has schema version {version}, and the next start brings it to {known}"
+                );
+                findings.push(Finding::note(CHECK, says, "Make a backup before the first start of a newer program."));
             }
-            if status.version != env!("CARGO_PKG_VERSION") {
-                let says =
-                    format!("it is of version {}, and this command of {}", status.version, env!("CARGO_PKG_VERSION"));
-                findings.push(Finding::note(CHECK, says, "Restart the server after an upgrade."));
-            }
+            let now = clock.now();
+            let status = Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                issuer: config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
+                config: config.source.file.as_ref().map(|file| file.display().to_string()),
+                now: rfc3339(now.max(newest)),
+                clock: rfc3339(now),
+                trouble: None,
+                clients,
+            };
             (findings, Some(status))
         }
     }
+}
+
+fn running(status: &Status) -> Vec<Finding> {
+    const CHECK: &str = "server";
+    let mut findings = vec![Finding::fine(
+        CHECK,
+        format!("version {} runs as process {}, with {} clients", status.version, status.pid, status.clients),
+    )];
+    if let Some(trouble) = &status.trouble {
+        let says = format!("it answers everybody with 503: {trouble}");
+        let remedy = "Set the clock right, or look into its log: it says what to do.";
+        findings.push(Finding::problem(CHECK, says, remedy));
+    }
+    if status.version != env!("CARGO_PKG_VERSION") {
+        let says = format!("it is of version {}, and this command of {}", status.version, env!("CARGO_PKG_VERSION"));
+        findings.push(Finding::note(CHECK, says, "Restart the server after an upgrade."));
+    }
+    findings
 }
 
 fn in_words(bytes: u64) -> String {

@@ -36,6 +36,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 # Where the data is: users, grants, added clients.
 #store = "sqlite:regrant.db"
 
+# Where it is noted how far the data had come, so that a database that lost its log or was put back to an earlier time is noticed
+# at the next start. Default: beside the store, with .anchor added to its name. On another disk it notices more. Example:
+#anchor_file = "/var/lib/elsewhere/regrant.anchor"
+
 # The one secret of this server. Keep it apart from backups of the store: both together are a server, each alone is nothing.
 # Without it every refresh token is worthless, so keep a copy in a safe place.
 #root_key_file = "root.key"

@@ -97,6 +97,9 @@ impl Writer {
             if let Some(trouble) = self.store.failure() {
                 self.failing.tell(&trouble);
             }
+            if let Some(notice) = self.store.notice() {
+                tracing::warn!("{notice}");
+            }
             if let Some(reply) = stop {
                 drop(self);
                 let _ = reply.send(());

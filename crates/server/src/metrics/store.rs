@@ -121,6 +121,10 @@ impl Store for Metered {
         self.store.failure()
     }
 
+    fn notice(&mut self) -> Option<String> {
+        self.store.notice()
+    }
+
     fn high_water(&self) -> Timestamp {
         self.store.high_water()
     }

@@ -1,4 +1,4 @@
-//! A full disk: the running server answers 503, consumes nothing, and goes on when there is room (law L1).
+//! A disk that takes no writes, full or read-only: the running server answers 503, consumes nothing, and goes on when it can (law L1).
 
 use std::fs::File;
 use std::io::Write as _;
@@ -41,6 +41,41 @@ impl<'a> Small<'a> {
 impl Drop for Small<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").args(["--lazy"]).arg(self.0).status();
+    }
+}
+
+/// A loop device with a file system that becomes read-only after an error, as most do.
+struct Fragile<'a> {
+    small: Small<'a>,
+    image: std::path::PathBuf,
+}
+
+impl<'a> Fragile<'a> {
+    fn mount(directory: &'a Path, image: &Path) -> Result<Self, String> {
+        let run = |program: &str, arguments: &[&str]| {
+            let done = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            if done.status.success() { Ok(()) } else { Err(format!("{program}: {said}")) }
+        };
+        std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
+        File::create(image).and_then(|file| file.set_len(24 << 20)).map_err(|error| error.to_string())?;
+        let (shown, place) = (image.display().to_string(), directory.display().to_string());
+        run("mkfs.ext4", &["-q", "-F", "-O", "^has_journal", "-e", "remount-ro", &shown])?;
+        run("mount", &["-o", "loop,errors=remount-ro", &shown, &place])?;
+        let fragile = Self { small: Small(directory), image: image.to_owned() };
+        if fragile.switch().exists() { Ok(fragile) } else { Err("the kernel has no switch for it".to_owned()) }
+    }
+
+    /// Where the kernel lets root say that an error was met.
+    fn switch(&self) -> std::path::PathBuf {
+        let listed = Command::new("losetup").arg("-j").arg(&self.image).output().expect("losetup");
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let device = listed.split(':').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        Path::new("/sys/fs/ext4").join(device).join("trigger_fs_error")
+    }
+
+    fn fail(&self) {
+        std::fs::write(self.switch(), "1").expect("an error of the file system");
     }
 }
 
@@ -149,4 +184,133 @@ async fn a_read_only_file_system_is_refused_with_a_remedy() {
     assert!(said.contains("read-only") && said.contains("remedy"), "{said}");
     remount("remount,rw");
     Server::start(&home).stop();
+}
+
+/// Check Z16: a file system that becomes read-only under a running server, after an error of its device. What only reads goes on,
+/// writes are answered 503 with `Retry-After` and consume nothing, and when it can be written again everything is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_becomes_read_only_stops_writing_and_nothing_else() {
+    let scratch = Scratch::new("becomes-read-only");
+    let home = Home::make(scratch.path());
+    let (data, image) = (home.data(), scratch.path().join("image"));
+    let fragile = match Fragile::mount(&data, &image) {
+        Ok(fragile) => fragile,
+        Err(why) => return skip("the file system that becomes read-only", &why),
+    };
+    home.add_user();
+    let server = Server::start(&home);
+    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    let reply = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+    let (token, access) = (text(&reply.json(), "refresh_token"), text(&reply.json(), "access_token"));
+    fragile.fail();
+    for _ in 0..3 {
+        refresh(&server, &token).await.expect_error(503, "temporarily_unavailable");
+    }
+    let basic = http::basic("api", SECRET);
+    let shown = server.http().post("/oauth2/introspect", &[("token", &access)], &[("authorization", &basic)]).await;
+    assert_eq!(shown.expect_status(200).json()["active"], true, "introspection goes on");
+    for path in ["/oauth2/jwks", "/healthz", "/readyz"] {
+        assert_eq!(server.http().get(path, &[]).await.status.as_u16(), 200, "{path}");
+    }
+    // Such a file system is repaired by mounting it anew, and the files that a process has open are of the old one.
+    server.stop();
+    drop(fragile);
+    let fragile = Fragile { small: Small(&data), image };
+    let shown = (fragile.image.display().to_string(), data.display().to_string());
+    let done = Command::new("mount").args(["-o", "loop", &shown.0, &shown.1]).output().expect("mount");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let server = Server::start(&home);
+    let next = text(&refresh(&server, &token).await.expect_status(200).json(), "refresh_token");
+    server.stop();
+    assert_eq!(generation(&home, &next).await, (2, 2), "nothing was consumed meanwhile");
+    drop(fragile.small);
+}
+
+/// Check Z16: the same, and the running server recovers alone. Every write on the store is refused with `EROFS` for a while: a file
+/// system of today's kernel that became read-only stays so until it is mounted anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_goes_on_by_itself_when_the_file_system_can_be_written_again() {
+    let scratch = Scratch::new("writable-again");
+    let home = Home::make(scratch.path());
+    home.add_user();
+    let server = Server::start(&home);
+    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    let reply = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+    let (token, access) = (text(&reply.json(), "refresh_token"), text(&reply.json(), "access_token"));
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-o"]).arg(scratch.path().join("trace")).args(["-e", "inject=pwrite64:error=EROFS"]);
+    for name in ["regrant.db", "regrant.db-wal", "regrant.db.lock", "regrant.db.anchor"] {
+        strace.arg("-P").arg(home.data().join(name));
+    }
+    let started = strace.args(["-p", &server.pid().to_string()]).stderr(std::process::Stdio::null()).spawn();
+    let mut tracer = match started {
+        Ok(tracer) => tracer,
+        Err(error) => return skip("the read-only file system", &error.to_string()),
+    };
+    let mut refused = refresh(&server, &token).await;
+    let mut answered = 0;
+    let mut token = token;
+    // The first ones may come before strace holds all threads.
+    while refused.status.as_u16() == 200 {
+        token = text(&refused.json(), "refresh_token");
+        answered += 1;
+        assert!(answered < 1_000, "writes are never refused");
+        pause(std::time::Duration::from_millis(10)).await;
+        refused = refresh(&server, &token).await;
+    }
+    for reply in [refused, refresh(&server, &token).await, refresh(&server, &token).await] {
+        reply.expect_error(503, "temporarily_unavailable");
+    }
+    let basic = http::basic("api", SECRET);
+    let shown = server.http().post("/oauth2/introspect", &[("token", &access)], &[("authorization", &basic)]).await;
+    assert_eq!(shown.expect_status(200).json()["active"], true, "introspection goes on");
+    let _ = Command::new("kill").args(["-INT", &tracer.id().to_string()]).status();
+    tracer.wait().expect("strace lets go");
+    let next = text(&refresh(&server, &token).await.expect_status(200).json(), "refresh_token");
+    let log = server.stop();
+    assert!(log.contains("the database is read-only"), "{log}");
+    assert_eq!(generation(&home, &next).await, (answered + 2, answered + 2), "one step, not one for each refusal");
+}
+
+/// Check Z5: only the log cannot grow: the database file itself has its place, and a checkpoint that finds room in it helps itself.
+/// Check Z5: and the sweep meets the full disk, which ends nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_grow_and_a_sweep_on_a_full_disk_end_nothing() {
+    let scratch = Scratch::new("full-log");
+    let home = Home::make(scratch.path());
+    let data = home.data();
+    let small = match Small::mount(&data) {
+        Ok(small) => small,
+        Err(why) => return skip("the full disk", &why),
+    };
+    home.add_user();
+    let inside = home.open_inside();
+    let first = inside.first("phone").await;
+    let (second, idle) = (inside.next("phone", &first).await, inside.first("phone").await);
+    let log = data.join("regrant.db-wal");
+    let before = std::fs::metadata(&log).expect("a log").len();
+    small.fill();
+    let mut token = second;
+    let refused = loop {
+        let reply = inside.refresh("phone", &token).await;
+        if reply.status.as_u16() != 200 {
+            break reply;
+        }
+        token = text(&reply.json(), "refresh_token");
+    };
+    refused.expect_error(503, "temporarily_unavailable");
+    let grown = std::fs::metadata(&log).expect("a log").len();
+    assert!(grown < before + (1 << 16), "the log had no room to grow, and went from {before} to {grown}");
+    for _ in 0..3 {
+        let swept = regrant_server::sweep::pass(&inside.app, std::time::Duration::ZERO).await;
+        assert!(swept.is_err(), "the sweep writes at its end: {swept:?}");
+        assert!(inside.app.engine.failure().is_none(), "nothing is in doubt");
+    }
+    inside.refresh("phone", &token).await.expect_error(503, "temporarily_unavailable");
+    small.empty();
+    regrant_server::sweep::pass(&inside.app, std::time::Duration::ZERO).await.expect("there is room");
+    let next = inside.next("phone", &token).await;
+    let _ = inside.next("phone", &idle).await;
+    let _ = inside.next("phone", &next).await;
+    inside.close(&home.store()).await;
 }

@@ -77,8 +77,14 @@ async fn the_database_of_another_deployment_is_refused_and_changes_nothing() {
     let (_two, other, _) = served("two").await;
     let right = std::fs::read(home.store()).expect("the store");
     std::fs::copy(other.store(), home.store()).expect("the wrong store");
+    expect_refusal(&home, CONFIGURATION, &["another deployment's", "Nothing was changed"]);
+    // With its anchor, it is the root key that does not fit.
+    let anchor = home.data().join("regrant.db.anchor");
+    let kept = std::fs::read(&anchor).expect("an anchor");
+    std::fs::copy(other.data().join("regrant.db.anchor"), &anchor).expect("the wrong anchor");
     expect_refusal(&home, CONFIGURATION, &["root key does not belong to this store", "nothing was changed"]);
     std::fs::write(home.store(), right).expect("the right store");
+    std::fs::write(&anchor, kept).expect("its anchor");
     expect_recovery(&home, &token).await;
 }
 

@@ -129,7 +129,7 @@ async fn a_row_that_something_else_changed_is_refused_and_an_alarm_is_raised() {
     for (table, column, value) in changes {
         let what = format!("{table}.{column} = {value:?}");
         let store = stopped.scratch.path().join("changed.db");
-        for ending in ["", "-wal", "-shm"] {
+        for ending in ["", "-wal", "-shm", ".anchor"] {
             let _ = std::fs::remove_file(format!("{}{ending}", store.display()));
         }
         std::fs::copy(&stopped.store, &store).expect("a copy");

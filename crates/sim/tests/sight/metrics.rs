@@ -171,6 +171,33 @@ async fn metrics_are_told_on_a_listener_of_their_own_in_both_formats() {
     assert!(regrant_server::metrics::listen(&quiet.app).await.expect("nothing to do").is_none());
 }
 
+/// Whoever reaches the metrics takes neither all open files nor the place of the one who scrapes.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_to_the_metrics_cost_neither_files_nor_a_scrape() {
+    use regrant_server::metrics::MAX_CONNECTIONS;
+    use tokio::io::AsyncReadExt as _;
+    let world = World::with(&format!("[metrics]\nlisten = \"127.0.0.1:0\"\n{CONFIG}")).await;
+    let listening = regrant_server::metrics::listen(&world.app).await.expect("a free port").expect("it is switched on");
+    let mut idle = Vec::new();
+    for _ in 0..MAX_CONNECTIONS * 4 {
+        idle.push(tokio::net::TcpStream::connect(listening.address).await.expect("a connection"));
+    }
+    let http = Http::new(&format!("http://{}", listening.address));
+    let _ = http.get("/metrics", &[]).await.expect_status(200);
+    // The scrape took one seat, and came last: of the others only so many still sit, and those who came first are gone.
+    let gone = idle.len() + 1 - MAX_CONNECTIONS;
+    for stream in &mut idle[..gone] {
+        let ended = stream.read(&mut [0; 1]).await;
+        assert!(matches!(ended, Ok(0)) || ended.is_err(), "{ended:?}");
+    }
+    let head = format!("GET /metrics HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "a".repeat(32 * 1024));
+    let mut stream = tokio::net::TcpStream::connect(listening.address).await.expect("a connection");
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await;
+    let mut answer = [0; 64];
+    let read = stream.read(&mut answer).await.unwrap_or(0);
+    assert!(!answer[..read].starts_with(b"HTTP/1.1 200"), "a head of 32 KiB is too large");
+}
+
 /// Every sample has a type, every histogram is cumulative and ends with all of it.
 fn well_formed(told: &str, counter: &str) {
     let mut types = BTreeMap::new();

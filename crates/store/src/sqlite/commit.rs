@@ -11,18 +11,22 @@ use crate::{
     revocation,
 };
 
-/// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
+/// Begins a transaction and writes the records, the high-water time and the count of commits. Nothing is durable yet.
+///
+/// The count rises with every transaction, whatever is in it: so the page of `meta` is in every log that has one, and whoever opens
+/// the store sees by it which database the log belongs to and how far it goes ([`anchor`](super::anchor)).
 pub(super) fn write(
     connection: &Connection,
     records: &[Record],
     now: Timestamp,
-    raised: Option<Timestamp>,
+    high_water: Timestamp,
+    commits: u64,
 ) -> rusqlite::Result<Vec<Outcome>> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let outcomes = records.iter().map(|record| one(connection, record, now)).collect::<rusqlite::Result<_>>()?;
-    if let Some(high_water) = raised {
-        connection.prepare_cached("UPDATE meta SET high_water = ?1 WHERE only = 1")?.execute([high_water.millis()])?;
-    }
+    connection
+        .prepare_cached("UPDATE meta SET high_water = ?1, commits = ?2 WHERE only = 1")?
+        .execute([high_water.millis(), commits.cast_signed()])?;
     Ok(outcomes)
 }
 

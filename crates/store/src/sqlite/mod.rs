@@ -2,10 +2,13 @@
 //!
 //! WAL with `synchronous=FULL`: when COMMIT returns, the batch is on the device (law L1). A lock file beside the database
 //! keeps a second process out, so that there are never two writers. Every write is in one transaction per batch; a failed one
-//! is rolled back whole, and the connection goes on: a full disk stops writing and not reading.
+//! is rolled back whole, and the connection goes on: a full disk stops writing and not reading. An [`anchor`] outside of the
+//! database notices when it is put back to an earlier time.
 
+mod anchor;
 mod commit;
 mod epochs;
+mod look;
 mod open;
 mod questions;
 mod revocations;
@@ -13,7 +16,7 @@ mod rows;
 mod schema;
 mod trouble;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,8 +25,11 @@ use regrant_core::{GrantId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use open::Lock;
+use anchor::Anchor;
+pub use anchor::{Mark, WentBack};
+pub use look::Look;
 pub use open::OpenError;
+use open::{Lock, Opened};
 
 use crate::epochs::Epochs;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
@@ -33,17 +39,19 @@ use trouble::unavailable;
 const LOG_PAGES: u64 = 1000;
 
 /// How to open a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SqliteOptions {
     /// What COMMIT waits for.
     pub synchronous: Synchronous,
     /// Whether a missing file is made.
     pub create: bool,
+    /// Where the anchor is; beside the database, with `.anchor` added to its name, unless set.
+    pub anchor: Option<PathBuf>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { synchronous: Synchronous::Full, create: true }
+        Self { synchronous: Synchronous::Full, create: true, anchor: None }
     }
 }
 
@@ -67,8 +75,10 @@ pub struct Sqlite {
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
     log_pages: Arc<AtomicU64>,
+    /// Holds the count of commits, too.
+    anchor: Anchor,
     /// Held for as long as the store is open: dropped after the connection.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Sqlite {
@@ -77,7 +87,7 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`]. A file that is not ours, or newer than this program, is not changed.
     pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let (mut connection, high_water, lock) = open::open(path, options)?;
+        let Opened { mut connection, high_water, anchor, lock } = open::open(path, options)?;
         let log_pages = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&log_pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
@@ -86,7 +96,13 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, epochs, uncertain: None, log_pages, _lock: lock })
+        Ok(Self { connection, high_water, epochs, uncertain: None, log_pages, anchor, lock })
+    }
+
+    /// How far the store has come.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        self.anchor.mark()
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
@@ -108,18 +124,28 @@ impl Sqlite {
             return Err(trouble.clone());
         }
         let moved = self.connection.query_row(pragma, [], |row| row.get::<_, bool>(0));
-        moved.map_err(|error| self.doubted(unavailable(&error)))
+        let hindered = moved.map_err(|error| self.doubted(&error))?;
+        self.anchor.sync();
+        Ok(hindered)
     }
 
     /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
     /// before the store is opened anew, or what was answered later could depend on what was never kept.
     fn seal(&mut self) -> Result<(), Unavailable> {
-        commit::seal(&self.connection).map_err(|error| self.doubted(unavailable(&error)))
+        commit::seal(&self.connection).map_err(|error| self.doubted(&error))
     }
 
-    /// Takes note of a trouble that leaves the device in doubt.
-    fn doubted(&mut self, trouble: Unavailable) -> Unavailable {
-        if trouble.cause == Cause::Io { self.give_up(trouble.detail) } else { trouble }
+    /// Takes note of a trouble that leaves the device in doubt. A file system that became read-only does not: it refused the write
+    /// before the device heard of it, as a full one does.
+    fn doubted(&mut self, error: &rusqlite::Error) -> Unavailable {
+        let trouble = unavailable(error);
+        match trouble.cause {
+            Cause::Io if trouble::is_refused_write(error) && self.lock.cannot_be_written() => {
+                Unavailable { cause: Cause::ReadOnly, ..trouble }
+            }
+            Cause::Io => self.give_up(trouble.detail),
+            _ => trouble,
+        }
     }
 
     /// Takes note of a trouble after which this connection is of no use.
@@ -147,6 +173,22 @@ fn destroys_a_key(record: &Record) -> bool {
     matches!(record, Record::Keys { changes, .. } if changes.iter().any(is_over))
 }
 
+/// The mark of a store behind this record: a fresh one is given its identity once.
+fn identified(mark: Mark, (record, outcome): (&Record, &Outcome)) -> Mark {
+    match (record, outcome) {
+        (Record::Initialise { deployment, .. }, Outcome::Committed) => Mark { deployment: *deployment, ..mark },
+        _ => mark,
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        if self.uncertain.is_none() {
+            self.anchor.sync();
+        }
+    }
+}
+
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         let loaded = questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)));
@@ -160,17 +202,21 @@ impl Store for Sqlite {
             return Err(trouble.clone());
         }
         let high_water = self.high_water.max(now);
-        let raised = (high_water > self.high_water).then_some(high_water);
-        if records.is_empty() && raised.is_none() {
+        if records.is_empty() && high_water == self.high_water {
             return Ok(Vec::new());
         }
-        let written = commit::write(&self.connection, records, now, raised).map_err(|error| unavailable(&error));
+        let commits = self.anchor.mark().commits + 1;
+        let written = commit::write(&self.connection, records, now, high_water, commits);
+        let written = written.map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let outcomes = written.and_then(|outcomes| self.seal().map(|()| outcomes)).map_err(|trouble| {
             self.roll_back(&trouble);
             self.noted(trouble)
         })?;
         self.high_water = high_water;
+        // Before anybody is answered: what the anchor does not know of may be lost without a trace.
+        let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
+        self.anchor.follow(records.iter().zip(&outcomes).fold(mark, identified));
         self.epochs.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
@@ -210,5 +256,9 @@ impl Store for Sqlite {
 
     fn failure(&self) -> Option<Unavailable> {
         self.uncertain.clone()
+    }
+
+    fn notice(&mut self) -> Option<String> {
+        self.anchor.notice()
     }
 }

@@ -1,18 +1,20 @@
 //! Opening a file: whose is it, may we write it, are we alone? Each refusal names the path and the remedy.
 //!
-//! Nothing of the file is changed before it is known to be ours: the path is looked at, the lock is taken, the header is
-//! read, and only then come the settings that last and the migrations.
+//! Nothing of the file is changed before it is known to be ours, and where it was left: the path is looked at, the lock is taken, the
+//! header is read, the anchor is compared, and only then come the settings that last and the migrations.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regrant_core::Timestamp;
+use regrant_core::keys::DeploymentId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::anchor::{self, Anchor, Mark, WentBack};
 use super::schema::{self, Origin};
 use super::trouble::unavailable;
 use super::{SqliteOptions, Synchronous};
@@ -101,6 +103,17 @@ pub enum OpenError {
         /// The engine's words.
         detail: String,
     },
+    /// It knows less than was answered.
+    #[error("{0}")]
+    WentBack(Box<WentBack>),
+    /// The anchor cannot be read or made.
+    #[error("the anchor {path} cannot be opened: {source}\n  remedy: give the user that runs the server permission to write it and its directory, or name another file in `anchor_file`", path = .path.display())]
+    Anchor {
+        /// The anchor.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Anything else.
     #[error("the store {path} cannot be opened: {detail}\n  remedy: check that the file system is a local one, and the system's log for failures of the device", path = .path.display())]
     Broken {
@@ -111,8 +124,17 @@ pub enum OpenError {
     },
 }
 
-/// Opens and prepares the file: the connection, the newest time in it, and the lock.
-pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, Timestamp, Lock), OpenError> {
+/// A file that is open and prepared.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// The newest time in it.
+    pub(super) high_water: Timestamp,
+    pub(super) anchor: Anchor,
+    pub(super) lock: Lock,
+}
+
+/// Opens and prepares the file.
+pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<Opened, OpenError> {
     if path.is_dir() {
         return Err(OpenError::IsDirectory { path: path.to_owned() });
     }
@@ -123,11 +145,10 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
     let file = one_name(path, is_new).map_err(|source| unusable_directory(path, source))?;
     let lock = lock(path, &file)?;
     if is_new {
+        anchored(path, &file, options, None)?;
         make(&file).map_err(|source| unusable_directory(path, source))?;
     }
-    if !may_be_a_database(&file).map_err(|source| unreadable(path, &source))? {
-        return Err(OpenError::NotADatabase { path: path.to_owned() });
-    }
+    may_be_ours(path, &file)?;
     let refused = |error: rusqlite::Error| refused(path, &error);
     let mut connection = connect(&file).map_err(refused)?;
     if connection.is_readonly("main").map_err(refused)? {
@@ -144,9 +165,53 @@ pub(super) fn open(path: &Path, options: &SqliteOptions) -> Result<(Connection, 
     };
     // Until all is well, closing moves nothing: a device that fails here is not asked again (check Z4).
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
-    let high_water = prepare(&mut connection, options, found).map_err(refused)?;
+    let before = if found > 0 { Some(mark(&connection, found).map_err(refused)?) } else { None };
+    let (anchor, seen) = anchored(path, &file, options, before)?;
+    let is_moved = prepare(&mut connection, options, found).map_err(refused)?;
+    let mark = mark(&connection, schema::known()).map_err(refused)?;
+    // What stands in the log alone may never have reached the device: an anchor that is there does not go ahead of it.
+    let known = if is_moved { mark } else { seen.unwrap_or(mark) };
+    let mut set = Anchor::set(&anchor, known, |made| give_to_owner(made, &file))
+        .map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
+    if seen.is_none() && mark.commits > 0 {
+        set.tell(format!(
+            "the store was used (it is at commit {}), and its anchor {} was not there or was damaged: it was made anew. If the database was put \
+             back meanwhile, nothing could notice it",
+            mark.commits,
+            anchor.display()
+        ));
+    }
+    set.begin(mark);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
-    Ok((connection, high_water, lock))
+    Ok(Opened { connection, high_water: mark.at, anchor: set, lock })
+}
+
+/// Compares a store with its anchor: where that is, and what it has seen.
+pub(super) fn anchored(
+    path: &Path,
+    file: &Path,
+    options: &SqliteOptions,
+    found: Option<Mark>,
+) -> Result<(PathBuf, Option<Mark>), OpenError> {
+    let anchor = options.anchor.clone().unwrap_or_else(|| anchor::beside(file));
+    let seen = anchor::read(&anchor).map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
+    let back = |back: WentBack| OpenError::WentBack(Box::new(back));
+    anchor::compare(path, &anchor, found, seen).map_err(back)?;
+    Ok((anchor, seen))
+}
+
+/// How far the store has come. Before version 5 nothing was counted.
+pub(super) fn mark(connection: &Connection, version: u32) -> rusqlite::Result<Mark> {
+    let commits = if version < 5 { "0" } else { "commits" };
+    let sql = format!("SELECT deployment, era, {commits}, high_water FROM meta WHERE only = 1");
+    connection.query_row(&sql, [], |row| {
+        Ok(Mark {
+            deployment: DeploymentId(row.get::<_, Option<[u8; 16]>>(0)?.unwrap_or_default()),
+            era: row.get(1)?,
+            commits: row.get::<_, i64>(2)?.cast_unsigned(),
+            at: Timestamp::from_millis(row.get(3)?),
+        })
+    })
 }
 
 /// The path without symbolic links, so that two names of one file have one lock.
@@ -166,6 +231,15 @@ fn one_name(path: &Path, is_new: bool) -> io::Result<PathBuf> {
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
+impl Lock {
+    /// Whether the file system of the store takes no writes any more (`EROFS`): after an error of the device many become read-only.
+    pub(super) fn cannot_be_written(&self) -> bool {
+        let owner = format!("{}\n", std::process::id());
+        let done = self.0.write_all_at(owner.as_bytes(), 0);
+        done.is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
 impl Drop for Lock {
     /// Not left to closing the file: a child process that is just being started holds a copy of it for a moment.
     fn drop(&mut self) {
@@ -173,11 +247,17 @@ impl Drop for Lock {
     }
 }
 
+/// Where the lock on a store is.
+pub(super) fn lock_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
 /// Takes the lock file, and writes our process id into it for whoever comes second. The file stays: removing it would let
 /// a third process lock a new one while the second still holds the old.
 fn lock(path: &Path, file: &Path) -> Result<Lock, OpenError> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".lock");
+    let name = lock_file(file);
     let mut lock = OpenOptions::new()
         .read(true)
         .write(true)
@@ -221,6 +301,15 @@ fn give_to_owner(made: &File, store: &Path) {
     }
 }
 
+/// Refuses what is no file of SQLite.
+pub(super) fn may_be_ours(path: &Path, file: &Path) -> Result<(), OpenError> {
+    if may_be_a_database(file).map_err(|source| unreadable(path, &source))? {
+        Ok(())
+    } else {
+        Err(OpenError::NotADatabase { path: path.to_owned() })
+    }
+}
+
 /// Whether the file is empty or begins as each SQLite file does. Asked of SQLite too late: it takes a file shorter than its
 /// header for an empty one, and would write over it.
 fn may_be_a_database(file: &Path) -> io::Result<bool> {
@@ -237,8 +326,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Settings, migrations, and the newest time.
-fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<Timestamp> {
+/// Settings and migrations; whether everything is in the file itself then.
+fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<bool> {
     // The page size is fixed when the first page is written, so it comes first.
     connection.pragma_update(None, "page_size", 8192)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
@@ -268,10 +357,9 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
     // What an earlier run left in the log may have been read from memory that never reached the device. Written into the
     // file it is durable; if a full disk hinders that, it stays where it is.
     match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
-        Err(error) if unavailable(&error).cause != Cause::Full => return Err(error),
-        Ok(()) | Err(_) => {}
+        Err(error) if unavailable(&error).cause != Cause::Full => Err(error),
+        moved => Ok(moved.is_ok()),
     }
-    connection.query_row("SELECT high_water FROM meta WHERE only = 1", [], |row| row.get(0).map(Timestamp::from_millis))
 }
 
 fn unusable_directory(path: &Path, source: io::Error) -> OpenError {
@@ -311,12 +399,12 @@ mod tests {
     #[test]
     fn the_connection_waits_for_the_device() {
         let path = std::env::temp_dir().join(format!("regrant-settings-{}.db", std::process::id()));
-        let (connection, _, _lock) = open(&path, &SqliteOptions::default()).expect("the store opens");
+        let Opened { connection, lock: _lock, .. } = open(&path, &SqliteOptions::default()).expect("the store opens");
         let setting = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect(name);
         let settings = ["synchronous", "secure_delete", "cell_size_check", "trusted_schema", "foreign_keys"];
         assert_eq!(settings.map(setting), [2, 1, 1, 0, 0]);
         drop(connection);
-        for name in [path.clone(), path.with_extension("db.lock")] {
+        for name in [path.clone(), path.with_extension("db.lock"), path.with_extension("db.anchor")] {
             let _ = std::fs::remove_file(name);
         }
     }

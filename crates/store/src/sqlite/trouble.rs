@@ -13,6 +13,11 @@ pub(super) fn unavailable(error: &Error) -> Unavailable {
     Unavailable { cause, detail: error.to_string() }
 }
 
+/// Whether it was a write that failed, and not the wait for the device: perhaps the file system did not even begin it.
+pub(super) fn is_refused_write(error: &Error) -> bool {
+    error.sqlite_error().is_some_and(|engine| engine.extended_code == ffi::SQLITE_IOERR_WRITE)
+}
+
 fn cause(error: &ffi::Error) -> Cause {
     match (error.code, error.extended_code) {
         // The index of the write-ahead log is a file too: no room for it is no room.

@@ -1,0 +1,321 @@
+//! The anchor: outside of the database, how far the database had come (check Z16).
+//!
+//! A database without its log, or an older copy of it, is sound in itself: every MAC fits, and nothing in it can tell that spent
+//! tokens work again and that revocations are gone. So the count of commits, which each transaction raises, is written into a
+//! file of its own before the batch is answered, and compared when the store is opened.
+//!
+//! | the store has              | what happened                                              | what is done                              |
+//! |----------------------------|------------------------------------------------------------|-------------------------------------------|
+//! | as many commits, or more   | nothing; a power cut left the anchor behind                | it opens, and the anchor follows           |
+//! | a later era                | an operator recovered it elsewhere                         | the same                                   |
+//! | fewer, or an earlier era   | its log is missing, or an older copy was put back          | [`WentBack`]: refused, nothing is changed  |
+//! | another deployment's id    | another database, or another database's log                | the same                                   |
+//! | no database at all         | it was removed or not mounted                              | the same                                   |
+//! | no anchor, and was used    | it was moved here without it, or somebody removed it       | made anew, and an operator is told         |
+//!
+//! One `pwrite` in place for each batch and no fsync: after a power cut the anchor may be behind, which only makes it less
+//! sharp; it is never ahead of what is durable. Two slots, written in turn, each with its checksum: a torn write leaves the
+//! other. It is made durable when the log is moved into the file, when the era changes, and when the store is closed.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use regrant_core::Timestamp;
+use regrant_core::keys::DeploymentId;
+
+const MAGIC: [u8; 8] = *b"RGANCHR1";
+/// What a slot holds: magic, deployment, era, commits, time, CRC-32.
+const SLOT: usize = 8 + 16 + 2 + 8 + 8 + 4;
+/// Slots are a sector apart: a device writes sectors whole.
+const APART: u64 = 512;
+
+/// How far a store has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// Which store; zero while it has no identity.
+    pub deployment: DeploymentId,
+    /// How many times an operator has recovered it.
+    pub era: u16,
+    /// How many transactions it has made durable.
+    pub commits: u64,
+    /// The newest time in it.
+    pub at: Timestamp,
+}
+
+impl Mark {
+    /// Whether it is about a store that was used: one without an identity has nothing to lose.
+    const fn is_used(&self) -> bool {
+        !matches!(self.deployment, DeploymentId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+    }
+
+    fn bytes(&self) -> [u8; SLOT] {
+        let mut slot = [0; SLOT];
+        slot[..8].copy_from_slice(&MAGIC);
+        slot[8..24].copy_from_slice(&self.deployment.0);
+        slot[24..26].copy_from_slice(&self.era.to_be_bytes());
+        slot[26..34].copy_from_slice(&self.commits.to_be_bytes());
+        slot[34..42].copy_from_slice(&self.at.millis().to_be_bytes());
+        let sum = crc32fast::hash(&slot[..42]);
+        slot[42..].copy_from_slice(&sum.to_be_bytes());
+        slot
+    }
+
+    fn read(slot: &[u8; SLOT]) -> Option<Self> {
+        let (body, sum) = slot.split_at(42);
+        if body[..8] != MAGIC || crc32fast::hash(body).to_be_bytes() != sum {
+            return None;
+        }
+        Some(Self {
+            deployment: DeploymentId(body[8..24].try_into().ok()?),
+            era: u16::from_be_bytes(body[24..26].try_into().ok()?),
+            commits: u64::from_be_bytes(body[26..34].try_into().ok()?),
+            at: Timestamp::from_millis(i64::from_be_bytes(body[34..42].try_into().ok()?)),
+        })
+    }
+}
+
+/// The database went back: it knows less than was answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WentBack {
+    /// The database.
+    pub path: PathBuf,
+    /// The anchor.
+    pub anchor: PathBuf,
+    /// What the database says of itself; `None` if there is none, or nothing in it.
+    pub found: Option<Mark>,
+    /// What the anchor has seen.
+    pub seen: Mark,
+}
+
+impl fmt::Display for WentBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, anchor, found, seen } = self;
+        let (path, anchor, log) = (path.display(), anchor.display(), format!("{}-wal", path.display()));
+        let (commits, at) = (seen.commits, time(seen.at));
+        match found {
+            None => write!(
+                f,
+                "the store {path} is not there or is empty, and its anchor {anchor} has seen commit {commits} of {at}\n  \
+                 remedy: put the store back, or mount its disk; to begin anew without anything that was in it, remove the anchor. Nothing was changed"
+            ),
+            Some(found) if found.deployment != seen.deployment => write!(
+                f,
+                "the store {path} is another deployment's, or has the log of another one: it is at commit {} of {}, and its anchor {anchor} \
+                 has seen commit {commits} of {at} of the deployment that was here\n  \
+                 remedy: put the right store back, with its own {log}; if this one shall be here from now on, remove the anchor. Nothing was changed",
+                found.commits,
+                time(found.at)
+            ),
+            Some(found) => write!(
+                f,
+                "the store {path} went back: it is at commit {} of {} (era {}), and its anchor {anchor} has seen commit {commits} of {at} (era {}). \
+                 Probably its log {log} was removed, or not copied with it, or an older copy was put back. Started as it is, spent refresh \
+                 tokens would work again and revocations would be undone\n  \
+                 remedy: put the store and its log back as they were when it ran last; if they are lost, and this copy is the best there is, \
+                 remove the anchor, and revoke again what was revoked since {}. Nothing was changed",
+                found.commits,
+                time(found.at),
+                found.era,
+                seen.era,
+                time(found.at)
+            ),
+        }
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.millis()).map_or_else(|_| "an impossible time".to_owned(), |at| at.to_string())
+}
+
+/// Where the anchor of a database is unless said otherwise.
+pub(super) fn beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".anchor");
+    name.into()
+}
+
+/// What an anchor has seen. A file that is not there, or of which no slot is whole, has seen nothing.
+pub(super) fn read(path: &Path) -> io::Result<Option<Mark>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let slots = [slot(&file, 0)?, slot(&file, 1)?];
+    Ok(slots.into_iter().flatten().max_by_key(|mark| (mark.era, mark.commits)))
+}
+
+fn slot(file: &File, number: u64) -> io::Result<Option<Mark>> {
+    let mut slot = [0; SLOT];
+    match file.read_exact_at(&mut slot, number * APART) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        done => done.map(|()| Mark::read(&slot)),
+    }
+}
+
+/// Whether a store may be opened under what its anchor has seen.
+///
+/// # Errors
+/// [`WentBack`].
+pub(super) fn compare(path: &Path, anchor: &Path, found: Option<Mark>, seen: Option<Mark>) -> Result<(), WentBack> {
+    let Some(seen) = seen.filter(Mark::is_used) else { return Ok(()) };
+    let fits = found.is_some_and(|found| {
+        found.deployment == seen.deployment && (found.era, found.commits) >= (seen.era, seen.commits)
+    });
+    if fits { Ok(()) } else { Err(WentBack { path: path.to_owned(), anchor: anchor.to_owned(), found, seen }) }
+}
+
+/// An open anchor.
+#[derive(Debug)]
+pub(super) struct Anchor {
+    file: File,
+    path: PathBuf,
+    mark: Mark,
+    /// Which slot is older.
+    next: u64,
+    /// What an operator should hear, once.
+    notice: Option<String>,
+    /// A device that failed to write or to confirm is not asked again (check Z4).
+    failed: bool,
+    /// No room, or a file system that became read-only: asked again with the next batch, and told once.
+    waits: bool,
+}
+
+impl Anchor {
+    /// Opens or makes the file, and unless it says so already writes the mark into both slots, durably.
+    pub(super) fn set(path: &Path, mark: Mark, own: impl FnOnce(&File)) -> io::Result<Self> {
+        let is_new = !path.exists();
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut anchor = Self { file, path: path.to_owned(), mark, next: 0, notice: None, failed: false, waits: false };
+        for number in [0, 1] {
+            if slot(&anchor.file, number)? == Some(mark) {
+                anchor.next = number ^ 1;
+                return Ok(anchor);
+            }
+        }
+        for place in [APART, 0] {
+            anchor.file.write_all_at(&mark.bytes(), place)?;
+        }
+        anchor.file.sync_all()?;
+        if is_new {
+            own(&anchor.file);
+            let directory = path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(anchor)
+    }
+
+    /// The last mark that was written.
+    pub(super) const fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// The store is there when it was opened: counted from here, and written with the first commit.
+    pub(super) const fn begin(&mut self, mark: Mark) {
+        self.mark = mark;
+    }
+
+    /// Follows the store, which has made `mark` durable.
+    pub(super) fn follow(&mut self, mark: Mark) {
+        self.mark = mark;
+        if self.failed {
+            return;
+        }
+        let done = self.file.write_all_at(&mark.bytes(), self.next * APART);
+        self.next ^= 1;
+        self.noted(done);
+    }
+
+    /// Makes it durable.
+    pub(super) fn sync(&mut self) {
+        if !self.failed {
+            let done = self.file.sync_data();
+            self.noted(done);
+        }
+    }
+
+    /// What was committed is durable, anchor or not: nobody's request fails for it.
+    fn noted(&mut self, done: io::Result<()>) {
+        let Err(error) = done else {
+            self.waits = false;
+            return;
+        };
+        let was_told = self.waits;
+        self.waits = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem);
+        self.failed = !self.waits;
+        if !was_told || self.failed {
+            let path = self.path.display();
+            self.tell(format!(
+                "the anchor {path} cannot be written: {error}. Until it can, a database that is put back to a time after {} would not be noticed. \
+                 Look after the disk that it is on{}",
+                time(self.mark.at),
+                if self.failed { ", and start the server again then" } else { "" }
+            ));
+        }
+    }
+
+    pub(super) fn tell(&mut self, notice: String) {
+        self.notice = Some(notice);
+    }
+
+    pub(super) const fn notice(&mut self) -> Option<String> {
+        self.notice.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn mark(era: u16, commits: u64) -> Mark {
+        Mark { deployment: DeploymentId([7; 16]), era, commits, at: Timestamp::from_millis(1) }
+    }
+
+    fn verdict(found: Option<Mark>, seen: Option<Mark>) -> bool {
+        compare(Path::new("store"), Path::new("anchor"), found, seen).is_ok()
+    }
+
+    #[test]
+    fn only_what_went_back_is_refused() {
+        let other = Mark { deployment: DeploymentId([8; 16]), ..mark(0, 9) };
+        let blank = Mark { deployment: DeploymentId([0; 16]), ..mark(0, 9) };
+        for (found, seen, expected) in [
+            (Some(mark(0, 5)), Some(mark(0, 5)), true),
+            (Some(mark(0, 6)), Some(mark(0, 5)), true),
+            (Some(mark(0, 4)), Some(mark(0, 5)), false),
+            (Some(mark(1, 4)), Some(mark(0, 5)), true),
+            (Some(mark(0, 9)), Some(mark(1, 5)), false),
+            (Some(other), Some(mark(0, 5)), false),
+            (Some(blank), Some(mark(0, 5)), false),
+            (None, Some(mark(0, 5)), false),
+            (Some(mark(0, 5)), Some(blank), true),
+            (Some(mark(0, 5)), None, true),
+            (None, None, true),
+        ] {
+            assert_eq!(verdict(found, seen), expected, "{found:?} under {seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_mark_before_it() {
+        let path = std::env::temp_dir().join(format!("regrant-anchor-{}", std::process::id()));
+        let mut anchor = Anchor::set(&path, mark(0, 1), |_| {}).expect("a file");
+        for commits in 2..10 {
+            anchor.follow(mark(0, commits));
+            assert_eq!(read(&path).expect("readable"), Some(mark(0, commits)));
+            // Every prefix of the next write.
+            let (next, whole) = (mark(0, commits + 1).bytes(), std::fs::read(&path).expect("readable"));
+            for torn in 0..SLOT {
+                anchor.file.write_all_at(&next[..torn], anchor.next * APART).expect("writable");
+                let seen = read(&path).expect("readable").expect("one slot is whole").commits;
+                assert!((commits..=commits + 1).contains(&seen), "{seen} after {commits}");
+                std::fs::write(&path, &whole).expect("writable");
+            }
+        }
+        std::fs::write(&path, b"nothing of ours").expect("writable");
+        assert_eq!(read(&path).expect("readable"), None);
+        let _ = std::fs::remove_file(&path);
+    }
+}

@@ -116,7 +116,7 @@ async fn the_registered_algorithm_signs() {
     assert!(!CONFIG.contains("introspection_signed_response_alg"));
 }
 
-/// It is no access token, wherever one is asked for (check J, typ confusion).
+/// It is no access token, wherever one is asked for.
 #[tokio::test]
 async fn a_signed_answer_is_no_token() {
     let world = world().await;

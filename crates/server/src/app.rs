@@ -17,6 +17,8 @@ use crate::claims::ClientClaims;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
+use crate::feed;
+use crate::feed::Feed;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
@@ -24,8 +26,6 @@ use crate::keyring::{self, Keyring, KeyringError};
 use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::passwords::Passwords;
-use crate::revocations;
-use crate::revocations::Feed;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
 use crate::spans::Spans;
@@ -404,7 +404,7 @@ impl App {
         let now = self.engine.now();
         let mut follows: Vec<_> =
             happened.iter().filter_map(|happened| cascade::follows(happened, &config.revocation, now)).collect();
-        follows.extend(revocations::without(&self.settings().clients, &clients, now));
+        follows.extend(feed::without(&self.settings().clients, &clients, now));
         if !follows.is_empty() {
             // Before anybody sees the new settings: were this to fail, nothing was reloaded.
             self.engine.commit(follows).await.map_err(StartError::from)?;

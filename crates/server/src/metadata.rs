@@ -15,8 +15,8 @@ use crate::answer;
 use crate::app::App;
 use crate::config::{BUILT_IN_SCOPES, Readers};
 use crate::cors;
+use crate::feed;
 use crate::keyring::schedule::JWKS_MAX_AGE;
-use crate::revocations;
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
@@ -87,7 +87,7 @@ fn whole_document(app: &App) -> Value {
         "introspection_signing_alg_values_supported": algorithms,
         // Ours: the feed of what is over, and what the address of each status list begins with.
         "revocation_feed_endpoint": has_feed.then(|| url("/oauth2/revocations")),
-        "status_list_endpoint": has_feed.then(|| revocations::lists(app)),
+        "status_list_endpoint": has_feed.then(|| feed::lists(app)),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::chance;
 use crate::claims::TokenClaims;
+use crate::feed;
 use crate::keyring::schedule::algorithm;
-use crate::revocations;
 
 /// What an access token is minted from.
 pub(crate) struct Access<'a> {
@@ -100,7 +100,7 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
 fn status(app: &App, grant: Option<&Grant>, keys: &Keys) -> Option<Status> {
     let grant = grant.filter(|_| app.settings().config.revocation_feed.status_claim)?;
     let place = Place::of(grant.id.number, keys);
-    let uri = format!("{}{}", revocations::lists(app), place.list(keys));
+    let uri = format!("{}{}", feed::lists(app), place.list(keys));
     Some(Status { status_list: StatusList { idx: place.index, uri } })
 }
 

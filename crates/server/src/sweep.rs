@@ -17,11 +17,11 @@ use regrant_store::{Answer, KeyKind, KeyRecord, Loaded, Outcome, Question, Recor
 
 use crate::app::App;
 use crate::chance;
+use crate::feed;
 use crate::keyring::KeyringError;
 use crate::keyring::schedule::GRACE;
 use crate::keyring::step::Step;
 use crate::keyring::usage::Usage;
-use crate::revocations;
 use crate::rotation::{self, By};
 use settled::Settled;
 
@@ -125,7 +125,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     let events_before = app.engine.now().minus(EVENTS);
     let sweep = Record::Sweep { events_before, limit: SLICE * 16 };
     // What no access token can be concerned by, and a little longer for the clocks of resource servers.
-    let before = app.engine.now().minus(revocations::window(app) + GRACE);
+    let before = app.engine.now().minus(feed::window(app) + GRACE);
     app.engine.commit(vec![sweep, Record::ForgetRevocations { before, limit: SLICE * 16 }]).await?;
     swept.epochs = settled.forget(app).await?;
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;

@@ -112,6 +112,9 @@ pub(crate) struct Add {
     /// What signs its JWT access tokens: ES256 (default), EdDSA, PS256 or RS256.
     #[arg(long, value_name = "ALG", help_heading = "Its tokens")]
     access_token_signed_response_alg: Option<String>,
+    /// What signs the introspection answers that it asks for as JWT: RS256 (default), ES256, EdDSA or PS256.
+    #[arg(long, value_name = "ALG", help_heading = "Its tokens")]
+    introspection_signed_response_alg: Option<String>,
     /// An attribute of the user that its access tokens carry, like groups or "department as dept". Again for each.
     #[arg(long, value_name = "ATTRIBUTE", help_heading = "Its tokens")]
     access_token_claim: Vec<String>,
@@ -241,6 +244,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         previous_secret_hash: None,
         previous_secret_expires_at: None,
         access_token_signed_response_alg: add.access_token_signed_response_alg,
+        introspection_signed_response_alg: add.introspection_signed_response_alg,
         secret_hash: add.secret_hash.or(hash),
         token_endpoint_auth_method: method,
         redirect_uris: add.redirect_uri,
@@ -402,6 +406,7 @@ mod tests {
             "access_token_lifetime",
             "access_token_format",
             "access_token_signed_response_alg",
+            "introspection_signed_response_alg",
         ] {
             let shown = in_flags(&Problem::new(key, "x", "y"));
             assert!(flags.iter().any(|flag| shown.starts_with(&format!("{flag}:"))), "{shown}: {flags:?}");

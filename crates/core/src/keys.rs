@@ -105,11 +105,13 @@ pub enum Purpose {
     EventChain,
     /// Cursors of the admin API's pages.
     PageCursor,
+    /// Places grants in status lists, and names the lists. Never rotates.
+    StatusList,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -123,6 +125,7 @@ impl Purpose {
         Self::Revocations,
         Self::EventChain,
         Self::PageCursor,
+        Self::StatusList,
     ];
 
     const fn label(self) -> &'static str {
@@ -140,6 +143,7 @@ impl Purpose {
             Self::Revocations => "regrant key revocations v1",
             Self::EventChain => "regrant key event-chain v1",
             Self::PageCursor => "regrant key page-cursor v1",
+            Self::StatusList => "regrant key status-list v1",
         }
     }
 }
@@ -164,6 +168,7 @@ pub struct Keys {
     current_row: u8,
     hide: BlockCipher,
     jti: BlockCipher,
+    status: BlockCipher,
     access: BTreeMap<u8, aead::LessSafeKey>,
     current_access: u8,
 }
@@ -248,6 +253,7 @@ impl Keys {
             current_row: 1,
             hide: block(Purpose::GrantId)?,
             jti: block(Purpose::Jti)?,
+            status: block(Purpose::StatusList)?,
             access,
             current_access,
         })
@@ -322,6 +328,10 @@ impl Keys {
 
     pub(crate) const fn jti(&self) -> &BlockCipher {
         &self.jti
+    }
+
+    pub(crate) const fn status(&self) -> &BlockCipher {
+        &self.status
     }
 
     pub(crate) fn access_key(&self, id: u8) -> Option<&aead::LessSafeKey> {

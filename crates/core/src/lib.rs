@@ -28,6 +28,7 @@ pub mod refusal;
 pub mod revoke;
 pub mod scope;
 pub mod secret;
+pub mod status;
 pub mod time;
 pub mod token;
 

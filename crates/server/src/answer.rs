@@ -48,6 +48,8 @@ pub enum Failure {
     Unavailable(Unavailable),
     /// A protected resource of our own refused its token (RFC 6750).
     Bearer(BearerFailure),
+    /// A client that proved itself, and may not read this.
+    NotAReader,
     /// Another method than the endpoint takes.
     Method(&'static str),
     /// The client may not revoke users.
@@ -215,6 +217,7 @@ impl Failure {
             Self::Refused(refusal) => code_of(*refusal),
             // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
             Self::HookDenied | Self::MayNotRevoke => Code::AccessDenied,
+            Self::NotAReader => Code::UnauthorizedClient,
             Self::Busy | Self::TooMany(..) | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
                 Code::TemporarilyUnavailable
             }
@@ -233,7 +236,9 @@ impl Failure {
             Self::Client(_) | Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Bearer(BearerFailure::InsufficientScope) | Self::MayNotRevoke => StatusCode::FORBIDDEN,
+            Self::Bearer(BearerFailure::InsufficientScope) | Self::NotAReader | Self::MayNotRevoke => {
+                StatusCode::FORBIDDEN
+            }
             Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
@@ -269,6 +274,7 @@ impl Failure {
             Self::TooMany(budget, _) => budget.as_str().to_owned(),
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
+            Self::NotAReader => "not_a_reader".to_owned(),
             Self::Method(_) => "method_not_allowed".to_owned(),
             Self::MayNotRevoke => "may_not_revoke".to_owned(),
             Self::NoSuchSubject => "no_such_subject".to_owned(),
@@ -295,6 +301,7 @@ impl Failure {
             Self::Bearer(BearerFailure::Malformed) => "malformed_bearer_token",
             Self::Bearer(BearerFailure::InvalidToken) => "invalid_bearer_token",
             Self::Bearer(BearerFailure::InsufficientScope) => "insufficient_scope",
+            Self::NotAReader => "not_a_reader",
             Self::Method(_) => "method_not_allowed",
             Self::MayNotRevoke => "may_not_revoke",
             Self::NoSuchSubject => "no_such_subject",
@@ -330,6 +337,7 @@ impl Failure {
             | Self::TooMany(Budget::Network | Budget::Secrets, _)
             | Self::Refused(Refusal::NotOurs) => true,
             Self::Refused(_)
+            | Self::NotAReader
             | Self::Busy
             | Self::TooMany(..)
             | Self::HookDenied

@@ -19,6 +19,8 @@ use crate::claims::ClientClaims;
 use crate::clock::Clock;
 use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
+use crate::feed;
+use crate::feed::Feed;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
@@ -46,6 +48,7 @@ pub struct App {
     /// Tells others of events.
     pub(crate) outbound: Outbound,
     pub(crate) limits: Limits,
+    pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
@@ -115,6 +118,8 @@ pub struct Signing {
     pub verifying: Vec<VerifyingKey>,
     /// Published at `/oauth2/jwks`: these, and those that will sign.
     pub published: regrant_jose::JwkSet,
+    /// In seconds: the longest that a token lives which one of these made, as far as is known by now.
+    pub outlived_by: u64,
 }
 
 impl std::fmt::Debug for Signing {
@@ -345,6 +350,7 @@ impl App {
             hook: Hook::new(),
             outbound: Outbound::new(),
             limits,
+            feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
@@ -453,8 +459,9 @@ impl App {
         let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
         let happened = cascade::reloaded(&self.settings().clients, &clients);
         let now = self.engine.now();
-        let follows: Vec<_> =
+        let mut follows: Vec<_> =
             happened.iter().filter_map(|happened| cascade::follows(happened, &config.revocation, now)).collect();
+        follows.extend(feed::without(&self.settings().clients, &clients, now));
         if !follows.is_empty() {
             // Before anybody sees the new settings: were this to fail, nothing was reloaded.
             self.engine.commit(follows).await.map_err(StartError::from)?;

@@ -30,7 +30,8 @@ pub(crate) enum Happened<'a> {
     UserDisabled(&'a str),
     UserRemoved(&'a str),
     PasswordChanged(&'a str),
-    LoggedOut([u8; 32]),
+    /// Which session, and whose: by the user it is found without a look at every grant.
+    LoggedOut([u8; 32], &'a str),
     ConsentWithdrawn(&'a str, ClientId),
     ClientRemoved(ClientId),
     ClientDisabled(ClientId),
@@ -45,7 +46,7 @@ impl Happened<'_> {
             // A subject can be brought back by an import.
             Self::UserRemoved(_) => OnEvent::End,
             Self::PasswordChanged(_) => settings.password_changed,
-            Self::LoggedOut(_) => settings.logout,
+            Self::LoggedOut(..) => settings.logout,
             Self::ConsentWithdrawn(..) => settings.consent_withdrawn,
             Self::ClientRemoved(_) => settings.client_removed,
             Self::ClientDisabled(_) => settings.client_disabled,
@@ -59,7 +60,7 @@ impl Happened<'_> {
             Self::UserDisabled(_) => EndReason::UserDisabled,
             Self::UserRemoved(_) => EndReason::UserRemoved,
             Self::PasswordChanged(_) => EndReason::PasswordChanged,
-            Self::LoggedOut(_) => EndReason::LoggedOut,
+            Self::LoggedOut(..) => EndReason::LoggedOut,
             Self::ConsentWithdrawn(..) => EndReason::ConsentWithdrawn,
             Self::ClientRemoved(_) => EndReason::ClientRemoved,
             Self::ClientDisabled(_) => EndReason::ClientSwitchedOff,
@@ -74,7 +75,9 @@ impl Happened<'_> {
             Self::UserDisabled(subject) | Self::UserRemoved(subject) | Self::PasswordChanged(subject) => {
                 Selector { subject: Some((*subject).to_owned()), ..none() }
             }
-            Self::LoggedOut(session) => Selector { session: Some(*session), ..none() },
+            Self::LoggedOut(session, subject) => {
+                Selector { session: Some(*session), subject: Some((*subject).to_owned()), ..none() }
+            }
             Self::ConsentWithdrawn(subject, client) => {
                 Selector { subject: Some((*subject).to_owned()), client: Some(client.clone()), ..none() }
             }
@@ -91,7 +94,7 @@ impl Happened<'_> {
             Self::UserDisabled(_)
             | Self::UserRemoved(_)
             | Self::PasswordChanged(_)
-            | Self::LoggedOut(_)
+            | Self::LoggedOut(..)
             | Self::ConsentWithdrawn(..) => false,
             Self::ClientRemoved(_)
             | Self::ClientDisabled(_)

@@ -23,6 +23,7 @@ mod places;
 mod problem;
 pub mod proxies;
 mod revocation;
+mod revocation_feed;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,7 @@ use regrant_store::{SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
-pub use client::{ClientContext, ClientDefinition, hash_text};
+pub use client::{ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, hash_text};
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
 pub use keys::KeySettings;
@@ -47,6 +48,7 @@ pub use metrics::MetricsSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use revocation::{OnEvent, RevocationSettings};
+pub use revocation_feed::{Readers, RevocationFeed};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
 use crate::claims::Rules;
@@ -125,6 +127,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookSetting>,
     /// How much of what is too much.
     pub limits: Limits,
+    /// What resource servers hear of what is over.
+    pub revocation_feed: RevocationFeed,
     /// What is told to Prometheus.
     pub metrics: MetricsSetting,
     /// How the log is written.
@@ -285,6 +289,7 @@ impl Config {
             events: EventsSetting::default(),
             webhooks: Vec::new(),
             limits: Limits::default(),
+            revocation_feed: RevocationFeed::default(),
             metrics: MetricsSetting::default(),
             log: LogSetting::default(),
             trusted_proxies: TrustedProxies::default(),
@@ -426,13 +431,11 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
-    let token_hook = top.table("token_hook");
-    let (keys, revocation) = (top.table("keys"), top.table("revocation"));
+    let (token_hook, keys, revocation) = (top.table("token_hook"), top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     let admin_api = top.table("admin_api");
-    if let Some(section) = top.table("http") {
-        config.http = http::read(&section);
-    }
+    config.http = top.table("http").as_ref().map(http::read).unwrap_or_default();
+    config.revocation_feed = top.table("revocation_feed").as_ref().map(revocation_feed::read).unwrap_or_default();
     if let Some(section) = top.table("tls") {
         config.tls = tls::read(&section, base);
         check_tls_issuer(&top, &config);
@@ -647,6 +650,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         token_hook: section.flag("token_hook"),
         tell_reason: section.flag("tell_reason"),
         access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
+        introspection_signed_response_alg: section.string("introspection_signed_response_alg"),
         previous_secret_file: section.string("previous_secret_file"),
         previous_secret_hash: section.string("previous_secret_hash"),
         previous_secret_expires_at: section.string("previous_secret_expires_at"),

@@ -359,7 +359,7 @@ impl Visit {
             }
             self.note(EventKind::Logout, &who.user.subject, None).await;
         }
-        let happened = who.as_ref().map(|who| Happened::LoggedOut(who.session.id));
+        let happened = who.as_ref().map(|who| Happened::LoggedOut(who.session.id, &who.session.subject));
         let cookie = match session::end(&self.app, &self.headers, happened.as_ref()).await {
             Ok(cookie) => cookie,
             Err(trouble) => return self.unavailable(&trouble.to_string()),

@@ -1,5 +1,7 @@
 //! The introspection endpoint: RFC 7662. Reads, never writes; what is not active is `{"active": false}` and nothing else.
 
+mod signed;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -28,34 +30,45 @@ use crate::sight;
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let peer = Peer::of(request.extensions());
+    let wants_jwt = signed::is_wanted(request.headers());
     let response = match answer(&app, request, &correlation).await {
-        Ok(body) => answer::json(StatusCode::OK, &body),
+        // Signed or not, it is the same answer: no check stands at one of the two doors alone (check O2).
+        Ok((body, caller)) if wants_jwt && !caller.is_public() => match signed::answer(&app, &body, &caller).await {
+            Ok(response) => response,
+            Err(failure) => failure.answer(&app, &correlation),
+        },
+        Ok((body, _)) => answer::json(StatusCode::OK, &body),
         Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
     };
     correlation.mark(response)
 }
 
-async fn answer(app: &App, request: Request, correlation: &Correlation) -> Result<Value, Failure> {
+async fn answer(app: &App, request: Request, correlation: &Correlation) -> Result<(Value, Arc<Client>), Failure> {
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
     let caller = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
-    let inactive = Ok(json!({"active": false}));
+    let told = told(app, token, &caller).await?;
+    Ok((told.unwrap_or(json!({"active": false})), caller))
+}
+
+/// What this caller is told of this token; `None` if it is not active, or none of his business.
+async fn told(app: &App, token: &str, caller: &Client) -> Result<Option<Value>, Unavailable> {
     if caller.disabled || !caller.may_introspect {
-        return inactive;
+        return Ok(None);
     }
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
-        return Ok(refresh_token(app, &token, &caller).await?.unwrap_or(json!({"active": false})));
+        return refresh_token(app, &token, caller).await;
     }
     // An opaque token holds of its claims only what could not be looked up again.
     let is_sealed = token.starts_with(ACCESS_PREFIX);
-    let Some(token) = open_access_token(app, token).filter(|token| is_shown_to(token, &caller, app)) else {
-        return inactive;
+    let Some(token) = open_access_token(app, token).filter(|token| is_shown_to(token, caller, app)) else {
+        return Ok(None);
     };
-    let Some(token) = active(app, token).await? else { return inactive };
+    let Some(token) = active(app, token).await? else { return Ok(None) };
     let known = if is_sealed { known_now(app, &token).await? } else { Map::new() };
-    Ok(described(app, &token, known))
+    Ok(Some(described(app, &token, known)))
 }
 
 /// What the user's record and the configuration say of this token now: whoever was taken out of a group is out of it in the

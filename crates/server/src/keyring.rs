@@ -246,6 +246,7 @@ impl Keyring {
             if row.status == KeyStatus::Current {
                 signing.current.insert(pair.algorithm(), Arc::clone(pair));
             }
+            signing.outlived_by = signing.outlived_by.max(row.outlived_by);
             signing.published.keys.push(jwk);
         }
         Ok(signing)

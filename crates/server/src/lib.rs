@@ -26,6 +26,7 @@ pub mod correlation;
 mod cors;
 mod deliver;
 pub mod engine;
+mod feed;
 pub mod form;
 mod global_revocation;
 mod hook;

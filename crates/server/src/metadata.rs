@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::answer;
 use crate::app::App;
-use crate::config::BUILT_IN_SCOPES;
+use crate::config::{BUILT_IN_SCOPES, Readers};
 use crate::cors;
+use crate::feed;
 use crate::keyring::schedule::JWKS_MAX_AGE;
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
@@ -53,6 +54,8 @@ fn document(app: &App) -> Value {
 
 fn whole_document(app: &App) -> Value {
     let settings = app.settings();
+    let has_feed = settings.config.revocation_feed.readers != Readers::Nobody;
+    let algorithms = Algorithm::ALL.map(Algorithm::as_str);
     let url = |endpoint: &str| app.issuer.url(endpoint);
     let methods = ["client_secret_basic", "client_secret_post", "none"];
     let confidential = ["client_secret_basic", "client_secret_post"];
@@ -80,6 +83,11 @@ fn whole_document(app: &App) -> Value {
         "introspection_endpoint_auth_methods_supported": confidential,
         // No registered name; the field's own for what RFC 9068 section 2.1 leaves to the server.
         "access_token_signing_alg_values_supported": settings.lifetimes().algorithms().map(Algorithm::as_str).collect::<Vec<_>>(),
+        // RFC 9701 section 7.
+        "introspection_signing_alg_values_supported": algorithms,
+        // Ours: the feed of what is over, and what the address of each status list begins with.
+        "revocation_feed_endpoint": has_feed.then(|| url("/oauth2/revocations")),
+        "status_list_endpoint": has_feed.then(|| feed::lists(app)),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],

@@ -2,6 +2,7 @@
 
 use regrant_core::access::{AccessToken, seal_jti};
 use regrant_core::client::AccessTokenFormat;
+use regrant_core::status::Place;
 use regrant_core::{Client, Grant, Keys, Resources, Scope, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::chance;
 use crate::claims::TokenClaims;
+use crate::feed;
 use crate::keyring::schedule::algorithm;
 
 /// What an access token is minted from.
@@ -40,9 +42,23 @@ struct Claims<'a> {
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
     /// Section 2.2.3. No name in it is one of those above.
     #[serde(flatten)]
     more: &'a Map<String, Value>,
+}
+
+/// draft-ietf-oauth-status-list, section 6.1: which bit of which list says whether the grant has ended.
+#[derive(Serialize)]
+struct Status {
+    status_list: StatusList,
+}
+
+#[derive(Serialize)]
+struct StatusList {
+    idx: u16,
+    uri: String,
 }
 
 #[derive(Serialize)]
@@ -74,12 +90,20 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 jti: &token.jti,
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
+                status: status(app, access.grant, &keys),
                 more: &access.claims.all,
             };
             let algorithm = algorithm(access.client.policy.access_token_algorithm);
             app.signing().current.get(&algorithm)?.sign("at+jwt", &claims).ok()
         }
     }
+}
+
+fn status(app: &App, grant: Option<&Grant>, keys: &Keys) -> Option<Status> {
+    let grant = grant.filter(|_| app.settings().config.revocation_feed.status_claim)?;
+    let place = Place::of(grant.id.number, keys);
+    let uri = format!("{}{}", feed::lists(app), place.list(keys));
+    Some(Status { status_list: StatusList { idx: place.index, uri } })
 }
 
 fn halves(chance: [u8; 24]) -> ([u8; 12], [u8; 12]) {

@@ -17,7 +17,9 @@ use regrant_store::{Answer, KeyKind, KeyRecord, Loaded, Outcome, Question, Recor
 
 use crate::app::App;
 use crate::chance;
+use crate::feed;
 use crate::keyring::KeyringError;
+use crate::keyring::schedule::GRACE;
 use crate::keyring::step::Step;
 use crate::keyring::usage::Usage;
 use crate::rotation::{self, By};
@@ -121,7 +123,10 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         }
     }
     let events_before = app.engine.now().minus(kept.kept);
-    app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
+    let sweep = Record::Sweep { events_before, limit: SLICE * 16 };
+    // What no access token can be concerned by, and a little longer for the clocks of resource servers.
+    let before = app.engine.now().minus(feed::window(app) + GRACE);
+    app.engine.commit(vec![sweep, Record::ForgetRevocations { before, limit: SLICE * 16 }]).await?;
     swept.epochs = settled.forget(app).await?;
     // An erased ratchet is gone from the file when the store has brought everything into its place.
     for _ in 0..FOLDS {

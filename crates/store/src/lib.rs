@@ -17,6 +17,7 @@ mod epochs;
 mod event;
 mod failures;
 mod memory;
+mod revocation;
 mod sqlite;
 
 use std::fmt;
@@ -34,6 +35,7 @@ pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use memory::Memory;
+pub use revocation::{Revocation, Revoked};
 pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
     Writes, back_up, give_to_owner, look_at, part, restore,
@@ -201,6 +203,20 @@ pub enum Record {
         jti: [u8; 32],
         /// When it ends by itself and the record may be swept.
         expires_at: Timestamp,
+    },
+    /// Tells resource servers what is over, where no other record says so (see [`Revocation`]).
+    Revoke {
+        /// What.
+        revoked: Revoked,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Removes at most `limit` [`Revocation`]s that were made before `before`: no access token is left that they could concern.
+    ForgetRevocations {
+        /// Older ones go.
+        before: Timestamp,
+        /// The most rows to remove.
+        limit: u32,
     },
     /// Adds keys and moves keys through their lives, with what is told of it: all of it or, if one of them is not as it was
     /// expected, nothing and `Stale`.
@@ -498,6 +514,13 @@ pub enum Question {
         /// The most to return.
         limit: u32,
     },
+    /// What resource servers must hear of, in order.
+    Revocations {
+        /// After this position.
+        after: u64,
+        /// The size of the page.
+        limit: u32,
+    },
     /// Events that fit, newest first: answered like [`Question::Events`].
     FindEvents(EventFilter),
     /// Events behind this position, in order: answered like [`Question::Events`].
@@ -541,6 +564,8 @@ pub enum Answer {
     AccessDenied(bool),
     /// `None` where there are none; they may be forgotten by now.
     Failures(Vec<Option<Failures>>),
+    /// A page.
+    Revocations(Vec<Revocation>),
     /// With their wrapped bytes, where they have any.
     Keys(Vec<KeyRecord>),
     /// In order of number.

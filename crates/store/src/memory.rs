@@ -3,7 +3,7 @@
 //! Not a mock: the same outcomes as [`Sqlite`](crate::Sqlite), held to them by the same suite and a differential test.
 //! A clone is another handle on the same contents, so that a test can drop an engine in mid-flight and open it again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regrant_core::grant::RowMac;
@@ -16,7 +16,7 @@ use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
     Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
-    Question, Record, Session, Store, StoredEvent, Unavailable, User, event, failures,
+    Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -83,6 +83,9 @@ struct Contents {
     consents: BTreeMap<(String, String), Consent>,
     denied_access: BTreeMap<[u8; 32], Timestamp>,
     failures: BTreeMap<[u8; 32], Failures>,
+    revocations: BTreeMap<u64, Revocation>,
+    revoked: HashMap<Revoked, u64>,
+    last_revocation: u64,
     keys: BTreeMap<(KeyKind, u32), KeyRecord>,
     events: BTreeMap<u64, (StoredEvent, Option<OnceAMinute>)>,
     told: BTreeSet<OnceAMinute>,
@@ -109,6 +112,9 @@ impl Default for Contents {
             consents: BTreeMap::new(),
             denied_access: BTreeMap::new(),
             failures: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            revoked: HashMap::new(),
+            last_revocation: 0,
             keys: BTreeMap::new(),
             events: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -176,7 +182,11 @@ impl Contents {
                 committed_if(free)
             }
             Record::PutClient { id, definition } => always(self.clients.insert(id.clone(), definition.clone())),
-            Record::RemoveClient { id } => committed_if(self.clients.remove(id).is_some()),
+            Record::RemoveClient { id } => {
+                let found = self.clients.remove(id).is_some();
+                self.follow(revocation::of_client(id, now).filter(|_| found));
+                committed_if(found)
+            }
             Record::AddUser(user) => {
                 let free = !self.users.contains_key(&user.subject) && self.user_named(&user.name).is_none();
                 self.put_user(user, free)
@@ -186,7 +196,11 @@ impl Contents {
                 let as_read = self.users.get(&user.subject).is_some_and(|held| held.version == *expected);
                 self.put_user(user, as_read && !others_name)
             }
-            Record::RemoveUser { subject } => committed_if(self.users.remove(subject).is_some()),
+            Record::RemoveUser { subject } => {
+                let found = self.users.remove(subject).is_some();
+                self.follow(found.then(|| (Revoked::user(subject), now)));
+                committed_if(found)
+            }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),
             Record::EndSession { id } => always(self.sessions.remove(id)),
             Record::EndSessionsOf { subject } => {
@@ -203,12 +217,14 @@ impl Contents {
             Record::DenyAccess { jti, expires_at } => {
                 let held = self.denied_access.entry(*jti).or_insert(*expires_at);
                 *held = (*held).max(*expires_at);
+                self.revoke(&Revoked::Access(*jti), now, Some(*expires_at));
                 Outcome::Committed
             }
             Record::Epoch { epoch, events } => {
                 let takes = self.epochs.takes(epoch);
                 if takes {
                     self.epochs.insert(epoch.clone());
+                    self.follow(Some(revocation::of_epoch(epoch)));
                 }
                 self.tell_if(takes, events)
             }
@@ -229,6 +245,19 @@ impl Contents {
                 always(self.failures.insert(*key, counted))
             }
             Record::ForgetFailures { key } => always(self.failures.remove(key)),
+            Record::Revoke { revoked, at } => {
+                self.revoke(revoked, *at, None);
+                Outcome::Committed
+            }
+            Record::ForgetRevocations { before, limit } => {
+                let rows = self.revocations.values().map(|row| (row.at, row.position));
+                for position in oldest(rows, *before, size(*limit)) {
+                    if let Some(row) = self.revocations.remove(&position) {
+                        self.revoked.remove(&row.revoked);
+                    }
+                }
+                Outcome::Committed
+            }
             Record::Keys { changes, events } => self.change_keys(changes, events),
             Record::Seen { grant, place } => {
                 let made = || Places { first: place.clone(), last: place.clone() };
@@ -269,6 +298,7 @@ impl Contents {
             }
             (None | Some(_), _) => return Outcome::Stale,
         };
+        self.follow(revocation::of_grant(&row));
         self.grants.insert(grant.id.number, (row, mac));
         for event in events {
             self.tell(event);
@@ -279,8 +309,28 @@ impl Contents {
     fn put_user(&mut self, user: &User, allowed: bool) -> Outcome {
         if allowed {
             self.users.insert(user.subject.clone(), user.clone());
+            self.follow(revocation::of_user(user));
         }
         committed_if(allowed)
+    }
+
+    fn follow(&mut self, entailed: Option<(Revoked, Timestamp)>) {
+        if let Some((revoked, at)) = entailed {
+            self.revoke(&revoked, at, None);
+        }
+    }
+
+    fn revoke(&mut self, revoked: &Revoked, at: Timestamp, expires_at: Option<Timestamp>) {
+        if let Some(held) = self.revoked.get(revoked) {
+            if self.revocations.get(held).is_some_and(|row| row.at >= at) {
+                return;
+            }
+            self.revocations.remove(held);
+        }
+        self.last_revocation += 1;
+        let position = self.last_revocation;
+        self.revoked.insert(revoked.clone(), position);
+        self.revocations.insert(position, Revocation { position, revoked: revoked.clone(), at, expires_at });
     }
 
     fn tell_if(&mut self, done: bool, events: &[EventRecord]) -> Outcome {
@@ -390,6 +440,10 @@ impl Contents {
             Question::AccessDenied(jti) => Answer::AccessDenied(self.denied_access.contains_key(jti)),
             Question::Failures(keys) => {
                 Answer::Failures(keys.iter().map(|key| self.failures.get(key).copied()).collect())
+            }
+            Question::Revocations { after, limit } => {
+                let rows = self.revocations.values().filter(|row| row.position > *after);
+                Answer::Revocations(rows.take(size(*limit)).cloned().collect())
             }
             Question::Keys(kind) => {
                 Answer::Keys(self.keys.range((*kind, 0)..=(*kind, u32::MAX)).map(|(_, key)| key.clone()).collect())

@@ -18,7 +18,7 @@ use regrant_core::secret::Hash;
 use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Refusal, Resources, Scope, Selector, Terms, Timestamp};
 use regrant_store::{
     Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Outcome, Question, Record,
-    Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
+    Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
 };
 
 mod place;
@@ -207,6 +207,20 @@ fn record() -> impl Strategy<Value = Record> {
         1 => (0..6_u64).prop_map(|number| Record::ForgetEpochs { numbers: vec![number] }),
         2 => (small_time(), 0..4_u32).prop_map(|(events_before, limit)| Record::Sweep { events_before, limit }),
         1 => Just(Record::Fold),
+        2 => (revoked(), small_time()).prop_map(|(revoked, at)| Record::Revoke { revoked, at }),
+        1 => (small_time(), 0..4_u32).prop_map(|(before, limit)| Record::ForgetRevocations { before, limit }),
+    ]
+}
+
+fn revoked() -> impl Strategy<Value = Revoked> {
+    let matching = (prop::option::of(client()), prop::option::of(subject()), prop::option::of("[ab]?"), any::<bool>());
+    prop_oneof![
+        number().prop_map(Revoked::Grant),
+        (0..3_u8).prop_map(|jti| Revoked::Access([jti; 32])),
+        matching.prop_map(|(client, subject, scope, online_only)| {
+            let client = client.and_then(|client| ClientId::parse(&client));
+            Revoked::Matching(Selector { client, subject, scope, online_only, ..Selector::default() })
+        }),
     ]
 }
 
@@ -357,6 +371,8 @@ fn questions() -> Vec<Question> {
         Question::CoveredAccess(Box::new(access("usr_1", "a"))),
         Question::CoveredAccess(Box::new(access("b", "b"))),
         Question::Failures((0..8).map(|key| [key; 32]).collect()),
+        Question::Revocations { after: 0, limit: 100 },
+        Question::Revocations { after: 0, limit: 2 },
         Question::Events { grant: None, limit: 100 },
         Question::Events { grant: None, limit: 2 },
         Question::Events { grant: Some(1), limit: 100 },
@@ -410,6 +426,10 @@ fn said(answer: Answer) -> Vec<String> {
         Answer::Events(events) => {
             assert!(events.is_sorted_by(|newer, older| newer.id > older.id), "{events:?}");
             events.into_iter().map(|event| format!("{:?}", regrant_store::StoredEvent { id: 0, ..event })).collect()
+        }
+        Answer::Revocations(rows) => {
+            assert!(rows.is_sorted_by(|older, newer| older.position < newer.position), "{rows:?}");
+            rows.into_iter().map(|row| format!("{:?}", regrant_store::Revocation { position: 0, ..row })).collect()
         }
         Answer::Grants(rows) => rows.into_iter().map(|row| format!("{row:?}")).collect(),
         Answer::Deployment(_)

@@ -93,6 +93,7 @@ pub(crate) fn client(id: &str, class: Class) -> Client {
         resources: resources(&["https://api.example/", "https://files.example/", "https://mail.example/"]),
         require_pkce: true,
         may_introspect: false,
+        introspection_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
         may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,

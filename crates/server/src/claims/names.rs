@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 /// Names that are the server's own.
-pub const RESERVED: [&str; 38] = [
+pub const RESERVED: [&str; 39] = [
     // RFC 7519 section 4.1, RFC 9068 section 2.2.
     "iss",
     "sub",
@@ -36,6 +36,8 @@ pub const RESERVED: [&str; 38] = [
     "act",
     "may_act",
     "authorization_details",
+    // draft-ietf-oauth-status-list, section 6.1.
+    "status",
     // RFC 7662 section 2.2, and ours beside it.
     "active",
     "token_type",

@@ -21,7 +21,7 @@ mod secret;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use regrant_core::client::{AuthMethod, Class, GrantType};
+use regrant_core::client::{AuthMethod, Class, GrantType, SignatureAlgorithm};
 use regrant_core::redirect::BadRedirectUri;
 use regrant_core::{Client, ClientId, Resources, Scope, redirect};
 use schemars::JsonSchema;
@@ -32,6 +32,7 @@ use super::problem::Problem;
 use super::suggest::did_you_mean;
 use super::{ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
+pub use policy::LONGEST_ACCESS_TOKEN;
 pub use secret::hash_text;
 
 use checks::Checks;
@@ -115,6 +116,9 @@ pub struct ClientDefinition {
     /// `ES256` (default), `EdDSA`, `PS256` or `RS256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_signed_response_alg: Option<String>,
+    /// `RS256` unless set: what signs the introspection answers that the client asks for as JWT (RFC 9701 section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<String>,
     /// The secret before this one, in a file, while it still works. Only for clients of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_file: Option<String>,
@@ -178,6 +182,7 @@ impl ClientDefinition {
         self.check_rights(class, auth, &mut checks);
         self.check_admin(&grant_types, &mut checks);
         let policy = self.policy(class, &mut checks);
+        let introspection_algorithm = self.introspection_algorithm(&mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
             return Err(checks.problems);
@@ -194,6 +199,7 @@ impl ClientDefinition {
             resources,
             require_pkce: self.require_pkce.unwrap_or(true),
             may_introspect: self.may_introspect.unwrap_or(false),
+            introspection_algorithm: introspection_algorithm.unwrap_or(SignatureAlgorithm::Rs256),
             may_revoke_users: self.may_revoke_users.unwrap_or(false),
             allowed_origins: self.allowed_origins.clone(),
             skip_consent: self.skip_consent.unwrap_or(false),

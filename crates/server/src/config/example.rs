@@ -225,6 +225,18 @@ const TEXT: &str = r##"# Regrant's configuration.
 #give_up_after = "1d"
 
 
+## Resource servers
+
+# How APIs that check JWTs themselves hear of what is over before its time: a signed feed of what was revoked, and status lists. Who may
+# read them: "resource_servers" (default; clients with may_introspect, by client_secret_basic), "public", "nobody". status_claim:
+# whether JWT access tokens say which bit of which list is theirs, without which no API can tell to what grant they belong. max_age: for
+# how long an answer may be held.
+#[revocation_feed]
+#readers = "resource_servers"
+#status_claim = true
+#max_age = "5s"
+
+
 ## Sight
 
 # How the log on standard error is written: "auto" is text on a terminal and JSON elsewhere; "text", "json". `--log-format`
@@ -368,6 +380,8 @@ scopes = ["notes:read", "notes:write"]
 #secret_file = "notes-api.secret"
 #grant_types = []
 #may_introspect = true
+## What signs the answers that it asks for as JWT (RFC 9701). Default: "RS256". The key is made by itself.
+#introspection_signed_response_alg = "RS256"
 "##;
 
 #[cfg(test)]

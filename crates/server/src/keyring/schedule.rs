@@ -62,6 +62,13 @@ impl Lifetimes {
         all
     }
 
+    /// The same, and a key for this algorithm, which signs nothing that lives.
+    #[must_use]
+    pub fn with(mut self, algorithm: Algorithm) -> Self {
+        self.jwt.entry(algorithm).or_default();
+        self
+    }
+
     /// In seconds, of what a key of this kind and algorithm makes.
     pub(crate) fn of(&self, kind: KeyKind, algorithm: &str) -> u64 {
         match kind {

@@ -33,7 +33,7 @@ async fn a_jwt_has_the_claims_of_the_profile() {
         let names: BTreeSet<&str> = claims.as_object().expect("an object").keys().map(String::as_str).collect();
         let mut required = BTreeSet::from(["iss", "exp", "aud", "sub", "client_id", "iat", "jti", "scope"]);
         if client != "daemon" {
-            required.insert("auth_time");
+            required.extend(["auth_time", "status"]);
         }
         assert_eq!(names, required, "{client}");
         assert_eq!((claims["iss"].as_str(), claims["client_id"].as_str()), (Some(world.base.as_str()), Some(client)));

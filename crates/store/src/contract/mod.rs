@@ -11,6 +11,7 @@
 //! | [`chain`]   | the chain of events, and what is kept beside it          |
 //! | [`people`]  | users, their sessions and consents                       |
 //! | [`things`]  | the deployment, clients, keys, denied tokens, the sweep  |
+//! | [`revocations`] | what resource servers must hear of                   |
 //! | [`epochs`]  | wide revocations                                         |
 //! | [`lasting`] | extreme values, and what is there after reopening        |
 
@@ -20,6 +21,7 @@ pub mod events;
 pub mod grants;
 pub mod lasting;
 pub mod people;
+pub mod revocations;
 pub mod things;
 
 use std::sync::Arc;
@@ -100,6 +102,12 @@ macro_rules! contract_tests {
             no_more_failures_are_counted_than_are_asked_for,
             a_success_forgets_all_failures,
             forgotten_failures_leave_no_rows_behind,
+        );
+        $crate::contract_tests!($place, revocations:
+            whatever_ends_is_told,
+            a_wide_revocation_is_told_once,
+            a_place_in_the_revocations_is_never_used_twice,
+            revocations_are_forgotten_from_the_oldest,
         );
         $crate::contract_tests!($place, things:
             a_deployment_is_initialised_once,

@@ -4,8 +4,10 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{epochs, events, questions};
-use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, failures};
+use super::{epochs, events, questions, revocations};
+use crate::{
+    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, failures, revocation,
+};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
@@ -41,10 +43,18 @@ pub(super) fn one(
         Record::PutClient { id, definition } => {
             run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?
         }
-        Record::RemoveClient { id } => run("DELETE FROM clients WHERE id = ?1", params![id])?,
-        Record::AddUser(user) => add_user(connection, user)?,
-        Record::PutUser { expected, user } => put_user(connection, *expected, user)?,
-        Record::RemoveUser { subject } => run("DELETE FROM users WHERE subject = ?1", params![subject])?,
+        Record::RemoveClient { id } => {
+            let removed = run("DELETE FROM clients WHERE id = ?1", params![id])?;
+            let entailed = revocation::of_client(id, now).filter(|_| removed > 0);
+            revocations::follow(connection, entailed).map(|()| removed)?
+        }
+        Record::AddUser(user) => written(connection, user, add_user(connection, user)?)?,
+        Record::PutUser { expected, user } => written(connection, user, put_user(connection, *expected, user)?)?,
+        Record::RemoveUser { subject } => {
+            let removed = run("DELETE FROM users WHERE subject = ?1", params![subject])?;
+            let entailed = (removed > 0).then(|| (Revoked::user(subject), now));
+            revocations::follow(connection, entailed).map(|()| removed)?
+        }
         Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
             "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
             params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis()],
@@ -60,17 +70,24 @@ pub(super) fn one(
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
         }
-        Record::DenyAccess { jti, expires_at } => run(
-            "INSERT INTO denied_access (jti, expires_at) VALUES (?1, ?2) \
-             ON CONFLICT (jti) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
-            params![jti.as_slice(), expires_at.millis()],
-        )?,
+        Record::DenyAccess { jti, expires_at } => {
+            run(
+                "INSERT INTO denied_access (jti, expires_at) VALUES (?1, ?2) \
+                 ON CONFLICT (jti) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+                params![jti.as_slice(), expires_at.millis()],
+            )?;
+            revocations::put(connection, &Revoked::Access(*jti), now, Some(*expires_at))?
+        }
         Record::CountFailure { key, leak, most } => count_failure(connection, key, now, *leak, *most)?,
         Record::ForgetFailures { key } => {
             run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
         }
+        Record::Revoke { revoked, at } => revocations::put(connection, revoked, *at, None)?,
+        Record::ForgetRevocations { before, limit } => revocations::forget(connection, *before, *limit).map(always)?,
         Record::Epoch { epoch, events } => {
-            return tell_if(connection, chain, epochs::insert(connection, epoch)?, events);
+            let inserted = epochs::insert(connection, epoch)?;
+            revocations::follow(connection, (inserted > 0).then(|| revocation::of_epoch(epoch)))?;
+            return tell_if(connection, chain, inserted, events);
         }
         Record::UndoEpoch { number, at, events } => {
             return tell_if(connection, chain, epochs::undo(connection, *number, *at)?, events);
@@ -113,6 +130,12 @@ fn tell_if(
     }
     events.iter().try_for_each(|event| events::tell(connection, chain, event))?;
     Ok(Outcome::Committed)
+}
+
+/// What a user's row entails, if it was written.
+fn written(connection: &Connection, user: &User, rows: usize) -> rusqlite::Result<usize> {
+    let entailed = (rows > 0).then(|| revocation::of_user(user)).flatten();
+    revocations::follow(connection, entailed).map(|()| rows)
 }
 
 fn add_user(connection: &Connection, user: &User) -> rusqlite::Result<usize> {

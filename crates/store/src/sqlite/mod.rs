@@ -21,6 +21,7 @@ mod look;
 mod open;
 mod questions;
 mod restoring;
+mod revocations;
 mod rows;
 mod schema;
 mod trouble;

@@ -6,10 +6,10 @@ use regrant_core::recovery::{Recovery, Unproven};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::cold::Spellings;
-use super::events;
 use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
+use super::{events, revocations};
 use crate::{Answer, Consent, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, User};
 
 /// Answers one question.
@@ -44,6 +44,7 @@ pub(super) fn answer(
             let found = keys.iter().map(|key| failures(connection, key));
             Answer::Failures(found.collect::<rusqlite::Result<_>>()?)
         }
+        Question::Revocations { after, limit } => Answer::Revocations(revocations::after(connection, *after, *limit)?),
         Question::Keys(kind) => Answer::Keys(keys(connection, *kind)?),
         Question::Grants { client, subject, after, limit } => {
             let list = List { client: client.as_deref(), subject: subject.as_deref(), journal };

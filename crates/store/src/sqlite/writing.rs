@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use super::hot::Hot;
 use super::journal::{Batch, Journal, Written};
 use super::known::Known;
-use super::{cold, commit, events, hot};
-use crate::{EventRecord, Outcome, Record};
+use super::{cold, commit, events, hot, revocations};
+use crate::{EventRecord, Outcome, Record, revocation};
 
 /// What a batch is written with.
 pub(super) struct Writing<'a> {
@@ -84,6 +84,7 @@ impl<'a> Writing<'a> {
             }
         };
         if is_written {
+            revocations::follow(connection, revocation::of_grant(grant))?;
             for event in told {
                 events::tell(connection, self.chain, event)?;
             }

@@ -21,7 +21,8 @@ use super::{Checks, ClientDefinition};
 const SECOND: Duration = Duration::from_secs(1);
 /// Ten years: longer than any session should be, short enough that no arithmetic with times overflows.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
-const LONGEST_ACCESS: Duration = Duration::from_secs(365 * 86_400);
+/// The longest life of an access token.
+pub const LONGEST_ACCESS_TOKEN: Duration = Duration::from_secs(365 * 86_400);
 const LONGEST_RETRY_WINDOW: Duration = Duration::from_secs(3600);
 
 impl ClientDefinition {
@@ -37,7 +38,7 @@ impl ClientDefinition {
         let lifetime = SECOND..=LONGEST_LIFETIME;
         let absolute = read(checks, "absolute_lifetime", self.absolute_lifetime.as_deref(), lifetime.clone());
         let idle = read(checks, "idle_lifetime", self.idle_lifetime.as_deref(), lifetime);
-        let access_limits = SECOND..=LONGEST_ACCESS;
+        let access_limits = SECOND..=LONGEST_ACCESS_TOKEN;
         let access = read(checks, "access_token_lifetime", self.access_token_lifetime.as_deref(), access_limits);
         if checks.problems.len() > before {
             return None;
@@ -108,6 +109,17 @@ impl ClientDefinition {
         if format == AccessTokenFormat::Opaque {
             let what = "opaque access tokens are sealed and not signed";
             checks.problem(Problem::new(key, what, "Leave it out, or write access_token_format = \"jwt\"."));
+        }
+        checks.choice(key, word, &SignatureAlgorithm::ALL, |algorithm| algorithm.as_str())
+    }
+
+    /// RFC 9701 section 6: "If this is specified, the response will be signed using JWS and the configured algorithm."
+    pub(super) fn introspection_algorithm(&self, checks: &mut Checks) -> Option<SignatureAlgorithm> {
+        let key = "introspection_signed_response_alg";
+        let word = self.introspection_signed_response_alg.as_deref()?;
+        if self.may_introspect != Some(true) {
+            let what = "the client may not introspect";
+            checks.problem(Problem::new(key, what, "Leave it out, or write may_introspect = true."));
         }
         checks.choice(key, word, &SignatureAlgorithm::ALL, |algorithm| algorithm.as_str())
     }

@@ -1,0 +1,115 @@
+//! Wide revocations in the feed (checks O7, T26, T33): each grant that one of them ended is heard of, in one line for many or in one for each;
+//! where a line means more, that is stated in docs/resource-servers.md.
+
+use regrant_server::admin::blacklist::Selection;
+use regrant_server::admin::import::Effect;
+use regrant_server::sweep;
+use serde_json::{Value, json};
+use sim::wire::{CONFIG, USER, World, authorization, text};
+
+use super::support::{is_about, lines, secs, world, world_with};
+
+async fn revoke(world: &World, selection: Selection) {
+    let _ = world.app.admin().revoke_selected(&selection, Effect::Write, "because").await.expect("revoked");
+}
+
+async fn access(world: &World, client: &str) -> String {
+    text(&world.grant(client).await, "access_token")
+}
+
+/// The parts of those lines that are about many.
+fn all(lines: &[Value]) -> Vec<Vec<&str>> {
+    let parts = |line: &'_ Value| line["all"].as_object().cloned();
+    let named = |all: serde_json::Map<String, Value>| {
+        ["client_id", "sub_hash"].into_iter().filter(|name| all.contains_key(*name)).collect()
+    };
+    lines.iter().filter_map(parts).map(named).collect()
+}
+
+/// All of a user, of a client, of a user at a client: one line each, whatever the number of grants.
+#[tokio::test]
+async fn all_of_somebodys_is_one_line() {
+    let world = world().await;
+    for _ in 0..5 {
+        let _ = access(&world, "phone").await;
+    }
+    let (user, client) = (Some(USER.to_owned()), Some("phone".to_owned()));
+    revoke(&world, Selection { user: user.clone(), ..Selection::default() }).await;
+    revoke(&world, Selection { client: client.clone(), ..Selection::default() }).await;
+    revoke(&world, Selection { user, client, ..Selection::default() }).await;
+    let (told, _) = lines(&world, "").await;
+    assert_eq!(all(&told), [vec!["sub_hash"], vec!["client_id"], vec!["client_id", "sub_hash"]]);
+    // What the sweep writes into the rows later is nothing new.
+    world.advance(secs(86_400 * 8));
+    sweep::pass(&world.app, secs(0)).await.expect("a pass");
+    assert_eq!(lines(&world, "").await.0.len(), 0);
+}
+
+/// Less than all of a user's: a line for each grant that ended, and none for the others.
+#[tokio::test]
+async fn some_of_a_users_are_a_line_each() {
+    let world = world().await;
+    let form = [("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD), ("scope", "read")];
+    let narrow = text(&world.token("phone", &form).await.expect_status(200).json(), "access_token");
+    let wide = access(&world, "phone").await;
+    let scope = Some("write".to_owned());
+    revoke(&world, Selection { user: Some(USER.to_owned()), scope, ..Selection::default() }).await;
+    let (told, _) = lines(&world, "").await;
+    assert!(told.len() == 1 && is_about(&told[0], &wide) && !is_about(&told[0], &narrow), "{told:?}");
+}
+
+/// Less than all, of nobody in particular: no narrowed token can hide behind what it does not show.
+#[tokio::test]
+async fn what_a_token_does_not_show_means_more_and_never_less() {
+    for (selection, expected) in [
+        (Selection { scope: Some("write".to_owned()), ..Selection::default() }, json!({})),
+        (Selection { issued_before: Some("1s".to_owned()), ..Selection::default() }, json!({})),
+        (
+            Selection {
+                client: Some("web".to_owned()),
+                resource: Some("https://api.example/".to_owned()),
+                ..Selection::default()
+            },
+            json!({"client_id": "web"}),
+        ),
+    ] {
+        let world = world().await;
+        let _ = access(&world, "web").await;
+        world.advance(secs(10));
+        revoke(&world, selection).await;
+        let (told, _) = lines(&world, "").await;
+        assert_eq!(told.iter().map(|line| &line["all"]).collect::<Vec<_>>(), [&expected]);
+    }
+}
+
+/// Check T26: a logout that ends grants is about those of its own session.
+#[tokio::test]
+async fn a_logout_is_about_its_own_session() {
+    let world = world_with(&format!("[revocation]\non_logout = \"end\"\n{CONFIG}")).await;
+    let mut tokens = Vec::new();
+    let mut browsers = Vec::new();
+    for _ in 0..2 {
+        let mut browser = world.browser();
+        let location = browser.authorize_as(&authorization("web", &[]), USER).await;
+        let code = sim::wire::browser::parameter(&location, "code").expect("a code");
+        tokens.push(text(&world.redeem("web", &code).await.expect_status(200).json(), "access_token"));
+        browsers.push(browser);
+    }
+    let page = browsers[0].get("/logout").await;
+    let _ = browsers[0].submit(&page, &[]).await.expect_status(200);
+    let (told, _) = lines(&world, "").await;
+    assert!(told.len() == 1 && is_about(&told[0], &tokens[0]) && !is_about(&told[0], &tokens[1]), "{told:?}");
+}
+
+/// More of a user's grants than fit a page are all of the user's.
+#[tokio::test]
+async fn many_of_a_users_are_all_of_the_users() {
+    let world = world().await;
+    for _ in 0..17 {
+        let _ = access(&world, "phone").await;
+    }
+    let (user, scope) = (Some(USER.to_owned()), Some("read".to_owned()));
+    revoke(&world, Selection { user, scope, ..Selection::default() }).await;
+    let (told, _) = lines(&world, "").await;
+    assert_eq!(all(&told), [vec!["sub_hash"]]);
+}

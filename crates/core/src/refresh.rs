@@ -117,18 +117,8 @@ pub fn decide(
     {
         return Decision::refuse(Refusal::OtherKey);
     }
-    let ask = Ask {
-        client,
-        grant_type: GrantType::RefreshToken,
-        subject,
-        consented: true,
-        scope: request.scope,
-        resources: request.resources,
-        held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),
-    };
-    if let Err(refusal) =
-        is_alive(grant, now).and_then(|()| issue::who(&ask)).and_then(|()| is_refreshable(grant, client))
-    {
+    let ask = ask(grant, subject, client, request.scope, request.resources);
+    if let Err(refusal) = stands(grant, &ask, now) {
         return Decision::refuse(refusal);
     }
     // Asked before the age is looked at: the same answer in every state, or a thief could poll it.
@@ -150,6 +140,37 @@ pub fn decide(
         Age::KeyMissing(SeedKeyMissing::NotYet) => Decision::refuse(Refusal::SeedKeyNotYet),
         Age::KeyMissing(SeedKeyMissing::Gone) => Decision::refuse(Refusal::SeedKeyGone),
     }
+}
+
+/// Whether this grant can refresh at all, whatever the age of the token that its holder has, and what he would get who asked for
+/// all of it: the part of [`decide`] that looks at no token.
+///
+/// # Errors
+/// The [`Refusal`] that the live token would meet.
+pub fn standing(grant: &Grant, subject: SubjectStatus, client: &Client, now: Timestamp) -> Result<Granted, Refusal> {
+    let none = Resources::default();
+    let ask = ask(grant, subject, client, None, &none);
+    stands(grant, &ask, now)?;
+    // RFC 6749 section 4.1.2: a code alone is no session yet.
+    if grant.current.is_none() {
+        return Err(Refusal::NotRefreshable);
+    }
+    issue::what(&ask)
+}
+
+fn ask<'a>(
+    grant: &'a Grant,
+    subject: SubjectStatus,
+    client: &'a Client,
+    scope: Option<&'a Scope>,
+    resources: &'a Resources,
+) -> Ask<'a> {
+    let held = Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources });
+    Ask { client, grant_type: GrantType::RefreshToken, subject, consented: true, scope, resources, held }
+}
+
+fn stands(grant: &Grant, ask: &Ask<'_>, now: Timestamp) -> Result<(), Refusal> {
+    is_alive(grant, now).and_then(|()| issue::who(ask)).and_then(|()| is_refreshable(grant, ask.client))
 }
 
 impl Age {

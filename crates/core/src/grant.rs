@@ -78,9 +78,73 @@ pub enum EndReason {
     RevokedByUser,
     /// The largest generation was presented.
     GenerationsExhausted,
+    /// An operator revoked all grants of the user.
+    UserRevoked,
+    /// An operator revoked all grants of the client.
+    ClientRevoked,
+    /// An operator revoked what the user gave the client.
+    UserAtClientRevoked,
+    /// An operator revoked all grants of the browser session.
+    SessionRevoked,
+    /// An operator revoked all grants whose live token has the tag of this key.
+    KeyRevoked,
+    /// An operator revoked all grants that hold the scope.
+    ScopeRevoked,
+    /// An operator revoked all grants that hold the resource.
+    ResourceRevoked,
+    /// An operator revoked everything made before a time.
+    IssuedBeforeRevoked,
+    /// An operator revoked in bulk by several criteria.
+    SelectionRevoked,
+    /// The user's password was changed.
+    PasswordChanged,
+    /// The user was switched off, and perhaps on again.
+    UserDisabled,
+    /// The user logged out of the browser session in which the grant was given.
+    LoggedOut,
+    /// The user's consent was withdrawn.
+    ConsentWithdrawn,
+    /// The client was removed, and perhaps another one added under its name.
+    ClientRemoved,
+    /// The client was switched off, and perhaps on again.
+    ClientSwitchedOff,
+    /// The client got another secret.
+    ClientSecretRotated,
+    /// The client lost a redirect URI.
+    RedirectUrisReduced,
+    /// Another system asked to revoke everything of the user (draft-parecki-oauth-global-token-revocation).
+    GlobalRevocation,
 }
 
 impl EndReason {
+    /// All of them, in the order of their numbers in the store, which count from 1.
+    pub const ALL: [Self; 24] = [
+        Self::RefreshReplayed,
+        Self::CodeReplayed,
+        Self::RevokedByClient,
+        Self::RevokedByOperator,
+        Self::RevokedByUser,
+        Self::GenerationsExhausted,
+        Self::UserRevoked,
+        Self::ClientRevoked,
+        Self::UserAtClientRevoked,
+        Self::SessionRevoked,
+        Self::KeyRevoked,
+        Self::ScopeRevoked,
+        Self::ResourceRevoked,
+        Self::IssuedBeforeRevoked,
+        Self::SelectionRevoked,
+        Self::PasswordChanged,
+        Self::UserDisabled,
+        Self::LoggedOut,
+        Self::ConsentWithdrawn,
+        Self::ClientRemoved,
+        Self::ClientSwitchedOff,
+        Self::ClientSecretRotated,
+        Self::RedirectUrisReduced,
+        Self::GlobalRevocation,
+    ];
+
     /// The stable word for logs, events and commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -91,6 +155,24 @@ impl EndReason {
             Self::RevokedByOperator => "revoked_by_operator",
             Self::RevokedByUser => "revoked_by_user",
             Self::GenerationsExhausted => "generations_exhausted",
+            Self::UserRevoked => "user_revoked",
+            Self::ClientRevoked => "client_revoked",
+            Self::UserAtClientRevoked => "user_at_client_revoked",
+            Self::SessionRevoked => "session_revoked",
+            Self::KeyRevoked => "key_revoked",
+            Self::ScopeRevoked => "scope_revoked",
+            Self::ResourceRevoked => "resource_revoked",
+            Self::IssuedBeforeRevoked => "issued_before_revoked",
+            Self::SelectionRevoked => "selection_revoked",
+            Self::PasswordChanged => "password_changed",
+            Self::UserDisabled => "user_disabled",
+            Self::LoggedOut => "logged_out",
+            Self::ConsentWithdrawn => "consent_withdrawn",
+            Self::ClientRemoved => "client_removed",
+            Self::ClientSwitchedOff => "client_switched_off",
+            Self::ClientSecretRotated => "client_secret_rotated",
+            Self::RedirectUrisReduced => "redirect_uris_reduced",
+            Self::GlobalRevocation => "global_revocation",
         }
     }
 
@@ -104,21 +186,31 @@ impl EndReason {
             Self::RevokedByOperator => 4,
             Self::RevokedByUser => 5,
             Self::GenerationsExhausted => 6,
+            Self::UserRevoked => 7,
+            Self::ClientRevoked => 8,
+            Self::UserAtClientRevoked => 9,
+            Self::SessionRevoked => 10,
+            Self::KeyRevoked => 11,
+            Self::ScopeRevoked => 12,
+            Self::ResourceRevoked => 13,
+            Self::IssuedBeforeRevoked => 14,
+            Self::SelectionRevoked => 15,
+            Self::PasswordChanged => 16,
+            Self::UserDisabled => 17,
+            Self::LoggedOut => 18,
+            Self::ConsentWithdrawn => 19,
+            Self::ClientRemoved => 20,
+            Self::ClientSwitchedOff => 21,
+            Self::ClientSecretRotated => 22,
+            Self::RedirectUrisReduced => 23,
+            Self::GlobalRevocation => 24,
         }
     }
 
     /// Reverses [`EndReason::code`].
     #[must_use]
-    pub const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            1 => Self::RefreshReplayed,
-            2 => Self::CodeReplayed,
-            3 => Self::RevokedByClient,
-            4 => Self::RevokedByOperator,
-            5 => Self::RevokedByUser,
-            6 => Self::GenerationsExhausted,
-            _ => return None,
-        })
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code).checked_sub(1)?).copied()
     }
 }
 
@@ -154,6 +246,10 @@ pub struct Terms {
     pub authenticated_at: Timestamp,
     /// When the grant was made.
     pub created_at: Timestamp,
+    /// How many wide revocations there had been by then ([`Epoch`](crate::epoch::Epoch)).
+    pub epoch: u64,
+    /// The browser session in which it was given, by the keyed hash that names it; `None` without a browser.
+    pub session: Option<[u8; 32]>,
     /// What the authorization code was bound to; `None` for grants without a code.
     pub code: Option<CodeTerms>,
 }
@@ -298,6 +394,12 @@ impl Terms {
             writer.optional(code.challenge.as_ref().map(|hash| hash.0.as_slice()));
             writer.optional(code.redirect_uri.as_ref().map(|hash| hash.0.as_slice()));
             writer.times(&[code.expires_at]);
+        }
+        // Rows of before there were epochs have neither, and an encoding that ends here. No row can pass for one of the other kind: all
+        // that stands before tells where it ends.
+        if self.epoch != 0 || self.session.is_some() {
+            writer.numbers(&[self.epoch]);
+            writer.optional(self.session.as_ref().map(<[u8; 32]>::as_slice));
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod access;
 pub mod client;
 pub mod codec;
 pub mod decision;
+pub mod epoch;
 pub mod grant;
 pub mod introspect;
 pub mod issue;
@@ -30,6 +31,7 @@ pub mod token;
 
 pub use client::{Client, ClientId, Policy};
 pub use decision::{Change, Decision, Event, EventKind, Write};
+pub use epoch::{Covered, Epoch, Selector};
 pub use grant::{Grant, GrantId, Terms};
 pub use keys::Keys;
 pub use refusal::Refusal;

@@ -40,6 +40,8 @@ pub struct Consent {
     pub granted: Granted,
     /// When the user logged in.
     pub authenticated_at: Timestamp,
+    /// In which browser session; `None` without a browser.
+    pub session: Option<[u8; 32]>,
 }
 
 /// What a code is bound to.
@@ -261,6 +263,9 @@ fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timest
         refreshable: client.may_use(GrantType::RefreshToken),
         authenticated_at: consent.authenticated_at,
         created_at: now,
+        // The store knows: whoever writes the row says so (`Grant::made_after`).
+        epoch: 0,
+        session: consent.session,
         code,
     }
 }

@@ -48,6 +48,7 @@ pub async fn fill(home: &Home, grants: u64, mut progress: impl FnMut(u64)) {
                         subject: format!("usr_{:022}", number % 100_000),
                         granted: granted.clone(),
                         authenticated_at: moment.now,
+                        session: None,
                     };
                     redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
                 });

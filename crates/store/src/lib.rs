@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod contract;
+mod epochs;
 mod event;
 mod failures;
 mod memory;
@@ -19,12 +20,14 @@ mod sqlite;
 
 use std::fmt;
 
+use regrant_core::access::AccessToken;
 use regrant_core::decision::Event;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, KeyStatus};
-use regrant_core::{Grant, GrantId, Timestamp};
+use regrant_core::{Covered, Epoch, Grant, GrantId, Keys, Timestamp};
 
+pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use failures::Failures;
 pub use memory::Memory;
 pub use sqlite::{OpenError, Sqlite, SqliteOptions, Synchronous};
@@ -49,6 +52,9 @@ pub trait Store: Send {
     /// The newest time that was ever committed (law L10). Known from opening on, without a read.
     fn high_water(&self) -> Timestamp;
 
+    /// How many wide revocations there ever were: what a new grant keeps. Known from opening on, without a read.
+    fn epoch(&self) -> u64;
+
     /// Answers a question about the small, read-mostly things.
     ///
     /// # Errors
@@ -60,15 +66,27 @@ pub trait Store: Send {
     fn failure(&self) -> Option<Unavailable>;
 }
 
-/// A grant's row as it was found. Whether its MAC fits is the caller's question.
+/// A grant's row as it was found. Whether its MAC fits is the caller's question: [`Loaded::believed`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loaded {
-    /// The row.
+    /// The row, as it was written.
     pub grant: Grant,
     /// The MAC beside it.
     pub mac: RowMac,
     /// Its user.
     pub subject: SubjectStatus,
+    /// The wide revocation that ends it, if one does.
+    pub covered: Option<Covered>,
+}
+
+impl Loaded {
+    /// The row as everybody is to see it: `None` if it is not as we wrote it, and ended where a wide revocation covers it. The one door
+    /// from a row to what is decided about it.
+    #[must_use]
+    pub fn believed(self, keys: &Keys) -> Option<Self> {
+        let is_intact = self.grant.is_intact(self.mac, keys);
+        is_intact.then(|| Self { grant: self.grant.seen_under(self.covered), ..self })
+    }
 }
 
 /// Something to make durable.
@@ -167,6 +185,28 @@ pub enum Record {
         changes: Vec<KeyChange>,
         /// Events of the same step.
         events: Vec<EventRecord>,
+    },
+    /// A wide revocation: from the commit on, every grant that it selects is ended. `Stale` unless its number is the next, or if there are
+    /// too many ([`MOST_EPOCHS`], [`MOST_BROAD`]).
+    Epoch {
+        /// What to write.
+        epoch: Epoch,
+        /// Events of the same act.
+        events: Vec<EventRecord>,
+    },
+    /// Takes a wide revocation back; `Stale` if it is not there, is final, or was taken back.
+    UndoEpoch {
+        /// Which.
+        number: u64,
+        /// When.
+        at: Timestamp,
+        /// Events of the same act.
+        events: Vec<EventRecord>,
+    },
+    /// Forgets wide revocations that cover nothing any more. Their numbers are not used again.
+    ForgetEpochs {
+        /// Which.
+        numbers: Vec<u64>,
     },
     /// Counts a failed log-in, at the time of the commit. A few of the failures that are forgotten go with it, so that
     /// whoever fills the table also empties it.
@@ -433,6 +473,10 @@ pub enum Question {
         /// The size of the page.
         limit: u32,
     },
+    /// How many wide revocations there ever were, and those that are left.
+    Epochs,
+    /// Which wide revocation covers this access token, which belongs to no grant.
+    CoveredAccess(Box<AccessToken>),
     /// Events, newest first.
     Events {
         /// Only of this grant.
@@ -506,6 +550,15 @@ pub enum Answer {
     Failures(Vec<Option<Failures>>),
     /// With their wrapped bytes, where they have any.
     Keys(Vec<KeyRecord>),
+    /// In order of number.
+    Epochs {
+        /// The number of the newest that there ever was.
+        counter: u64,
+        /// Those that are left.
+        epochs: Vec<Epoch>,
+    },
+    /// `None` if it is not covered.
+    CoveredAccess(Option<Covered>),
     /// A page.
     Grants(Vec<Loaded>),
     /// A page.

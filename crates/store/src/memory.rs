@@ -11,6 +11,7 @@ use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::{Grant, GrantId, Timestamp};
 
+use crate::epochs::Epochs;
 use crate::{
     Answer, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome, Question,
     Record, Session, Store, StoredEvent, Unavailable, User, event, failures,
@@ -49,6 +50,10 @@ impl Store for Memory {
         self.contents().high_water
     }
 
+    fn epoch(&self) -> u64 {
+        self.contents().epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         Ok(self.contents().answer(question))
     }
@@ -74,6 +79,7 @@ struct Contents {
     events: BTreeMap<u64, (StoredEvent, Option<OnceAMinute>)>,
     told: BTreeSet<OnceAMinute>,
     last_event: u64,
+    epochs: Epochs,
 }
 
 impl Default for Contents {
@@ -93,6 +99,7 @@ impl Default for Contents {
             events: BTreeMap::new(),
             told: BTreeSet::new(),
             last_event: 0,
+            epochs: Epochs::default(),
         }
     }
 }
@@ -169,6 +176,24 @@ impl Contents {
                 *held = (*held).max(*expires_at);
                 Outcome::Committed
             }
+            Record::Epoch { epoch, events } => {
+                let takes = self.epochs.takes(epoch);
+                if takes {
+                    self.epochs.insert(epoch.clone());
+                }
+                self.tell_if(takes, events)
+            }
+            Record::UndoEpoch { number, at, events } => {
+                let can = self.epochs.can_be_undone(*number, *at);
+                if can {
+                    self.epochs.undo(*number, *at);
+                }
+                self.tell_if(can, events)
+            }
+            Record::ForgetEpochs { numbers } => {
+                numbers.iter().for_each(|number| self.epochs.forget(*number));
+                Outcome::Committed
+            }
             Record::CountFailure { key, leak, most } => {
                 self.tidy_failures(now, size(failures::TIDIED));
                 let counted = Failures::counted(self.failures.get(key).copied(), now, *leak, *most);
@@ -204,6 +229,11 @@ impl Contents {
             self.users.insert(user.subject.clone(), user.clone());
         }
         committed_if(allowed)
+    }
+
+    fn tell_if(&mut self, done: bool, events: &[EventRecord]) -> Outcome {
+        events.iter().filter(|_| done).for_each(|event| self.tell(event));
+        committed_if(done)
     }
 
     fn tell(&mut self, record: &EventRecord) {
@@ -269,7 +299,7 @@ impl Contents {
             Some(User { disabled_at: Some(_), .. }) => SubjectStatus::Disabled,
             Some(User { disabled_at: None, .. }) => SubjectStatus::Enabled,
         };
-        Loaded { grant: grant.clone(), mac: *mac, subject }
+        Loaded { grant: grant.clone(), mac: *mac, subject, covered: self.epochs.covering(grant) }
     }
 
     fn user_named(&self, name: &str) -> Option<&User> {
@@ -306,6 +336,8 @@ impl Contents {
             Question::Keys(kind) => {
                 Answer::Keys(self.keys.range((*kind, 0)..=(*kind, u32::MAX)).map(|(_, key)| key.clone()).collect())
             }
+            Question::Epochs => Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() },
+            Question::CoveredAccess(token) => Answer::CoveredAccess(self.epochs.covering_access(token)),
             Question::Grants { client, subject, after, limit } => {
                 let matches = |grant: &Grant| {
                     client.as_ref().is_none_or(|client| client == grant.terms.client.as_str())

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use regrant_core::access::AccessToken;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
+use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Resources, Scope, Selector, Terms, Timestamp};
 use regrant_store::{
     Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Question, Record, Session,
     Sqlite, SqliteOptions, Store, Synchronous, User,
@@ -76,6 +77,10 @@ fn record() -> impl Strategy<Value = Record> {
         1 => (0..7_u8).prop_map(|key| Record::ForgetFailures { key: [key; 32] }),
         3 => prop::collection::vec(key_change(), 0..3)
             .prop_map(|changes| Record::Keys { changes, events: Vec::new() }),
+        4 => epoch().prop_map(|epoch| Record::Epoch { epoch, events: Vec::new() }),
+        1 => (0..6_u64, small_time(), prop::collection::vec(event(), 0..2))
+            .prop_map(|(number, at, events)| Record::UndoEpoch { number, at, events }),
+        1 => (0..6_u64).prop_map(|number| Record::ForgetEpochs { numbers: vec![number] }),
         2 => (small_time(), 0..4_u32).prop_map(|(events_before, limit)| Record::Sweep { events_before, limit }),
     ]
 }
@@ -112,11 +117,29 @@ fn grant() -> impl Strategy<Value = Grant> {
                 rotation: Rotation::SingleUse,
                 refreshable: key.is_some(),
                 authenticated_at: Timestamp::EPOCH,
-                created_at: Timestamp::EPOCH,
+                created_at: Timestamp::from_millis(i64::from(generation % 3)),
+                epoch: u64::from(generation % 5),
+                session: key.map(|_| [era as u8 % 3; 32]),
                 code: None,
             }),
         },
     )
+}
+
+fn epoch() -> impl Strategy<Value = Epoch> {
+    let broad = (prop::option::of(0..3_u8), prop::option::of(0..3_i64), any::<bool>());
+    let narrow = (prop::option::of(subject()), prop::option::of(client()), prop::option::of(0..3_u8));
+    let undo_until = prop::option::of(small_time());
+    (1..6_u64, broad, narrow, undo_until).prop_map(|(number, broad, (subject, client, session), undo_until)| {
+        let (tag_key, issued_before, online_only) = broad;
+        let client = client.map(|client| ClientId::parse(&client).expect("a client id"));
+        let issued_before = issued_before.map(Timestamp::from_millis);
+        let session = session.map(|byte| [byte; 32]);
+        let selector =
+            Selector { subject, client, session, tag_key, scope: None, resource: None, issued_before, online_only };
+        let reason = selector.reason();
+        Epoch { number, at: Timestamp::EPOCH, selector, reason, detail: String::new(), undo_until, undone_at: None }
+    })
 }
 
 fn event() -> impl Strategy<Value = EventRecord> {
@@ -202,6 +225,9 @@ fn questions() -> Vec<Question> {
         Question::Keys(KeyKind::Seed),
         Question::Keys(KeyKind::Sealing),
         Question::Keys(KeyKind::Signing),
+        Question::Epochs,
+        Question::CoveredAccess(Box::new(access("usr_1", "a"))),
+        Question::CoveredAccess(Box::new(access("b", "b"))),
         Question::Failures((0..8).map(|key| [key; 32]).collect()),
         Question::Events { grant: None, limit: 100 },
         Question::Events { grant: None, limit: 2 },
@@ -227,6 +253,21 @@ fn questions() -> Vec<Question> {
     questions
 }
 
+fn access(subject: &str, client: &str) -> AccessToken {
+    AccessToken {
+        grant: None,
+        client: client.to_owned(),
+        subject: subject.to_owned(),
+        scope: String::new(),
+        audience: Vec::new(),
+        issued_at: 0,
+        expires_at: i64::MAX,
+        authenticated_at: None,
+        jti: String::new(),
+        more: String::new(),
+    }
+}
+
 /// All of an answer in words: positions of events may differ, their order may not. Nothing is redacted here.
 fn said(answer: Answer) -> Vec<String> {
     let full = |user: User| format!("{user:?} {} {} {:?}", user.name, user.password, user.created_at);
@@ -247,6 +288,8 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Session(_)
         | Answer::Consent(_)
         | Answer::Failures(_)
+        | Answer::Epochs { .. }
+        | Answer::CoveredAccess(_)
         | Answer::AccessDenied(_) => vec![format!("{answer:?}")],
     }
 }

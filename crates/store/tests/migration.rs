@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use regrant_core::Timestamp;
+use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
+use regrant_core::{Epoch, Grant, Selector, Timestamp};
 use regrant_store::{Answer, KeyKind, KeyRecord, Outcome, Question, Record, Sqlite, SqliteOptions, Store};
 use rusqlite::Connection;
 
 mod place;
+mod rows;
 
 /// The first schema, as it was released.
 const FIRST: &str = include_str!("../src/sqlite/migrations/0001.sql");
@@ -100,4 +102,44 @@ fn a_fresh_store_of_the_first_schema_stays_fresh() {
     let deployment = regrant_core::keys::DeploymentId([1; 16]);
     let initialise = Record::Initialise { deployment, root_check: [1; 16] };
     assert_eq!(store.commit(&[initialise], at(1)), Ok(vec![Outcome::Committed]));
+}
+
+/// A grant of before there were wide revocations is believed as it was, was made under a count of 0, and is covered by the first.
+#[test]
+fn a_grant_of_the_first_schema_is_still_believed() {
+    let (keys, directory) = (rows::keys(), place::Directory::new());
+    let grant = rows::grant(1);
+    let hex: String = grant.mac(&keys).mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "a00193180f383995a2f63c62267b640d", "the MAC that the program of that time wrote");
+    let repeat = |byte: &str| byte.repeat(32);
+    let rows = format!(
+        "INSERT INTO grants VALUES (1, 77, 1, 1, 1, x'{}', x'{}', 1, 0, 1, 2000, 2000, 2000, 0, NULL, 2000, 2000, NULL, NULL, 2000, 1, \
+         x'{hex}');
+         INSERT INTO grant_terms VALUES (1, 'app', 'usr_ann', 'read write', 'urn:a urn:b', 0, NULL, 0, 1, 2000, 2000, NULL, NULL, NULL, \
+         NULL);",
+        repeat("01"),
+        repeat("02"),
+    );
+    version_one(&directory.file(), &format!("{IDENTITY}{rows}"));
+    let mut store = Sqlite::open(&directory.file(), &SqliteOptions::default()).expect("the store opens");
+    let found = |store: &mut Sqlite| {
+        let row = store.load(&[grant.id]).expect("readable").pop().flatten().expect("a row");
+        row.believed(&keys).expect("intact")
+    };
+    assert_eq!((found(&mut store).grant, store.epoch()), (grant.clone(), 0));
+    let grant = Grant { version: 2, generation: 2, ..grant };
+    assert_eq!(store.commit(&[rows::write(Some(1), &grant, &keys)], at(2500)), Ok(vec![Outcome::Committed]));
+    assert_eq!(found(&mut store).grant, grant, "and is refreshed as ever");
+    let selector = Selector { subject: Some("usr_ann".to_owned()), ..Selector::default() };
+    let epoch = Epoch {
+        number: 1,
+        at: at(3000),
+        reason: selector.reason(),
+        selector,
+        detail: String::new(),
+        undo_until: None,
+        undone_at: None,
+    };
+    store.commit(&[Record::Epoch { epoch, events: Vec::new() }], at(3000)).expect("a write");
+    assert_eq!(found(&mut store).grant.ended, Some((at(3000), EndReason::UserRevoked)));
 }

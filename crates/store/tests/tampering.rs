@@ -163,6 +163,8 @@ fn full() -> Grant {
             binding: Binding::Key(hash),
             code: Some(code),
             rotation: Rotation::Reusable,
+            epoch: 3,
+            session: Some([6; 32]),
             ..Terms::clone(&grant.terms)
         }),
         ..grant

@@ -8,6 +8,7 @@ mod world;
 mod ages;
 mod clocks;
 mod codes;
+mod epochs;
 mod introspection;
 mod keys;
 mod retries;

@@ -54,6 +54,14 @@ fn every_column() -> Vec<(&'static str, Tamper)> {
         ("refreshable", |w| w.change_terms(|t| t.refreshable = false)),
         ("authenticated_at", |w| w.change_terms(|t| t.authenticated_at = START)),
         ("created_at", |w| w.change_terms(|t| t.created_at = later(START))),
+        ("epoch", |w| w.change_terms(|t| t.epoch += 1)),
+        ("session", |w| w.change_terms(|t| t.session = Some([9; 32]))),
+        ("epoch and session", |w| {
+            w.change_terms(|t| {
+                t.epoch = 1;
+                t.session = Some([9; 32]);
+            });
+        }),
         ("no code", |w| w.change_terms(|t| t.code = None)),
         ("the code's secret", |w| code(w, |c| c.secret = hash("other"))),
         ("the code's challenge", |w| code(w, |c| c.challenge = Some(hash("other")))),
@@ -148,6 +156,8 @@ fn the_list_of_columns_is_complete() {
         refreshable: _,
         authenticated_at: _,
         created_at: _,
+        epoch: _,
+        session: _,
         code: _,
     } = (*terms).clone();
 }
@@ -229,6 +239,24 @@ fn the_reasons_in_the_store_keep_their_numbers() {
         (4, "revoked_by_operator"),
         (5, "revoked_by_user"),
         (6, "generations_exhausted"),
+        (7, "user_revoked"),
+        (8, "client_revoked"),
+        (9, "user_at_client_revoked"),
+        (10, "session_revoked"),
+        (11, "key_revoked"),
+        (12, "scope_revoked"),
+        (13, "resource_revoked"),
+        (14, "issued_before_revoked"),
+        (15, "selection_revoked"),
+        (16, "password_changed"),
+        (17, "user_disabled"),
+        (18, "logged_out"),
+        (19, "consent_withdrawn"),
+        (20, "client_removed"),
+        (21, "client_switched_off"),
+        (22, "client_secret_rotated"),
+        (23, "redirect_uris_reduced"),
+        (24, "global_revocation"),
     ];
     for code in 0..=u8::MAX {
         let reason = EndReason::from_code(code);

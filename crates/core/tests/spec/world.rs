@@ -256,6 +256,7 @@ pub(crate) fn grant_with_code(client: &Client, keys: &Keys, granted: &str, audie
         subject: "usr_alice".to_owned(),
         granted: Granted { scope: scope(granted), resources: resources(audience) },
         authenticated_at: START.minus(seconds(30)),
+        session: None,
     };
     let request = CodeRequest {
         challenge: Some(hash(VERIFIER)),

@@ -413,6 +413,8 @@ fn terms(holder: Holder, client: &Client, code: &Seed) -> Terms {
         refreshable: true,
         authenticated_at: NOW,
         created_at: NOW,
+        epoch: 0,
+        session: None,
         code: Some(CodeTerms {
             secret: code.hash(),
             challenge: Some(Hash::of(VERIFIER.as_bytes())),

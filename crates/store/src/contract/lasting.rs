@@ -6,9 +6,9 @@ use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
+use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Resources, Scope, Selector, Terms, Timestamp};
 
-use super::{Desk, MAC, Open, at, grant, new, next, replacing, terms, told, user};
+use super::{Desk, MAC, Open, at, epochs, grant, new, next, replacing, terms, told, user};
 use crate::Outcome::Committed;
 use crate::{Answer, Consent, EventRecord, KeyChange, KeyKind, KeyRecord, Question, Record, Session, User};
 
@@ -26,6 +26,8 @@ pub fn the_greatest_values_come_back(open: Open<'_>) {
         refreshable: true,
         authenticated_at: last,
         created_at: last,
+        epoch: u64::MAX,
+        session: Some([0xff; 32]),
         code: Some(CodeTerms { secret: hash, challenge: Some(hash), redirect_uri: Some(hash), expires_at: last }),
         ..terms("app", "usr_ann")
     };
@@ -71,6 +73,8 @@ pub fn the_smallest_values_come_back(open: Open<'_>) {
         refreshable: false,
         authenticated_at: FIRST,
         created_at: FIRST,
+        epoch: 0,
+        session: None,
         code: None,
     };
     let smallest = Grant {
@@ -199,4 +203,36 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
     assert_eq!(found, Some(consent));
     let Answer::Keys(found) = says(Question::Keys(KeyKind::Signing), |_| true) else { panic!("not keys") };
     assert_eq!(found, [key]);
+}
+
+/// With every criterion and every time, and what they cover.
+pub fn wide_revocations_are_there_after_reopening(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let row = grant(1);
+    let full = Epoch {
+        undo_until: Some(Timestamp::MAX),
+        selector: Selector {
+            subject: Some("\u{10ffff}\0'".to_owned()),
+            client: ClientId::parse(&"c".repeat(255)),
+            session: Some([0xff; 32]),
+            tag_key: Some(u8::MAX),
+            scope: Some("s".to_owned()),
+            resource: Some("urn:x".to_owned()),
+            issued_before: Some(Timestamp::MAX),
+            online_only: true,
+        },
+        ..epochs::of_user(1, "")
+    };
+    let all: Vec<Epoch> = std::iter::once(full)
+        .chain([epochs::of_user(2, "usr_ann"), Epoch { undo_until: Some(at(9)), ..epochs::of_user(3, "usr_bob") }])
+        .collect();
+    let records: Vec<Record> = all.iter().map(epochs::put).collect();
+    assert_eq!(desk.commit(&records), [Committed; 3]);
+    desk.commit(&[new(&row), Record::UndoEpoch { number: 3, at: at(8), events: Vec::new() }]);
+    let (before, found) = (desk.row(row.id), desk.ask(&Question::Epochs));
+    assert!(before.as_ref().is_some_and(|row| row.covered.is_some_and(|covered| covered.number == 2)));
+    drop(desk);
+    let mut desk = Desk::at(open);
+    assert_eq!(desk.row(row.id), before);
+    assert_eq!(format!("{:?}", desk.ask(&Question::Epochs)), format!("{found:?}"));
 }

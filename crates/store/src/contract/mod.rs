@@ -10,8 +10,10 @@
 //! | [`events`]  | events and the newest time                               |
 //! | [`people`]  | users, their sessions and consents                       |
 //! | [`things`]  | the deployment, clients, keys, denied tokens, the sweep  |
+//! | [`epochs`]  | wide revocations                                         |
 //! | [`lasting`] | extreme values, and what is there after reopening        |
 
+pub mod epochs;
 pub mod events;
 pub mod grants;
 pub mod lasting;
@@ -62,6 +64,17 @@ macro_rules! contract_tests {
             the_newest_time_never_falls,
             a_batch_that_changes_nothing_still_raises_the_newest_time,
         );
+        $crate::contract_tests!($place, epochs:
+            a_wide_revocation_ends_what_was_made_before_it,
+            a_wide_revocation_takes_the_next_number_only,
+            every_criterion_narrows,
+            the_first_that_covers_a_row_is_told,
+            an_undone_revocation_covers_nothing,
+            what_is_final_or_too_old_is_not_undone,
+            a_forgotten_revocation_leaves_its_number_behind,
+            no_more_than_so_many_are_kept_in_one_place,
+            an_access_token_without_a_grant_is_covered_by_its_time,
+        );
         $crate::contract_tests!($place, people:
             a_name_and_a_subject_are_taken_once,
             a_user_is_replaced_unless_the_name_is_taken,
@@ -95,6 +108,7 @@ macro_rules! contract_tests {
             the_smallest_values_come_back,
             a_long_scope_comes_back,
             everything_is_there_after_reopening,
+            wide_revocations_are_there_after_reopening,
         );
     };
     ($place:expr, $module:ident: $($check:ident,)+) => {
@@ -206,6 +220,8 @@ fn terms(client: &str, subject: &str) -> Terms {
         refreshable: true,
         authenticated_at: at(1_007),
         created_at: at(1_008),
+        epoch: 0,
+        session: Some([13; 32]),
         code: Some(CodeTerms {
             secret: Hash([9; 32]),
             challenge: Some(Hash([10; 32])),

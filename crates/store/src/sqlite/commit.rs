@@ -5,7 +5,7 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{questions, rows};
+use super::{epochs, questions, rows};
 use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
 
 /// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
@@ -71,6 +71,11 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
             run("DELETE FROM login_failures WHERE key = ?1", params![key.as_slice()]).map(always)?
         }
         Record::Keys { changes, events } => return change_keys(connection, changes, events),
+        Record::Epoch { epoch, events } => return tell_if(connection, epochs::insert(connection, epoch)?, events),
+        Record::UndoEpoch { number, at, events } => {
+            return tell_if(connection, epochs::undo(connection, *number, *at)?, events);
+        }
+        Record::ForgetEpochs { numbers } => epochs::forget(connection, numbers).map(|()| 1)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(if changed == 0 { Outcome::Stale } else { Outcome::Committed })
@@ -127,6 +132,15 @@ fn remove_grant(connection: &Connection, number: u64, expected: u64) -> rusqlite
         connection.prepare_cached("DELETE FROM grant_terms WHERE number = ?1")?.execute([number])?;
     }
     Ok(removed)
+}
+
+/// The events of what was done; of what was stale there are none.
+fn tell_if(connection: &Connection, changed: usize, events: &[EventRecord]) -> rusqlite::Result<Outcome> {
+    if changed == 0 {
+        return Ok(Outcome::Stale);
+    }
+    events.iter().try_for_each(|event| tell(connection, event))?;
+    Ok(Outcome::Committed)
 }
 
 fn tell(connection: &Connection, record: &EventRecord) -> rusqlite::Result<()> {

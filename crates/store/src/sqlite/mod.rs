@@ -5,6 +5,7 @@
 //! is rolled back whole, and the connection goes on: a full disk stops writing and not reading.
 
 mod commit;
+mod epochs;
 mod open;
 mod questions;
 mod rows;
@@ -23,6 +24,7 @@ use rusqlite::config::DbConfig;
 use open::Lock;
 pub use open::OpenError;
 
+use crate::epochs::Epochs;
 use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
 
@@ -58,6 +60,8 @@ pub enum Synchronous {
 pub struct Sqlite {
     connection: Connection,
     high_water: Timestamp,
+    /// The wide revocations of the file.
+    epochs: Epochs,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -80,7 +84,8 @@ impl Sqlite {
             Ok(())
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, uncertain: None, log_pages, _lock: lock })
+        let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
+        Ok(Self { connection, high_water, epochs, uncertain: None, log_pages, _lock: lock })
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
@@ -143,7 +148,10 @@ fn destroys_a_key(record: &Record) -> bool {
 
 impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)))
+        let loaded = questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)));
+        let mut loaded = loaded?;
+        loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
+        Ok(loaded)
     }
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
@@ -162,6 +170,7 @@ impl Store for Sqlite {
             self.noted(trouble)
         })?;
         self.high_water = high_water;
+        self.epochs.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
@@ -177,8 +186,25 @@ impl Store for Sqlite {
         self.high_water
     }
 
+    fn epoch(&self) -> u64 {
+        self.epochs.counter()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
-        questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))
+        // What is in memory needs no read.
+        match question {
+            Question::Epochs => {
+                return Ok(Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() });
+            }
+            Question::CoveredAccess(token) => return Ok(Answer::CoveredAccess(self.epochs.covering_access(token))),
+            _ => {}
+        }
+        let mut answer =
+            questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))?;
+        if let Answer::Grants(rows) = &mut answer {
+            rows.iter_mut().for_each(|row| self.epochs.cover(row));
+        }
+        Ok(answer)
     }
 
     fn failure(&self) -> Option<Unavailable> {

@@ -26,6 +26,7 @@ macro_rules! select_grants {
             "g.absolute_at, g.ended_at, g.end_reason, g.redeemed_at, g.mac_key, g.mac, ",
             "t.client, t.subject, t.scope, t.resources, t.binding, t.binding_key, t.rotation, t.refreshable, ",
             "t.authenticated_at, t.created_at, t.code_secret, t.code_challenge, t.code_redirect_uri, t.code_expires_at, ",
+            "t.epoch, t.session, ",
             "u.subject IS NOT NULL, u.disabled_at IS NOT NULL ",
             "FROM grants g LEFT JOIN grant_terms t ON t.number = g.number LEFT JOIN users u ON u.subject = t.subject ",
             $rest
@@ -54,8 +55,9 @@ pub(super) const UPDATE_HOT: &str = "UPDATE grants SET version = :version, write
 /// Replaces what may be left of a row whose hot half somebody removed by hand.
 pub(super) const INSERT_COLD: &str = "INSERT OR REPLACE INTO grant_terms (number, client, subject, scope, resources, binding, \
     binding_key, rotation, refreshable, authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, \
-    code_expires_at) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
-    :refreshable, :authenticated_at, :created_at, :code_secret, :code_challenge, :code_redirect_uri, :code_expires_at)";
+    code_expires_at, epoch, session) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
+    :refreshable, :authenticated_at, :created_at, :code_secret, :code_challenge, :code_redirect_uri, :code_expires_at, \
+    :epoch, :session)";
 
 /// Runs [`INSERT_HOT`]: 0 rows if the number is taken.
 pub(super) fn insert_hot(statement: &mut CachedStatement<'_>, grant: &Grant, mac: RowMac) -> rusqlite::Result<usize> {
@@ -131,6 +133,8 @@ pub(super) fn insert_cold(statement: &mut CachedStatement<'_>, grant: &Grant) ->
         ":code_challenge": code.and_then(|code| code.challenge.as_ref()).map(|hash| hash.0.as_slice()),
         ":code_redirect_uri": code.and_then(|code| code.redirect_uri.as_ref()).map(|hash| hash.0.as_slice()),
         ":code_expires_at": code.map(|code| code.expires_at.millis()),
+        ":epoch": terms.epoch.cast_signed(),
+        ":session": terms.session.as_ref().map(<[u8; 32]>::as_slice),
     })
 }
 
@@ -183,7 +187,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Loaded> {
         redeemed_at,
         terms: Arc::new(terms),
     };
-    Ok(Loaded { grant, mac: RowMac { key_id, mac }, subject })
+    Ok(Loaded { grant, mac: RowMac { key_id, mac }, subject, covered: None })
 }
 
 /// The key id of a row that cannot be one of ours: no grant has it, so no MAC fits.
@@ -223,6 +227,7 @@ fn terms(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Terms> {
         (None, None) if challenge.is_none() && redirect_uri.is_none() => None,
         _ => columns.sound(None),
     };
+    let (epoch, session) = (columns.u64()?, columns.hash()?);
     Ok(Terms {
         client: client.or_else(|| ClientId::parse("unreadable")).ok_or(rusqlite::Error::InvalidQuery)?,
         subject,
@@ -233,6 +238,8 @@ fn terms(columns: &mut Columns<'_, '_>) -> rusqlite::Result<Terms> {
         refreshable,
         authenticated_at,
         created_at,
+        epoch,
+        session,
         code,
     })
 }

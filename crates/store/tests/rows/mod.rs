@@ -46,6 +46,8 @@ pub(crate) fn grant(number: u64) -> Grant {
             refreshable: true,
             authenticated_at: soon,
             created_at: soon,
+            epoch: 0,
+            session: None,
             code: None,
         }),
     }

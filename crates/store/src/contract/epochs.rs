@@ -1,0 +1,224 @@
+//! Wide revocations: one row ends many grants, by the counter and not by the clock.
+
+use regrant_core::access::AccessToken;
+use regrant_core::grant::EndReason;
+use regrant_core::{Epoch, EventKind, Selector, Timestamp};
+
+use super::{Desk, Open, at, grant, held_by, new, told};
+use crate::{Answer, MOST_BROAD, Outcome, Question, Record};
+
+pub(super) fn of_user(number: u64, subject: &str) -> Epoch {
+    let selector = Selector { subject: Some(subject.to_owned()), ..Selector::default() };
+    Epoch {
+        number,
+        at: at(50),
+        reason: selector.reason(),
+        selector,
+        detail: "why".to_owned(),
+        undo_until: None,
+        undone_at: None,
+    }
+}
+
+pub(super) fn put(epoch: &Epoch) -> Record {
+    Record::Epoch { epoch: epoch.clone(), events: Vec::new() }
+}
+
+fn made_after(number: u64, epoch: u64, subject: &str) -> Record {
+    new(&held_by(number, "app", subject).made_after(epoch))
+}
+
+fn covered(desk: &mut Desk, number: u64) -> Option<(u64, EndReason)> {
+    let row = desk.row(grant(number).id).expect("a row");
+    let listed = Question::Grants { client: None, subject: None, after: number - 1, limit: 1 };
+    let Answer::Grants(listed) = desk.ask(&listed) else { panic!("not grants") };
+    assert_eq!(listed[0].covered, row.covered, "a list says what a load says");
+    row.covered.map(|covered| (covered.number, covered.reason))
+}
+
+/// Law L10: what was made under a smaller count is ended, what was made after it is not, whatever the times say.
+pub fn a_wide_revocation_ends_what_was_made_before_it(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    assert_eq!(desk.0.epoch(), 0);
+    desk.commit(&[made_after(1, 0, "usr_ann"), made_after(2, 0, "usr_bob")]);
+    assert_eq!(covered(&mut desk, 1), None);
+    let events = vec![told(EventKind::Admin, None, at(1))];
+    let record = Record::Epoch { epoch: of_user(1, "usr_ann"), events };
+    assert_eq!(desk.one(record), Outcome::Committed);
+    assert_eq!((desk.0.epoch(), desk.events(None).len()), (1, 1));
+    desk.commit(&[made_after(3, 1, "usr_ann")]);
+    assert_eq!(covered(&mut desk, 1), Some((1, EndReason::UserRevoked)));
+    assert_eq!((covered(&mut desk, 2), covered(&mut desk, 3)), (None, None));
+    let row = desk.row(grant(1).id).expect("a row");
+    assert!(row.grant.ended.is_none(), "the row itself is as it was written");
+    assert_eq!(row.grant.seen_under(row.covered).ended, Some((at(50), EndReason::UserRevoked)));
+}
+
+/// Of two that were decided at the same time one is stale, and changes nothing.
+pub fn a_wide_revocation_takes_the_next_number_only(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let records = [of_user(2, "a"), of_user(0, "a"), of_user(1, "a"), of_user(1, "b"), of_user(2, "c")];
+    let stale = Record::Epoch { epoch: of_user(9, "a"), events: vec![told(EventKind::Admin, None, at(1))] };
+    let outcomes = desk.commit(&records.each_ref().map(put));
+    use Outcome::{Committed, Stale};
+    assert_eq!(outcomes, [Stale, Stale, Committed, Stale, Committed]);
+    assert_eq!((desk.one(stale), desk.events(None).len(), desk.0.epoch()), (Stale, 0, 2));
+    let Answer::Epochs { counter: 2, epochs } = desk.ask(&Question::Epochs) else { panic!("not epochs") };
+    assert_eq!(epochs, [of_user(1, "a"), of_user(2, "c")]);
+}
+
+/// Each criterion alone, and all together.
+pub fn every_criterion_narrows(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let row = grant(1);
+    desk.commit(&[new(&row)]);
+    let terms = &row.terms;
+    let fitting = Selector {
+        subject: Some(terms.subject.clone()),
+        client: Some(terms.client.clone()),
+        session: terms.session,
+        tag_key: Some(row.tag_key),
+        scope: Some("write".to_owned()),
+        resource: Some("urn:files".to_owned()),
+        issued_before: Some(terms.created_at.plus(std::time::Duration::from_millis(1))),
+        online_only: true,
+    };
+    let other = Selector {
+        subject: Some("usr_bob".to_owned()),
+        client: regrant_core::ClientId::parse("other"),
+        session: Some([99; 32]),
+        tag_key: Some(99),
+        scope: Some("rite".to_owned()),
+        resource: Some("urn:file".to_owned()),
+        issued_before: Some(terms.created_at),
+        online_only: true,
+    };
+    type Copy = fn(&mut Selector, &Selector);
+    let criteria: [Copy; 7] = [
+        |to, from| to.subject.clone_from(&from.subject),
+        |to, from| to.client.clone_from(&from.client),
+        |to, from| to.session = from.session,
+        |to, from| to.tag_key = from.tag_key,
+        |to, from| to.scope.clone_from(&from.scope),
+        |to, from| to.resource.clone_from(&from.resource),
+        |to, from| to.issued_before = from.issued_before,
+    ];
+    let mut number = 0;
+    let mut tried = |selector: &Selector| {
+        number += 1;
+        let epoch = Epoch { selector: selector.clone(), reason: selector.reason(), ..of_user(number, "") };
+        desk.commit(&[put(&epoch)]);
+        let found = covered(&mut desk, 1);
+        desk.commit(&[Record::ForgetEpochs { numbers: vec![number] }]);
+        found
+    };
+    for criterion in criteria {
+        let (mut alone, mut wrong, mut one_wrong) = (Selector::default(), Selector::default(), fitting.clone());
+        criterion(&mut alone, &fitting);
+        criterion(&mut wrong, &other);
+        criterion(&mut one_wrong, &other);
+        assert!(tried(&alone).is_some_and(|(_, reason)| reason == alone.reason()), "{alone:?}");
+        assert_eq!(tried(&wrong), None, "{wrong:?}");
+        assert_eq!(tried(&one_wrong), None, "{one_wrong:?}");
+    }
+    assert!(tried(&fitting).is_some());
+}
+
+/// A grant keeps its first reason.
+pub fn the_first_that_covers_a_row_is_told(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.commit(&[made_after(1, 0, "usr_ann")]);
+    let client = Selector { client: Some(grant(1).terms.client.clone()), ..Selector::default() };
+    let of_client = Epoch { reason: client.reason(), selector: client, ..of_user(1, "") };
+    desk.commit(&[put(&of_client), put(&of_user(2, "usr_ann"))]);
+    assert_eq!(covered(&mut desk, 1), Some((1, EndReason::ClientRevoked)));
+    desk.commit(&[Record::ForgetEpochs { numbers: vec![1] }]);
+    assert_eq!(covered(&mut desk, 1), Some((2, EndReason::UserRevoked)));
+}
+
+/// An operator took it back in time; it stays in the list.
+pub fn an_undone_revocation_covers_nothing(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.commit(&[made_after(1, 0, "usr_ann")]);
+    let undoable = Epoch { undo_until: Some(at(100)), ..of_user(1, "usr_ann") };
+    desk.commit(&[put(&undoable)]);
+    assert!(covered(&mut desk, 1).is_some());
+    let events = vec![told(EventKind::Admin, None, at(1))];
+    assert_eq!(desk.one(Record::UndoEpoch { number: 1, at: at(99), events }), Outcome::Committed);
+    assert_eq!((covered(&mut desk, 1), desk.events(None).len()), (None, 1));
+    let Answer::Epochs { epochs, .. } = desk.ask(&Question::Epochs) else { panic!("not epochs") };
+    assert_eq!(epochs, [Epoch { undone_at: Some(at(99)), ..undoable }]);
+}
+
+/// Nothing but a bulk revocation within its time is taken back, and once only.
+pub fn what_is_final_or_too_old_is_not_undone(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.commit(&[made_after(1, 0, "usr_ann"), put(&of_user(1, "usr_ann"))]);
+    let undoable = Epoch { undo_until: Some(at(100)), ..of_user(2, "usr_bob") };
+    desk.commit(&[put(&undoable)]);
+    let events = || vec![told(EventKind::Admin, None, at(1))];
+    for (number, time) in [(1, 0), (2, 100), (3, 0), (0, 0)] {
+        assert_eq!(desk.one(Record::UndoEpoch { number, at: at(time), events: events() }), Outcome::Stale, "{number}");
+    }
+    assert!(covered(&mut desk, 1).is_some());
+    let undo = || Record::UndoEpoch { number: 2, at: at(99), events: Vec::new() };
+    assert_eq!((desk.one(undo()), desk.one(undo())), (Outcome::Committed, Outcome::Stale));
+    assert_eq!(desk.events(None).len(), 0);
+}
+
+/// The count never falls: a grant that was made after it is not touched by the next one's number.
+pub fn a_forgotten_revocation_leaves_its_number_behind(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.commit(&[put(&of_user(1, "usr_ann"))]);
+    assert_eq!(desk.one(Record::ForgetEpochs { numbers: vec![1, 7] }), Outcome::Committed);
+    assert_eq!((desk.0.epoch(), desk.one(put(&of_user(1, "usr_ann")))), (1, Outcome::Stale));
+    drop(desk);
+    let mut desk = Desk::at(open);
+    assert_eq!((desk.0.epoch(), desk.one(put(&of_user(1, "usr_ann")))), (1, Outcome::Stale));
+    assert_eq!(desk.one(put(&of_user(2, "usr_ann"))), Outcome::Committed);
+}
+
+/// Check X4: what is tried one by one is few.
+pub fn no_more_than_so_many_are_kept_in_one_place(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let broad = |number| {
+        let selector = Selector { tag_key: Some(200), ..Selector::default() };
+        Epoch { reason: selector.reason(), selector, ..of_user(number, "") }
+    };
+    let most = MOST_BROAD as u64;
+    let records: Vec<Record> = (1..=most).map(|number| put(&broad(number))).collect();
+    assert!(desk.commit(&records).iter().all(|outcome| *outcome == Outcome::Committed));
+    assert_eq!(desk.one(put(&broad(most + 1))), Outcome::Stale);
+    assert_eq!(desk.one(put(&of_user(most + 1, "usr_ann"))), Outcome::Committed, "another place has room");
+    desk.commit(&[Record::ForgetEpochs { numbers: vec![1] }]);
+    assert_eq!(desk.one(put(&broad(most + 2))), Outcome::Committed);
+}
+
+/// It has no counter: the second it was issued in decides.
+pub fn an_access_token_without_a_grant_is_covered_by_its_time(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let epoch = Epoch { at: at(10_500), ..of_user(1, "usr_ann") };
+    desk.commit(&[put(&epoch)]);
+    let mut is_dead = |subject: &str, issued_at| {
+        let token = AccessToken {
+            grant: None,
+            client: "app".to_owned(),
+            subject: subject.to_owned(),
+            scope: "read".to_owned(),
+            audience: Vec::new(),
+            issued_at,
+            expires_at: i64::MAX,
+            authenticated_at: None,
+            jti: String::new(),
+            more: String::new(),
+        };
+        let Answer::CoveredAccess(found) = desk.ask(&Question::CoveredAccess(Box::new(token))) else { panic!("odd") };
+        found.is_some()
+    };
+    assert!(is_dead("usr_ann", 9) && is_dead("usr_ann", 10));
+    assert!(!is_dead("usr_ann", 11) && !is_dead("usr_bob", 9));
+    let before = Selector { issued_before: Some(Timestamp::from_millis(5_000)), ..Selector::default() };
+    desk.commit(&[put(&Epoch { reason: before.reason(), selector: before, ..of_user(2, "") })]);
+    let Answer::Epochs { epochs, .. } = desk.ask(&Question::Epochs) else { panic!("not epochs") };
+    assert_eq!(epochs[1].reason, EndReason::IssuedBeforeRevoked);
+}

@@ -1,0 +1,96 @@
+//! Wide revocations, to SQLite and back. They are few, and all of them are in memory: the file is read when it is opened.
+
+use regrant_core::grant::EndReason;
+use regrant_core::{ClientId, Epoch, Selector, Timestamp};
+use rusqlite::{Connection, Row, params};
+
+use crate::epochs::{Epochs, MOST_BROAD, MOST_EPOCHS};
+
+const SELECT: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
+    detail, undo_until, undone_at FROM epochs ORDER BY number";
+
+/// All of them, when a file is opened.
+pub(super) fn read(connection: &Connection) -> rusqlite::Result<Epochs> {
+    let counter: i64 = connection.query_row("SELECT epoch FROM meta WHERE only = 1", [], |row| row.get(0))?;
+    let mut statement = connection.prepare(SELECT)?;
+    let rows = statement.query_map([], epoch)?.collect::<rusqlite::Result<_>>()?;
+    Ok(Epochs::new(counter.cast_unsigned(), rows))
+}
+
+/// One that cannot be read is no row to leave out: what it ends would live again. So the file does not open.
+fn epoch(row: &Row<'_>) -> rusqlite::Result<Epoch> {
+    let time = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    let client: Option<String> = row.get(3)?;
+    let client = client.map(|client| ClientId::parse(&client).ok_or(rusqlite::Error::InvalidQuery)).transpose()?;
+    Ok(Epoch {
+        number: row.get::<_, i64>(0)?.cast_unsigned(),
+        at: Timestamp::from_millis(row.get(1)?),
+        selector: Selector {
+            subject: row.get(2)?,
+            client,
+            session: row.get(4)?,
+            tag_key: row.get(5)?,
+            scope: row.get(6)?,
+            resource: row.get(7)?,
+            issued_before: time(8)?,
+            online_only: row.get(9)?,
+        },
+        reason: EndReason::from_code(row.get(10)?).ok_or(rusqlite::Error::InvalidQuery)?,
+        detail: row.get(11)?,
+        undo_until: time(12)?,
+        undone_at: time(13)?,
+    })
+}
+
+/// Inserts the next one: 0 rows if it is not the next, or there is no room.
+pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<usize> {
+    let Epoch { number, at, selector, reason, detail, undo_until, undone_at } = epoch;
+    let client = selector.client.as_ref().map(ClientId::as_str);
+    // The same place as in memory: by the session, else the user, else the client.
+    let same_place = "SELECT count(*), total(CASE WHEN ?1 IS NOT NULL THEN session IS ?1 WHEN ?2 IS NOT NULL \
+         THEN session IS NULL AND subject IS ?2 ELSE session IS NULL AND subject IS NULL AND client IS ?3 END) FROM epochs";
+    let (all, of_place): (i64, f64) = connection
+        .prepare_cached(same_place)?
+        .query_row(params![selector.session, selector.subject, client], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if all >= MOST_EPOCHS as i64 || of_place >= MOST_BROAD as f64 {
+        return Ok(0);
+    }
+    let step = "UPDATE meta SET epoch = ?1 WHERE only = 1 AND epoch = ?2";
+    let before = number.wrapping_sub(1);
+    if connection.prepare_cached(step)?.execute([number.cast_signed(), before.cast_signed()])? == 0 {
+        return Ok(0);
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, \
+             reason, detail, undo_until, undone_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            number.cast_signed(),
+            at.millis(),
+            selector.subject,
+            client,
+            selector.session,
+            selector.tag_key,
+            selector.scope,
+            selector.resource,
+            selector.issued_before.map(Timestamp::millis),
+            selector.online_only,
+            reason.code(),
+            detail,
+            undo_until.map(Timestamp::millis),
+            undone_at.map(Timestamp::millis),
+        ])
+}
+
+/// Takes one back: 0 rows if it cannot be.
+pub(super) fn undo(connection: &Connection, number: u64, at: Timestamp) -> rusqlite::Result<usize> {
+    let sql = "UPDATE epochs SET undone_at = ?2 WHERE number = ?1 AND undone_at IS NULL AND undo_until > ?2";
+    connection.prepare_cached(sql)?.execute([number.cast_signed(), at.millis()])
+}
+
+/// Removes them.
+pub(super) fn forget(connection: &Connection, numbers: &[u64]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("DELETE FROM epochs WHERE number = ?1")?;
+    numbers.iter().try_for_each(|number| statement.execute([number.cast_signed()]).map(|_| ()))
+}

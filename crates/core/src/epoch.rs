@@ -163,6 +163,15 @@ impl Grant {
         }
     }
 
+    /// The same with an end that the user set: neither clock runs longer. Asked after the MAC, as above.
+    #[must_use]
+    pub fn seen_until(self, end: Option<Timestamp>) -> Self {
+        match end {
+            Some(end) => Self { idle_at: self.idle_at.min(end), absolute_at: self.absolute_at.min(end), ..self },
+            None => self,
+        }
+    }
+
     /// A new grant's row, with how many wide revocations there had been when it was made.
     #[must_use]
     pub fn made_after(self, epoch: u64) -> Self {

@@ -170,7 +170,7 @@ fn ask<'a>(
 }
 
 fn stands(grant: &Grant, ask: &Ask<'_>, now: Timestamp) -> Result<(), Refusal> {
-    is_alive(grant, now).and_then(|()| issue::who(ask)).and_then(|()| is_refreshable(grant, ask.client))
+    is_alive(grant, ask.subject, now).and_then(|()| issue::who(ask)).and_then(|()| is_refreshable(grant, ask.client))
 }
 
 impl Age {
@@ -365,9 +365,12 @@ pub fn expires_in(grant: &Grant, policy: &Policy, now: Timestamp, entropy: &Entr
 }
 
 /// The earlier clock, asked in the order in which operators think of it.
-fn is_alive(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+fn is_alive(grant: &Grant, subject: SubjectStatus, now: Timestamp) -> Result<(), Refusal> {
     if let Some((_, reason)) = grant.ended {
         return Err(Refusal::Ended(reason));
+    }
+    if subject.is_over(now) {
+        return Err(Refusal::ConsentOver);
     }
     // While there is only a code, no refresh clock has started; a refresh token is then one from the future.
     if grant.redeemed_at.is_some() {

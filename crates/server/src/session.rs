@@ -44,6 +44,7 @@ pub(crate) enum FormKind {
     Login,
     Consent,
     Logout,
+    Account,
 }
 
 impl FormKind {
@@ -52,6 +53,7 @@ impl FormKind {
             Self::Login => b"login",
             Self::Consent => b"consent",
             Self::Logout => b"logout",
+            Self::Account => b"account",
         }
     }
 }
@@ -90,12 +92,17 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
     Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
 }
 
-/// Ends this browser's session. Returns the `Set-Cookie` value that clears the cookie.
+/// Ends this browser's session. Returns the `Set-Cookie` value for it.
 pub(crate) async fn end(app: &App, headers: &HeaderMap) -> Result<HeaderValue, Unavailable> {
     if let Some(cookie) = read_cookie(app, headers, "session") {
         app.engine.commit(vec![Record::EndSession { id: session_id(app, &cookie) }]).await?;
     }
-    Ok(set_cookie(app, "session", "", Some(Duration::ZERO)))
+    Ok(cleared(app))
+}
+
+/// The `Set-Cookie` value that clears the cookie.
+pub(crate) fn cleared(app: &App) -> HeaderValue {
+    set_cookie(app, "session", "", Some(Duration::ZERO))
 }
 
 /// The cookie that binds a login page to its browser before anybody is logged in; a new one where there is none.

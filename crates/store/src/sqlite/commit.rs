@@ -5,8 +5,8 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{Grant, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{epochs, questions, rows};
-use crate::{Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
+use super::{consents, epochs, questions, rows};
+use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Session, User, event, failures};
 
 /// Begins a transaction and writes the records and, if it rises, the high-water time. Nothing is durable yet.
 pub(super) fn write(
@@ -54,10 +54,7 @@ fn one(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::Re
         Record::EndSessionsOf { subject } => {
             run("DELETE FROM sessions WHERE subject = ?1", params![subject]).map(always)?
         }
-        Record::PutConsent(Consent { subject, client, scope, resources, at }) => run(
-            "INSERT OR REPLACE INTO consents (subject, client, scope, resources, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![subject, client, scope, resources, at.millis()],
-        )?,
+        Record::PutConsent(consent) => consents::put(connection, consent)?,
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
         }

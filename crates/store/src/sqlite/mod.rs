@@ -5,6 +5,7 @@
 //! is rolled back whole, and the connection goes on: a full disk stops writing and not reading.
 
 mod commit;
+mod consents;
 mod epochs;
 mod open;
 mod questions;
@@ -21,6 +22,7 @@ use regrant_core::{GrantId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use consents::Limited;
 use open::Lock;
 pub use open::OpenError;
 
@@ -62,6 +64,8 @@ pub struct Sqlite {
     high_water: Timestamp,
     /// The wide revocations of the file.
     epochs: Epochs,
+    /// The consents of the file that their users paused or gave an end.
+    limited: Limited,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -85,7 +89,8 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
-        Ok(Self { connection, high_water, epochs, uncertain: None, log_pages, _lock: lock })
+        let limited = Limited::read(&connection).map_err(|error| open::refused(path, &error))?;
+        Ok(Self { connection, high_water, epochs, limited, uncertain: None, log_pages, _lock: lock })
     }
 
     /// Moves everything from the write-ahead log into the database file and empties the log.
@@ -108,6 +113,15 @@ impl Sqlite {
         }
         let moved = self.connection.query_row(pragma, [], |row| row.get::<_, bool>(0));
         moved.map_err(|error| self.doubted(unavailable(&error)))
+    }
+
+    /// Rows with what was said about many of them at once, and about their clients.
+    fn complete<'a>(&mut self, mut rows: impl Iterator<Item = &'a mut Loaded>) -> Result<(), Unavailable> {
+        let completed = rows.try_for_each(|row| {
+            self.epochs.cover(row);
+            self.limited.limit(&self.connection, row)
+        });
+        completed.map_err(|error| self.noted(unavailable(&error)))
     }
 
     /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
@@ -150,7 +164,7 @@ impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         let loaded = questions::load(&self.connection, ids).map_err(|error| self.noted(unavailable(&error)));
         let mut loaded = loaded?;
-        loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
+        self.complete(loaded.iter_mut().flatten())?;
         Ok(loaded)
     }
 
@@ -171,6 +185,7 @@ impl Store for Sqlite {
         })?;
         self.high_water = high_water;
         self.epochs.committed(records.iter().zip(&outcomes));
+        self.limited.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
@@ -202,7 +217,7 @@ impl Store for Sqlite {
         let mut answer =
             questions::answer(&self.connection, question).map_err(|error| self.noted(unavailable(&error)))?;
         if let Answer::Grants(rows) = &mut answer {
-            rows.iter_mut().for_each(|row| self.epochs.cover(row));
+            self.complete(rows.iter_mut())?;
         }
         Ok(answer)
     }

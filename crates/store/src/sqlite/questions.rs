@@ -4,10 +4,10 @@ use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::{GrantId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::consents;
 use super::rows::{self, select_grants};
 use crate::{
-    Answer, Consent, Deployment, EventFilter, Failures, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent,
-    User,
+    Answer, Deployment, EventFilter, Failures, KeyKind, KeyRecord, Loaded, Question, Session, StoredEvent, User,
 };
 
 /// The rows of these grants, in the order asked.
@@ -40,7 +40,11 @@ pub(super) fn answer(connection: &Connection, question: &Question) -> rusqlite::
             Answer::Users(statement.query_map(params![after, limit], user)?.collect::<rusqlite::Result<_>>()?)
         }
         Question::Session(id) => Answer::Session(session(connection, *id)?),
-        Question::Consent { subject, client } => Answer::Consent(consent(connection, subject, client)?),
+        Question::Consent { subject, client } => Answer::Consent(consents::one(connection, subject, client)?),
+        Question::ConsentsOf(subject) => Answer::Consents(consents::of(connection, subject)?),
+        Question::EventsOf { subject, before, limit } => {
+            Answer::Events(events_of(connection, subject, *before, *limit)?)
+        }
         Question::AccessDenied(jti) => {
             let mut statement = connection.prepare_cached("SELECT 1 FROM denied_access WHERE jti = ?1")?;
             Answer::AccessDenied(statement.exists([jti.as_slice()])?)
@@ -107,21 +111,6 @@ fn session(connection: &Connection, id: [u8; 32]) -> rusqlite::Result<Option<Ses
                 subject: row.get(0)?,
                 authenticated_at: Timestamp::from_millis(row.get(1)?),
                 expires_at: Timestamp::from_millis(row.get(2)?),
-            })
-        })
-        .optional()
-}
-
-fn consent(connection: &Connection, subject: &str, client: &str) -> rusqlite::Result<Option<Consent>> {
-    connection
-        .prepare_cached("SELECT scope, resources, at FROM consents WHERE subject = ?1 AND client = ?2")?
-        .query_row([subject, client], |row| {
-            Ok(Consent {
-                subject: subject.to_owned(),
-                client: client.to_owned(),
-                scope: row.get(0)?,
-                resources: row.get(1)?,
-                at: Timestamp::from_millis(row.get(2)?),
             })
         })
         .optional()
@@ -239,6 +228,15 @@ fn events(connection: &Connection, grant: Option<u64>, limit: u32) -> rusqlite::
             .query_map(params![number.cast_signed(), limit], read_event)?
             .collect(),
     }
+}
+
+/// By the index of a user's own.
+fn events_of(connection: &Connection, subject: &str, before: u64, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
+    let before = i64::try_from(before).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(&format!("{EVENT_COLUMNS} WHERE subject = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"))?
+        .query_map(params![subject, before, limit], read_event)?
+        .collect()
 }
 
 /// Through the positions between the two, by the table's own order: rows are read one by one until enough fit.

@@ -78,6 +78,10 @@ pub(crate) struct Add {
     /// It may introspect tokens. With neither a grant type nor a redirect URI, it may do nothing else.
     #[arg(long, help_heading = "What it may do")]
     may_introspect: bool,
+    /// It may revoke everything of a user at the global revocation endpoint. With neither a grant type nor a redirect URI, it may do nothing
+    /// else.
+    #[arg(long, help_heading = "What it may do")]
+    may_revoke_users: bool,
     /// An origin whose scripts may call the token endpoint; may be repeated.
     #[arg(long, value_name = "ORIGIN", help_heading = "What it may do")]
     allowed_origin: Vec<String>,
@@ -218,7 +222,8 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
     let made = (method.as_deref() != Some("none") && add.secret_hash.is_none()).then(new_secret);
     let (secret, hash) = made.unzip();
     let optional = |list: Vec<String>| (!list.is_empty()).then_some(list);
-    let asks_only = add.may_introspect && add.grant_type.is_empty() && add.redirect_uri.is_empty();
+    let asks_only =
+        (add.may_introspect || add.may_revoke_users) && add.grant_type.is_empty() && add.redirect_uri.is_empty();
     let definition = ClientDefinition {
         id: add.id,
         name: add.name,
@@ -236,6 +241,8 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         resources: add.resource,
         require_pkce: add.no_pkce.then_some(false),
         may_introspect: add.may_introspect.then_some(true),
+        may_revoke_users: add.may_revoke_users.then_some(true),
+        disabled: None,
         allowed_origins: add.allowed_origin,
         skip_consent: add.skip_consent.then_some(true),
         rotation: add.rotation,
@@ -328,6 +335,8 @@ fn show(context: &Context, id: &str) -> Done {
         ("access token format", client.access_token_format.clone()),
         ("requires PKCE", yes(client.require_pkce)),
         ("may introspect", yes(client.may_introspect)),
+        ("may revoke users", yes(client.may_revoke_users)),
+        ("switched off", yes(client.disabled)),
         ("skips consent", yes(client.skip_consent)),
         ("allowed origins", client.allowed_origins.join(" ")),
     ]);
@@ -371,6 +380,7 @@ mod tests {
             "resources",
             "require_pkce",
             "may_introspect",
+            "may_revoke_users",
             "allowed_origins",
             "skip_consent",
             "rotation",

@@ -137,6 +137,7 @@ pub(crate) fn print(grant: &GrantView, events: &[EventView]) {
         ("ended at", grant.ended_at.clone().unwrap_or_default()),
         ("client", grant.client.clone()),
         ("user", user),
+        ("browser session", grant.session.clone().unwrap_or_default()),
         ("scope", grant.scope.clone()),
         ("resources", grant.resources.clone()),
         ("rotation", grant.rotation.clone()),

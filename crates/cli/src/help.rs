@@ -30,6 +30,7 @@ sessions live when they should, and die when they should.
   \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make or replace a secret
   \x1b[1;36muser\x1b[0m         people: add, show, set, import, export, disable, remove …
   \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
+  \x1b[1;36mrevoke\x1b[0m       the blacklist: tokens, users, clients, sessions …, and undo
   \x1b[1;36mevents\x1b[0m       what happened: logins, replays, alarms, what operators did
   \x1b[1;36mkeys\x1b[0m         what tokens are made with: list, rotate, retire, compromise
 

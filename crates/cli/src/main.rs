@@ -18,7 +18,9 @@ mod keys;
 mod log;
 mod man;
 mod output;
+mod progress;
 mod reload;
+mod revoke;
 mod serve;
 mod service;
 mod user;
@@ -71,6 +73,8 @@ enum Command {
     /// List, show and revoke grants: who is connected where.
     #[command(subcommand)]
     Grants(grants::Command),
+    /// Blacklist: a token, a list of leaked ones, or everything of a user, a client, a session, a scope, a time …
+    Revoke(Box<revoke::Args>),
     /// List, rotate, retire keys, and say that one is known to others.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
         Command::Client(command) => client::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
+        Command::Revoke(args) => revoke::run(&context, *args),
         Command::Keys(command) => keys::run(&context, command),
         Command::Events(args) => events::run(&context, args),
         Command::Config(command) => config::run(&context, &command),

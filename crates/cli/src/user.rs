@@ -30,7 +30,7 @@ pub(crate) enum Command {
     },
     /// List all users.
     List,
-    /// Give a user another password; ends the user's browser sessions.
+    /// Give a user another password; ends the user's browser sessions, and unless on_password_changed says otherwise all grants.
     SetPassword {
         /// The name.
         name: String,
@@ -56,7 +56,14 @@ pub(crate) enum Command {
     Import(transfer::Import),
     /// Write all users as JSON lines, as import takes them.
     Export(transfer::Export),
-    /// Switch a user off: no login, no refresh, nothing vouched for.
+    /// Withdraw what a user allowed a client: it is asked for again, and unless on_consent_withdrawn says otherwise its grants end.
+    WithdrawConsent {
+        /// The user's name.
+        name: String,
+        /// The client's identifier.
+        client: String,
+    },
+    /// Switch a user off: no login, no refresh, nothing vouched for. Unless on_user_disabled says otherwise all grants end.
     Disable {
         /// The name.
         name: String,
@@ -95,6 +102,11 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
             let password = Password::new(password);
             context.operate(|hands| hands.ask::<()>(Ask::SetPassword { name: name.clone(), password }))?;
             confirm(context, &name, "has a new password; the browser sessions have ended");
+        }
+        Command::WithdrawConsent { name, client } => {
+            let (of, at) = (name.clone(), client.clone());
+            context.operate(|hands| hands.ask::<()>(Ask::WithdrawConsent { name: of, client: at }))?;
+            confirm(context, &name, &format!("is asked for consent by {client} again"));
         }
         Command::Disable { name } => {
             context.operate(|hands| hands.ask::<()>(Ask::SetUserDisabled { name: name.clone(), disabled: true }))?;

@@ -253,6 +253,8 @@ pub struct Client {
     pub require_pkce: bool,
     /// Whether it may introspect tokens (RFC 7662).
     pub may_introspect: bool,
+    /// Whether it may revoke everything of a user (draft-parecki-oauth-global-token-revocation).
+    pub may_revoke_users: bool,
     /// Origins whose scripts may call the token and revocation endpoints as this client.
     pub allowed_origins: Vec<String>,
     /// Whether its users are not asked for consent.

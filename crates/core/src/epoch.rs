@@ -1,7 +1,8 @@
 //! Wide revocations: one row ends every grant that it selects, whatever their number (security section 4.4, check T33).
 //!
-//! The store counts them. A grant keeps under its MAC how many there had been when it was made ([`Terms::epoch`]), so that order
-//! comes from a counter and never from a clock (law L10): what is made after a revocation is never touched by it.
+//! The store counts them. A grant keeps under its MAC how many there had been when its user was looked at
+//! ([`Terms::epoch`](crate::grant::Terms::epoch)), so that order comes from a counter and never from a clock (law L10): what is asked
+//! for after a revocation is never touched by it, and what was under way is.
 //!
 //! | a grant is covered by an [`Epoch`] when | because                                                        |
 //! |-----------------------------------------|----------------------------------------------------------------|
@@ -170,12 +171,5 @@ impl Grant {
             Some(end) => Self { idle_at: self.idle_at.min(end), absolute_at: self.absolute_at.min(end), ..self },
             None => self,
         }
-    }
-
-    /// A new grant's row, with how many wide revocations there had been when it was made.
-    #[must_use]
-    pub fn made_after(self, epoch: u64) -> Self {
-        let terms = std::sync::Arc::new(crate::grant::Terms { epoch, ..(*self.terms).clone() });
-        Self { terms, ..self }
     }
 }

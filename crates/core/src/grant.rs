@@ -114,11 +114,13 @@ pub enum EndReason {
     RedirectUrisReduced,
     /// Another system asked to revoke everything of the user (draft-parecki-oauth-global-token-revocation).
     GlobalRevocation,
+    /// The user was removed, and perhaps brought back under the same subject.
+    UserRemoved,
 }
 
 impl EndReason {
     /// All of them, in the order of their numbers in the store, which count from 1.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::RefreshReplayed,
         Self::CodeReplayed,
         Self::RevokedByClient,
@@ -143,6 +145,7 @@ impl EndReason {
         Self::ClientSecretRotated,
         Self::RedirectUrisReduced,
         Self::GlobalRevocation,
+        Self::UserRemoved,
     ];
 
     /// The stable word for logs, events and commands.
@@ -173,6 +176,7 @@ impl EndReason {
             Self::ClientSecretRotated => "client_secret_rotated",
             Self::RedirectUrisReduced => "redirect_uris_reduced",
             Self::GlobalRevocation => "global_revocation",
+            Self::UserRemoved => "user_removed",
         }
     }
 
@@ -204,6 +208,7 @@ impl EndReason {
             Self::ClientSecretRotated => 22,
             Self::RedirectUrisReduced => 23,
             Self::GlobalRevocation => 24,
+            Self::UserRemoved => 25,
         }
     }
 

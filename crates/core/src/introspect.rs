@@ -1,8 +1,10 @@
 //! Whether a token is active (RFC 7662 section 2.2): pure, and never a write.
 
 use crate::access::AccessToken;
+use crate::client::{Client, GrantType};
 use crate::grant::Grant;
-use crate::issue::SubjectStatus;
+use crate::issue::{self, Ask, Granted, SubjectStatus};
+use crate::scope::Resources;
 use crate::time::Timestamp;
 use crate::token::RefreshToken;
 
@@ -39,4 +41,39 @@ pub fn refresh_is_active(token: &RefreshToken, grant: &Grant, subject: SubjectSt
         && subject.is_in_order()
         && !subject.is_over(now)
         && !grant.is_over(now)
+}
+
+/// What a refresh of this token would yield now, if it is active: what the client has lost since is left out, and where nothing is left
+/// the token is no longer active (checks T23 to T29).
+#[must_use]
+pub fn refresh_yields(
+    token: &RefreshToken,
+    grant: &Grant,
+    subject: SubjectStatus,
+    client: &Client,
+    now: Timestamp,
+) -> Option<Granted> {
+    let ask = Ask {
+        client,
+        grant_type: GrantType::RefreshToken,
+        subject,
+        consented: true,
+        scope: None,
+        resources: &Resources::default(),
+        held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),
+    };
+    let is_active = grant.terms.client == client.id && refresh_is_active(token, grant, subject, now);
+    issue::verdict(&ask).ok().filter(|_| is_active)
+}
+
+/// What of an access token its client may have still: `None` where nothing is left of its scope or of its audience. `issuer` is the
+/// audience of tokens for no resource.
+#[must_use]
+pub fn shrunk(token: AccessToken, client: &Client, issuer: &str) -> Option<AccessToken> {
+    let scope: Vec<&str> = token.scope.split(' ').filter(|held| client.scopes.contains(held)).collect();
+    let is_left = |audience: &String| audience == issuer || client.resources.contains(audience);
+    let (scope, had_scope) = (scope.join(" "), !token.scope.is_empty());
+    let audience: Vec<String> = token.audience.iter().filter(|audience| is_left(audience)).cloned().collect();
+    let lost = (had_scope && scope.is_empty()) || (audience.is_empty() && !token.audience.is_empty());
+    (!lost).then_some(AccessToken { scope, audience, ..token })
 }

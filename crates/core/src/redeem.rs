@@ -42,6 +42,9 @@ pub struct Consent {
     pub authenticated_at: Timestamp,
     /// In which browser session; `None` without a browser.
     pub session: Option<[u8; 32]>,
+    /// How many wide revocations there had been *before* session or password were looked at: one that comes in between ends the grant,
+    /// too.
+    pub epoch: u64,
 }
 
 /// What a code is bound to.
@@ -269,8 +272,7 @@ fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timest
         refreshable: client.may_use(GrantType::RefreshToken),
         authenticated_at: consent.authenticated_at,
         created_at: now,
-        // The store knows: whoever writes the row says so (`Grant::made_after`).
-        epoch: 0,
+        epoch: consent.epoch,
         session: consent.session,
         code,
     }

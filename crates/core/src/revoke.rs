@@ -29,15 +29,29 @@ pub fn decide(
     if grant.terms.client != *client {
         return Decision::refuse(Refusal::OtherClient);
     }
+    match is_proof(grant, token, keys) {
+        Ok(()) => end(grant, EndReason::RevokedByClient, "", now, entropy),
+        Err(Refusal::Unissued) => {
+            let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
+            Decision::report(Refusal::Unissued, event(EventKind::Alarm, grant, detail))
+        }
+        Err(refusal) => Decision::refuse(refusal),
+    }
+}
+
+/// Whether a token of this grant, whose tag is good, is one that was issued: any generation up to the current one is.
+///
+/// # Errors
+/// [`Refusal::Unissued`] for one of the future, [`Refusal::SpentUnderCompromisedKey`] for one that others can make, too.
+pub fn is_proof(grant: &Grant, token: &RefreshToken, keys: &Keys) -> Result<(), Refusal> {
     if token.generation == 0 || token.generation > grant.generation || token.era > keys.era() {
-        let detail = format!("revocation with generation {}, current {}", token.generation, grant.generation);
-        return Decision::report(Refusal::Unissued, event(EventKind::Alarm, grant, detail));
+        return Err(Refusal::Unissued);
     }
     // Under a compromised key only the live seed is proof of anything.
     if keys.tag_status(token.tag_key) == KeyStatus::Compromised && grant.current != Some(token.seed.hash()) {
-        return Decision::refuse(Refusal::SpentUnderCompromisedKey);
+        return Err(Refusal::SpentUnderCompromisedKey);
     }
-    end(grant, EndReason::RevokedByClient, "", now, entropy)
+    Ok(())
 }
 
 /// Ends a grant for a stated reason. A grant that has ended keeps its first reason.

@@ -1,6 +1,7 @@
 //! What operators do: clients, users, grants. The commands reach it through the running server's admin socket, or on a
 //! stopped server's store; programs that mount the server call it directly.
 
+pub mod blacklist;
 mod command;
 pub mod socket;
 
@@ -26,6 +27,7 @@ use tokio::sync::MutexGuard;
 use zeroize::Zeroizing;
 
 use crate::app::{App, Reloaded};
+use crate::cascade::Happened;
 use crate::chance;
 use crate::config::ClientDefinition;
 use crate::keyring::schedule::Lifetimes;
@@ -132,6 +134,10 @@ pub struct ClientView {
     pub access_token_format: String,
     /// Whether it may introspect.
     pub may_introspect: bool,
+    /// Whether it may revoke everything of a user.
+    pub may_revoke_users: bool,
+    /// Whether it is switched off.
+    pub disabled: bool,
     /// Whether PKCE is required.
     pub require_pkce: bool,
     /// Origins whose scripts may call the token endpoint.
@@ -180,6 +186,8 @@ pub struct GrantView {
     pub state: String,
     /// Why it was ended.
     pub reason: Option<String>,
+    /// The browser session in which it was given, as `regrant revoke --session` takes it.
+    pub session: Option<String>,
     /// RFC 3339, as all of the following.
     pub ended_at: Option<String>,
     /// When it was made.
@@ -282,7 +290,7 @@ impl Admin {
         self.clients().into_iter().find(|client| client.id == id)
     }
 
-    /// Removes a client from the store. Its grants stay, unusable, until it returns.
+    /// Removes a client from the store. Its grants end, or by `on_client_removed` are unusable until it returns.
     ///
     /// # Errors
     /// [`AdminError::NotFound`] if it is not in the store.
@@ -292,8 +300,10 @@ impl Admin {
         let known = ClientId::parse(id).filter(|_| view.origin == "store").ok_or_else(|| {
             AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
         })?;
-        let remove = Record::RemoveClient { id: id.to_owned() };
-        self.app.engine.commit(vec![remove, self.note(format!("client {id} removed"))]).await?;
+        let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
+        records.extend(self.follows(&Happened::ClientRemoved(known.clone())));
+        records.push(self.note(format!("client {id} removed")));
+        self.app.engine.commit(records).await?;
         self.app.drop_client(&known);
         Ok(())
     }
@@ -334,7 +344,7 @@ impl Admin {
         Ok(users.iter().map(user_view).collect())
     }
 
-    /// Gives a user another password, and ends the user's browser sessions.
+    /// Gives a user another password, and ends the user's browser sessions; by `on_password_changed` also all grants.
     ///
     /// # Errors
     /// [`AdminError::NotFound`] or [`AdminError::Invalid`].
@@ -342,14 +352,16 @@ impl Admin {
         self.user(name).await?;
         let password = self.hashed(password).await?;
         self.change_user(name, "has a new password", |user| {
-            let end = Record::EndSessionsOf { subject: user.subject.clone() };
-            Ok((User { password: password.clone(), ..user.clone() }, vec![end]))
+            let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone() }];
+            records.extend(self.follows(&Happened::PasswordChanged(&user.subject)));
+            Ok((User { password: password.clone(), ..user.clone() }, records))
         })
         .await?;
         Ok(())
     }
 
-    /// Switches a user off or on. Switched off, nothing of the user's is refreshed or vouched for.
+    /// Switches a user off or on. Switched off, nothing of the user's is refreshed or vouched for; by `on_user_disabled` not again when the
+    /// user is switched on, either.
     ///
     /// # Errors
     /// [`AdminError::NotFound`].
@@ -357,8 +369,12 @@ impl Admin {
         let word = if disabled { "disabled" } else { "enabled" };
         self.change_user(name, word, |user| {
             let disabled_at = disabled.then(|| user.disabled_at.unwrap_or_else(|| self.app.engine.now()));
-            let end = disabled.then(|| Record::EndSessionsOf { subject: user.subject.clone() });
-            Ok((User { disabled_at, ..user.clone() }, end.into_iter().collect()))
+            let mut records = Vec::new();
+            if disabled {
+                records.push(Record::EndSessionsOf { subject: user.subject.clone() });
+                records.extend(self.follows(&Happened::UserDisabled(&user.subject)));
+            }
+            Ok((User { disabled_at, ..user.clone() }, records))
         })
         .await?;
         Ok(())
@@ -382,8 +398,12 @@ impl Admin {
         let Answer::Grants(grants) = self.app.engine.ask(question).await? else { return Ok((Vec::new(), None)) };
         let next = grants.last().filter(|_| grants.len() == limit as usize).map(|last| last.grant.id.number);
         let mut views = Vec::with_capacity(grants.len());
-        for found in &grants {
-            views.push(self.grant_view(found).await?);
+        let keys = self.app.engine.keys();
+        for found in grants {
+            views.push(match found.clone().believed(&keys) {
+                Some(found) => self.grant_view(&found.grant, true).await?,
+                None => self.grant_view(&found.grant, false).await?,
+            });
         }
         Ok((views, next))
     }
@@ -396,9 +416,9 @@ impl Admin {
         let found = self.find(id).await?;
         let question = Question::Events { grant: Some(found.grant.id.number), limit: 200 };
         let Answer::Events(events) = self.app.engine.ask(question).await? else {
-            return Ok((self.grant_view(&found).await?, Vec::new()));
+            return Ok((self.grant_view(&found.grant, true).await?, Vec::new()));
         };
-        Ok((self.grant_view(&found).await?, events.iter().map(event_view).collect()))
+        Ok((self.grant_view(&found.grant, true).await?, events.iter().map(event_view).collect()))
     }
 
     /// Ends a grant: its refresh token is blacklisted from this moment. `false` if it had ended before.
@@ -448,14 +468,14 @@ impl Admin {
         self.app.passwords.hash(password).await.map_err(|_| AdminError::Busy)
     }
 
-    async fn grant_view(&self, found: &Loaded) -> Result<GrantView, AdminError> {
-        let (grant, keys) = (&found.grant, self.app.engine.keys());
+    async fn grant_view(&self, grant: &Grant, is_intact: bool) -> Result<GrantView, AdminError> {
+        let keys = self.app.engine.keys();
         let question = Question::UserBySubject(grant.terms.subject.clone());
         let user = match self.app.engine.ask(question).await? {
             Answer::User(user) => user.map(|user| user.name),
             _ => None,
         };
-        Ok(grant_view(grant, user, grant.is_intact(found.mac, &keys), &keys, self.app.engine.now()))
+        Ok(grant_view(grant, user, is_intact, &keys, self.app.engine.now()))
     }
 
     fn note(&self, detail: String) -> Record {
@@ -502,6 +522,8 @@ fn client_view(client: &regrant_core::Client, declared: bool) -> ClientView {
         access_token_lifetime: client.policy.access_token_lifetime.as_secs(),
         access_token_format: format(client.policy.access_token_format).to_owned(),
         may_introspect: client.may_introspect,
+        may_revoke_users: client.may_revoke_users,
+        disabled: client.disabled,
         require_pkce: client.require_pkce,
         allowed_origins: client.allowed_origins.clone(),
         skip_consent: client.skip_consent,
@@ -540,6 +562,7 @@ fn grant_view(grant: &Grant, user: Option<String>, is_intact: bool, keys: &Keys,
         retries: grant.retries,
         state: state.to_owned(),
         reason: grant.ended.map(|(_, reason)| reason.as_str().to_owned()),
+        session: grant.terms.session.map(|session| codec::encode_plain(&session)),
         ended_at: grant.ended.map(|(at, _)| rfc3339(at)),
         created_at: rfc3339(grant.terms.created_at),
         last_refreshed_at: grant.redeemed_at.map(|_| rfc3339(grant.answered_at)),

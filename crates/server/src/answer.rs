@@ -50,6 +50,10 @@ pub enum Failure {
     Bearer(BearerFailure),
     /// Another method than the endpoint takes.
     Method(&'static str),
+    /// The client may not revoke users.
+    MayNotRevoke,
+    /// There is no such user to revoke.
+    NoSuchSubject,
 }
 
 /// RFC 6750 section 3.1.
@@ -202,14 +206,14 @@ impl Failure {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Malformed(_) | Self::Method(_) => Code::InvalidRequest,
+            Self::Malformed(_) | Self::Method(_) | Self::NoSuchSubject => Code::InvalidRequest,
             Self::Client(_) => Code::InvalidClient,
             Self::UnsupportedGrantType => Code::UnsupportedGrantType,
             Self::MalformedScope => Code::InvalidScope,
             Self::MalformedTarget => Code::InvalidTarget,
             Self::Refused(refusal) => code_of(*refusal),
             // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
-            Self::HookDenied => Code::AccessDenied,
+            Self::HookDenied | Self::MayNotRevoke => Code::AccessDenied,
             Self::Busy | Self::TooMany(..) | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
                 Code::TemporarilyUnavailable
             }
@@ -228,7 +232,8 @@ impl Failure {
             Self::Client(_) | Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Bearer(BearerFailure::InsufficientScope) => StatusCode::FORBIDDEN,
+            Self::Bearer(BearerFailure::InsufficientScope) | Self::MayNotRevoke => StatusCode::FORBIDDEN,
+            Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
@@ -264,6 +269,8 @@ impl Failure {
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
             Self::Method(_) => "method_not_allowed".to_owned(),
+            Self::MayNotRevoke => "may_not_revoke".to_owned(),
+            Self::NoSuchSubject => "no_such_subject".to_owned(),
         }
     }
 
@@ -288,6 +295,8 @@ impl Failure {
             Self::Bearer(BearerFailure::InvalidToken) => "invalid_bearer_token",
             Self::Bearer(BearerFailure::InsufficientScope) => "insufficient_scope",
             Self::Method(_) => "method_not_allowed",
+            Self::MayNotRevoke => "may_not_revoke",
+            Self::NoSuchSubject => "no_such_subject",
         }
     }
 
@@ -325,6 +334,8 @@ impl Failure {
             | Self::HookDenied
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
+            | Self::MayNotRevoke
+            | Self::NoSuchSubject
             | Self::Unavailable(_) => false,
         }
     }
@@ -333,6 +344,7 @@ impl Failure {
         match self {
             Self::Malformed(malformed) => malformed.description(),
             Self::Method(_) => "the method is not supported here",
+            Self::NoSuchSubject => "there is no such subject",
             Self::TooMany(..) => "too many requests; ask again after the time in Retry-After with the same request",
             _ => self.code().description(),
         }

@@ -11,6 +11,7 @@ use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
 use regrant_store::{Answer, Memory, OpenError, Question, Sqlite, SqliteOptions, Store, Unavailable};
 
 use crate::admin::Admin;
+use crate::cascade;
 use crate::claims::ClientClaims;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
@@ -387,6 +388,14 @@ impl App {
         let waiting = config.keep_what_needs_a_restart(&self.settings().config);
         let certificates = self.certificates.get();
         let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
+        let happened = cascade::reloaded(&self.settings().clients, &clients);
+        let now = self.engine.now();
+        let follows: Vec<_> =
+            happened.iter().filter_map(|happened| cascade::follows(happened, &config.revocation, now)).collect();
+        if !follows.is_empty() {
+            // Before anybody sees the new settings: were this to fail, nothing was reloaded.
+            self.engine.commit(follows).await.map_err(StartError::from)?;
+        }
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let reloaded = Reloaded {
             clients: clients.by_id.len(),

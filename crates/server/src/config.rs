@@ -19,6 +19,7 @@ mod metrics;
 mod places;
 mod problem;
 pub mod proxies;
+mod revocation;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use revocation::{OnEvent, RevocationSettings};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
 use crate::claims::Rules;
@@ -114,6 +116,8 @@ pub struct Config {
     pub resources: Vec<ResourceSetting>,
     /// When keys are replaced.
     pub keys: KeySettings,
+    /// What ends by itself.
+    pub revocation: RevocationSettings,
     /// Declared clients, in the order of the file.
     pub clients: Vec<Client>,
     /// How the declared clients were written, in the same order.
@@ -258,6 +262,7 @@ impl Config {
             scopes: Vec::new(),
             resources: Vec::new(),
             keys: KeySettings::default(),
+            revocation: RevocationSettings::default(),
             clients: Vec::new(),
             definitions: Vec::new(),
             notices: Vec::new(),
@@ -371,7 +376,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let mut config = Config::safe_defaults(base);
     read_top(&top, base, &mut config);
     let token_hook = top.table("token_hook");
-    let keys = top.table("keys");
+    let (keys, revocation) = (top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     if let Some(section) = top.table("http") {
         config.http = http::read(&section);
@@ -397,6 +402,10 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     if let Some(section) = &keys {
         config.keys = KeySettings::read(section);
         config.notices.extend(config.keys.costs());
+    }
+    if let Some(section) = &revocation {
+        config.revocation = RevocationSettings::read(section);
+        config.notices.extend(config.revocation.costs());
     }
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
@@ -595,6 +604,8 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         resources: section.strings("resources").unwrap_or_default(),
         require_pkce: section.flag("require_pkce"),
         may_introspect: section.flag("may_introspect"),
+        may_revoke_users: section.flag("may_revoke_users"),
+        disabled: section.flag("disabled"),
         allowed_origins: section.strings("allowed_origins").unwrap_or_default(),
         skip_consent: section.flag("skip_consent"),
         rotation: section.string("rotation"),

@@ -27,7 +27,7 @@
 mod writer;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
@@ -66,6 +66,8 @@ pub struct Engine {
     time: Arc<Timekeeper>,
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
+    /// How many wide revocations there ever were, as the writer last saw it.
+    epoch: Arc<AtomicU64>,
     waiting: WriterQueue,
     spans: Spans,
     /// Why nothing is answered any more.
@@ -148,11 +150,13 @@ impl Engine {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
+        let epoch = Arc::new(AtomicU64::new(store.epoch()));
         let shares = Arc::new(Shares::default());
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
         let writer = Writer {
             newest: Arc::clone(&newest),
+            epoch: Arc::clone(&epoch),
             shares: Arc::clone(&shares),
             store,
             time: Arc::clone(&time),
@@ -164,7 +168,7 @@ impl Engine {
             spans: spans.clone(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, waiting, spans, failure })
+        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure })
     }
 
     /// The keys of this moment.
@@ -188,6 +192,13 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.time.estimate(Timestamp::from_millis(self.newest.load(Ordering::Acquire)))
+    }
+
+    /// How many wide revocations there ever were. Asked for *before* a session, a password or a user is looked at from which a grant will
+    /// be made: then one that is answered in between ends that grant, too (law L9).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// Whether anything may be answered: for what asks nothing of the store and vouches all the same.
@@ -276,14 +287,14 @@ impl Engine {
         self.answer(|reply| Job::Ask { question, reply }).await
     }
 
-    /// Reads one grant as it is: `None` if it is not there, or its row is not intact.
+    /// Reads one grant as it is to be seen: `None` if it is not there, or its row is not intact; ended where a wide revocation covers it.
     ///
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn load(&self, id: GrantId) -> Result<Option<Loaded>, Unavailable> {
         let mut loaded = self.answer(|reply| Job::Load { ids: vec![id], reply }).await?;
         let keys = self.keys();
-        Ok(loaded.pop().flatten().filter(|found| found.grant.is_intact(found.mac, &keys)))
+        Ok(loaded.pop().flatten().and_then(|found| found.believed(&keys)))
     }
 
     /// Finishes what waits, closes the store, and returns when it is closed: everything is then in the database file itself.

@@ -70,6 +70,8 @@ pub enum Malformed {
     Authorization,
     /// The `Idempotency-Key` header is repeated, too long, or holds other than visible ASCII characters.
     IdempotencyKey,
+    /// Not a JSON object of the kind that the endpoint takes.
+    Json,
     /// A parameter holds none of the values it may have.
     Value(&'static str),
 }
@@ -91,6 +93,7 @@ impl Malformed {
             Self::OtherClientId => "client_id differs from the authenticated client",
             Self::Authorization => "the Authorization header is malformed",
             Self::IdempotencyKey => "the Idempotency-Key header must hold 1 to 255 visible ASCII characters, once",
+            Self::Json => "the request must be an application/json object with a sub_id that names a subject",
             Self::Value(_) => "a parameter has a value that is not supported",
         }
     }

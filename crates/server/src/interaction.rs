@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::answer::Failure;
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
+use crate::cascade::Happened;
 use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
 use crate::form::{self, Form};
@@ -210,6 +211,7 @@ impl Visit {
             granted,
             authenticated_at: who.session.authenticated_at,
             session: Some(who.session.id),
+            epoch: who.epoch,
         };
         match request.flow {
             Flow::Code => {
@@ -375,7 +377,8 @@ impl Visit {
             }
             self.note(EventKind::Logout, &who.user.subject, None).await;
         }
-        let cookie = match session::end(&self.app, &self.headers).await {
+        let happened = who.as_ref().map(|who| Happened::LoggedOut(who.session.id));
+        let cookie = match session::end(&self.app, &self.headers, happened.as_ref()).await {
             Ok(cookie) => cookie,
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };

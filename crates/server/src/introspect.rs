@@ -9,7 +9,7 @@ use regrant_core::access::{ACCESS_PREFIX, AccessToken, open_jti};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::secret::Hash;
 use regrant_core::token::RefreshToken;
-use regrant_core::{Client, Grant, Timestamp, introspect};
+use regrant_core::{Client, Timestamp, introspect};
 use regrant_store::{Answer, Loaded, Question, Unavailable};
 use serde_json::{Map, Value, json};
 
@@ -52,9 +52,7 @@ async fn answer(app: &App, request: Request, correlation: &Correlation) -> Resul
     let Some(token) = open_access_token(app, token).filter(|token| is_shown_to(token, &caller, app)) else {
         return inactive;
     };
-    if !is_active(app, &token).await? {
-        return inactive;
-    }
+    let Some(token) = active(app, token).await? else { return inactive };
     let known = if is_sealed { known_now(app, &token).await? } else { Map::new() };
     Ok(described(app, &token, known))
 }
@@ -72,13 +70,13 @@ async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Resu
     sight::grant(token.grant);
     let Some(Loaded { grant, subject, .. }) = app.engine.load(token.grant).await? else { return Ok(None) };
     let now = app.engine.now();
-    let is_live = grant.terms.client == caller.id && introspect::refresh_is_active(token, &grant, subject, now);
-    Ok(is_live.then(|| {
+    let yields = introspect::refresh_yields(token, &grant, subject, caller, now);
+    Ok(yields.map(|granted| {
         json!({
             "active": true,
             "client_id": grant.terms.client.as_str(),
             "sub": grant.terms.subject,
-            "scope": grant.terms.scope.to_string(),
+            "scope": granted.scope.to_string(),
             "iat": grant.rotated_at.seconds(),
             "exp": grant.ends_at().seconds(),
             "iss": app.issuer(),
@@ -163,8 +161,17 @@ fn more_of(mut claims: Map<String, Value>) -> String {
     if claims.is_empty() { String::new() } else { serde_json::to_string(&claims).unwrap_or_default() }
 }
 
-/// Whether we vouch for a token now: its own time, its grant, its user, its client, and that it was not revoked by itself.
-pub(crate) async fn is_active(app: &App, token: &AccessToken) -> Result<bool, Unavailable> {
+/// What we vouch for of a token now: what its client may have still, if its own time, its grant, its user and its client let it live, and
+/// it was not revoked by itself.
+pub(crate) async fn active(app: &App, token: AccessToken) -> Result<Option<AccessToken>, Unavailable> {
+    if !is_active(app, &token).await? {
+        return Ok(None);
+    }
+    let client = app.client(&token.client);
+    Ok(client.and_then(|client| introspect::shrunk(token, &client, app.issuer())))
+}
+
+async fn is_active(app: &App, token: &AccessToken) -> Result<bool, Unavailable> {
     let now = app.engine.now();
     if Timestamp::from_millis(token.expires_at.saturating_mul(1000)).is_over(now) {
         return Ok(false);
@@ -182,10 +189,17 @@ pub(crate) async fn is_active(app: &App, token: &AccessToken) -> Result<bool, Un
             Some(found) => (Some(found.grant), found.subject),
             None => return Ok(false),
         },
+        None if is_covered(app, token).await? => return Ok(false),
         None if token.subject == token.client => (None, SubjectStatus::None),
         None => (None, user_status(app, &token.subject).await?),
     };
     Ok(introspect::access_is_active(token, grant.as_ref(), subject, now))
+}
+
+/// Whether a wide revocation ends a token that belongs to no grant.
+async fn is_covered(app: &App, token: &AccessToken) -> Result<bool, Unavailable> {
+    let question = Question::CoveredAccess(Box::new(token.clone()));
+    Ok(matches!(app.engine.ask(question).await?, Answer::CoveredAccess(Some(_))))
 }
 
 /// The grant of this number, if its row is intact.
@@ -194,8 +208,7 @@ async fn by_number(app: &App, number: u64) -> Result<Option<Loaded>, Unavailable
     let question = Question::Grants { client: None, subject: None, after, limit: 1 };
     let Answer::Grants(mut grants) = app.engine.ask(question).await? else { return Ok(None) };
     let keys = app.engine.keys();
-    let is_it = |grant: &Grant| grant.id.number == number;
-    Ok(grants.pop().filter(|found| is_it(&found.grant) && found.grant.is_intact(found.mac, &keys)))
+    Ok(grants.pop().filter(|found| found.grant.id.number == number).and_then(|found| found.believed(&keys)))
 }
 
 async fn user_status(app: &App, subject: &str) -> Result<SubjectStatus, Unavailable> {

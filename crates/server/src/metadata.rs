@@ -46,7 +46,7 @@ fn public(body: &Value) -> Response<Body> {
 fn document(app: &App) -> Value {
     let mut document = whole_document(app);
     if let Value::Object(members) = &mut document {
-        members.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+        members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
     }
     document
 }
@@ -66,6 +66,9 @@ fn whole_document(app: &App) -> Value {
         "token_endpoint": url("/oauth2/token"),
         "revocation_endpoint": url("/oauth2/revoke"),
         "introspection_endpoint": url("/oauth2/introspect"),
+        // draft-parecki-oauth-global-token-revocation; announced where a client may use it.
+        "global_token_revocation_endpoint": settings.clients.all().any(|client| client.may_revoke_users)
+            .then(|| url("/oauth2/global-revoke")),
         "userinfo_endpoint": url("/oauth2/userinfo"),
         "jwks_uri": url("/oauth2/jwks"),
         "scopes_supported": scopes,

@@ -130,7 +130,12 @@ impl Metrics {
             return;
         };
         self.sweep.passes.inc();
-        for (what, count) in [("ratchet", swept.ratchets), ("grant", swept.grants), ("seed_key", swept.seed_keys)] {
+        for (what, count) in [
+            ("ratchet", swept.ratchets),
+            ("grant", swept.grants),
+            ("seed_key", swept.seed_keys),
+            ("revocation", swept.epochs),
+        ] {
             self.sweep.removed.get_or_create(&[("what", what)]).inc_by(count);
         }
     }

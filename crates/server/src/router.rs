@@ -11,7 +11,9 @@ use regrant_store::{Cause, Question, Unavailable};
 use serde_json::json;
 
 use crate::app::App;
-use crate::{answer, cors, interaction, introspect, metadata, pages, revoke, sight, token, userinfo};
+use crate::{
+    answer, cors, global_revocation, interaction, introspect, metadata, pages, revoke, sight, token, userinfo,
+};
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
 pub fn router(app: Arc<App>) -> Router {
@@ -29,6 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/oauth2/token"), back_channel(any(token::endpoint)))
         .route(&at("/oauth2/revoke"), back_channel(any(revoke::endpoint)))
         .route(&at("/oauth2/introspect"), any(introspect::endpoint))
+        .route(&at("/oauth2/global-revoke"), any(global_revocation::endpoint))
         .route(&at("/oauth2/userinfo"), get(userinfo::endpoint).post(userinfo::endpoint).options(cors::preflight))
         .route(&at("/oauth2/jwks"), get(metadata::jwks))
         .route(&at("/.well-known/oauth-authorization-server"), metadata())

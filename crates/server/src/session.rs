@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::Failure;
 use crate::app::App;
+use crate::cascade::{self, Happened};
 use crate::chance;
 use crate::limits::budget::Budget;
 use crate::limits::guessing::Place;
@@ -36,6 +37,8 @@ pub(crate) struct LoggedIn {
     pub(crate) user: User,
     /// The cookie's bytes, which form tokens are bound to.
     pub(crate) cookie: Zeroizing<[u8; 32]>,
+    /// How many wide revocations there had been before all this was looked at.
+    pub(crate) epoch: u64,
 }
 
 /// What a form token is for: one for the login page opens no consent.
@@ -61,6 +64,7 @@ impl FormKind {
 /// Who is logged in at this browser, if the session lives and its user may log in.
 pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<LoggedIn>, Unavailable> {
     let Some(cookie) = read_cookie(app, headers, "session") else { return Ok(None) };
+    let epoch = app.engine.epoch();
     let Answer::Session(Some(session)) = app.engine.ask(Question::Session(session_id(app, &cookie))).await? else {
         return Ok(None);
     };
@@ -70,7 +74,7 @@ pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<Log
     let Answer::User(Some(user)) = app.engine.ask(Question::UserBySubject(session.subject.clone())).await? else {
         return Ok(None);
     };
-    Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie }))
+    Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie, epoch }))
 }
 
 /// Begins a session, and ends the one that this browser had. Returns the `Set-Cookie` value.
@@ -92,10 +96,17 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
     Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
 }
 
-/// Ends this browser's session. Returns the `Set-Cookie` value for it.
-pub(crate) async fn end(app: &App, headers: &HeaderMap) -> Result<HeaderValue, Unavailable> {
+/// Ends this browser's session, with what follows from it. Returns the `Set-Cookie` value that clears the cookie.
+pub(crate) async fn end(
+    app: &App,
+    headers: &HeaderMap,
+    happened: Option<&Happened<'_>>,
+) -> Result<HeaderValue, Unavailable> {
     if let Some(cookie) = read_cookie(app, headers, "session") {
-        app.engine.commit(vec![Record::EndSession { id: session_id(app, &cookie) }]).await?;
+        let (settings, now) = (app.settings(), app.engine.now());
+        let mut records = vec![Record::EndSession { id: session_id(app, &cookie) }];
+        records.extend(happened.and_then(|happened| cascade::follows(happened, &settings.config.revocation, now)));
+        app.engine.commit(records).await?;
     }
     Ok(cleared(app))
 }

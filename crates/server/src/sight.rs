@@ -182,7 +182,7 @@ impl Line<'_> {
 /// Which budget of lines a request that was refused is charged to.
 fn budget(told: &Told<'_>) -> Budgeted {
     match told.endpoint {
-        "token" | "revoke" | "introspect" | "userinfo" => Budgeted::Refused,
+        "token" | "revoke" | "introspect" | "global_revoke" | "userinfo" => Budgeted::Refused,
         _ => Budgeted::Page,
     }
 }
@@ -196,6 +196,7 @@ fn endpoint(app: &App, path: &str) -> &'static str {
         "/oauth2/token" => "token",
         "/oauth2/revoke" => "revoke",
         "/oauth2/introspect" => "introspect",
+        "/oauth2/global-revoke" => "global_revoke",
         "/oauth2/userinfo" => "userinfo",
         "/oauth2/authorize" => "authorize",
         "/oauth2/jwks" => "jwks",

@@ -1,8 +1,10 @@
 //! Background tidying, in small bounded slices, on which nothing depends (law L5).
 //!
 //! One pass walks the grants in order of number. It erases ratchets whose retry rule has run out, removes grants that ended
-//! long ago, and takes note of what hangs on which key: seed keys that no pending retry needs are destroyed at its end (law L6), tag
+//! long ago, writes wide revocations that nobody can take back any more into the rows that they cover, and takes note of what hangs on which key: seed keys that no pending retry needs are destroyed at its end (law L6), tag
 //! keys when every grant that lived while they were current has ended (law L4).
+
+mod settled;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use regrant_core::client::Class;
 use regrant_core::grant::Binding;
 use regrant_core::keys::KeyStatus;
 use regrant_core::{Client, Grant, Timestamp};
-use regrant_store::{Answer, KeyKind, KeyRecord, Question, Record};
+use regrant_store::{Answer, KeyKind, KeyRecord, Loaded, Outcome, Question, Record};
 
 use crate::app::App;
 use crate::chance;
@@ -19,6 +21,7 @@ use crate::keyring::KeyringError;
 use crate::keyring::step::Step;
 use crate::keyring::usage::Usage;
 use crate::rotation::{self, By};
+use settled::Settled;
 
 /// Rows of one slice.
 const SLICE: u32 = 256;
@@ -51,6 +54,10 @@ pub struct Swept {
     pub ratchets: u64,
     /// Grants removed.
     pub grants: u64,
+    /// Grants into whose rows a wide revocation was written.
+    pub ended: u64,
+    /// Wide revocations that are written into all rows, and forgotten.
+    pub epochs: u64,
     /// Seed keys destroyed.
     pub seed_keys: u64,
     /// Tag keys gone.
@@ -70,6 +77,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         let old_tags: Vec<u32> = keyring.of_kind(KeyKind::Tag).filter(|row| is_old(row)).map(|row| row.id).collect();
         (Usage::begin(keyring.rows().values()), old_tags)
     };
+    let mut settled = Settled::begin(app).await?;
     let (mut swept, mut after) = (Swept::default(), 0);
     loop {
         let question = Question::Grants { client: None, subject: None, after, limit: SLICE };
@@ -77,9 +85,15 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         let Some(last) = slice.last() else { break };
         after = last.grant.id.number;
         let (keys, now) = (app.engine.keys(), app.engine.now());
-        let intact = slice.into_iter().filter(|found| found.grant.is_intact(found.mac, &keys)).map(|found| found.grant);
+        let intact = slice.into_iter().filter(|found| found.grant.is_intact(found.mac, &keys));
         let mut records = Vec::new();
-        for grant in intact {
+        for Loaded { grant, covered, .. } in intact {
+            if let Some(ended) = covered.and_then(|_| settled.ends(&grant)) {
+                swept.ended += 1;
+                let mac = ended.mac(&keys);
+                records.push(Record::Grant { expected: Some(grant.version), grant: ended, mac, events: Vec::new() });
+                continue;
+            }
             let client = app.client(grant.terms.client.as_str());
             match judge(&grant, client.as_deref(), now) {
                 Verdict::Remove => {
@@ -99,7 +113,8 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         }
         if !records.is_empty() {
             // Somebody may have been first: the next pass looks again.
-            app.engine.commit(records).await?;
+            let outcomes = app.engine.commit(records).await?;
+            settled.is_complete &= !outcomes.contains(&Outcome::Stale);
         }
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
@@ -107,6 +122,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     }
     let events_before = app.engine.now().minus(EVENTS);
     app.engine.commit(vec![Record::Sweep { events_before, limit: SLICE * 16 }]).await?;
+    swept.epochs = settled.forget(app).await?;
     (swept.tag_keys, swept.seed_keys) = end_unused(app, floor, &usage, &old_tags).await?;
     app.metrics.swept(Some(&swept));
     Ok(swept)

@@ -16,7 +16,7 @@ use crate::answer::{self, BearerFailure, Failure};
 use crate::app::App;
 use crate::claims::Attributes;
 use crate::cors;
-use crate::introspect::{is_active, open_access_token};
+use crate::introspect::{active, open_access_token};
 use crate::peer::Peer;
 use crate::request::read_form;
 use crate::sight;
@@ -48,9 +48,7 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
     };
     app.limits.before_a_signature(app, Peer::of(&parts.extensions))?;
     let token = open_access_token(app, &token).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
-    if !is_active(app, &token).await? {
-        return Err(Failure::Bearer(BearerFailure::InvalidToken));
-    }
+    let token = active(app, token).await?.ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
     if !token.subject.starts_with(SUBJECT_PREFIX) {
         return Err(Failure::Bearer(BearerFailure::InsufficientScope));
     }

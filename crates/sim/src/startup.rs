@@ -49,6 +49,7 @@ pub async fn fill(home: &Home, grants: u64, mut progress: impl FnMut(u64)) {
                         granted: granted.clone(),
                         authenticated_at: moment.now,
                         session: None,
+                        epoch: 0,
                     };
                     redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
                 });

@@ -50,7 +50,9 @@ impl Epochs {
     /// Whether this one is the next, and there is room for it.
     pub(crate) fn takes(&self, epoch: &Epoch) -> bool {
         let same_place = self.place(epoch).map_or(0, Vec::len);
-        epoch.number == self.counter.saturating_add(1) && self.rows.len() < MOST_EPOCHS && same_place < MOST_BROAD
+        (epoch.number == 0 || epoch.number == self.counter.saturating_add(1))
+            && self.rows.len() < MOST_EPOCHS
+            && same_place < MOST_BROAD
     }
 
     /// Whether this one is there and may be taken back at this time.
@@ -72,7 +74,10 @@ impl Epochs {
         }
     }
 
+    /// Number 0 takes whichever is the next.
     pub(crate) fn insert(&mut self, epoch: Epoch) {
+        let number = if epoch.number == 0 { self.counter.saturating_add(1) } else { epoch.number };
+        let epoch = Epoch { number, ..epoch };
         self.counter = self.counter.max(epoch.number);
         self.place_mut(&epoch).push(epoch.number);
         self.rows.insert(epoch.number, epoch);

@@ -186,8 +186,8 @@ pub enum Record {
         /// Events of the same step.
         events: Vec<EventRecord>,
     },
-    /// A wide revocation: from the commit on, every grant that it selects is ended. `Stale` unless its number is the next, or if there are
-    /// too many ([`MOST_EPOCHS`], [`MOST_BROAD`]).
+    /// A wide revocation: from the commit on, every grant that it selects is ended. Number 0 takes whichever is the next. `Stale` if
+    /// another number is not the next, or if there are too many ([`MOST_EPOCHS`], [`MOST_BROAD`]).
     Epoch {
         /// What to write.
         epoch: Epoch,

@@ -1,7 +1,7 @@
 //! `regrant user import` and `export`: users from another server, and to one. Files are read and written a batch at a time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, IsTerminal as _, Write as _};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use regrant_server::admin::import::{Effect, Existing, Hashes, Imported, MAX_LINE
 use super::csv;
 use crate::context::{Context, Done, Failure, Hands};
 use crate::output;
+use crate::progress::Progress;
 
 /// Users in one durable transaction: small enough to be sent to a running server in one message.
 const BATCH: usize = 200;
@@ -219,33 +220,6 @@ impl Lines {
                 Some(header) => return Ok(Some((begins, PortableUser::from_fields(header, &fields)))),
                 None => self.header = Some(fields),
             }
-        }
-    }
-}
-
-/// A bar on standard error, where that is a terminal.
-struct Progress {
-    size: u64,
-    is_shown: bool,
-}
-
-impl Progress {
-    fn over(size: u64) -> Self {
-        Self { size, is_shown: std::io::stderr().is_terminal() }
-    }
-
-    fn show(&self, read: u64) {
-        if self.is_shown {
-            let percent = read.saturating_mul(100).checked_div(self.size).unwrap_or(100).min(100);
-            let full = usize::try_from(percent / 4).unwrap_or(25);
-            let bar = format!("\r[{}{}] {percent:3} %", "#".repeat(full), ".".repeat(25 - full));
-            let _ = write!(std::io::stderr(), "{bar}");
-        }
-    }
-
-    fn end(&self) {
-        if self.is_shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
     }
 }

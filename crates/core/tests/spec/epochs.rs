@@ -15,11 +15,15 @@ fn everything(number: u64) -> Epoch {
     Epoch { number, at: START, selector, reason, detail: String::new(), undo_until: None, undone_at: None }
 }
 
+fn made_after(grant: &Grant, epoch: u64) -> Grant {
+    Grant { terms: Arc::new(Terms { epoch, ..(*grant.terms).clone() }), ..grant.clone() }
+}
+
 /// Law L10: the counter decides, not the clock.
 #[test]
 fn order_comes_from_the_counter() {
     let grant = World::public().grant;
-    let made_after = |epoch| grant.clone().made_after(epoch);
+    let made_after = |epoch| made_after(&grant, epoch);
     let epoch = Epoch { at: START.minus(seconds(1_000_000)), ..everything(5) };
     for (made, covered) in [(0, true), (4, true), (5, false), (6, false), (u64::MAX, false)] {
         assert_eq!(epoch.covers(&made_after(made)), covered, "{made}");
@@ -30,7 +34,7 @@ fn order_comes_from_the_counter() {
 /// "Issued before T" is a question of time, and its own instant is not before it.
 #[test]
 fn issued_before_looks_at_the_time_alone() {
-    let grant = World::public().grant.made_after(9);
+    let grant = made_after(&World::public().grant, 9);
     let created_at = grant.terms.created_at;
     let before = |time| {
         let selector = Selector { issued_before: Some(time), ..Selector::default() };

@@ -257,6 +257,7 @@ fn the_reasons_in_the_store_keep_their_numbers() {
         (22, "client_secret_rotated"),
         (23, "redirect_uris_reduced"),
         (24, "global_revocation"),
+        (25, "user_removed"),
     ];
     for code in 0..=u8::MAX {
         let reason = EndReason::from_code(code);

@@ -93,6 +93,7 @@ pub(crate) fn client(id: &str, class: Class) -> Client {
         resources: resources(&["https://api.example/", "https://files.example/", "https://mail.example/"]),
         require_pkce: true,
         may_introspect: false,
+        may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,
@@ -257,6 +258,7 @@ pub(crate) fn grant_with_code(client: &Client, keys: &Keys, granted: &str, audie
         granted: Granted { scope: scope(granted), resources: resources(audience) },
         authenticated_at: START.minus(seconds(30)),
         session: None,
+        epoch: 0,
     };
     let request = CodeRequest {
         challenge: Some(hash(VERIFIER)),

@@ -9,6 +9,7 @@ use regrant_store::Record;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
+use crate::cascade::Happened;
 use crate::config::duration;
 
 /// The longest time for which the secret before this one works.
@@ -69,7 +70,9 @@ impl Admin {
         let put = Record::PutClient { id: id.to_owned(), definition: text };
         let until = previous_works_until.as_deref().unwrap_or("now");
         let note = self.note(format!("client {id} has a new secret; the one before works until {until}"));
-        self.app.engine.commit(vec![put, note]).await?;
+        let mut records = vec![put, note];
+        records.extend(self.follows(&Happened::ClientSecretRotated(client.id.clone())));
+        self.app.engine.commit(records).await?;
         self.app.put_client(resolved, &changed);
         Ok(SecretReplaced { client: id.to_owned(), previous_works_until, dropped_an_older_one })
     }

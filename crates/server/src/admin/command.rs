@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::blacklist::Selection;
 use super::events::EventsWanted;
 use super::import::{Effect, Existing, Hashes, PortableUser};
 use super::{Admin, AdminError, GrantFilter, KeyTurn};
@@ -166,9 +167,39 @@ pub enum Command {
         /// Why, for whoever looks at it later.
         reason: String,
     },
+    /// [`Admin::revoke_selected`].
+    RevokeSelected {
+        /// What.
+        selection: Selection,
+        /// Whether to do it.
+        effect: Effect,
+        /// Why, for whoever looks at it later.
+        reason: String,
+    },
+    /// [`Admin::revoke_tokens`].
+    RevokeTokens {
+        /// Of any kind.
+        tokens: Vec<Password>,
+        /// Why, for whoever looks at it later.
+        reason: String,
+    },
+    /// [`Admin::revocations`].
+    Revocations,
+    /// [`Admin::undo_revocation`].
+    UndoRevocation {
+        /// Its number.
+        id: u64,
+    },
+    /// [`Admin::withdraw_consent`].
+    WithdrawConsent {
+        /// Whose.
+        name: String,
+        /// For which client.
+        client: String,
+    },
 }
 
-/// A password on its way: never shown, erased when dropped.
+/// A password or a token on its way: never shown, erased when dropped.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Password(Zeroizing<String>);
@@ -178,6 +209,10 @@ impl Password {
     #[must_use]
     pub const fn new(text: Zeroizing<String>) -> Self {
         Self(text)
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -247,6 +282,13 @@ impl Admin {
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),
             Command::Grant { id } => told(self.grant(&id).await?),
             Command::RevokeGrant { id, reason } => told(self.revoke_grant(&id, &reason).await?),
+            Command::RevokeSelected { selection, effect, reason } => {
+                told(self.revoke_selected(&selection, effect, &reason).await?)
+            }
+            Command::RevokeTokens { tokens, reason } => told(self.revoke_tokens(tokens, &reason).await?),
+            Command::Revocations => told(self.revocations().await?),
+            Command::UndoRevocation { id } => told(self.undo_revocation(id).await?),
+            Command::WithdrawConsent { name, client } => told(self.withdraw_consent(&name, &client).await?),
         }
     }
 

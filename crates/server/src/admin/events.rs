@@ -206,7 +206,7 @@ impl Admin {
 }
 
 /// A span of time before now, or a point in time.
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
+pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
     if let Some(span) = duration::parse(text) {
         return Ok(now.minus(span));
     }

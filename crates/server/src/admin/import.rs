@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Admin, AdminError, checked_name};
+use crate::cascade::Happened;
 use crate::chance;
 use crate::claims::Attributes;
 use crate::claims::attributes::{LISTS, UserChange};
@@ -253,13 +254,22 @@ impl Admin {
             Some(disabled) => disabled.then(|| known.disabled_at.unwrap_or(now)),
         };
         // As a new password or a disabled user would: whoever is logged in must log in again.
-        let ends = password != known.password || (disabled_at.is_some() && known.disabled_at.is_none());
-        let end = ends.then(|| Record::EndSessionsOf { subject: known.subject.clone() });
+        let subject = known.subject.clone();
+        let mut ends = Vec::new();
+        if password != known.password {
+            ends.extend(self.follows(&Happened::PasswordChanged(&subject)));
+        }
+        if disabled_at.is_some() && known.disabled_at.is_none() {
+            ends.extend(self.follows(&Happened::UserDisabled(&subject)));
+        }
+        if password != known.password || (disabled_at.is_some() && known.disabled_at.is_none()) {
+            ends.push(Record::EndSessionsOf { subject });
+        }
         let version = known.version.saturating_add(1);
         let (expected, user) =
             (known.version, User { password, disabled_at, updated_at: now, version, attributes, ..known });
         let mut records = vec![Record::PutUser { expected, user }];
-        records.extend(end);
+        records.extend(ends);
         Ok(Ok((Imported::Updated, records)))
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Admin, AdminError, rfc3339};
+use crate::cascade::Happened;
 use crate::claims::Attributes;
 use crate::claims::attributes::UserChange;
 use crate::passwords::Stored;
@@ -68,16 +69,19 @@ impl Admin {
     }
 
     /// Removes a user: browser sessions end, and nothing of the user's is refreshed or vouched for again. The subject is never
-    /// given to anybody else.
+    /// given to anybody else; where an import brings it back, its grants do not come back with it.
     ///
     /// # Errors
     /// [`AdminError::NotFound`].
     pub async fn remove_user(&self, name: &str) -> Result<(), AdminError> {
         let user = self.user(name).await?;
-        let remove = Record::RemoveUser { subject: user.subject.clone() };
-        let end = Record::EndSessionsOf { subject: user.subject.clone() };
-        let note = self.note_about(&user, format!("user {} removed", user.name));
-        self.app.engine.commit(vec![remove, end, note]).await?;
+        let mut records = vec![
+            Record::RemoveUser { subject: user.subject.clone() },
+            Record::EndSessionsOf { subject: user.subject.clone() },
+        ];
+        records.extend(self.follows(&Happened::UserRemoved(&user.subject)));
+        records.push(self.note_about(&user, format!("user {} removed", user.name)));
+        self.app.engine.commit(records).await?;
         Ok(())
     }
 

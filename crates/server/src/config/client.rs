@@ -78,6 +78,12 @@ pub struct ClientDefinition {
     /// `false` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_introspect: Option<bool>,
+    /// `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_revoke_users: Option<bool>,
+    /// `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
     /// Origins whose scripts may call the token endpoint; none unless set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
@@ -165,7 +171,7 @@ impl ClientDefinition {
         self.check_origins(&mut checks);
         let scopes = self.resolved_scopes(context.scopes, &mut checks);
         let resources = self.resolved_resources(context.resources, &mut checks);
-        self.check_rights(class, &mut checks);
+        self.check_rights(class, auth, &mut checks);
         let policy = self.policy(class, &mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
@@ -183,9 +189,10 @@ impl ClientDefinition {
             resources,
             require_pkce: self.require_pkce.unwrap_or(true),
             may_introspect: self.may_introspect.unwrap_or(false),
+            may_revoke_users: self.may_revoke_users.unwrap_or(false),
             allowed_origins: self.allowed_origins.clone(),
             skip_consent: self.skip_consent.unwrap_or(false),
-            disabled: false,
+            disabled: self.disabled.unwrap_or(false),
             policy,
         };
         let mut notices = checks.notices;
@@ -215,10 +222,10 @@ impl ClientDefinition {
             flows.extend(checks.choice_at(key, Some(index), word, &GrantType::ALL, |grant_type| grant_type.as_str()));
         }
         let mut refuse = |what: &str, remedy: &str| checks.problem(Problem::new(key, what, remedy));
-        if words.is_empty() && self.may_introspect != Some(true) {
+        if words.is_empty() && self.may_introspect != Some(true) && self.may_revoke_users != Some(true) {
             refuse(
                 "it is empty, so the client can do nothing",
-                "Name a flow, or give may_introspect to a resource server.",
+                "Name a flow, or give may_introspect to a resource server, or may_revoke_users to a security tool.",
             );
         }
         let yields = [GrantType::AuthorizationCode, GrantType::Password];
@@ -342,7 +349,13 @@ impl ClientDefinition {
     }
 
     /// What only a client that can prove itself may have.
-    fn check_rights(&self, class: Class, checks: &mut Checks) {
+    fn check_rights(&self, class: Class, auth: Option<AuthMethod>, checks: &mut Checks) {
+        if self.may_revoke_users == Some(true) && auth != Some(AuthMethod::ClientSecretBasic) {
+            // Its request is JSON: there is no form that a secret could stand in.
+            let what = "a client that may revoke users proves itself with client_secret_basic";
+            let remedy = "Leave token_endpoint_auth_method out, or leave may_revoke_users out.";
+            checks.problem(Problem::new("may_revoke_users", what, remedy));
+        }
         if class != Class::Public {
             return;
         }

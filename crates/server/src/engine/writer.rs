@@ -2,7 +2,7 @@
 //! [`engine`](super).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
@@ -26,6 +26,7 @@ pub(super) struct Writer {
     pub(super) failing: Failing,
     pub(super) keys: Arc<RwLock<Arc<Keys>>>,
     pub(super) newest: Arc<AtomicI64>,
+    pub(super) epoch: Arc<AtomicU64>,
     pub(super) shares: Arc<Shares>,
     pub(super) unused: std::ops::Range<u64>,
     pub(super) waiting: WriterQueue,
@@ -248,6 +249,7 @@ impl Writer {
         })?;
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
+        self.epoch.store(self.store.epoch(), Ordering::Release);
         Ok(outcomes)
     }
 
@@ -303,8 +305,10 @@ impl Writer {
             if found.is_none() && rows.contains_key(&id.number) {
                 continue;
             }
-            let intact = found.as_ref().is_none_or(|found| found.grant.is_intact(found.mac, keys));
             let expected = found.as_ref().map(|found| found.grant.version);
+            // What decisions see of a row that a wide revocation covers has ended; nothing is ever written over an ended one.
+            let (was_there, found) = (found.is_some(), found.and_then(|found| found.believed(keys)));
+            let intact = found.is_some() || !was_there;
             rows.insert(id.number, Working { found, expected, changed: false, intact, events: Vec::new() });
         }
         Ok(rows)
@@ -348,7 +352,7 @@ fn decide(
         let grant = Grant { version, ..grant };
         let mac = grant.mac(keys);
         let subject = row.found.as_ref().map_or(SubjectStatus::Enabled, |found| found.subject);
-        row.found = Some(Loaded { grant, mac, subject });
+        row.found = Some(Loaded { grant, mac, subject, covered: None });
         row.changed = true;
     }
     if let Some(event) = event {

@@ -20,8 +20,10 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, SET_COOKIE};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use regrant_core::grant::EndReason;
-use regrant_core::{ClientId, Epoch, Grant, GrantId, Refusal, Scope, Selector, Timestamp, refresh, revoke};
-use regrant_store::{Answer, Consent, Loaded, Outcome, Question, Record, StoredEvent, Unavailable};
+use regrant_core::{
+    ClientId, Epoch, Event, EventKind, Grant, GrantId, Refusal, Scope, Selector, Timestamp, refresh, revoke,
+};
+use regrant_store::{Answer, Consent, EventRecord, Loaded, Outcome, Question, Record, StoredEvent, Unavailable};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -29,6 +31,7 @@ use super::{Visit, built_in, html, later, spoken};
 use crate::admin::{AdminError, rfc3339};
 use crate::answer::{self, Failure};
 use crate::app::{App, Settings};
+use crate::cascade::{self, Happened};
 use crate::form::Form;
 use crate::limits::guessing::{self, Place};
 use crate::limits::known_browser;
@@ -217,52 +220,72 @@ impl Visit {
             .await
     }
 
-    /// Ends what was not given in this browser session. A crash in between leaves some of it: nothing was answered then, and whoever
-    /// looks sees what is left.
+    /// Ends what was not given in this browser session.
     async fn end_others(&self, who: &LoggedIn) -> Result<(), NotDone> {
-        let mut after = 0;
-        while let Some(slice) = self.slice(&who.user.subject, &mut after).await? {
-            for found in slice {
-                if found.grant.ended.is_none() && found.grant.terms.session != Some(who.session.id) {
-                    let _ = self.end_grant(who, found.grant.id).await?;
-                }
-            }
-        }
+        self.end_each(who, |grant| grant.terms.session != Some(who.session.id)).await?;
         let end = Record::EndSessionsOf { subject: who.user.subject.clone() };
         self.app.engine.commit(vec![end, Record::PutSession(who.session.clone())]).await?;
         Ok(())
     }
 
+    /// One by one. A crash in between leaves some of them: nothing was answered then, and whoever looks sees what is left.
+    async fn end_each(&self, who: &LoggedIn, which: impl Fn(&Grant) -> bool) -> Result<(), Unavailable> {
+        let mut after = 0;
+        while let Some(slice) = self.slice(&who.user.subject, &mut after).await? {
+            for found in slice.into_iter().filter(|found| found.grant.ended.is_none() && which(&found.grant)) {
+                let _ = self.end_grant(who, found.grant.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One durable write, whatever the number of grants.
     async fn end_all(&self, who: &LoggedIn) -> Result<(), NotDone> {
-        let selector = Selector { subject: Some(who.user.subject.clone()), ..Selector::default() };
-        let sessions = Record::EndSessionsOf { subject: who.user.subject.clone() };
-        Ok(self.revoke(selector, EndReason::RevokedByUser, sessions).await?)
+        let subject = who.user.subject.clone();
+        let epoch = Epoch {
+            // Whichever is next.
+            number: 0,
+            at: self.app.engine.now(),
+            selector: Selector { subject: Some(subject.clone()), ..Selector::default() },
+            reason: EndReason::RevokedByUser,
+            detail: String::new(),
+            undo_until: None,
+            undone_at: None,
+        };
+        let told = self.told(EventKind::GrantEnded(EndReason::RevokedByUser), who, None);
+        let records = vec![Record::Epoch { epoch, events: vec![told] }, Record::EndSessionsOf { subject }];
+        if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
+            // So many wide revocations are kept that there is no room for another one.
+            self.end_each(who, |_| true).await?;
+        }
+        Ok(())
     }
 
     /// Forgets the consent, and ends what it had given: asked again, the client has to ask the user.
     async fn withdraw(&self, who: &LoggedIn, client: &str) -> Result<(), NotDone> {
         let known = self.consent_for(who, client).await?;
-        let selector = Selector {
-            subject: Some(known.subject.clone()),
-            client: ClientId::parse(&known.client),
-            ..Selector::default()
-        };
-        let forget = Record::RemoveConsent { subject: known.subject, client: known.client };
-        Ok(self.revoke(selector, EndReason::ConsentWithdrawn, forget).await?)
+        let mut records = Vec::new();
+        if let Some(id) = ClientId::parse(&known.client) {
+            let happened = Happened::ConsentWithdrawn(&known.subject, id);
+            records.extend(cascade::follows(&happened, &self.app.settings().config.revocation, self.app.engine.now()));
+        }
+        records.push(Record::Event(self.told(EventKind::Consent, who, Some((WITHDRAWN, &known.client)))));
+        records.push(Record::RemoveConsent { subject: known.subject.clone(), client: known.client.clone() });
+        if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
+            self.end_each(who, |grant| grant.terms.client.as_str() == client).await?;
+        }
+        Ok(())
     }
 
-    /// One durable write for the grants, whatever their number; what else it means is written with it.
-    async fn revoke(&self, selector: Selector, reason: EndReason, more: Record) -> Result<(), Unavailable> {
-        loop {
-            let Answer::Epochs { counter, .. } = self.app.engine.ask(Question::Epochs).await? else { return Ok(()) };
-            let (number, at, selector) = (counter.saturating_add(1), self.app.engine.now(), selector.clone());
-            let detail = String::new();
-            let epoch = Epoch { number, at, selector, reason, detail, undo_until: None, undone_at: None };
-            let records = vec![Record::Epoch { epoch, events: Vec::new() }, more.clone()];
-            if self.app.engine.commit(records).await?.first() == Some(&Outcome::Committed) {
-                return Ok(());
-            }
-        }
+    fn told(&self, kind: EventKind, who: &LoggedIn, about: Option<(&str, &str)>) -> EventRecord {
+        let event = Event {
+            kind,
+            grant: None,
+            client: about.and_then(|(_, client)| ClientId::parse(client)),
+            subject: Some(who.user.subject.clone()),
+            detail: about.map_or_else(|| "everything, by the user".to_owned(), |(what, _)| what.to_owned()),
+        };
+        EventRecord { at: self.app.engine.now(), event, correlation: self.correlation.as_str().to_owned() }
     }
 
     /// The user's consent for this client.
@@ -278,15 +301,16 @@ impl Visit {
     async fn limit(&self, who: &LoggedIn, action: &str, form: &Form) -> Result<&'static str, NotDone> {
         let known = self.consent_for(who, form.credential("client").unwrap_or_default()).await?;
         let now = self.app.engine.now();
-        let (consent, done) = match action {
-            "pause" => (Consent { paused_at: known.paused_at.or(Some(now)), ..known }, "pause"),
-            "resume" => (Consent { paused_at: None, ..known }, "resume"),
+        let (consent, done, word) = match action {
+            "pause" => (Consent { paused_at: known.paused_at.or(Some(now)), ..known }, "pause", PAUSED),
+            "resume" => (Consent { paused_at: None, ..known }, "resume", RESUMED),
             _ => match form.credential("date").unwrap_or_default() {
-                "" => (Consent { ends_at: None, ..known }, "no_end"),
-                day => (Consent { ends_at: Some(end_of(day, now)?), ..known }, "until"),
+                "" => (Consent { ends_at: None, ..known }, "no_end", UNLIMITED),
+                day => (Consent { ends_at: Some(end_of(day, now)?), ..known }, "until", LIMITED),
             },
         };
-        self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
+        let told = self.told(EventKind::Consent, who, Some((word, &consent.client)));
+        self.app.engine.commit(vec![Record::PutConsent(consent), Record::Event(told)]).await?;
         Ok(done)
     }
 
@@ -545,31 +569,43 @@ impl Words<'_> {
         Shown {
             name: event.client.as_deref().map(|client| self.client(client)).unwrap_or_default(),
             since: minute(event.at),
-            used: told(&event.kind, event.reason.as_deref()).to_owned(),
+            used: in_words(event).to_owned(),
             ..Shown::default()
         }
     }
 }
 
 /// An event in words.
-fn told(kind: &str, reason: Option<&str>) -> &'static str {
-    match (kind, reason) {
-        ("login", _) => "You logged in",
-        ("login_failed", _) => "A login failed",
-        ("logout", _) => "You logged out",
-        ("consent", _) => "You allowed",
-        ("grant_created", _) => "Connected",
-        ("grant_ended", Some("refresh_replayed" | "code_replayed")) => {
-            "Disconnected for your safety: a token was used twice by"
+fn in_words(event: &StoredEvent) -> &'static str {
+    match (event.kind.as_str(), event.reason.as_deref(), event.detail.as_str()) {
+        ("login", ..) => "You logged in",
+        ("login_failed", ..) => "A login failed",
+        ("logout", ..) => "You logged out",
+        ("consent", _, PAUSED) => "You paused",
+        ("consent", _, RESUMED) => "You resumed",
+        ("consent", _, WITHDRAWN) => "You withdrew what you allowed",
+        ("consent", _, LIMITED) => "You set an end for",
+        ("consent", _, UNLIMITED) => "You took away the end of",
+        ("consent", ..) => "You allowed",
+        ("grant_created", ..) => "Connected",
+        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => {
+            "Disconnected for your safety, for a token was used twice:"
         }
-        ("grant_ended", Some("revoked_by_user")) => "You disconnected",
-        ("grant_ended", Some("revoked_by_client")) => "It disconnected itself:",
-        ("grant_ended", _) => "Disconnected",
-        ("straggler" | "replay_refused" | "alarm", _) => "Something unusual was refused",
-        ("admin", _) => "An operator changed your account",
+        ("grant_ended", Some("revoked_by_user"), _) => "You disconnected",
+        ("grant_ended", Some("revoked_by_client"), _) => "Disconnected by itself:",
+        ("grant_ended", ..) => "Disconnected",
+        ("straggler" | "replay_refused" | "alarm", ..) => "Something unusual was refused",
+        ("admin", ..) => "An operator changed your account",
         _ => "Something was noted",
     }
 }
+
+/// What the events of a consent say.
+const PAUSED: &str = "paused";
+const RESUMED: &str = "resumed";
+const WITHDRAWN: &str = "withdrawn";
+const LIMITED: &str = "given an end";
+const UNLIMITED: &str = "without an end";
 
 /// Begins like a sentence and ends like one.
 fn sentence(text: &str) -> String {

@@ -34,14 +34,7 @@ impl StoreMeter {
         registry.register("stale_writes", "Writes that somebody else came before; decided again", stale.clone());
         registry.register("grants_created", "Grants that were made", created.clone());
         let ended = Family::default();
-        for reason in [
-            EndReason::RefreshReplayed,
-            EndReason::CodeReplayed,
-            EndReason::RevokedByClient,
-            EndReason::RevokedByOperator,
-            EndReason::RevokedByUser,
-            EndReason::GenerationsExhausted,
-        ] {
+        for reason in EndReason::ALL {
             let _ = ended.get_or_create(&[("reason", reason.as_str())]);
         }
         registry.register("grants_ended", "Grants that were ended, by reason", Family::clone(&ended));
@@ -130,6 +123,10 @@ impl Store for Metered {
 
     fn high_water(&self) -> Timestamp {
         self.store.high_water()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {

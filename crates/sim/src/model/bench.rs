@@ -390,6 +390,7 @@ fn client(id: &str, holder: Holder) -> Client {
         resources: Resources::default(),
         require_pkce: true,
         may_introspect: false,
+        may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,

@@ -119,6 +119,10 @@ impl Store for Watched {
         self.store.high_water()
     }
 
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         self.watch.0.reads.fetch_add(1, Ordering::SeqCst);
         if matches!(question, Question::Grants { .. }) {

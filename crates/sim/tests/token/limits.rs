@@ -358,6 +358,10 @@ impl Store for Slow {
         self.store.high_water()
     }
 
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         // The reads of the start are not concerned.
         if matches!(question, Question::UserBySubject(_)) {

@@ -1,10 +1,12 @@
 //! Wide revocations: one row ends many grants, by the counter and not by the clock.
 
+use std::sync::Arc;
+
 use regrant_core::access::AccessToken;
 use regrant_core::grant::EndReason;
-use regrant_core::{Epoch, EventKind, Selector, Timestamp};
+use regrant_core::{Epoch, EventKind, Grant, Selector, Terms, Timestamp};
 
-use super::{Desk, Open, at, grant, held_by, new, told};
+use super::{Desk, Open, at, grant, new, terms, told};
 use crate::{Answer, MOST_BROAD, Outcome, Question, Record};
 
 pub(super) fn of_user(number: u64, subject: &str) -> Epoch {
@@ -25,7 +27,8 @@ pub(super) fn put(epoch: &Epoch) -> Record {
 }
 
 fn made_after(number: u64, epoch: u64, subject: &str) -> Record {
-    new(&held_by(number, "app", subject).made_after(epoch))
+    let terms = Terms { epoch, ..terms("app", subject) };
+    new(&Grant { terms: Arc::new(terms), ..grant(number) })
 }
 
 fn covered(desk: &mut Desk, number: u64) -> Option<(u64, EndReason)> {
@@ -57,14 +60,14 @@ pub fn a_wide_revocation_ends_what_was_made_before_it(open: Open<'_>) {
 /// Of two that were decided at the same time one is stale, and changes nothing.
 pub fn a_wide_revocation_takes_the_next_number_only(open: Open<'_>) {
     let mut desk = Desk::at(open);
-    let records = [of_user(2, "a"), of_user(0, "a"), of_user(1, "a"), of_user(1, "b"), of_user(2, "c")];
+    let records = [of_user(2, "a"), of_user(1, "a"), of_user(1, "b"), of_user(2, "c"), of_user(0, "d")];
     let stale = Record::Epoch { epoch: of_user(9, "a"), events: vec![told(EventKind::Admin, None, at(1))] };
     let outcomes = desk.commit(&records.each_ref().map(put));
     use Outcome::{Committed, Stale};
-    assert_eq!(outcomes, [Stale, Stale, Committed, Stale, Committed]);
-    assert_eq!((desk.one(stale), desk.events(None).len(), desk.0.epoch()), (Stale, 0, 2));
-    let Answer::Epochs { counter: 2, epochs } = desk.ask(&Question::Epochs) else { panic!("not epochs") };
-    assert_eq!(epochs, [of_user(1, "a"), of_user(2, "c")]);
+    assert_eq!(outcomes, [Stale, Committed, Stale, Committed, Committed]);
+    assert_eq!((desk.one(stale), desk.events(None).len(), desk.0.epoch()), (Stale, 0, 3));
+    let Answer::Epochs { counter: 3, epochs } = desk.ask(&Question::Epochs) else { panic!("not epochs") };
+    assert_eq!(epochs, [of_user(1, "a"), of_user(2, "c"), of_user(3, "d")], "0 takes whichever is next");
 }
 
 /// Each criterion alone, and all together.

@@ -2,7 +2,7 @@
 
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::epochs::{Epochs, MOST_BROAD, MOST_EPOCHS};
 
@@ -55,18 +55,18 @@ pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result
     if all >= MOST_EPOCHS as i64 || of_place >= MOST_BROAD as f64 {
         return Ok(0);
     }
-    let step = "UPDATE meta SET epoch = ?1 WHERE only = 1 AND epoch = ?2";
-    let before = number.wrapping_sub(1);
-    if connection.prepare_cached(step)?.execute([number.cast_signed(), before.cast_signed()])? == 0 {
-        return Ok(0);
-    }
+    // 0 takes whichever is the next.
+    let step = "UPDATE meta SET epoch = epoch + 1 WHERE only = 1 AND ?1 IN (0, epoch + 1) RETURNING epoch";
+    let number: Option<i64> =
+        connection.prepare_cached(step)?.query_row([number.cast_signed()], |row| row.get(0)).optional()?;
+    let Some(number) = number else { return Ok(0) };
     connection
         .prepare_cached(
             "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, \
              reason, detail, undo_until, undone_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
-            number.cast_signed(),
+            number,
             at.millis(),
             selector.subject,
             client,

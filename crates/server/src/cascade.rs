@@ -1,0 +1,143 @@
+//! What revokes by itself: the one table of what happens and what ends with it (checks T23 to T29; docs/revocation.md tells why).
+//!
+//! | [`Happened`]          | concerns                      | setting                    | browser sessions | can be undone |
+//! |-----------------------|-------------------------------|----------------------------|------------------|---------------|
+//! | `UserDisabled`        | the user's grants             | `on_user_disabled`         | end              | no            |
+//! | `UserRemoved`         | the user's grants             | always                     | end              | no            |
+//! | `PasswordChanged`     | the user's grants             | `on_password_changed`      | end              | no            |
+//! | `LoggedOut`           | grants given in the session   | `on_logout`                | this one ends    | no            |
+//! | `ConsentWithdrawn`    | the user's at the client      | `on_consent_withdrawn`     | stay             | no            |
+//! | `ClientRemoved`       | the client's grants           | `on_client_removed`        | stay             | yes           |
+//! | `ClientDisabled`      | the client's grants           | `on_client_disabled`       | stay             | yes           |
+//! | `ClientSecretRotated` | the client's grants           | `on_client_secret_rotated` | stay             | yes           |
+//! | `RedirectUrisReduced` | the client's grants           | `on_redirect_uris_reduced` | stay             | yes           |
+//!
+//! Each is one row of a wide revocation ([`Epoch`]), durable in the same commit as what it follows from. What needs no row, for it is looked
+//! at anew at each request: scopes, resources and grant types that a client lost (`core/src/issue.rs`), and the replay of a code or a
+//! refresh token, which ends its own grant (`core/src/redeem.rs`, `core/src/refresh.rs`).
+
+use regrant_core::client::Client;
+use regrant_core::grant::EndReason;
+use regrant_core::{ClientId, Epoch, Selector, Timestamp};
+use regrant_store::Record;
+
+use crate::app::Clients;
+use crate::config::{OnEvent, RevocationSettings};
+
+/// Something after which grants may have to end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Happened<'a> {
+    UserDisabled(&'a str),
+    UserRemoved(&'a str),
+    PasswordChanged(&'a str),
+    LoggedOut([u8; 32]),
+    ConsentWithdrawn(&'a str, ClientId),
+    ClientRemoved(ClientId),
+    ClientDisabled(ClientId),
+    ClientSecretRotated(ClientId),
+    RedirectUrisReduced(ClientId),
+}
+
+impl Happened<'_> {
+    const fn effect(&self, settings: &RevocationSettings) -> OnEvent {
+        match self {
+            Self::UserDisabled(_) => settings.user_disabled,
+            // A subject can be brought back by an import.
+            Self::UserRemoved(_) => OnEvent::End,
+            Self::PasswordChanged(_) => settings.password_changed,
+            Self::LoggedOut(_) => settings.logout,
+            Self::ConsentWithdrawn(..) => settings.consent_withdrawn,
+            Self::ClientRemoved(_) => settings.client_removed,
+            Self::ClientDisabled(_) => settings.client_disabled,
+            Self::ClientSecretRotated(_) => settings.client_secret_rotated,
+            Self::RedirectUrisReduced(_) => settings.redirect_uris_reduced,
+        }
+    }
+
+    const fn reason(&self) -> EndReason {
+        match self {
+            Self::UserDisabled(_) => EndReason::UserDisabled,
+            Self::UserRemoved(_) => EndReason::UserRemoved,
+            Self::PasswordChanged(_) => EndReason::PasswordChanged,
+            Self::LoggedOut(_) => EndReason::LoggedOut,
+            Self::ConsentWithdrawn(..) => EndReason::ConsentWithdrawn,
+            Self::ClientRemoved(_) => EndReason::ClientRemoved,
+            Self::ClientDisabled(_) => EndReason::ClientSwitchedOff,
+            Self::ClientSecretRotated(_) => EndReason::ClientSecretRotated,
+            Self::RedirectUrisReduced(_) => EndReason::RedirectUrisReduced,
+        }
+    }
+
+    fn selector(&self) -> Selector {
+        let none = Selector::default;
+        match self {
+            Self::UserDisabled(subject) | Self::UserRemoved(subject) | Self::PasswordChanged(subject) => {
+                Selector { subject: Some((*subject).to_owned()), ..none() }
+            }
+            Self::LoggedOut(session) => Selector { session: Some(*session), ..none() },
+            Self::ConsentWithdrawn(subject, client) => {
+                Selector { subject: Some((*subject).to_owned()), client: Some(client.clone()), ..none() }
+            }
+            Self::ClientRemoved(client)
+            | Self::ClientDisabled(client)
+            | Self::ClientSecretRotated(client)
+            | Self::RedirectUrisReduced(client) => Selector { client: Some(client.clone()), ..none() },
+        }
+    }
+
+    /// What an operator changed about a client is his to take back; what concerns people is final.
+    const fn can_be_undone(&self) -> bool {
+        match self {
+            Self::UserDisabled(_)
+            | Self::UserRemoved(_)
+            | Self::PasswordChanged(_)
+            | Self::LoggedOut(_)
+            | Self::ConsentWithdrawn(..) => false,
+            Self::ClientRemoved(_)
+            | Self::ClientDisabled(_)
+            | Self::ClientSecretRotated(_)
+            | Self::RedirectUrisReduced(_) => true,
+        }
+    }
+}
+
+/// What must be durable together with what happened: nothing, where nothing ends.
+pub(crate) fn follows(happened: &Happened<'_>, settings: &RevocationSettings, now: Timestamp) -> Option<Record> {
+    let effect = happened.effect(settings);
+    if !matches!(effect, OnEvent::End | OnEvent::EndOnline) {
+        return None;
+    }
+    let undoable = happened.can_be_undone() && !settings.undo_window.is_zero();
+    let epoch = Epoch {
+        // Whichever is next.
+        number: 0,
+        at: now,
+        selector: Selector { online_only: effect == OnEvent::EndOnline, ..happened.selector() },
+        reason: happened.reason(),
+        detail: String::new(),
+        undo_until: undoable.then(|| now.plus(settings.undo_window)),
+        undone_at: None,
+    };
+    Some(Record::Epoch { epoch, events: Vec::new() })
+}
+
+/// What a reload of the configuration changes about clients that were there before it.
+pub(crate) fn reloaded(before: &Clients, after: &Clients) -> Vec<Happened<'static>> {
+    before.all().flat_map(|client| of_client(client, after.get(&client.id).as_deref())).collect()
+}
+
+fn of_client(before: &Client, after: Option<&Client>) -> Vec<Happened<'static>> {
+    let id = || before.id.clone();
+    let Some(after) = after else { return vec![Happened::ClientRemoved(id())] };
+    let mut happened = Vec::new();
+    if after.disabled && !before.disabled {
+        happened.push(Happened::ClientDisabled(id()));
+    }
+    if before.secrets.first().map(|secret| secret.hash) != after.secrets.first().map(|secret| secret.hash) {
+        happened.push(Happened::ClientSecretRotated(id()));
+    }
+    if before.redirect_uris.iter().any(|uri| !after.redirect_uris.contains(uri)) {
+        happened.push(Happened::RedirectUrisReduced(id()));
+    }
+    happened
+}

@@ -163,4 +163,13 @@ impl Grant {
             Some(_) | None => self,
         }
     }
+
+    /// The same with an end that the user set: neither clock runs longer. Asked after the MAC, as above.
+    #[must_use]
+    pub fn seen_until(self, end: Option<Timestamp>) -> Self {
+        match end {
+            Some(end) => Self { idle_at: self.idle_at.min(end), absolute_at: self.absolute_at.min(end), ..self },
+            None => self,
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::token::RefreshToken;
 #[must_use]
 pub fn access_is_active(token: &AccessToken, grant: Option<&Grant>, subject: SubjectStatus, now: Timestamp) -> bool {
     let alive = Timestamp::from_millis(token.expires_at.saturating_mul(1000));
-    if alive.is_over(now) || matches!(subject, SubjectStatus::Disabled | SubjectStatus::Gone) {
+    if alive.is_over(now) || !subject.is_in_order() || subject.is_over(now) {
         return false;
     }
     match (token.grant, grant) {
@@ -37,7 +37,9 @@ pub fn refresh_is_active(token: &RefreshToken, grant: &Grant, subject: SubjectSt
         && token.generation == grant.generation
         && grant.current == Some(token.seed.hash())
         && grant.terms.refreshable
-        && subject == SubjectStatus::Enabled
+        && subject != SubjectStatus::None
+        && subject.is_in_order()
+        && !subject.is_over(now)
         && !grant.is_over(now)
 }
 

@@ -6,8 +6,9 @@
 use crate::client::{Client, GrantType};
 use crate::refusal::Refusal;
 use crate::scope::{Resources, Scope};
+use crate::time::Timestamp;
 
-/// What the store knows of the user behind a request.
+/// What the store knows of the user behind a request, and of what the user said about its client since.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SubjectStatus {
     /// There is no user: the client acts for itself.
@@ -18,6 +19,35 @@ pub enum SubjectStatus {
     Disabled,
     /// The user is no longer there.
     Gone,
+    /// The user may log in, and has paused the client: it gets nothing until the user resumes it.
+    Paused,
+    /// The user may log in, and what the client was allowed ends then.
+    Until(Timestamp),
+}
+
+impl SubjectStatus {
+    /// Whether tokens may be made and vouched for, as far as the user is concerned. An end is a matter of time.
+    #[must_use]
+    pub const fn is_in_order(self) -> bool {
+        match self {
+            Self::None | Self::Enabled | Self::Until(_) => true,
+            Self::Disabled | Self::Gone | Self::Paused => false,
+        }
+    }
+
+    /// When the user ends it, if that was said.
+    #[must_use]
+    pub const fn end(self) -> Option<Timestamp> {
+        match self {
+            Self::Until(end) => Some(end),
+            Self::None | Self::Enabled | Self::Disabled | Self::Gone | Self::Paused => None,
+        }
+    }
+
+    /// Whether that time has come.
+    pub(crate) fn is_over(self, now: Timestamp) -> bool {
+        self.end().is_some_and(|end| end.is_over(now))
+    }
 }
 
 /// What was granted before, which bounds a refresh.
@@ -77,7 +107,8 @@ pub(crate) fn who(ask: &Ask<'_>) -> Result<(), Refusal> {
     match ask.subject {
         SubjectStatus::Disabled => return Err(Refusal::SubjectDisabled),
         SubjectStatus::Gone => return Err(Refusal::SubjectGone),
-        SubjectStatus::Enabled | SubjectStatus::None => {}
+        SubjectStatus::Paused => return Err(Refusal::ConsentPaused),
+        SubjectStatus::Enabled | SubjectStatus::None | SubjectStatus::Until(_) => {}
     }
     if !ask.consented { Err(Refusal::ConsentMissing) } else { Ok(()) }
 }

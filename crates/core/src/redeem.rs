@@ -98,7 +98,7 @@ pub fn grant_at_once(
 ) -> Decision<Issued> {
     let granted = consent.granted.clone();
     let grant = blank(id, terms(client, consent, None, now), keys, now, entropy);
-    issue_first(grant, Change::Created, granted, client, keys, now, entropy)
+    issue_first(grant, Change::Created, (granted, None), client, keys, now, entropy)
 }
 
 /// The first tokens of a grant.
@@ -169,6 +169,9 @@ pub fn decide(
     if code.expires_at.is_over(now) {
         return tell(Refusal::CodeExpired);
     }
+    if subject.is_over(now) {
+        return tell(Refusal::ConsentOver);
+    }
     let ask = Ask {
         client,
         grant_type: GrantType::AuthorizationCode,
@@ -180,7 +183,10 @@ pub fn decide(
     };
     match issue::verdict(&ask) {
         Err(refusal) => Decision::tell(refusal, grant, &client.id, issue::exceeded(&ask)),
-        Ok(granted) => issue_first(next_version(grant, entropy), Change::Redeemed, granted, client, keys, now, entropy),
+        Ok(granted) => {
+            let row = next_version(grant, entropy);
+            issue_first(row, Change::Redeemed, (granted, subject.end()), client, keys, now, entropy)
+        }
     }
 }
 
@@ -222,11 +228,11 @@ fn presented_again(
     Decision::end(ended(grant, now, reason, entropy), Refusal::CodeReplayed, told)
 }
 
-/// Starts both clocks and, where the client may refresh, mints generation 1 from fresh chance.
+/// Starts both clocks, which end no later than the user said, and, where the client may refresh, mints generation 1 from fresh chance.
 fn issue_first(
     grant: Grant,
     change: Change,
-    granted: Granted,
+    (granted, end): (Granted, Option<Timestamp>),
     client: &Client,
     keys: &Keys,
     now: Timestamp,
@@ -237,7 +243,7 @@ fn issue_first(
     let seed = refreshable.then(|| Seed::new(entropy.secret()));
     // A grant without a refresh token has nothing to outlive its access token.
     let absolute = if refreshable { policy.absolute_lifetime } else { policy.access_token_lifetime };
-    let absolute_at = now.plus(absolute);
+    let absolute_at = end.map_or(now.plus(absolute), |end| end.min(now.plus(absolute)));
     let row = Grant {
         generation: u32::from(refreshable),
         current: seed.as_ref().map(Seed::hash),

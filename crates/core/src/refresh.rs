@@ -122,18 +122,8 @@ pub fn decide(
     {
         return tell(Refusal::OtherKey, ages(request.token, grant));
     }
-    let ask = Ask {
-        client,
-        grant_type: GrantType::RefreshToken,
-        subject,
-        consented: true,
-        scope: request.scope,
-        resources: request.resources,
-        held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),
-    };
-    if let Err(refusal) =
-        is_alive(grant, now).and_then(|()| issue::who(&ask)).and_then(|()| is_refreshable(grant, client))
-    {
+    let ask = ask(grant, subject, client, request.scope, request.resources);
+    if let Err(refusal) = stands(grant, &ask, now) {
         return tell(refusal, ages(request.token, grant));
     }
     // Asked before the age is looked at: the same answer in every state, or a thief could poll it.
@@ -165,6 +155,37 @@ pub fn decide(
         Age::KeyMissing(SeedKeyMissing::NotYet) => Decision::refuse(Refusal::SeedKeyNotYet),
         Age::KeyMissing(SeedKeyMissing::Gone) => tell(Refusal::SeedKeyGone, ages(request.token, grant)),
     }
+}
+
+/// Whether this grant can refresh at all, whatever the age of the token that its holder has, and what he would get who asked for
+/// all of it: the part of [`decide`] that looks at no token.
+///
+/// # Errors
+/// The [`Refusal`] that the live token would meet.
+pub fn standing(grant: &Grant, subject: SubjectStatus, client: &Client, now: Timestamp) -> Result<Granted, Refusal> {
+    let none = Resources::default();
+    let ask = ask(grant, subject, client, None, &none);
+    stands(grant, &ask, now)?;
+    // RFC 6749 section 4.1.2: a code alone is no session yet.
+    if grant.current.is_none() {
+        return Err(Refusal::NotRefreshable);
+    }
+    issue::what(&ask)
+}
+
+fn ask<'a>(
+    grant: &'a Grant,
+    subject: SubjectStatus,
+    client: &'a Client,
+    scope: Option<&'a Scope>,
+    resources: &'a Resources,
+) -> Ask<'a> {
+    let held = Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources });
+    Ask { client, grant_type: GrantType::RefreshToken, subject, consented: true, scope, resources, held }
+}
+
+fn stands(grant: &Grant, ask: &Ask<'_>, now: Timestamp) -> Result<(), Refusal> {
+    is_alive(grant, ask.subject, now).and_then(|()| issue::who(ask)).and_then(|()| is_refreshable(grant, ask.client))
 }
 
 impl Age {
@@ -381,9 +402,12 @@ pub fn expires_in(grant: &Grant, policy: &Policy, now: Timestamp, entropy: &Entr
 }
 
 /// The earlier clock, asked in the order in which operators think of it.
-fn is_alive(grant: &Grant, now: Timestamp) -> Result<(), Refusal> {
+fn is_alive(grant: &Grant, subject: SubjectStatus, now: Timestamp) -> Result<(), Refusal> {
     if let Some((_, reason)) = grant.ended {
         return Err(Refusal::Ended(reason));
+    }
+    if subject.is_over(now) {
+        return Err(Refusal::ConsentOver);
     }
     // While there is only a code, no refresh clock has started; a refresh token is then one from the future.
     if grant.redeemed_at.is_some() {

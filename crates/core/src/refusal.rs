@@ -36,6 +36,10 @@ pub enum Refusal {
     ReusableForPublic,
     /// The user's consent is not there.
     ConsentMissing,
+    /// The user has paused the client.
+    ConsentPaused,
+    /// The end that the user set for the client has come.
+    ConsentOver,
     /// More scope than was granted.
     ScopeExceeded,
     /// Scope that the client may no longer have.
@@ -172,6 +176,8 @@ impl Refusal {
             Self::NotRefreshable => "not_refreshable",
             Self::ReusableForPublic => "reusable_for_public",
             Self::ConsentMissing => "consent_missing",
+            Self::ConsentPaused => "consent_paused",
+            Self::ConsentOver => "consent_over",
             Self::ScopeExceeded => "scope_exceeded",
             Self::ScopeNotAllowed => "scope_not_allowed",
             Self::TargetExceeded => "target_exceeded",

@@ -195,12 +195,14 @@ pub const fn code_of(refusal: Refusal) -> Code {
         | Refusal::VerifierUnexpected
         | Refusal::VerifierMalformed
         | Refusal::VerifierWrong
+        | Refusal::ConsentOver
         | Refusal::WrongPassword => Code::InvalidGrant,
         Refusal::ClientDisabled | Refusal::GrantTypeNotAllowed => Code::UnauthorizedClient,
         Refusal::ScopeExceeded | Refusal::ScopeNotAllowed => Code::InvalidScope,
         Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
         Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared => Code::TemporarilyUnavailable,
-        Refusal::ConsentMissing => Code::AccessDenied,
+        // What is paused goes on later, with the token that it has: `invalid_grant` would tell the client to throw it away.
+        Refusal::ConsentMissing | Refusal::ConsentPaused => Code::AccessDenied,
     }
 }
 

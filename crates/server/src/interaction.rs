@@ -3,6 +3,7 @@
 //! The state of an interaction is the authorization request itself, carried by the page and read again, whole, at each step:
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
 
+mod account;
 mod login;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Event, EventKind, Refusal, Resources, Scope, redirect};
+use regrant_core::{Event, EventKind, Refusal, Resources, Scope, Timestamp, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 use zeroize::Zeroizing;
 
@@ -34,6 +35,8 @@ use crate::peer::Peer;
 use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
+
+pub(crate) use account::{account, history};
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
@@ -114,6 +117,13 @@ pub(crate) async fn not_found(State(app): State<Arc<App>>) -> Response<Body> {
     visit.correlation.mark(response)
 }
 
+/// A consent of before, as far as it counts.
+struct Remembered {
+    scope: Scope,
+    resources: Resources,
+    ends_at: Option<Timestamp>,
+}
+
 impl Visit {
     fn of(app: Arc<App>, parts: &Parts) -> Self {
         let (headers, peer) = (parts.headers.clone(), Peer::of(&parts.extensions));
@@ -166,21 +176,26 @@ impl Visit {
         if request.client.is_public() && !request.to.redirect_uri.starts_with("https://") {
             return Ok(false);
         }
-        let Some((scope, resources)) = self.remembered(request, who).await? else { return Ok(false) };
-        Ok(request.granted.scope.is_within(&scope) && request.granted.resources.is_within(&resources))
+        let Some(known) = self.remembered(request, who).await? else { return Ok(false) };
+        Ok(request.granted.scope.is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
-    /// What this user allowed this client before.
+    /// What this user allowed this client before. What was paused, or is over, is asked anew.
     async fn remembered(
         &self,
         request: &AuthorizationRequest,
         who: &LoggedIn,
-    ) -> Result<Option<(Scope, Resources)>, Unavailable> {
+    ) -> Result<Option<Remembered>, Unavailable> {
         let question =
             Question::Consent { subject: who.user.subject.clone(), client: request.client.id.as_str().to_owned() };
         let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
+        let ends_at = known.ends_at;
+        if known.paused_at.is_some() || ends_at.is_some_and(|end| end.is_over(self.app.engine.now())) {
+            return Ok(None);
+        }
         let scope = Scope::parse(&known.scope).unwrap_or_default();
-        Ok(Some((scope, Resources::parse(&known.resources).unwrap_or_default())))
+        let resources = Resources::parse(&known.resources).unwrap_or_default();
+        Ok(Some(Remembered { scope, resources, ends_at }))
     }
 
     /// Everything is known: a code, or for the implicit flow an access token, goes to the client.
@@ -328,11 +343,12 @@ impl Visit {
     ) -> Result<Response<Body>, Unavailable> {
         let granted = &request.granted;
         // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
-        let scope = match self.remembered(request, who).await? {
-            Some((scope, resources)) if resources == granted.resources => {
-                Scope::from_tokens(scope.iter().chain(granted.scope.iter())).unwrap_or_else(|_| granted.scope.clone())
+        let (scope, ends_at) = match self.remembered(request, who).await? {
+            Some(Remembered { scope, resources, ends_at }) if resources == granted.resources => {
+                let both = Scope::from_tokens(scope.iter().chain(granted.scope.iter()));
+                (both.unwrap_or_else(|_| granted.scope.clone()), ends_at)
             }
-            _ => granted.scope.clone(),
+            _ => (granted.scope.clone(), None),
         };
         let consent = Consent {
             subject: who.user.subject.clone(),
@@ -340,6 +356,8 @@ impl Visit {
             scope: scope.to_string(),
             resources: granted.resources.to_string(),
             at: self.app.engine.now(),
+            paused_at: None,
+            ends_at,
         };
         self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
         sight::outcome("consented");

@@ -10,6 +10,7 @@
 //! | [`Login`]     | `{base}/login`      | `request`, `csrf`, `username`, `password`                   |
 //! | [`Consent`]   | `{base}/consent`    | `request`, `csrf`, `decision` = `allow` or `deny`           |
 //! | [`Logout`]    | `{base}/logout`     | `csrf`                                                      |
+//! | [`Account`]   | `{base}/account`    | `csrf`, `action` and what it is about                       |
 //! | [`LoggedOut`], [`Failure`], [`Home`] | –  |                                                       |
 //!
 //! `base` is everywhere the path of the issuer without a slash at its end: `""` or `"/op"`. The pages refer to
@@ -17,6 +18,8 @@
 //!
 //! They are served with `Referrer-Policy: no-referrer`, under which browsers send `Origin: null` with the forms: it is the
 //! form token that tells our own forms from others', never the origin.
+
+mod account;
 
 use std::sync::LazyLock;
 
@@ -27,6 +30,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
+
+pub use account::{Account, Allowed, Connection, Happened};
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
 pub const WRONG_CREDENTIALS: &str = "That username and password do not match.";
@@ -170,6 +175,11 @@ pub fn logged_out(page: &LoggedOut<'_>) -> String {
     render("logged_out", "Logged out", page)
 }
 
+/// Renders a user's own page.
+pub fn account(page: &Account<'_>) -> String {
+    render("account", if page.error.is_some() { "Error: Your account" } else { "Your account" }, page)
+}
+
 /// Renders the error page.
 pub fn failure(page: &Failure<'_>) -> String {
     render("failure", page.title, page)
@@ -192,13 +202,14 @@ pub fn stylesheet() -> (&'static str, &'static str) {
 const CSS: &str = include_str!("pages/style.css");
 
 /// Name and text of each template, between `head.html` and `foot.html`.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("login", include_str!("pages/login.html")),
     ("consent", include_str!("pages/consent.html")),
     ("logout", include_str!("pages/logout.html")),
     ("logged_out", include_str!("pages/logged_out.html")),
     ("failure", include_str!("pages/failure.html")),
     ("home", include_str!("pages/home.html")),
+    ("account", include_str!("pages/account.html")),
 ];
 
 /// Shown if a template fails, which the tests below rule out for the templates as they are.
@@ -254,7 +265,40 @@ mod tests {
             request: value,
             csrf: value,
         };
+        let connection = Connection {
+            id: value,
+            client_name: value,
+            here: true,
+            place: value,
+            since: value,
+            used: value,
+            idle: value,
+            end: value,
+            scopes: &scopes,
+        };
+        let connections = [connection, Connection { here: false, place: "", scopes: &[], ..connection }];
+        let allowed =
+            Allowed { client: value, client_name: value, since: value, until: value, paused: true, scopes: &scopes };
+        let consents = [allowed, Allowed { until: "", paused: false, scopes: &[], ..allowed }];
+        let happened = Happened { at: value, what: value, client_name: value };
+        let history = [happened, Happened { client_name: "", ..happened }];
+        let whole = Account {
+            base: value,
+            username: value,
+            csrf: value,
+            done: value,
+            error: Some(value),
+            password_failed: true,
+            grants: &connections,
+            consents: &consents,
+            history: &history,
+            more: true,
+        };
+        let empty = Account { done: "", error: None, grants: &[], consents: &[], history: &[], ..whole };
         vec![
+            account(&whole),
+            account(&empty),
+            account(&Account { done: "", error: None, password_failed: false, more: false, ..whole }),
             login(&asking),
             login(&Login { client_name: "", username: "", error: Some(value), ..asking }),
             consent(&full),

@@ -120,6 +120,10 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             "nothing any more: the user logs in again and gets a token that rotates",
         ),
         Refusal::ConsentMissing => ("the user has not allowed it", "the same request after the user's consent"),
+        Refusal::ConsentPaused => {
+            ("the user has paused the client", "the same token, once the user lets the client go on (/account)")
+        }
+        Refusal::ConsentOver => ("the end that the user had set for the client has come (/account)", LOG_IN),
         Refusal::ScopeExceeded => {
             ("more scope was asked for than was granted", "no scope parameter, or a part of the grant's scope")
         }

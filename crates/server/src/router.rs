@@ -28,6 +28,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/login"), post(interaction::login))
         .route(&at("/consent"), post(interaction::consent))
         .route(&at("/logout"), get(interaction::logout).post(interaction::logout))
+        .route(&at("/account"), get(interaction::account).post(interaction::account))
+        .route(&at("/account/history"), get(interaction::history))
         .route(&at("/oauth2/token"), back_channel(any(token::endpoint)))
         .route(&at("/oauth2/revoke"), back_channel(any(revoke::endpoint)))
         .route(&at("/oauth2/introspect"), any(introspect::endpoint))

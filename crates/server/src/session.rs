@@ -47,6 +47,7 @@ pub(crate) enum FormKind {
     Login,
     Consent,
     Logout,
+    Account,
 }
 
 impl FormKind {
@@ -55,6 +56,7 @@ impl FormKind {
             Self::Login => b"login",
             Self::Consent => b"consent",
             Self::Logout => b"logout",
+            Self::Account => b"account",
         }
     }
 }
@@ -106,7 +108,12 @@ pub(crate) async fn end(
         records.extend(happened.and_then(|happened| cascade::follows(happened, &settings.config.revocation, now)));
         app.engine.commit(records).await?;
     }
-    Ok(set_cookie(app, "session", "", Some(Duration::ZERO)))
+    Ok(cleared(app))
+}
+
+/// The `Set-Cookie` value that clears the cookie.
+pub(crate) fn cleared(app: &App) -> HeaderValue {
+    set_cookie(app, "session", "", Some(Duration::ZERO))
 }
 
 /// The cookie that binds a login page to its browser before anybody is logged in; a new one where there is none.

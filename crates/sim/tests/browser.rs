@@ -16,6 +16,7 @@ mod browser {
     mod rfc9700_s2;
     mod rfc9700_s4;
 
+    mod account;
     mod consent;
     mod cors;
     mod forms;

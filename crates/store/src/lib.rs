@@ -102,7 +102,7 @@ impl Loaded {
     #[must_use]
     pub fn believed(self, keys: &Keys) -> Option<Self> {
         let is_intact = self.grant.is_intact(self.mac, keys);
-        is_intact.then(|| Self { grant: self.grant.seen_under(self.covered), ..self })
+        is_intact.then(|| Self { grant: self.grant.seen_under(self.covered).seen_until(self.subject.end()), ..self })
     }
 }
 
@@ -360,6 +360,22 @@ pub struct Consent {
     pub resources: String,
     /// When.
     pub at: Timestamp,
+    /// Since when the user has paused the client.
+    pub paused_at: Option<Timestamp>,
+    /// When it ends, if the user said so.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Consent {
+    /// What it means for a grant of a user who is in order.
+    #[must_use]
+    pub const fn status(&self) -> SubjectStatus {
+        match (self.paused_at, self.ends_at) {
+            (Some(_), _) => SubjectStatus::Paused,
+            (None, Some(end)) => SubjectStatus::Until(end),
+            (None, None) => SubjectStatus::Enabled,
+        }
+    }
 }
 
 /// The kinds of key that an operator sees.
@@ -486,6 +502,17 @@ pub enum Question {
         /// The client.
         client: String,
     },
+    /// Everything that this user allowed, in order of client.
+    ConsentsOf(String),
+    /// What happened to this user, newest first: answered like [`Question::Events`].
+    EventsOf {
+        /// The user.
+        subject: String,
+        /// At a smaller position.
+        before: u64,
+        /// The size of the page.
+        limit: u32,
+    },
     /// Whether the access token of this hashed `jti` is denied.
     AccessDenied([u8; 32]),
     /// The failed log-ins under these hashes, in the order asked.
@@ -560,6 +587,8 @@ pub enum Answer {
     Session(Option<Session>),
     /// What was remembered.
     Consent(Option<Consent>),
+    /// All of a user's.
+    Consents(Vec<Consent>),
     /// Denied or not.
     AccessDenied(bool),
     /// `None` where there are none; they may be forgotten by now.

@@ -404,7 +404,10 @@ impl Contents {
         let subject = match self.users.get(&grant.terms.subject) {
             None => SubjectStatus::Gone,
             Some(User { disabled_at: Some(_), .. }) => SubjectStatus::Disabled,
-            Some(User { disabled_at: None, .. }) => SubjectStatus::Enabled,
+            Some(User { disabled_at: None, .. }) => {
+                let key = (grant.terms.subject.clone(), grant.terms.client.as_str().to_owned());
+                self.consents.get(&key).map_or(SubjectStatus::Enabled, Consent::status)
+            }
         };
         Loaded { grant: grant.clone(), mac: *mac, subject, covered: self.epochs.covering(grant) }
     }
@@ -436,6 +439,14 @@ impl Contents {
             Question::Session(id) => Answer::Session(self.sessions.get(id).cloned()),
             Question::Consent { subject, client } => {
                 Answer::Consent(self.consents.get(&(subject.clone(), client.clone())).cloned())
+            }
+            Question::ConsentsOf(subject) => Answer::Consents(
+                self.consents.values().filter(|consent| consent.subject == *subject).cloned().collect(),
+            ),
+            Question::EventsOf { subject, before, limit } => {
+                let newest_first = self.events.range(..before).rev().map(|(_, (event, _))| event);
+                let chosen = newest_first.filter(|event| event.subject.as_ref() == Some(subject));
+                Answer::Events(chosen.take(size(*limit)).cloned().collect())
             }
             Question::AccessDenied(jti) => Answer::AccessDenied(self.denied_access.contains_key(jti)),
             Question::Failures(keys) => {

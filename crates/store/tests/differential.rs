@@ -191,9 +191,10 @@ fn record() -> impl Strategy<Value = Record> {
         }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
         1 => subject().prop_map(|subject| Record::EndSessionsOf { subject }),
-        1 => (subject(), client(), ".{0,8}", small_time()).prop_map(|(subject, client, scope, at)| {
-            Record::PutConsent(Consent { subject, client, scope, resources: String::new(), at })
-        }),
+        2 => (subject(), client(), ".{0,8}", small_time(), prop::option::of(small_time()), prop::option::of(small_time()))
+            .prop_map(|(subject, client, scope, at, paused_at, ends_at)| {
+                Record::PutConsent(Consent { subject, client, scope, resources: String::new(), at, paused_at, ends_at })
+            }),
         1 => (subject(), client()).prop_map(|(subject, client)| Record::RemoveConsent { subject, client }),
         1 => (0..3_u8, small_time()).prop_map(|(jti, expires_at)| Record::DenyAccess { jti: [jti; 32], expires_at }),
         2 => (0..7_u8, prop::sample::select(vec![1, 60_000, i64::MAX]), 0..4_u32)
@@ -383,6 +384,10 @@ fn questions() -> Vec<Question> {
         questions.extend([Question::Session([id; 32]), Question::AccessDenied([id; 32])]);
     }
     for subject in SUBJECTS.map(str::to_owned) {
+        questions.push(Question::ConsentsOf(subject.clone()));
+        for (before, limit) in [(u64::MAX, 100), (u64::MAX, 1), (1, 1)] {
+            questions.push(Question::EventsOf { subject: subject.clone(), before, limit });
+        }
         for client in CLIENTS.map(str::to_owned) {
             questions.push(Question::Consent { subject: subject.clone(), client });
         }
@@ -436,6 +441,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Clients(_)
         | Answer::Session(_)
         | Answer::Consent(_)
+        | Answer::Consents(_)
         | Answer::Failures(_)
         | Answer::Epochs { .. }
         | Answer::CoveredAccess(_)

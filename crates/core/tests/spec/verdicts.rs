@@ -157,6 +157,8 @@ fn every_refusal_has_its_own_reason() {
         NotRefreshable,
         ReusableForPublic,
         ConsentMissing,
+        ConsentPaused,
+        ConsentOver,
         ScopeExceeded,
         ScopeNotAllowed,
         TargetExceeded,
@@ -192,5 +194,5 @@ fn every_refusal_has_its_own_reason() {
         assert!(seen.insert(code), "{code}");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
     }
-    assert_eq!(seen.len(), 68);
+    assert_eq!(seen.len(), 70);
 }

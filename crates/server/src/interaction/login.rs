@@ -10,6 +10,7 @@ use axum::http::{Response, StatusCode};
 use regrant_core::EventKind;
 use zeroize::Zeroizing;
 
+use super::account::ACCOUNT;
 use super::{Visit, later, spoken, without_login};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
@@ -70,8 +71,12 @@ impl Visit {
         };
         sight::outcome("logged_in");
         self.note(EventKind::Login, &user.subject, request.as_ref()).await;
-        let to =
-            if query.is_empty() { format!("{}/", self.app.issuer.path()) } else { self.url(&without_login(query)) };
+        // Where one goes on is one of these three: no form leads to an address of somebody else's (check R13).
+        let to = match query {
+            "" => format!("{}/", self.app.issuer.path()),
+            ACCOUNT => format!("{}/account", self.app.issuer.path()),
+            query => self.url(&without_login(query)),
+        };
         let mut response = self.redirect(&to);
         let known = known_browser::remember(&self.app, &self.headers, &account);
         response.headers_mut().append(SET_COOKIE, cookie);

@@ -10,11 +10,13 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 18] = [
+const ROUTES: [(&str, &str); 20] = [
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
     ("/logout", "page"),
+    ("/account", "page"),
+    ("/account/history", "page"),
     ("/", "page"),
     ("/oauth2/token", "json"),
     ("/oauth2/revoke", "json"),

@@ -110,7 +110,7 @@ pub fn another_random_half_finds_nothing(open: Open<'_>) {
     assert!(desk.row(id).is_some());
 }
 
-/// The status is the one of now, not of when the grant was made.
+/// The status is the one of now, not of when the grant was made: that of the user, and of what the user said about the client.
 pub fn a_load_tells_whether_the_user_may_log_in(open: Open<'_>) {
     let mut desk = Desk::at(open);
     let grant = grant(1);
@@ -122,8 +122,25 @@ pub fn a_load_tells_whether_the_user_may_log_in(open: Open<'_>) {
     assert_eq!(status_after(new(&grant)), SubjectStatus::Gone);
     assert_eq!(status_after(Record::AddUser(ann.clone())), SubjectStatus::Enabled);
     let disabled = crate::User { disabled_at: Some(at(7)), ..ann.clone() };
+    let consent = |paused_at, ends_at| {
+        let client = grant.terms.client.as_str().to_owned();
+        let (scope, resources) = (String::new(), String::new());
+        Record::PutConsent(crate::Consent {
+            subject: "usr_ann".to_owned(),
+            client,
+            scope,
+            resources,
+            at: at(5),
+            paused_at,
+            ends_at,
+        })
+    };
+    assert_eq!(status_after(consent(None, None)), SubjectStatus::Enabled);
+    assert_eq!(status_after(consent(None, Some(at(9)))), SubjectStatus::Until(at(9)));
+    assert_eq!(status_after(consent(Some(at(6)), Some(at(9)))), SubjectStatus::Paused);
     assert_eq!(status_after(Record::PutUser { expected: 1, user: disabled }), SubjectStatus::Disabled);
-    assert_eq!(status_after(Record::PutUser { expected: 1, user: ann }), SubjectStatus::Enabled);
+    assert_eq!(status_after(Record::PutUser { expected: 1, user: ann }), SubjectStatus::Paused);
+    assert_eq!(status_after(consent(None, None)), SubjectStatus::Enabled);
     assert_eq!(status_after(Record::RemoveUser { subject: "usr_ann".to_owned() }), SubjectStatus::Gone);
 }
 

@@ -150,6 +150,8 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
         scope: "read".to_owned(),
         resources: String::new(),
         at: at(3),
+        paused_at: None,
+        ends_at: Some(at(9)),
     };
     let key = KeyRecord {
         kind: KeyKind::Signing,

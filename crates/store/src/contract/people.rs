@@ -137,6 +137,8 @@ pub fn a_consent_is_replaced_and_forgotten(open: Open<'_>) {
         scope: scope.to_owned(),
         resources: "urn:a urn:b".to_owned(),
         at: at(3),
+        paused_at: None,
+        ends_at: None,
     };
     let find = |desk: &mut Desk, subject: &str, client: &str| {
         let question = Question::Consent { subject: subject.to_owned(), client: client.to_owned() };

@@ -4,10 +4,8 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{epochs, events, questions, revocations};
-use crate::{
-    Consent, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, failures, revocation,
-};
+use super::{consents, epochs, events, questions, revocations};
+use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, failures, revocation};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
@@ -63,10 +61,7 @@ pub(super) fn one(
         Record::EndSessionsOf { subject } => {
             run("DELETE FROM sessions WHERE subject = ?1", params![subject]).map(always)?
         }
-        Record::PutConsent(Consent { subject, client, scope, resources, at }) => run(
-            "INSERT OR REPLACE INTO consents (subject, client, scope, resources, at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![subject, client, scope, resources, at.millis()],
-        )?,
+        Record::PutConsent(consent) => consents::put(connection, consent)?,
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
         }

@@ -103,6 +103,19 @@ pub(super) fn newest(connection: &Connection, grant: Option<u64>, limit: u32) ->
     }
 }
 
+/// A user's own, newest first, by their index.
+pub(super) fn of(
+    connection: &Connection,
+    subject: &str,
+    before: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredEvent>> {
+    connection
+        .prepare_cached(&format!("{EVENT_COLUMNS} WHERE subject = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3"))?
+        .query_map(params![subject, position(before), limit], read_event)?
+        .collect()
+}
+
 /// Those behind a position, in order.
 pub(super) fn after(connection: &Connection, after: u64, limit: u32) -> rusqlite::Result<Vec<StoredEvent>> {
     connection

@@ -12,6 +12,7 @@ mod bounded;
 mod cold;
 mod columns;
 mod commit;
+mod consents;
 mod epochs;
 mod events;
 mod hot;
@@ -39,6 +40,7 @@ use rusqlite::config::DbConfig;
 use anchor::Anchor;
 pub use anchor::{Mark, WentBack};
 pub use backup::{Copied, CopyError, back_up, look_at, part};
+use consents::Limited;
 use journal::Journal;
 use known::Known;
 pub use look::Look;
@@ -101,6 +103,8 @@ pub struct Sqlite {
     epochs: Epochs,
     /// What events are chained under.
     chain: ChainKey,
+    /// The consents of the file that their users paused or gave an end.
+    limited: Limited,
     /// Why nothing more is written: what is on the device is unknown.
     uncertain: Option<Unavailable>,
     /// How long the write-ahead log was behind the last COMMIT, in pages.
@@ -145,10 +149,12 @@ impl Sqlite {
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
         let journal = Some(Journal::rebuild(&connection).map_err(|error| open::refused(path, &error))?);
+        let limited = Limited::read(&connection).map_err(|error| open::refused(path, &error))?;
         let mut store = Self {
             connection,
             high_water,
             epochs,
+            limited,
             chain: ChainKey::public(),
             uncertain: None,
             log_pages,
@@ -203,6 +209,15 @@ impl Sqlite {
         let hindered = moved.map_err(|error| self.doubted(&error))?;
         self.anchor.sync();
         Ok(hindered)
+    }
+
+    /// Rows with what was said about many of them at once, and about their clients.
+    fn complete<'a>(&mut self, mut rows: impl Iterator<Item = &'a mut Loaded>) -> Result<(), Unavailable> {
+        let completed = rows.try_for_each(|row| {
+            self.epochs.cover(row);
+            self.limited.limit(&self.connection, row)
+        });
+        completed.map_err(|error| self.noted(unavailable(&error)))
     }
 
     /// COMMIT. If the device fails here, the batch may be found after a crash or not: nothing may be written behind it
@@ -283,7 +298,7 @@ impl Store for Sqlite {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         let loaded = self.known.load(&self.connection, self.journal.as_ref(), ids);
         let mut loaded = loaded.map_err(|error| self.noted(unavailable(&error)))?;
-        loaded.iter_mut().flatten().for_each(|row| self.epochs.cover(row));
+        self.complete(loaded.iter_mut().flatten())?;
         Ok(loaded)
     }
 
@@ -317,6 +332,7 @@ impl Store for Sqlite {
         let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
         self.anchor.follow(records.iter().zip(&outcomes).fold(mark, marked));
         self.epochs.committed(records.iter().zip(&outcomes));
+        self.limited.committed(records.iter().zip(&outcomes));
         if records.iter().any(destroys_a_key) {
             // The key is gone; this takes its copy out of the log too. If it fails, the next checkpoint does it.
             let _ = self.checkpoint();
@@ -348,7 +364,7 @@ impl Store for Sqlite {
         let answer = questions::answer(&self.connection, self.journal.as_ref(), question);
         let mut answer = answer.map_err(|error| self.noted(unavailable(&error)))?;
         if let Answer::Grants(rows) = &mut answer {
-            rows.iter_mut().for_each(|row| self.epochs.cover(row));
+            self.complete(rows.iter_mut())?;
         }
         Ok(answer)
     }

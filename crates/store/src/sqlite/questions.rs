@@ -9,8 +9,8 @@ use super::cold::Spellings;
 use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
-use super::{events, revocations};
-use crate::{Answer, Consent, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, User};
+use super::{consents, events, revocations};
+use crate::{Answer, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, User};
 
 /// Answers one question.
 pub(super) fn answer(
@@ -35,7 +35,11 @@ pub(super) fn answer(
             Answer::Users(statement.query_map(params![after, limit], user)?.collect::<rusqlite::Result<_>>()?)
         }
         Question::Session(id) => Answer::Session(session(connection, *id)?),
-        Question::Consent { subject, client } => Answer::Consent(consent(connection, subject, client)?),
+        Question::Consent { subject, client } => Answer::Consent(consents::one(connection, subject, client)?),
+        Question::ConsentsOf(subject) => Answer::Consents(consents::of(connection, subject)?),
+        Question::EventsOf { subject, before, limit } => {
+            Answer::Events(events::of(connection, subject, *before, *limit)?)
+        }
         Question::AccessDenied(jti) => {
             let mut statement = connection.prepare_cached("SELECT 1 FROM denied_access WHERE jti = ?1")?;
             Answer::AccessDenied(statement.exists([jti.as_slice()])?)
@@ -119,21 +123,6 @@ fn session(connection: &Connection, id: [u8; 32]) -> rusqlite::Result<Option<Ses
                 subject: row.get(0)?,
                 authenticated_at: Timestamp::from_millis(row.get(1)?),
                 expires_at: Timestamp::from_millis(row.get(2)?),
-            })
-        })
-        .optional()
-}
-
-fn consent(connection: &Connection, subject: &str, client: &str) -> rusqlite::Result<Option<Consent>> {
-    connection
-        .prepare_cached("SELECT scope, resources, at FROM consents WHERE subject = ?1 AND client = ?2")?
-        .query_row([subject, client], |row| {
-            Ok(Consent {
-                subject: subject.to_owned(),
-                client: client.to_owned(),
-                scope: row.get(0)?,
-                resources: row.get(1)?,
-                at: Timestamp::from_millis(row.get(2)?),
             })
         })
         .optional()

@@ -1,0 +1,643 @@
+//! A user's own account: what is connected and what was allowed, to be ended by the user (RFC 9700 section 4.14.2, OAuth 2.1
+//! section 7.9: let users list and revoke; check W13), the password, and the user's own history.
+//!
+//! | form         | what it does                                            | durable as                                         |
+//! |--------------|---------------------------------------------------------|----------------------------------------------------|
+//! | `end`        | ends one grant                                          | the grant's row                                    |
+//! | `end_others` | ends every grant and session but this browser's         | one row for each grant, then the sessions          |
+//! | `end_all`    | ends every grant and every session                      | one wide revocation, with the sessions             |
+//! | `pause`      | a client gets nothing until it is resumed               | the consent's row                                  |
+//! | `until`      | the grants of a client end that day at the latest       | the consent's row                                  |
+//! | `withdraw`   | forgets the consent, and ends what it gave              | one wide revocation, with the consent's removal    |
+//! | `password`   | another password                                        | as an operator's change, which ends other sessions |
+//!
+//! What is listed is what can refresh: [`refresh::standing`] decides here as it does there.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_DISPOSITION, SET_COOKIE};
+use axum::http::{HeaderValue, Method, Response, StatusCode};
+use regrant_core::grant::EndReason;
+use regrant_core::{
+    ClientId, Epoch, Event, EventKind, Grant, GrantId, Refusal, Scope, Selector, Timestamp, refresh, revoke,
+};
+use regrant_store::{Answer, Consent, EventRecord, Loaded, Outcome, Question, Record, StoredEvent, Unavailable};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{Visit, built_in, html, later, spoken};
+use crate::admin::{AdminError, rfc3339};
+use crate::answer::{self, Failure};
+use crate::app::{App, Settings};
+use crate::cascade::{self, Happened};
+use crate::form::Form;
+use crate::limits::guessing::{self, Place};
+use crate::limits::known_browser;
+use crate::pages;
+use crate::passwords::MAX_PASSWORD_LEN;
+use crate::request::read_form;
+use crate::session::{self, FormKind, LoggedIn};
+use crate::sight;
+
+/// What the login page carries in place of an authorization request when it leads here.
+pub(super) const ACCOUNT: &str = "account";
+/// The most grants of one user that are looked at for the page.
+const MOST_ROWS: usize = 5000;
+/// The most that are shown.
+const MOST_SHOWN: usize = 100;
+/// Rows asked for at once.
+const SLICE: u32 = 256;
+/// The lines of the history on the page.
+const LINES: u32 = 12;
+/// The most events in a download.
+const MOST_EVENTS: usize = 10_000;
+/// The furthest end that can be set, in days.
+const FURTHEST: i64 = 36_500;
+
+/// `GET` and `POST /account`.
+pub(crate) async fn account(State(app): State<std::sync::Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let visit = Visit::of(app, &parts);
+    let who = match session::current(&visit.app, &visit.headers).await {
+        Ok(who) => who,
+        Err(trouble) => return visit.correlation.mark(visit.unavailable(&trouble.to_string())),
+    };
+    let response = match (who, parts.method == Method::POST) {
+        (None, _) => visit.login_page(StatusCode::OK, None, ACCOUNT, "", None),
+        (Some(who), false) => visit.account(&who, StatusCode::OK, &Said::after(parts.uri.query())).await,
+        (Some(who), true) => match read_form(&visit.headers, body).await {
+            Ok(form) => visit.change(&who, &form).await,
+            Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
+        },
+    };
+    visit.correlation.mark(response)
+}
+
+/// `GET /account/history`.
+pub(crate) async fn history(State(app): State<std::sync::Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let visit = Visit::of(app, &parts);
+    let response = match session::current(&visit.app, &visit.headers).await {
+        Ok(None) => visit.login_page(StatusCode::OK, None, ACCOUNT, "", None),
+        Ok(Some(who)) => match visit.download(&who).await {
+            Ok(response) => response,
+            Err(trouble) => visit.unavailable(&trouble.to_string()),
+        },
+        Err(trouble) => visit.unavailable(&trouble.to_string()),
+    };
+    visit.correlation.mark(response)
+}
+
+/// What the page says of the form before it.
+#[derive(Default)]
+struct Said {
+    done: &'static str,
+    error: Option<String>,
+    password: bool,
+}
+
+/// What was done, in the redirect behind a form, and for people.
+const DONE: [(&str, &str); 8] = [
+    ("end", "The application is disconnected."),
+    ("end_others", "Everything else is disconnected, and your other logins have ended."),
+    ("pause", "The application is paused: it gets nothing until you resume it."),
+    ("resume", "The application may go on."),
+    ("until", "The end is set."),
+    ("no_end", "The end is taken away."),
+    ("withdraw", "The permission is withdrawn, and what it had given has ended."),
+    ("password", "Your password is changed."),
+];
+
+impl Said {
+    fn after(query: Option<&str>) -> Self {
+        let word = query.and_then(|query| query.strip_prefix("done=")).unwrap_or_default();
+        let done = DONE.iter().find(|(known, _)| *known == word).map_or("", |(_, sentence)| sentence);
+        Self { done, ..Self::default() }
+    }
+
+    fn wrong(error: impl Into<String>) -> Self {
+        Self { error: Some(error.into()), ..Self::default() }
+    }
+}
+
+/// Why a form was not carried out.
+enum NotDone {
+    /// The page again, which says what is wrong.
+    Wrong(StatusCode, Said),
+    /// Too many attempts, for so long.
+    Wait(StatusCode, String, u64),
+    /// The store failed; nothing was done, or not all of it.
+    Unavailable(String),
+}
+
+impl From<Unavailable> for NotDone {
+    fn from(trouble: Unavailable) -> Self {
+        Self::Unavailable(trouble.to_string())
+    }
+}
+
+impl From<AdminError> for NotDone {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Invalid(text) => Self::Wrong(StatusCode::BAD_REQUEST, Said::wrong(sentence(&text))),
+            AdminError::Busy => Self::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl Visit {
+    /// A form of the page.
+    async fn change(&self, who: &LoggedIn, form: &Form) -> Response<Body> {
+        // Bound to the session that was shown the page (checks W11, W16).
+        let token = form.credential("csrf").unwrap_or_default();
+        if !session::is_own_form(&self.app, FormKind::Account, &who.cookie, "", token) {
+            return self.page_error(StatusCode::FORBIDDEN, pages::SESSION_CHANGED, "foreign_form");
+        }
+        let action = form.credential("action").unwrap_or_default();
+        let done = match action {
+            "end" => self.end(who, form.credential("grant").unwrap_or_default()).await.map(|()| "end"),
+            "end_others" => self.end_others(who).await.map(|()| "end_others"),
+            "end_all" => match self.end_all(who).await {
+                Ok(()) => return self.left(),
+                Err(not_done) => Err(not_done),
+            },
+            "pause" | "resume" | "until" => self.limit(who, action, form).await,
+            "withdraw" => self.withdraw(who, form.credential("client").unwrap_or_default()).await.map(|()| "withdraw"),
+            "password" => return self.password(who, form).await,
+            _ => return self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
+        };
+        match done {
+            Ok(done) => self.done(done),
+            Err(not_done) => self.not_done(who, not_done).await,
+        }
+    }
+
+    fn done(&self, done: &'static str) -> Response<Body> {
+        sight::outcome("account_changed");
+        self.redirect(&format!("{}/account?done={done}", self.app.issuer.path()))
+    }
+
+    async fn not_done(&self, who: &LoggedIn, not_done: NotDone) -> Response<Body> {
+        match not_done {
+            NotDone::Wrong(status, said) => self.account(who, status, &said).await,
+            NotDone::Wait(status, text, seconds) => {
+                let said = Said { password: true, ..Said::wrong(text) };
+                later(self.account(who, status, &said).await, seconds)
+            }
+            NotDone::Unavailable(trouble) => self.unavailable(&trouble),
+        }
+    }
+
+    /// Logged out, everywhere.
+    fn left(&self) -> Response<Body> {
+        sight::outcome("account_changed");
+        let page = pages::logged_out(&pages::LoggedOut { base: self.app.issuer.path() });
+        let mut response = html(StatusCode::OK, page, "");
+        response.headers_mut().append(SET_COOKIE, session::cleared(&self.app));
+        response
+    }
+
+    /// Ends one grant, if it is the user's own: another one's is answered like one that is not there.
+    async fn end(&self, who: &LoggedIn, id: &str) -> Result<(), NotDone> {
+        let gone = || NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("That application is not connected any more."));
+        let id = GrantId::parse(id, &self.app.engine.keys()).ok_or_else(gone)?;
+        self.end_grant(who, id).await?.map_err(|_| gone())
+    }
+
+    async fn end_grant(&self, who: &LoggedIn, id: GrantId) -> Result<Result<(), Refusal>, Unavailable> {
+        let subject = who.user.subject.clone();
+        self.app
+            .engine
+            .decide(id, self.correlation.as_str(), move |row, moment| match row {
+                Some((grant, _)) if grant.terms.subject == subject => {
+                    revoke::end(grant, EndReason::RevokedByUser, "", moment.now, &moment.entropy)
+                }
+                _ => regrant_core::Decision::refuse(Refusal::UnknownGrant),
+            })
+            .await
+    }
+
+    /// Ends what was not given in this browser session.
+    async fn end_others(&self, who: &LoggedIn) -> Result<(), NotDone> {
+        self.end_each(who, |grant| grant.terms.session != Some(who.session.id)).await?;
+        let end = Record::EndSessionsOf { subject: who.user.subject.clone() };
+        self.app.engine.commit(vec![end, Record::PutSession(who.session.clone())]).await?;
+        Ok(())
+    }
+
+    /// One by one. A crash in between leaves some of them: nothing was answered then, and whoever looks sees what is left.
+    async fn end_each(&self, who: &LoggedIn, which: impl Fn(&Grant) -> bool) -> Result<(), Unavailable> {
+        let mut after = 0;
+        while let Some(slice) = self.slice(&who.user.subject, &mut after).await? {
+            for found in slice.into_iter().filter(|found| found.grant.ended.is_none() && which(&found.grant)) {
+                let _ = self.end_grant(who, found.grant.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One durable write, whatever the number of grants.
+    async fn end_all(&self, who: &LoggedIn) -> Result<(), NotDone> {
+        let subject = who.user.subject.clone();
+        let epoch = Epoch {
+            // Whichever is next.
+            number: 0,
+            at: self.app.engine.now(),
+            selector: Selector { subject: Some(subject.clone()), ..Selector::default() },
+            reason: EndReason::RevokedByUser,
+            detail: String::new(),
+            undo_until: None,
+            undone_at: None,
+        };
+        let told = self.told(EventKind::GrantEnded(EndReason::RevokedByUser), who, None);
+        let records = vec![Record::Epoch { epoch, events: vec![told] }, Record::EndSessionsOf { subject }];
+        if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
+            // So many wide revocations are kept that there is no room for another one.
+            self.end_each(who, |_| true).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the consent, and ends what it had given: asked again, the client has to ask the user.
+    async fn withdraw(&self, who: &LoggedIn, client: &str) -> Result<(), NotDone> {
+        let known = self.consent_for(who, client).await?;
+        let mut records = Vec::new();
+        if let Some(id) = ClientId::parse(&known.client) {
+            let happened = Happened::ConsentWithdrawn(&known.subject, id);
+            records.extend(cascade::follows(&happened, &self.app.settings().config.revocation, self.app.engine.now()));
+        }
+        records.push(Record::Event(self.told(EventKind::Consent, who, Some((WITHDRAWN, &known.client)))));
+        records.push(Record::RemoveConsent { subject: known.subject.clone(), client: known.client.clone() });
+        if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
+            self.end_each(who, |grant| grant.terms.client.as_str() == client).await?;
+        }
+        Ok(())
+    }
+
+    fn told(&self, kind: EventKind, who: &LoggedIn, about: Option<(&str, &str)>) -> EventRecord {
+        let event = Event {
+            kind,
+            grant: None,
+            client: about.and_then(|(_, client)| ClientId::parse(client)),
+            subject: Some(who.user.subject.clone()),
+            detail: about.map_or_else(|| "everything, by the user".to_owned(), |(what, _)| what.to_owned()),
+        };
+        EventRecord { at: self.app.engine.now(), event, correlation: self.correlation.as_str().to_owned() }
+    }
+
+    /// The user's consent for this client.
+    async fn consent_for(&self, who: &LoggedIn, client: &str) -> Result<Consent, NotDone> {
+        let question = Question::Consent { subject: who.user.subject.clone(), client: client.to_owned() };
+        match self.app.engine.ask(question).await? {
+            Answer::Consent(Some(consent)) => Ok(consent),
+            _ => Err(NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("That permission is not there any more."))),
+        }
+    }
+
+    /// Pauses a client, lets it go on, or gives it an end.
+    async fn limit(&self, who: &LoggedIn, action: &str, form: &Form) -> Result<&'static str, NotDone> {
+        let known = self.consent_for(who, form.credential("client").unwrap_or_default()).await?;
+        let now = self.app.engine.now();
+        let (consent, done, word) = match action {
+            "pause" => (Consent { paused_at: known.paused_at.or(Some(now)), ..known }, "pause", PAUSED),
+            "resume" => (Consent { paused_at: None, ..known }, "resume", RESUMED),
+            _ => match form.credential("date").unwrap_or_default() {
+                "" => (Consent { ends_at: None, ..known }, "no_end", UNLIMITED),
+                day => (Consent { ends_at: Some(end_of(day, now)?), ..known }, "until", LIMITED),
+            },
+        };
+        let told = self.told(EventKind::Consent, who, Some((word, &consent.client)));
+        self.app.engine.commit(vec![Record::PutConsent(consent), Record::Event(told)]).await?;
+        Ok(done)
+    }
+
+    async fn password(&self, who: &LoggedIn, form: &Form) -> Response<Body> {
+        match self.change_password(who, form).await {
+            Ok(cookie) => {
+                let mut response = self.done("password");
+                response.headers_mut().append(SET_COOKIE, cookie);
+                response
+            }
+            Err(NotDone::Wrong(status, said)) => self.account(who, status, &Said { password: true, ..said }).await,
+            Err(not_done) => self.not_done(who, not_done).await,
+        }
+    }
+
+    /// Whoever found a browser open does not know the password: it is asked for again, and guessing it is limited like a login.
+    async fn change_password(&self, who: &LoggedIn, form: &Form) -> Result<HeaderValue, NotDone> {
+        let text = |name| form.text(name, MAX_PASSWORD_LEN).ok().flatten().map(|text| Zeroizing::new(text.to_owned()));
+        let (Some(current), Some(new)) = (text("current_password"), text("new_password")) else {
+            return Err(NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong("Both passwords are needed.")));
+        };
+        let name = &who.user.name;
+        let place = Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
+        match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(refusal)) => {
+                sight::refused("password_not_changed", refusal.as_str());
+                return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now.")));
+            }
+            Err(Failure::TooMany(_, wait)) => {
+                let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
+                let text = format!("Too many attempts. Please wait {}.", spoken(Duration::from_secs(seconds)));
+                return Err(NotDone::Wait(StatusCode::TOO_MANY_REQUESTS, text, seconds));
+            }
+            Err(Failure::Busy) => {
+                return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2));
+            }
+            Err(failure) => return Err(NotDone::Unavailable(failure.reason())),
+        }
+        self.app.admin().set_password(name, new).await?;
+        // Every session has ended with the old password; this browser has just proved the user.
+        Ok(session::begin(&self.app, &self.headers, &who.user).await?)
+    }
+
+    /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.
+    async fn slice(&self, subject: &str, after: &mut u64) -> Result<Option<Vec<Loaded>>, Unavailable> {
+        let question =
+            Question::Grants { client: None, subject: Some(subject.to_owned()), after: *after, limit: SLICE };
+        let Answer::Grants(found) = self.app.engine.ask(question).await? else { return Ok(None) };
+        let Some(last) = found.last() else { return Ok(None) };
+        *after = last.grant.id.number;
+        let keys = self.app.engine.keys();
+        Ok(Some(found.into_iter().filter_map(|found| found.believed(&keys)).collect()))
+    }
+
+    /// What of this user's can refresh, newest use first; and whether there may be more.
+    async fn connections(&self, who: &LoggedIn, settings: &Settings) -> Result<(Vec<Grant>, bool), Unavailable> {
+        let (mut after, mut seen, mut standing) = (0, 0, Vec::new());
+        let mut more = false;
+        while let Some(slice) = self.slice(&who.user.subject, &mut after).await? {
+            seen += slice.len();
+            let now = self.app.engine.now();
+            standing.extend(slice.into_iter().filter_map(|found| {
+                let client = settings.clients.get(&found.grant.terms.client)?;
+                refresh::standing(&found.grant, found.subject, &client, now).ok().map(|_| found.grant)
+            }));
+            if seen >= MOST_ROWS {
+                more = true;
+                break;
+            }
+        }
+        standing.sort_by_key(|grant| std::cmp::Reverse(grant.answered_at));
+        more |= standing.len() > MOST_SHOWN;
+        standing.truncate(MOST_SHOWN);
+        Ok((standing, more))
+    }
+
+    async fn account(&self, who: &LoggedIn, status: StatusCode, said: &Said) -> Response<Body> {
+        match self.account_page(who, status, said).await {
+            Ok(response) => response,
+            Err(trouble) => self.unavailable(&trouble.to_string()),
+        }
+    }
+
+    async fn account_page(
+        &self,
+        who: &LoggedIn,
+        status: StatusCode,
+        said: &Said,
+    ) -> Result<Response<Body>, Unavailable> {
+        let settings = self.app.settings();
+        let words = Words { settings: &settings };
+        let (standing, more) = self.connections(who, &settings).await?;
+        let consents = match self.app.engine.ask(Question::ConsentsOf(who.user.subject.clone())).await? {
+            Answer::Consents(consents) => consents,
+            _ => Vec::new(),
+        };
+        let events = self.events_of(who, u64::MAX, LINES).await?;
+        let keys = self.app.engine.keys();
+        let grants: Vec<Shown> =
+            standing.iter().map(|grant| words.grant(grant, &grant.id.display(&keys), who)).collect();
+        let allowed: Vec<Shown> = consents.iter().map(|consent| words.consent(consent)).collect();
+        let lines: Vec<Shown> = events.iter().map(|event| words.event(event)).collect();
+        let scopes: Vec<Vec<pages::ScopeLine<'_>>> =
+            grants.iter().chain(&allowed).map(|shown| shown.scope_lines()).collect();
+        let connections: Vec<pages::Connection<'_>> =
+            grants.iter().zip(&scopes).map(|(shown, scopes)| shown.connection(scopes)).collect();
+        let of_consents = scopes.get(grants.len()..).unwrap_or_default();
+        let allowed: Vec<pages::Allowed<'_>> =
+            allowed.iter().zip(of_consents).map(|(shown, scopes)| shown.allowed(scopes)).collect();
+        let happened: Vec<pages::Happened<'_>> = lines.iter().map(Shown::happened).collect();
+        let csrf = session::form_token(&self.app, FormKind::Account, &who.cookie, "");
+        let page = pages::Account {
+            base: self.app.issuer.path(),
+            username: &who.user.name,
+            csrf: &csrf,
+            done: said.done,
+            error: said.error.as_deref(),
+            password_failed: said.password,
+            grants: &connections,
+            consents: &allowed,
+            history: &happened,
+            more,
+        };
+        Ok(html(status, pages::account(&page), ""))
+    }
+
+    async fn events_of(&self, who: &LoggedIn, before: u64, limit: u32) -> Result<Vec<StoredEvent>, Unavailable> {
+        let question = Question::EventsOf { subject: who.user.subject.clone(), before, limit };
+        match self.app.engine.ask(question).await? {
+            Answer::Events(events) => Ok(events),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The user's own history, newest first. What operators wrote for each other is not in it.
+    async fn download(&self, who: &LoggedIn) -> Result<Response<Body>, Unavailable> {
+        let (mut lines, mut before) = (Vec::new(), u64::MAX);
+        while lines.len() < MOST_EVENTS {
+            let events = self.events_of(who, before, 1000).await?;
+            let Some(last) = events.last() else { break };
+            before = last.id;
+            lines.extend(events.into_iter().map(|event| {
+                json!({
+                    "at": rfc3339(event.at),
+                    "kind": event.kind,
+                    "reason": event.reason,
+                    "client": event.client,
+                    "correlation": event.correlation,
+                })
+            }));
+        }
+        let body = json!({ "user": who.user.name, "sub": who.user.subject, "events": lines });
+        let mut response = answer::json(StatusCode::OK, &body);
+        let name = HeaderValue::from_static("attachment; filename=\"history.json\"");
+        response.headers_mut().insert(CONTENT_DISPOSITION, name);
+        response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        Ok(response)
+    }
+}
+
+/// The texts of one entry, which the page borrows.
+#[derive(Default)]
+struct Shown {
+    id: String,
+    name: String,
+    here: bool,
+    paused: bool,
+    place: String,
+    since: String,
+    used: String,
+    idle: String,
+    end: String,
+    scopes: Vec<(String, String)>,
+}
+
+impl Shown {
+    fn scope_lines(&self) -> Vec<pages::ScopeLine<'_>> {
+        self.scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect()
+    }
+
+    fn connection<'a>(&'a self, scopes: &'a [pages::ScopeLine<'a>]) -> pages::Connection<'a> {
+        pages::Connection {
+            id: &self.id,
+            client_name: &self.name,
+            here: self.here,
+            place: &self.place,
+            since: &self.since,
+            used: &self.used,
+            idle: &self.idle,
+            end: &self.end,
+            scopes,
+        }
+    }
+
+    fn allowed<'a>(&'a self, scopes: &'a [pages::ScopeLine<'a>]) -> pages::Allowed<'a> {
+        let Self { id, name, since, end, paused, .. } = self;
+        pages::Allowed { client: id, client_name: name, since, until: end, paused: *paused, scopes }
+    }
+
+    fn happened(&self) -> pages::Happened<'_> {
+        pages::Happened { at: &self.since, what: &self.used, client_name: &self.name }
+    }
+}
+
+/// What things are called on the page.
+struct Words<'a> {
+    settings: &'a Settings,
+}
+
+impl Words<'_> {
+    fn client(&self, id: &str) -> String {
+        let client = ClientId::parse(id).and_then(|id| self.settings.clients.get(&id));
+        client.map_or_else(|| id.to_owned(), |client| client.name.clone())
+    }
+
+    fn scopes(&self, scope: &Scope) -> Vec<(String, String)> {
+        let described = |name: &str| {
+            let declared = self.settings.config.scopes.iter().find(|scope| scope.name == name);
+            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
+        };
+        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
+    }
+
+    fn grant(&self, grant: &Grant, id: &str, who: &LoggedIn) -> Shown {
+        Shown {
+            id: id.to_owned(),
+            name: self.client(grant.terms.client.as_str()),
+            here: grant.terms.session == Some(who.session.id),
+            since: day(grant.terms.created_at),
+            used: minute(grant.answered_at),
+            idle: day(grant.idle_at),
+            end: day(grant.absolute_at),
+            scopes: self.scopes(&grant.terms.scope),
+            ..Shown::default()
+        }
+    }
+
+    fn consent(&self, consent: &Consent) -> Shown {
+        Shown {
+            id: consent.client.clone(),
+            name: self.client(&consent.client),
+            paused: consent.paused_at.is_some(),
+            since: day(consent.at),
+            // The last day, and not the instant behind it.
+            end: consent
+                .ends_at
+                .map(|end| written(end.minus(Duration::from_millis(1)), "%Y-%m-%d"))
+                .unwrap_or_default(),
+            scopes: self.scopes(&Scope::parse(&consent.scope).unwrap_or_default()),
+            ..Shown::default()
+        }
+    }
+
+    fn event(&self, event: &StoredEvent) -> Shown {
+        Shown {
+            name: event.client.as_deref().map(|client| self.client(client)).unwrap_or_default(),
+            since: minute(event.at),
+            used: in_words(event).to_owned(),
+            ..Shown::default()
+        }
+    }
+}
+
+/// An event in words.
+fn in_words(event: &StoredEvent) -> &'static str {
+    match (event.kind.as_str(), event.reason.as_deref(), event.detail.as_str()) {
+        ("login", ..) => "You logged in",
+        ("login_failed", ..) => "A login failed",
+        ("logout", ..) => "You logged out",
+        ("consent", _, PAUSED) => "You paused",
+        ("consent", _, RESUMED) => "You resumed",
+        ("consent", _, WITHDRAWN) => "You withdrew what you allowed",
+        ("consent", _, LIMITED) => "You set an end for",
+        ("consent", _, UNLIMITED) => "You took away the end of",
+        ("consent", ..) => "You allowed",
+        ("grant_created", ..) => "Connected",
+        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => {
+            "Disconnected for your safety, for a token was used twice:"
+        }
+        ("grant_ended", Some("revoked_by_user"), _) => "You disconnected",
+        ("grant_ended", Some("revoked_by_client"), _) => "Disconnected by itself:",
+        ("grant_ended", ..) => "Disconnected",
+        ("straggler" | "replay_refused" | "alarm", ..) => "Something unusual was refused",
+        ("admin", ..) => "An operator changed your account",
+        _ => "Something was noted",
+    }
+}
+
+/// What the events of a consent say.
+const PAUSED: &str = "paused";
+const RESUMED: &str = "resumed";
+const WITHDRAWN: &str = "withdrawn";
+const LIMITED: &str = "given an end";
+const UNLIMITED: &str = "without an end";
+
+/// Begins like a sentence and ends like one.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
+fn day(at: Timestamp) -> String {
+    written(at, "%-d %B %Y")
+}
+
+fn minute(at: Timestamp) -> String {
+    written(at, "%-d %B %Y, %H:%M UTC")
+}
+
+fn written(at: Timestamp, format: &str) -> String {
+    jiff::Timestamp::from_millisecond(at.millis()).map(|at| at.strftime(format).to_string()).unwrap_or_default()
+}
+
+/// The end of a day that is given as `2027-01-31`: when the next one begins, in UTC.
+fn end_of(day: &str, now: Timestamp) -> Result<Timestamp, NotDone> {
+    let wrong = |text: &str| NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong(text));
+    let day: jiff::civil::Date = day.parse().map_err(|_| wrong("That is not a date."))?;
+    let next = day.tomorrow().and_then(|next| jiff::tz::TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)));
+    let end = next.map(|next| Timestamp::from_millis(next.as_millisecond()));
+    let end = end.map_err(|_| wrong("That is not a date."))?;
+    if end.is_over(now) {
+        return Err(wrong("That day is over."));
+    }
+    if end.since(now) > Duration::from_secs(FURTHEST.unsigned_abs() * 86_400) {
+        return Err(wrong("That day is too far away."));
+    }
+    Ok(end)
+}

@@ -81,7 +81,7 @@ fn webhook(hook: &Hook, scratch: &Scratch) -> String {
     std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("a secret");
     let (url, secret) = (hook.url(), secret.display());
     format!(
-        "[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nkinds = [\"grant_created\"]\n"
+        "[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nbackoff = \"10ms\"\nkinds = [\"grant_created\"]\n"
     )
 }
 

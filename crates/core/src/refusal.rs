@@ -104,7 +104,7 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal, for documents and tests. Where it carries a value, with any.
     pub fn all() -> impl Iterator<Item = Self> {
-        const PLAIN: [Refusal; 42] = [
+        const PLAIN: [Refusal; 44] = [
             Refusal::NotOurs,
             Refusal::UnknownGrant,
             Refusal::OtherClient,
@@ -119,6 +119,8 @@ impl Refusal {
             Refusal::NotRefreshable,
             Refusal::ReusableForPublic,
             Refusal::ConsentMissing,
+            Refusal::ConsentPaused,
+            Refusal::ConsentOver,
             Refusal::ScopeExceeded,
             Refusal::ScopeNotAllowed,
             Refusal::TargetExceeded,

@@ -13,6 +13,8 @@
 //!
 //! What is listed is what can refresh: [`refresh::standing`] decides here as it does there.
 
+mod words;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,15 +22,12 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, SET_COOKIE};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use regrant_core::grant::EndReason;
-use regrant_core::{
-    ClientId, Epoch, Event, EventKind, Grant, GrantId, Refusal, Scope, Selector, Timestamp, refresh, revoke,
-};
-use regrant_store::beside::Place;
+use regrant_core::{ClientId, Epoch, Event, EventKind, Grant, GrantId, Refusal, Selector, Timestamp, refresh, revoke};
 use regrant_store::{Answer, Consent, EventRecord, Loaded, Outcome, Question, Record, StoredEvent, Unavailable};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Visit, built_in, html, later, spoken};
+use super::{Visit, html, later, spoken};
 use crate::admin::{AdminError, rfc3339};
 use crate::answer::{self, Failure};
 use crate::app::{App, Settings};
@@ -41,6 +40,7 @@ use crate::passwords::MAX_PASSWORD_LEN;
 use crate::request::read_form;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
+use words::{LIMITED, PAUSED, RESUMED, Shown, UNLIMITED, WITHDRAWN, Words, sentence};
 
 /// What the login page carries in place of an authorization request when it leads here.
 pub(super) const ACCOUNT: &str = "account";
@@ -414,10 +414,12 @@ impl Visit {
         let mut grants = Vec::with_capacity(standing.len());
         for grant in &standing {
             let place = match self.app.engine.ask(Question::Places(grant.id.number)).await? {
-                Answer::Places(places) => places.map(|places| place(&places.last)).unwrap_or_default(),
+                Answer::Places(places) => places.map(|places| words::place(&places.last)).unwrap_or_default(),
                 _ => String::new(),
             };
-            grants.push(Shown { place, ..words.grant(grant, &grant.id.display(&keys), who) });
+            let mut shown = words.grant(grant, &grant.id.display(&keys), who);
+            shown.place = place;
+            grants.push(shown);
         }
         let allowed: Vec<Shown> = consents.iter().map(|consent| words.consent(consent)).collect();
         let lines: Vec<Shown> = events.iter().map(|event| words.event(event)).collect();
@@ -477,166 +479,6 @@ impl Visit {
         response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
         Ok(response)
     }
-}
-
-/// The texts of one entry, which the page borrows.
-#[derive(Default)]
-struct Shown {
-    id: String,
-    name: String,
-    here: bool,
-    paused: bool,
-    place: String,
-    since: String,
-    used: String,
-    idle: String,
-    end: String,
-    scopes: Vec<(String, String)>,
-}
-
-impl Shown {
-    fn scope_lines(&self) -> Vec<pages::ScopeLine<'_>> {
-        self.scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect()
-    }
-
-    fn connection<'a>(&'a self, scopes: &'a [pages::ScopeLine<'a>]) -> pages::Connection<'a> {
-        pages::Connection {
-            id: &self.id,
-            client_name: &self.name,
-            here: self.here,
-            place: &self.place,
-            since: &self.since,
-            used: &self.used,
-            idle: &self.idle,
-            end: &self.end,
-            scopes,
-        }
-    }
-
-    fn allowed<'a>(&'a self, scopes: &'a [pages::ScopeLine<'a>]) -> pages::Allowed<'a> {
-        let Self { id, name, since, end, paused, .. } = self;
-        pages::Allowed { client: id, client_name: name, since, until: end, paused: *paused, scopes }
-    }
-
-    fn happened(&self) -> pages::Happened<'_> {
-        pages::Happened { at: &self.since, what: &self.used, client_name: &self.name }
-    }
-}
-
-/// What things are called on the page.
-struct Words<'a> {
-    settings: &'a Settings,
-}
-
-impl Words<'_> {
-    fn client(&self, id: &str) -> String {
-        let client = ClientId::parse(id).and_then(|id| self.settings.clients.get(&id));
-        client.map_or_else(|| id.to_owned(), |client| client.name.clone())
-    }
-
-    fn scopes(&self, scope: &Scope) -> Vec<(String, String)> {
-        let described = |name: &str| {
-            let declared = self.settings.config.scopes.iter().find(|scope| scope.name == name);
-            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
-        };
-        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
-    }
-
-    fn grant(&self, grant: &Grant, id: &str, who: &LoggedIn) -> Shown {
-        Shown {
-            id: id.to_owned(),
-            name: self.client(grant.terms.client.as_str()),
-            here: grant.terms.session == Some(who.session.id),
-            since: day(grant.terms.created_at),
-            used: minute(grant.answered_at),
-            idle: day(grant.idle_at),
-            end: day(grant.absolute_at),
-            scopes: self.scopes(&grant.terms.scope),
-            ..Shown::default()
-        }
-    }
-
-    fn consent(&self, consent: &Consent) -> Shown {
-        Shown {
-            id: consent.client.clone(),
-            name: self.client(&consent.client),
-            paused: consent.paused_at.is_some(),
-            since: day(consent.at),
-            // The last day, and not the instant behind it.
-            end: consent
-                .ends_at
-                .map(|end| written(end.minus(Duration::from_millis(1)), "%Y-%m-%d"))
-                .unwrap_or_default(),
-            scopes: self.scopes(&Scope::parse(&consent.scope).unwrap_or_default()),
-            ..Shown::default()
-        }
-    }
-
-    fn event(&self, event: &StoredEvent) -> Shown {
-        Shown {
-            name: event.client.as_deref().map(|client| self.client(client)).unwrap_or_default(),
-            since: minute(event.at),
-            used: in_words(event).to_owned(),
-            ..Shown::default()
-        }
-    }
-}
-
-/// An event in words.
-fn in_words(event: &StoredEvent) -> &'static str {
-    match (event.kind.as_str(), event.reason.as_deref(), event.detail.as_str()) {
-        ("login", ..) => "You logged in",
-        ("login_failed", ..) => "A login failed",
-        ("logout", ..) => "You logged out",
-        ("consent", _, PAUSED) => "You paused",
-        ("consent", _, RESUMED) => "You resumed",
-        ("consent", _, WITHDRAWN) => "You withdrew what you allowed",
-        ("consent", _, LIMITED) => "You set an end for",
-        ("consent", _, UNLIMITED) => "You took away the end of",
-        ("consent", ..) => "You allowed",
-        ("grant_created", ..) => "Connected",
-        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => {
-            "Disconnected for your safety, for a token was used twice:"
-        }
-        ("grant_ended", Some("revoked_by_user"), _) => "You disconnected",
-        ("grant_ended", Some("revoked_by_client"), _) => "Disconnected by itself:",
-        ("grant_ended", ..) => "Disconnected",
-        ("straggler" | "replay_refused" | "alarm", ..) => "Something unusual was refused",
-        ("admin", ..) => "An operator changed your account",
-        _ => "Something was noted",
-    }
-}
-
-/// What the events of a consent say.
-const PAUSED: &str = "paused";
-const RESUMED: &str = "resumed";
-const WITHDRAWN: &str = "withdrawn";
-const LIMITED: &str = "given an end";
-const UNLIMITED: &str = "without an end";
-
-/// The program and its network, as far as they are known.
-fn place(place: &Place) -> String {
-    let known = [place.agent.as_str(), place.network.as_str()];
-    known.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
-}
-
-/// Begins like a sentence and ends like one.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
-}
-
-fn day(at: Timestamp) -> String {
-    written(at, "%-d %B %Y")
-}
-
-fn minute(at: Timestamp) -> String {
-    written(at, "%-d %B %Y, %H:%M UTC")
-}
-
-fn written(at: Timestamp, format: &str) -> String {
-    jiff::Timestamp::from_millisecond(at.millis()).map(|at| at.strftime(format).to_string()).unwrap_or_default()
 }
 
 /// The end of a day that is given as `2027-01-31`: when the next one begins, in UTC.

@@ -174,7 +174,9 @@ async fn grants(tour: &mut Tour) {
     assert_eq!(tour.post(&path, "/grants/{id}/end", json!({}), 200).await["was_live"], false);
     assert_eq!(tour.ops.world.refresh("phone", &refresh).await.status, 400);
     let read = tour.get(&format!("/grants/{id}"), "/grants/{id}").await;
-    let told = &read["events"][0];
+    // Newest first: the refresh that came too late, and before it the end.
+    let told = &read["events"][1];
+    assert_eq!(read["events"][0]["reason"], "revoked_by_operator", "{read}");
     assert_eq!(told["detail"], "lost laptop; by client ops on the admin API");
     assert!(told["correlation"].as_str().is_some_and(|id| id.len() == 16), "{told}");
     let events = tour.get("/events?kind=grant_ended&client=phone&user=alice&since=1h", "/events").await;

@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Where to.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "The copy is whole, and holds the store as of one moment. Not in it are the root key, the\nseed keys, the configuration and the revocation journal: keep those as well, elsewhere.\nThe way back is `regrant restore`, and then `regrant recover`.\n\nExamples:\n  regrant backup /mnt/backup/regrant.db\n  regrant backup /mnt/backup/$(date +%F).db --json"
+)]
 pub(crate) struct Args {
     /// A file that is not there yet, on another disk best. Where the server runs, the server writes it.
     file: PathBuf,

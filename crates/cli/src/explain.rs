@@ -15,7 +15,7 @@ const MAX_INPUT: u64 = 64 * 1024;
 /// What to explain.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  regrant explain 4f0e6b1c2d3a9f58\n  regrant explain 2aX7… --json\n  pbpaste | regrant explain -"
+    after_help = "Any genuine token will do, expired and superseded ones too, for as long as the grant is\nremembered ([events] tombstones_kept). What presenting it now would do is told by the rule\nthat would decide it; nothing is written.\n\nExamples:\n  regrant explain 4f0e6b1c2d3a9f58\n  regrant explain 2aX7… --json\n  pbpaste | regrant explain -"
 )]
 pub(crate) struct Args {
     /// A refresh token, access token or code of any age, the id of a grant, or the correlation id of an answer. "-" reads it from

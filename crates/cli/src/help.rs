@@ -32,7 +32,14 @@ sessions live when they should, and die when they should.
   \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
   \x1b[1;36mrevoke\x1b[0m       the blacklist: tokens, users, clients, sessions …, and undo
   \x1b[1;36mevents\x1b[0m       what happened: logins, replays, alarms, what operators did
+  \x1b[1;36mexplain\x1b[0m      why was I logged out? the life of a grant, by any token of it
+  \x1b[1;36mwebhooks\x1b[0m     who is told of events: list; retry or drop what did not arrive
   \x1b[1;36mkeys\x1b[0m         what tokens are made with: list, rotate, retire, compromise
+
+\x1b[1;32mOn bad days\x1b[0m
+  \x1b[1;36mbackup\x1b[0m       copy the store to a file, while the server runs or not
+  \x1b[1;36mrestore\x1b[0m      put a backup in the place of the store, which is kept aside
+  \x1b[1;36mrecover\x1b[0m      make a store that went back fit to be served from
 
 \x1b[1;32mAlso\x1b[0m
   \x1b[1;36mman\x1b[0m          write the manual pages

@@ -9,7 +9,7 @@ use crate::output;
 /// What to do with webhooks.
 #[derive(clap::Subcommand, Debug)]
 #[command(
-    after_help = "Examples:\n  regrant webhooks list\n  regrant webhooks retry alerts\n  regrant webhooks drop alerts"
+    after_help = "An event that a webhook refused five times, or that grew older than its give_up_after, is a\ndead letter: set aside, so that no other event waits for it. A retry sends it with the\nwebhook-id that it had before.\n\nExamples:\n  regrant webhooks list\n  regrant webhooks retry alerts\n  regrant webhooks drop alerts"
 )]
 pub(crate) enum Command {
     /// List them, with what waits and what could not be delivered.

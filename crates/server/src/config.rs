@@ -29,6 +29,7 @@ mod suggest;
 mod tests;
 pub mod tls;
 mod token_hook;
+mod top;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,7 @@ use environment::Environment;
 use http::HttpSettings;
 use proxies::TrustedProxies;
 use tls::TlsSettings;
+use top::TOP;
 
 /// Scopes that need no declaration: OpenID Connect Core 1.0 sections 5.4 and 11.
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
@@ -73,26 +75,11 @@ pub const DEFAULT_ROOT_KEY_FILE: &str = "root.key";
 /// `token_endpoint_aliases` unless set.
 pub const DEFAULT_ALIASES: [&str; 1] = ["/oauth/v2/accessToken"];
 
-/// The keys at the top of the file, for whoever writes one of them further down.
-const TOP: [&str; 11] = [
-    "issuer",
-    "listen",
-    "store",
-    "store_writes",
-    "anchor_file",
-    "revocations_file",
-    "root_key_file",
-    "admin_socket",
-    "token_endpoint_aliases",
-    "trusted_proxies",
-    "forwarded_header",
-];
 /// The longest file that is read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const MAX_SCOPES: usize = 1000;
 const MAX_RESOURCES: usize = 1000;
 const MAX_CLIENTS: usize = 10_000;
-const MAX_ALIASES: usize = 16;
 
 /// A checked configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -430,7 +417,7 @@ fn read(path: &Path) -> Result<String, (String, String)> {
 fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> Config {
     let top = Section::new(report, "", table, 0..0, None);
     let mut config = Config::safe_defaults(base);
-    read_top(&top, base, &mut config);
+    top::read(&top, base, &mut config);
     let (token_hook, keys, revocation) = (top.table("token_hook"), top.table("keys"), top.table("revocation"));
     let (metrics, log) = (top.table("metrics"), top.table("log"));
     let admin_api = top.table("admin_api");
@@ -438,7 +425,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.revocation_feed = top.table("revocation_feed").as_ref().map(revocation_feed::read).unwrap_or_default();
     if let Some(section) = top.table("tls") {
         config.tls = tls::read(&section, base);
-        check_tls_issuer(&top, &config);
+        top::check_tls_issuer(&top, &config);
     }
     let scopes = top.entries("scope", "name", MAX_SCOPES);
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
@@ -499,97 +486,6 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     }
     config.notices.extend(report.unknown_variables());
     config
-}
-
-fn read_top(top: &Section<'_>, base: &Path, config: &mut Config) {
-    config.issuer = top.string("issuer");
-    if let Some(Err(problem)) = config.issuer.as_deref().map(places::check_issuer) {
-        top.problem(problem);
-    }
-    match places::listen(&top.string("listen").unwrap_or_else(|| DEFAULT_LISTEN.to_owned())) {
-        Ok(listen) => config.listen = listen,
-        Err(problem) => top.problem(problem),
-    }
-    match places::store(&top.string("store").unwrap_or_else(|| DEFAULT_STORE.to_owned()), base) {
-        Ok(store) => config.store = store,
-        Err(problem) => top.problem(problem),
-    }
-    config.anchor_file = read_path(top, "anchor_file", base);
-    config.revocations_file = read_path(top, "revocations_file", base);
-    match top.string("store_writes").as_deref() {
-        None | Some("journal") => config.store_writes = Writes::Journal,
-        Some("rows") => config.store_writes = Writes::Rows,
-        Some(_) => top.problem(Problem::new(
-            "store_writes",
-            "it is neither \"journal\" nor \"rows\"",
-            "Write \"journal\", or leave it out.",
-        )),
-    }
-    match top.string("anchor_file").as_deref() {
-        None => {}
-        Some(path) if path.is_empty() || path.contains('\0') => {
-            top.problem(Problem::new("anchor_file", "it is no path", "Write \"/var/lib/elsewhere/regrant.anchor\"."));
-        }
-        Some(path) => config.anchor_file = Some(places::under(base, path)),
-    }
-    let root_key_file = top.string("root_key_file").unwrap_or_else(|| DEFAULT_ROOT_KEY_FILE.to_owned());
-    if root_key_file.is_empty() || root_key_file.contains('\0') {
-        top.problem(Problem::new("root_key_file", "it is no path", "Write \"root.key\"."));
-    }
-    if root_key_file.starts_with(regrant_core::keys::ROOT_KEY_PREFIX) {
-        let remedy =
-            "Write the key into a file of mode 0400, and the file's path here. This key was seen: make another.";
-        top.problem(Problem::new("root_key_file", "this is a key and not a path", remedy));
-    }
-    config.root_key_file = places::under(base, &root_key_file);
-    match top.string("admin_socket").as_deref() {
-        None => {}
-        Some("off") => config.admin_socket = Some(PathBuf::new()),
-        Some(path) => match places::socket(base, path) {
-            Ok(path) => config.admin_socket = Some(path),
-            Err(problem) => top.problem(problem),
-        },
-    }
-    if let Some(aliases) = top.strings("token_endpoint_aliases") {
-        read_aliases(top, &aliases);
-        config.token_endpoint_aliases = aliases;
-    }
-    config.trusted_proxies = proxies::read(top);
-}
-
-fn read_path(top: &Section<'_>, key: &'static str, base: &Path) -> Option<PathBuf> {
-    let path = top.string(key)?;
-    if path.is_empty() || path.contains('\0') {
-        top.problem(Problem::new(key, "it is no path", "Write one like \"/var/lib/elsewhere/regrant\"."));
-        return None;
-    }
-    Some(places::under(base, &path))
-}
-
-/// Who speaks TLS is known by an https name (RFC 8414 section 2).
-fn check_tls_issuer(top: &Section<'_>, config: &Config) {
-    let what = match &config.issuer {
-        Some(issuer) if issuer.starts_with("http:") => "it is an http URL, and [tls] is there",
-        Some(_) => return,
-        None => "[tls] is there, and there is no issuer",
-    };
-    top.problem(Problem::new("issuer", what, "Set issuer to the https URL that clients use."));
-}
-
-fn read_aliases(top: &Section<'_>, aliases: &[String]) {
-    let key = "token_endpoint_aliases";
-    if aliases.len() > MAX_ALIASES {
-        let what = format!("there are {}, and {MAX_ALIASES} are the limit", aliases.len());
-        top.problem(Problem::new(key, what, "Keep those in use."));
-    }
-    for (index, alias) in aliases.iter().enumerate() {
-        if let Err(what) = places::check_alias(alias) {
-            let remedy = "Write a path like \"/oauth/v2/accessToken\".";
-            top.problem(Problem::new(key, what, remedy).at(index));
-        } else if aliases[..index].contains(alias) {
-            top.problem(Problem::new(key, "it is named twice", "Remove one of them.").at(index));
-        }
-    }
 }
 
 /// An address that others can reach wants a name that others can use, and TLS: our own, or that of a proxy that is named.

@@ -109,7 +109,7 @@ impl Authority {
     }
 
     /// A good token's claims, with others in place of some; `null` takes one away.
-    pub(crate) fn claims(&self, other: Value) -> Value {
+    pub(crate) fn claims(&self, other: &Value) -> Value {
         let mut claims = json!({
             "iss": self.base, "aud": AUDIENCE, "sub": "usr_1", "client_id": "app", "jti": "j1",
             "iat": self.clock.date(), "exp": self.clock.date() + 3600, "scope": "notes:read notes:write",
@@ -127,7 +127,7 @@ impl Authority {
     }
 
     /// A token with these claims.
-    pub(crate) fn token(&self, other: Value) -> String {
+    pub(crate) fn token(&self, other: &Value) -> String {
         let key = Arc::clone(&self.inside().keys[0]);
         key.sign("at+jwt", &self.claims(other)).expect("a token")
     }

@@ -23,7 +23,7 @@ async fn users_have_notes_of_their_own() {
         let body = to_bytes(answer.into_body(), 1000).await.expect("a body");
         (status, String::from_utf8(body.to_vec()).expect("text"))
     };
-    let (ann, bob) = (authority.token(json!({})), authority.token(json!({"sub": "usr_2", "scope": "notes:read"})));
+    let (ann, bob) = (authority.token(&json!({})), authority.token(&json!({"sub": "usr_2", "scope": "notes:read"})));
     assert_eq!(send("POST", &ann, "milk").await, (200, "1 notes".to_owned()));
     assert_eq!(send("GET", &ann, "").await, (200, "milk".to_owned()));
     assert_eq!(send("GET", &bob, "").await, (200, String::new()));

@@ -9,7 +9,7 @@ use crate::authority::{Authority, NOW, status};
 async fn an_opaque_token_is_asked_about_each_time() {
     let authority = Authority::start().await;
     let server = authority.follower().build().expect("good settings");
-    let mut known = authority.claims(json!({"status": null}));
+    let mut known = authority.claims(&json!({"status": null}));
     known["active"] = json!(true);
     authority.inside().known.insert("rga_abc".to_owned(), known);
     let token = server.judge("rga_abc").await.expect("an active token");
@@ -33,7 +33,7 @@ async fn an_active_token_for_elsewhere_is_refused() {
         ("exp", Value::Null, Refusal::OtherClaims),
         ("token_use", json!("refresh_token"), Refusal::Inactive),
     ] {
-        let mut known = authority.claims(json!({name: value}));
+        let mut known = authority.claims(&json!({name: value}));
         known["active"] = json!(true);
         authority.inside().known.insert("t".to_owned(), known);
         assert_eq!(server.judge("t").await, Err(expected), "{name}");

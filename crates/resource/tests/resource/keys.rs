@@ -9,7 +9,7 @@ use crate::authority::{Authority, new_key, status};
 async fn keys_are_fetched_once_for_many_tokens() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let token = authority.token(json!({}));
+    let token = authority.token(&json!({}));
     let (one, other) = (server.clone(), server.clone());
     let together = tokio::join!(status(&server, &token), status(&one, &token), status(&other, &token));
     assert_eq!(together, (200, 200, 200));
@@ -26,11 +26,11 @@ async fn keys_are_fetched_once_for_many_tokens() {
 async fn a_new_key_is_asked_for_at_once() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    assert_eq!(status(&server, &authority.token(json!({}))).await, 200);
+    assert_eq!(status(&server, &authority.token(&json!({}))).await, 200);
     for algorithm in [Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256] {
         authority.clock.advance(60);
         authority.inside().keys.insert(0, new_key(algorithm));
-        assert_eq!(status(&server, &authority.token(json!({}))).await, 200, "{algorithm}");
+        assert_eq!(status(&server, &authority.token(&json!({}))).await, 200, "{algorithm}");
     }
     assert_eq!(authority.asked("/jwks"), 4);
 }
@@ -40,15 +40,15 @@ async fn a_new_key_is_asked_for_at_once() {
 async fn made_up_names_cost_one_fetch_a_minute() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let good = authority.token(json!({}));
+    let good = authority.token(&json!({}));
     assert_eq!(status(&server, &good).await, 200);
     for _ in 0..100 {
-        let foreign = new_key(Algorithm::EdDsa).sign("at+jwt", &authority.claims(json!({}))).expect("a token");
+        let foreign = new_key(Algorithm::EdDsa).sign("at+jwt", &authority.claims(&json!({}))).expect("a token");
         assert_eq!(status(&server, &foreign).await, 401);
     }
     assert_eq!(authority.asked("/jwks"), 2);
     authority.inside().keys.insert(0, new_key(Algorithm::Es256));
-    let next = authority.token(json!({}));
+    let next = authority.token(&json!({}));
     assert_eq!(status(&server, &next).await, 401);
     authority.clock.advance(60);
     assert_eq!((status(&server, &next).await, authority.asked("/jwks")), (200, 3));
@@ -59,7 +59,7 @@ async fn made_up_names_cost_one_fetch_a_minute() {
 async fn a_key_that_was_withdrawn_is_forgotten() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let token = authority.token(json!({"exp": crate::authority::NOW + 100_000}));
+    let token = authority.token(&json!({"exp": crate::authority::NOW + 100_000}));
     assert_eq!(status(&server, &token).await, 200);
     authority.inside().broken = vec!["/jwks", "/metadata"];
     authority.clock.advance(3599);
@@ -84,8 +84,8 @@ async fn metadata_of_another_issuer_are_refused() {
         let authority = Authority::start().await;
         let server = authority.server().build().expect("good settings");
         authority.inside().metadata = wrong.clone();
-        assert_eq!(status(&server, &authority.token(json!({}))).await, 503, "{wrong}");
-        assert_eq!(status(&server, &authority.token(json!({}))).await, 503, "{wrong}");
+        assert_eq!(status(&server, &authority.token(&json!({}))).await, 503, "{wrong}");
+        assert_eq!(status(&server, &authority.token(&json!({}))).await, 503, "{wrong}");
         assert_eq!((authority.asked("/metadata"), authority.asked("/jwks")), (1, 0), "and not again at once");
     }
 }

@@ -44,7 +44,7 @@ async fn each_line_means_its_own_tokens() {
         let authority = Authority::start().await;
         let server = authority.follower().build().expect("good settings");
         authority.revoke(line.clone());
-        let meant = status(&server, &authority.token(token.clone())).await;
+        let meant = status(&server, &authority.token(&token)).await;
         assert_eq!(meant, if is_meant { 401 } else { 200 }, "{line} {token}");
     }
 }
@@ -54,10 +54,10 @@ async fn each_line_means_its_own_tokens() {
 async fn a_later_token_is_not_meant() {
     let authority = Authority::start().await;
     let server = authority.follower().build().expect("good settings");
-    let before = authority.token(json!({}));
+    let before = authority.token(&json!({}));
     authority.revoke(json!({"all": {"client_id": "app"}}));
     authority.clock.advance(1);
-    let after = authority.token(json!({}));
+    let after = authority.token(&json!({}));
     assert_eq!((status(&server, &before).await, status(&server, &after).await), (401, 200));
 }
 
@@ -66,7 +66,7 @@ async fn a_later_token_is_not_meant() {
 async fn a_revocation_is_heard_of_within_the_interval() {
     let authority = Authority::start().await;
     let server = authority.follower().build().expect("good settings");
-    let token = authority.token(json!({}));
+    let token = authority.token(&json!({}));
     for _ in 0..20 {
         assert_eq!(status(&server, &token).await, 200);
     }
@@ -88,17 +88,17 @@ async fn all_pages_are_read() {
         authority.revoke(json!({"list": "abc", "idx": index}));
     }
     for index in [100, 106] {
-        assert_eq!(status(&server, &authority.token(json!({"status": place(&authority, index)}))).await, 401);
+        assert_eq!(status(&server, &authority.token(&json!({"status": place(&authority, index)}))).await, 401);
     }
-    assert_eq!((status(&server, &authority.token(json!({}))).await, authority.asked("/feed")), (200, 4));
+    assert_eq!((status(&server, &authority.token(&json!({}))).await, authority.asked("/feed")), (200, 4));
     authority.clock.advance(5);
-    assert_eq!((status(&server, &authority.token(json!({}))).await, authority.asked("/feed")), (200, 5));
+    assert_eq!((status(&server, &authority.token(&json!({}))).await, authority.asked("/feed")), (200, 5));
     // Asked again with the same cursor, "not modified" is as good as an answer.
     authority.clock.advance(5);
-    assert_eq!((status(&server, &authority.token(json!({}))).await, authority.asked("/feed")), (200, 6));
+    assert_eq!((status(&server, &authority.token(&json!({}))).await, authority.asked("/feed")), (200, 6));
     authority.revoke(json!({"list": "abc", "idx": 7}));
     authority.clock.advance(5);
-    assert_eq!(status(&server, &authority.token(json!({}))).await, 401);
+    assert_eq!(status(&server, &authority.token(&json!({}))).await, 401);
 }
 
 /// A feed that is silent is believed for a minute; then each policy does what it says. What was heard stays heard.
@@ -112,9 +112,9 @@ async fn an_old_feed_is_what_was_chosen() {
     ] {
         let authority = Authority::start().await;
         let server = authority.follower().when_old(policy).build().expect("good settings");
-        let token = authority.token(json!({"exp": crate::authority::NOW + 100_000}));
-        let revoked = authority.token(json!({"status": place(&authority, 9), "exp": crate::authority::NOW + 100_000}));
-        let mut known = authority.claims(json!({"exp": crate::authority::NOW + 100_000}));
+        let token = authority.token(&json!({"exp": crate::authority::NOW + 100_000}));
+        let revoked = authority.token(&json!({"status": place(&authority, 9), "exp": crate::authority::NOW + 100_000}));
+        let mut known = authority.claims(&json!({"exp": crate::authority::NOW + 100_000}));
         known["active"] = json!(true);
         authority.inside().known.insert(token.clone(), known);
         authority.revoke(json!({"list": "abc", "idx": 9}));
@@ -145,12 +145,12 @@ async fn a_feed_that_cannot_be_believed_is_none() {
         let authority = Authority::start().await;
         let server = authority.follower().when_old(WhenOld::FailClosed).build().expect("good settings");
         authority.revoke(line.clone());
-        assert_eq!(status(&server, &authority.token(json!({}))).await, 503, "{line}");
+        assert_eq!(status(&server, &authority.token(&json!({}))).await, 503, "{line}");
     }
     let authority = Authority::start().await;
     let server = authority.follower().when_old(WhenOld::FailClosed).build().expect("good settings");
     authority.inside().metadata = json!({"revocation_feed_endpoint": format!("{}/jwks", authority.base)});
-    assert_eq!(status(&server, &authority.token(json!({}))).await, 503, "no signature");
+    assert_eq!(status(&server, &authority.token(&json!({}))).await, 503, "no signature");
 }
 
 /// A user's token that names no grant is never in the feed: it is asked about, and refused where nobody can be asked.
@@ -158,9 +158,9 @@ async fn a_feed_that_cannot_be_believed_is_none() {
 async fn a_token_that_names_no_grant_is_asked_about() {
     let authority = Authority::start().await;
     let server = authority.follower().build().expect("good settings");
-    let token = authority.token(json!({"status": null}));
+    let token = authority.token(&json!({"status": null}));
     assert_eq!((status(&server, &token).await, authority.asked("/introspect")), (401, 1));
-    let own = authority.token(json!({"status": null, "sub": "app"}));
+    let own = authority.token(&json!({"status": null, "sub": "app"}));
     assert_eq!((status(&server, &own).await, authority.asked("/introspect")), (200, 1), "a client's own has none");
     let server = authority.server().follow_revocations().build().expect("good settings");
     assert_eq!(status(&server, &token).await, 503);

@@ -9,16 +9,19 @@ use serde_json::json;
 
 use crate::authority::{Authority, call};
 
+/// Headers, the scope that is needed, the status, and what the challenge says behind the realm.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], u16, &'a str);
+
 const REALM: &str = "Bearer realm=\"https://notes.example/\"";
 
 #[tokio::test]
 async fn each_error_has_its_status_and_its_challenge() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let good = format!("Bearer {}", authority.token(json!({"scope": "notes:read"})));
-    let over = format!("Bearer {}", authority.token(json!({"exp": 1})));
+    let good = format!("Bearer {}", authority.token(&json!({"scope": "notes:read"})));
+    let over = format!("Bearer {}", authority.token(&json!({"exp": 1})));
     let two = [("authorization", good.as_str()), ("authorization", good.as_str())];
-    let cases: [(&[(&str, &str)], &[&str], u16, &str); 10] = [
+    let cases: [Case<'_>; 10] = [
         (&[], &[], 401, ""),
         (&[("authorization", "Basic eDp5")], &[], 401, ""),
         (&two, &[], 400, ", error=\"invalid_request\""),
@@ -49,7 +52,7 @@ async fn each_error_has_its_status_and_its_challenge() {
 async fn an_authority_that_does_not_answer_is_503() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let good = format!("Bearer {}", authority.token(json!({})));
+    let good = format!("Bearer {}", authority.token(&json!({})));
     authority.inside().broken = vec!["/jwks"];
     assert_eq!(call(&server, &[], &[("authorization", &good)]).await, (503, String::new()));
     authority.inside().broken.clear();

@@ -20,12 +20,12 @@ use crate::authority::{AUDIENCE, Authority, NOW, new_key};
 async fn a_good_token_is_taken() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let token = server.judge(&authority.token(json!({"groups": ["a"]}))).await.expect("a good token");
+    let token = server.judge(&authority.token(&json!({"groups": ["a"]}))).await.expect("a good token");
     assert_eq!((token.subject(), token.client_id(), token.expires_at()), ("usr_1", "app", NOW + 3600));
     assert!(token.has_scope("notes:read") && !token.has_scope("notes") && token.scope().len() == 2);
     assert_eq!(token.claims()["groups"], json!(["a"]));
     for audience in [json!([AUDIENCE]), json!(["https://x.example/", AUDIENCE])] {
-        assert!(server.judge(&authority.token(json!({"aud": audience}))).await.is_ok());
+        assert!(server.judge(&authority.token(&json!({"aud": audience}))).await.is_ok());
     }
 }
 
@@ -54,7 +54,7 @@ async fn a_token_for_elsewhere_is_refused() {
         ("jti", Value::Null),
         ("scope", json!(["notes:read"])),
     ] {
-        let token = authority.token(json!({name: value}));
+        let token = authority.token(&json!({name: value}));
         assert_eq!(server.judge(&token).await, Err(Refusal::OtherClaims), "{name}: {value}");
     }
 }
@@ -65,7 +65,7 @@ async fn a_token_ends_at_its_exp() {
     for leeway in [0, 5, 300] {
         let authority = Authority::start().await;
         let server = authority.server().leeway(std::time::Duration::from_secs(leeway)).build().expect("good settings");
-        let token = authority.token(json!({}));
+        let token = authority.token(&json!({}));
         authority.clock.advance(3600 + leeway - 1);
         assert!(server.judge(&token).await.is_ok(), "{leeway}");
         authority.clock.advance(1);
@@ -78,7 +78,7 @@ async fn a_token_ends_at_its_exp() {
 async fn what_is_not_signed_as_an_access_token_is_refused() {
     let authority = Authority::start().await;
     let server = authority.server().build().expect("good settings");
-    let (key, claims) = (authority.inside().keys[0].clone(), authority.claims(json!({})));
+    let (key, claims) = (authority.inside().keys[0].clone(), authority.claims(&json!({})));
     for typ in ["JWT", "jwt", "revocations+jwt", "token-introspection+jwt", "at+jwt2"] {
         let token = key.sign(typ, &claims).expect("a token");
         assert_eq!(server.judge(&token).await, Err(Refusal::NotVerified), "{typ}");
@@ -86,7 +86,7 @@ async fn what_is_not_signed_as_an_access_token_is_refused() {
     assert!(server.judge(&key.sign("application/at+jwt", &claims).expect("a token")).await.is_ok());
     let foreign = new_key(Algorithm::Es256).sign("at+jwt", &claims).expect("a token");
     assert_eq!(server.judge(&foreign).await, Err(Refusal::NotVerified));
-    let good = authority.token(json!({}));
+    let good = authority.token(&json!({}));
     let parts: Vec<&str> = good.split('.').collect();
     let [header, payload, signature] = parts[..] else { panic!("three parts") };
     let kid = key.kid();
@@ -104,7 +104,7 @@ async fn what_is_not_signed_as_an_access_token_is_refused() {
             );
         }
     }
-    let other = base64url::encode(authority.claims(json!({"sub": "usr_2"})).to_string().as_bytes());
+    let other = base64url::encode(authority.claims(&json!({"sub": "usr_2"})).to_string().as_bytes());
     assert_eq!(server.judge(&format!("{header}.{other}.{signature}")).await, Err(Refusal::NotVerified));
 }
 

@@ -2,6 +2,7 @@
 
 use regrant_core::keys::Purpose;
 use regrant_core::{ChainKey, Link};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
@@ -11,7 +12,7 @@ use crate::deliver;
 const PAGE: u32 = 1000;
 
 /// What was found.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ChainReport {
     /// Events whose link fits.
     pub verified: u64,
@@ -28,7 +29,7 @@ pub struct ChainReport {
 }
 
 /// Where a chain breaks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Break {
     /// The position.
     pub event: u64,

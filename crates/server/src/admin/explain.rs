@@ -11,6 +11,7 @@ use regrant_core::token::{CODE_PREFIX, Code, REFRESH_PREFIX, RefreshToken};
 use regrant_core::{Client, Decision, Grant, GrantId, Keys, Refusal, Resources, Timestamp};
 use regrant_store::beside::Place;
 use regrant_store::{Answer, EventFilter, Loaded, Question};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::events::EventLine;
@@ -24,10 +25,10 @@ const MOST_EVENTS: u32 = 1000;
 /// The positions that one question for a correlation id looks through.
 const WINDOW: u64 = 5_000;
 /// The longest text that is looked at.
-const MAX_TEXT: usize = 20_000;
+pub(super) const MAX_TEXT: usize = 20_000;
 
 /// The life of a grant.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// What was asked about: `refresh_token`, `access_token`, `authorization_code`, `grant` or `correlation_id`.
     pub asked_about: String,
@@ -48,7 +49,7 @@ pub struct Explanation {
 }
 
 /// A token.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TokenView {
     /// Its generation, where it has one.
     pub generation: Option<u32>,
@@ -59,7 +60,7 @@ pub struct TokenView {
 }
 
 /// A reason, as `docs/reasons.md` has it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ReasonView {
     /// Its code.
     pub code: String,
@@ -72,7 +73,7 @@ pub struct ReasonView {
 }
 
 /// A place.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PlaceView {
     /// RFC 3339: since when.
     pub since: String,
@@ -83,7 +84,7 @@ pub struct PlaceView {
 }
 
 /// A time that ends something.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClockView {
     /// What it ends.
     pub ends: String,

@@ -2,6 +2,7 @@
 
 use regrant_store::beside::DeadLetter;
 use regrant_store::{Answer, Question, Record};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, rfc3339};
@@ -12,7 +13,7 @@ use crate::deliver::recipient::{self, LINES, Recipient};
 const MOST: u32 = 1000;
 
 /// A recipient, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookView {
     /// Its name; `json lines` for the file.
     pub name: String,
@@ -31,7 +32,7 @@ pub struct WebhookView {
 }
 
 /// An event that was given up.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetterView {
     /// Its position.
     pub event: u64,
@@ -42,7 +43,7 @@ pub struct DeadLetterView {
 }
 
 /// What became of dead letters.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Retried {
     /// Delivered now.
     pub delivered: u64,
@@ -114,7 +115,10 @@ impl Admin {
                     }
                 },
             }
-            self.app.engine.commit(vec![remove(letter)]).await?;
+            // Told with the first that goes: from then on something has changed.
+            let is_first = retried.delivered + retried.dropped == 1;
+            let told = is_first.then(|| self.note(format!("dead letters of webhook {name} tried again")));
+            self.app.engine.commit(std::iter::once(remove(letter)).chain(told).collect()).await?;
         }
         retried.left = letters.len() as u64 - retried.delivered - retried.dropped;
         Ok(retried)

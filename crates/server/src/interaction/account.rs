@@ -23,6 +23,7 @@ use regrant_core::grant::EndReason;
 use regrant_core::{
     ClientId, Epoch, Event, EventKind, Grant, GrantId, Refusal, Scope, Selector, Timestamp, refresh, revoke,
 };
+use regrant_store::beside::Place;
 use regrant_store::{Answer, Consent, EventRecord, Loaded, Outcome, Question, Record, StoredEvent, Unavailable};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -33,7 +34,7 @@ use crate::answer::{self, Failure};
 use crate::app::{App, Settings};
 use crate::cascade::{self, Happened};
 use crate::form::Form;
-use crate::limits::guessing::{self, Place};
+use crate::limits::guessing;
 use crate::limits::known_browser;
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
@@ -333,7 +334,7 @@ impl Visit {
             return Err(NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong("Both passwords are needed.")));
         };
         let name = &who.user.name;
-        let place = Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
+        let place = guessing::Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
         match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
             Ok(Ok(_)) => {}
             Ok(Err(refusal)) => {
@@ -410,8 +411,14 @@ impl Visit {
         };
         let events = self.events_of(who, u64::MAX, LINES).await?;
         let keys = self.app.engine.keys();
-        let grants: Vec<Shown> =
-            standing.iter().map(|grant| words.grant(grant, &grant.id.display(&keys), who)).collect();
+        let mut grants = Vec::with_capacity(standing.len());
+        for grant in &standing {
+            let place = match self.app.engine.ask(Question::Places(grant.id.number)).await? {
+                Answer::Places(places) => places.map(|places| place(&places.last)).unwrap_or_default(),
+                _ => String::new(),
+            };
+            grants.push(Shown { place, ..words.grant(grant, &grant.id.display(&keys), who) });
+        }
         let allowed: Vec<Shown> = consents.iter().map(|consent| words.consent(consent)).collect();
         let lines: Vec<Shown> = events.iter().map(|event| words.event(event)).collect();
         let scopes: Vec<Vec<pages::ScopeLine<'_>>> =
@@ -606,6 +613,12 @@ const RESUMED: &str = "resumed";
 const WITHDRAWN: &str = "withdrawn";
 const LIMITED: &str = "given an end";
 const UNLIMITED: &str = "without an end";
+
+/// The program and its network, as far as they are known.
+fn place(place: &Place) -> String {
+    let known = [place.agent.as_str(), place.network.as_str()];
+    known.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
 
 /// Begins like a sentence and ends like one.
 fn sentence(text: &str) -> String {

@@ -2,10 +2,11 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sim::wire::{PASSWORD, text};
+use sim::process::Scratch;
+use sim::wire::{Act, CONFIG, Hook, PASSWORD, World, text};
 
 use super::document::{Seen, answer_is_as_documented};
-use super::support::{Ops, definition, problem};
+use super::support::{OPS, Ops, definition, problem};
 
 const NEW_PASSWORD: &str = "staple battery horse";
 
@@ -44,18 +45,25 @@ impl Tour {
 /// Check O8: every operation of the document does what it says, and every write leaves an event with who, what and when.
 #[tokio::test]
 async fn every_operation_is_called_and_every_write_is_told() {
-    let mut tour = Tour { ops: Ops::new().await, seen: Seen::default() };
+    let (hook, scratch) = (Hook::start().await, Scratch::new("tour"));
+    let world = World::with(&format!("{}{CONFIG}{OPS}", webhook(&hook, &scratch))).await;
+    let mut tour = Tour { ops: Ops::of(world).await, seen: Seen::default() };
     let status = tour.get("/status", "/status").await;
     assert_eq!(status["issuer"], tour.ops.world.app.issuer());
     clients(&mut tour).await;
     users(&mut tour).await;
     grants(&mut tour).await;
+    explained(&mut tour).await;
+    webhooks(&mut tour, &hook).await;
     revocations(&mut tour).await;
     let told = tour
         .post("/commands", "/commands", json!({"command": "set_user_disabled", "name": "alice", "disabled": true}), 200)
         .await;
     assert_eq!(told, Value::Null);
     tour.is_told("user alice disabled").await;
+    // What works on files of the server's machine is asked for there.
+    let backup = json!({"command": "backup", "file": "/tmp/stolen.db"});
+    problem(&tour.ops.post("/commands", &backup).await, 400, "malformed");
     keys(&mut tour).await;
     let document = tour.get("/openapi.json", "/openapi.json").await;
     assert_eq!(&document, regrant_server::admin::api::document());
@@ -65,6 +73,16 @@ async fn every_operation_is_called_and_every_write_is_told() {
     tour.seen.insert(("POST".to_owned(), "/admin/v1/reload".to_owned()));
     let missed = super::document::all().difference(&tour.seen).cloned().collect::<Vec<_>>();
     assert!(missed.is_empty(), "no test has called {missed:?}");
+}
+
+/// A webhook that hears of grants alone.
+fn webhook(hook: &Hook, scratch: &Scratch) -> String {
+    let secret = scratch.path().join("webhook.secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("a secret");
+    let (url, secret) = (hook.url(), secret.display());
+    format!(
+        "[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nbackoff = \"10ms\"\nkinds = [\"grant_created\"]\n"
+    )
 }
 
 async fn clients(tour: &mut Tour) {
@@ -164,6 +182,68 @@ async fn grants(tour: &mut Tour) {
     problem(&tour.ops.get("/grants/nothing").await, 404, "not-found");
     problem(&tour.ops.get("/grants?user=nobody").await, 404, "not-found");
     problem(&tour.ops.get("/events?kind=nothing").await, 422, "invalid");
+}
+
+async fn explained(tour: &mut Tour) {
+    let refresh = tour.ops.world.first("phone").await;
+    let asked = |what: &str| json!({ "what": what });
+    let before = tour.ops.newest().await;
+    let told = tour.post("/explain", "/explain", asked(&refresh), 200).await;
+    assert_eq!((told["asked_about"].as_str(), told["token"]["now"].as_str()), (Some("refresh_token"), Some("rotated")));
+    let id = text(&told["grant"], "id");
+    assert_eq!(tour.post("/explain", "/explain", asked(&id), 200).await["grant"], told["grant"]);
+    assert_eq!(tour.ops.newest().await, before, "a question writes nothing");
+    let _ = tour.ops.post(&format!("/grants/{id}/end"), &json!({})).await.expect_status(200);
+    let correlation = tour.ops.world.refresh("phone", &refresh).await.expect_status(400).header("x-correlation-id");
+    let told = tour.post("/explain", "/explain", asked(&correlation), 200).await;
+    assert_eq!((told["refused"]["code"].as_str(), &told["grant"]["id"]), (Some("revoked_by_operator"), &json!(id)));
+    // What is asked about is never said back: it may be a token.
+    let refused = tour.ops.post("/explain", &asked("rgr_almost")).await;
+    problem(&refused, 422, "invalid");
+    assert!(!refused.text().contains("rgr_almost"), "{}", refused.text());
+    problem(&tour.ops.post("/explain", &asked("0123456789abcdef")).await, 404, "not-found");
+    problem(&tour.ops.get("/explain?what=0123456789abcdef").await, 405, "method-not-allowed");
+    let chain = tour.get("/events/chain", "/events/chain").await;
+    assert_eq!((&chain["broken"], &chain["newest"]), (&Value::Null, &tour.ops.newest().await["id"]), "{chain}");
+}
+
+/// The one webhook, once all that happened is delivered to it or given up.
+async fn delivered(tour: &mut Tour) -> Value {
+    loop {
+        let webhook = tour.get("/webhooks", "/webhooks").await["items"][0].take();
+        if webhook["position"].is_u64() && webhook["waiting"] == 0 {
+            return webhook;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn webhooks(tour: &mut Tour, hook: &Hook) {
+    let letters = async |tour: &mut Tour| delivered(tour).await["dead_letters"].as_array().map(Vec::len);
+    let (retry, drop) = ("/webhooks/{name}/retry", "/webhooks/{name}/dead-letters");
+    assert_eq!(letters(tour).await, Some(0));
+    hook.does(Act::Answer(422, Vec::new(), String::new()));
+    for _ in 0..2 {
+        let _ = tour.ops.world.first("phone").await;
+    }
+    assert_eq!(letters(tour).await, Some(2));
+    let before = tour.ops.newest().await;
+    let failed = tour.call(Method::POST, "/webhooks/alerts/retry", retry, None, 200).await;
+    assert_eq!(failed, json!({"delivered": 0, "dropped": 0, "left": 2, "failure": "status 422"}));
+    assert_eq!(tour.ops.newest().await, before, "nothing has changed");
+    hook.does(Act::allows());
+    let done = tour.call(Method::POST, "/webhooks/alerts/retry", retry, None, 200).await;
+    assert_eq!(done, json!({"delivered": 2, "dropped": 0, "left": 0, "failure": null}));
+    tour.is_told("dead letters of webhook alerts tried again").await;
+    hook.does(Act::Answer(422, Vec::new(), String::new()));
+    let _ = tour.ops.world.first("phone").await;
+    assert_eq!(letters(tour).await, Some(1));
+    let dropped = tour.call(Method::DELETE, "/webhooks/alerts/dead-letters", drop, None, 200).await;
+    assert_eq!(dropped["dropped"], 1);
+    tour.is_told("1 dead letters of webhook alerts dropped").await;
+    assert_eq!(letters(tour).await, Some(0));
+    hook.does(Act::allows());
+    problem(&tour.ops.send(Method::POST, "/webhooks/nobody/retry", None, &[]).await, 404, "not-found");
 }
 
 async fn revocations(tour: &mut Tour) {

@@ -45,7 +45,11 @@ pub(crate) struct Ops {
 
 impl Ops {
     pub(crate) async fn new() -> Self {
-        let world = world().await;
+        Self::of(world().await).await
+    }
+
+    /// Of a world whose configuration has [`OPS`].
+    pub(crate) async fn of(world: World) -> Self {
         let bearer = format!("Bearer {}", token(&world, "ops").await);
         Self { world, bearer }
     }

@@ -79,6 +79,33 @@ async fn fits_a_phone(tab: &mut Tab, targets: &[&str]) {
     }
 }
 
+/// A user's own page, on a phone and without scripts: an application is paused and goes on, and all of it is ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_without_scripts_looks_after_its_account() {
+    let Some(mut tab) = Tab::open("account", PHONE, false).await else { return };
+    let world = world().await;
+    let token = sim::wire::text(
+        &world.redeem("phone", &world.code("phone").await).await.expect_status(200).json(),
+        "refresh_token",
+    );
+    tab.go(&format!("{}/account", world.base)).await;
+    log_in(&mut tab).await;
+    tab.picture("1-account").await;
+    let targets =
+        ["button[value=end]", "#account-end-others", "button[value=pause]", "input[type=date]", "#account-password"];
+    fits_a_phone(&mut tab, &targets).await;
+    tab.click("button[value=pause]").await;
+    tab.picture("2-paused").await;
+    assert!(tab.shows("[role=status]").await && tab.shows("button[value=resume]").await, "{}", tab.html().await);
+    assert_eq!(world.refresh("phone", &token).await.json()["error"], "access_denied");
+    tab.click("button[value=resume]").await;
+    assert_eq!(world.refresh("phone", &token).await.status, 200);
+    tab.click("#account-end-all").await;
+    assert!(tab.html().await.contains("Logged out"), "{}", tab.html().await);
+    assert_eq!(world.refresh("phone", &token).await.json()["error"], "invalid_grant");
+    assert_eq!(tab.complaints(), Vec::<String>::new());
+}
+
 /// Denied, and the application hears it; the next time the user is asked again. In the dark.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_reaches_the_application() {

@@ -172,12 +172,21 @@ fn slot(file: &File, number: u64) -> io::Result<Option<Mark>> {
 ///
 /// # Errors
 /// [`WentBack`].
-pub(super) fn compare(path: &Path, anchor: &Path, found: Option<Mark>, seen: Option<Mark>) -> Result<(), WentBack> {
+pub(super) fn compare(
+    path: &Path,
+    anchor: &Path,
+    found: Option<Mark>,
+    seen: Option<Mark>,
+) -> Result<(), Box<WentBack>> {
     let Some(seen) = seen.filter(Mark::is_used) else { return Ok(()) };
     let fits = found.is_some_and(|found| {
         found.deployment == seen.deployment && (found.era, found.commits) >= (seen.era, seen.commits)
     });
-    if fits { Ok(()) } else { Err(WentBack { path: path.to_owned(), anchor: anchor.to_owned(), found, seen }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Box::new(WentBack { path: path.to_owned(), anchor: anchor.to_owned(), found, seen }))
+    }
 }
 
 /// Gives a file that was made to whom it belongs.

@@ -182,14 +182,12 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<Ope
     let mark = mark(&connection, schema::known()).map_err(refused)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
     if aim == Aim::Recover {
-        let own = file.clone();
-        let anchor = Anchor::held(&anchor, mark, move |made| give_to_owner(made, &own));
+        let anchor = Anchor::held(&anchor, mark, move |made| give_to_owner(made, &file));
         return Ok(Opened { connection, high_water: mark.at, anchor, seen, lock });
     }
     // What stands in the log alone may never have reached the device: an anchor that is there does not go ahead of it.
     let known = if is_moved { mark } else { seen.unwrap_or(mark) };
-    let own = file.clone();
-    let mut set = Anchor::set(&anchor, known, move |made| give_to_owner(made, &own))
+    let mut set = Anchor::set(&anchor, known, move |made| give_to_owner(made, &file))
         .map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
     if seen.is_none() && mark.commits > 0 {
         set.tell(format!(
@@ -213,10 +211,9 @@ pub(super) fn anchored(
 ) -> Result<(PathBuf, Option<Mark>), OpenError> {
     let anchor = options.anchor.clone().unwrap_or_else(|| anchor::beside(file));
     let seen = anchor::read(&anchor).map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
-    let back = |back: WentBack| OpenError::WentBack(Box::new(back));
     match anchor::compare(path, &anchor, found, seen) {
         Err(older) if aim == Aim::Recover && older.is_of_the_same_store() => {}
-        compared => compared.map_err(back)?,
+        compared => compared.map_err(OpenError::WentBack)?,
     }
     Ok((anchor, seen))
 }

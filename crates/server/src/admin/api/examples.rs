@@ -98,6 +98,44 @@ pub(super) const EVENT: &str = r#"{
     "correlation": "6f1b2c3d4e5f6071"
 }"#;
 
+pub(super) const EXPLANATION: &str = r#"{
+    "asked_about": "correlation_id", "token": null,
+    "refused": {
+        "code": "refresh_replayed", "outside": "invalid_grant", "happened": "A refresh token that was replaced was presented again.",
+        "accepted": "Nothing: the user logs in again."
+    },
+    "grant": {
+        "id": "3nWmT2cVb8QxJ5rLk0yHpd", "client": "phone", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "user": "alice",
+        "scope": "openid read", "resources": "", "rotation": "rotate", "generation": 3, "retries": 0,
+        "state": "revoked", "reason": "refresh_replayed", "ended_at": "2026-11-28T12:30:00Z",
+        "created_at": "2026-11-28T12:00:00Z", "last_refreshed_at": "2026-11-28T12:20:00Z",
+        "idle_ends_at": "2026-12-28T12:20:00Z", "absolute_ends_at": "2027-11-28T12:00:00Z"
+    },
+    "made_from": {"since": "2026-11-28T12:00:00Z", "network": "203.0.113.0/24", "agent": "Firefox on Linux"},
+    "used_from": {"since": "2026-11-28T12:20:00Z", "network": "198.51.100.0/24", "agent": "OkHttp"},
+    "clocks": [{"ends": "the grant was ended", "at": "2026-11-28T12:30:00Z", "is_over": true}],
+    "events": [{
+        "id": 42, "at": "2026-11-28T12:30:00Z", "kind": "grant_ended", "reason": "refresh_replayed",
+        "grant": "3nWmT2cVb8QxJ5rLk0yHpd", "client": "phone", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "user": "alice",
+        "detail": "presented generation 1, current 3", "correlation": "6f1b2c3d4e5f6071", "link": null
+    }]
+}"#;
+
+pub(super) const CHAIN: &str = r#"{
+    "verified": 38, "unchained": 0, "removed_up_to": 4, "newest": 42,
+    "newest_link": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c", "broken": null
+}"#;
+
+pub(super) const WEBHOOK: &str = r#"{
+    "name": "alerts", "to": "https://alerts.example.com/regrant", "kinds": ["alarm", "grant_ended"], "position": 41, "waiting": 1,
+    "oldest_waiting_at": "2026-11-28T12:30:00Z",
+    "dead_letters": [{"event": 17, "at": "2026-11-28T09:00:00Z", "failure": "it answered 500"}]
+}"#;
+
+pub(super) const RETRIED: &str = r#"{"delivered": 1, "dropped": 0, "left": 0, "failure": null}"#;
+
+pub(super) const DROPPED: &str = r#"{"delivered": 0, "dropped": 1, "left": 0, "failure": null}"#;
+
 pub(super) const KEY: &str = r#"{
     "kind": "signing", "id": 1, "kid": "vJ2n", "algorithm": "ES256", "status": "current", "since": "2026-11-01T00:00:00Z",
     "next_step": "successor is published", "next_step_at": "2027-01-29T00:00:00Z", "grants": null

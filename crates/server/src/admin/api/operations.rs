@@ -14,15 +14,18 @@ use super::examples as show;
 use super::operation::{Asked, Operation, Plan, Versions, behind, delete, full, get, patch, post, put};
 use super::problem::{Kind, Problem, Told};
 use super::shapes::{
-    AnyCommand, BulkRevoke, ClientAdded, Enabled, EndGrant, EventsQuery, ExistingWanted, ExportQuery, GrantDetail,
-    GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, LeakedTokens, NewPassword, NewUser, NoQuery, RotateKey,
-    RotateSecret, SecretMade, TokensRevoked, UserPatch,
+    AnyCommand, BulkRevoke, ClientAdded, Enabled, EndGrant, EventsQuery, ExistingWanted, ExplainWanted, ExportQuery,
+    GrantDetail, GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, LeakedTokens, NewPassword, NewUser,
+    NoQuery, RotateKey, RotateSecret, SecretMade, TokensRevoked, UserPatch,
 };
 use crate::admin::blacklist::{BulkRevoked, RevocationView};
+use crate::admin::chain::ChainReport;
 use crate::admin::clients::ClientDetail;
 use crate::admin::events::{EventLine, EventsWanted};
+use crate::admin::explain::Explanation;
 use crate::admin::import::{Existing, Hashes, PortableUser};
 use crate::admin::users::UserDetail;
+use crate::admin::webhooks::{Retried, WebhookView};
 use crate::admin::{ClientView, Command, GrantFilter, GrantView, KeyDone, KeyView, Status, UserView};
 use crate::app::Reloaded;
 use crate::chance;
@@ -50,7 +53,8 @@ pub(super) fn table() -> &'static Table {
         let mut operations = general(&mut schemas);
         operations.extend(clients(&mut schemas));
         operations.extend(users(&mut schemas));
-        operations.extend(grants_and_events(&mut schemas));
+        operations.extend(grants(&mut schemas));
+        operations.extend(events(&mut schemas));
         operations.extend(revocations(&mut schemas));
         operations.extend(keys(&mut schemas));
         schemas.subschema_for::<Told<'_>>();
@@ -203,7 +207,7 @@ fn users(schemas: &mut SchemaGenerator) -> Vec<Operation> {
     ]
 }
 
-fn grants_and_events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+fn grants(schemas: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
         get("/grants", "listGrants", "List grants, in the order of their making")
             .lists::<GrantsQuery, GrantView>(
@@ -231,6 +235,22 @@ fn grants_and_events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
                 Ok(Command::RevokeGrant { id: asked.path("id"), reason }.into())
             })
             .finish(schemas),
+        // POST, for a token has no place in a URL: logs and histories keep those.
+        post(
+            "/explain",
+            "explain",
+            "Why was I logged out? The life of a grant, by any token of it, its id, or a correlation id; nothing is written",
+        )
+        .answers::<Explanation>(show::EXPLANATION)
+        .takes::<ExplainWanted>(r#"{"what": "6f1b2c3d4e5f6071"}"#, "explain", |_, ExplainWanted { what }| {
+            Ok(Command::Explain { what }.into())
+        })
+        .finish(schemas),
+    ]
+}
+
+fn events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+    vec![
         get("/events", "listEvents", "What happened, newest first")
             .lists::<EventsQuery, EventLine>(
                 show::EVENT,
@@ -243,6 +263,38 @@ fn grants_and_events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
                 |list, asked| full(list, asked, |event| event.get("id")?.as_u64().map(Position::Number)),
             )
             .finish(schemas),
+        get(
+            "/events/chain",
+            "verifyEvents",
+            "Follow the chain of events from the oldest that is kept: is any changed or missing?",
+        )
+        .answers::<ChainReport>(show::CHAIN)
+        .plan("verify_events", |_| Command::VerifyEvents)
+        .finish(schemas),
+        get("/webhooks", "listWebhooks", "List those to whom events are delivered, by name, and how far each is")
+            .lists::<NoQuery, WebhookView>(
+                show::WEBHOOK,
+                "webhooks",
+                |asked, NoQuery {}| asked.after_text().map(|_| Command::Webhooks),
+                |list, asked| behind(by_name(list), asked, |webhook| text(webhook, "name")),
+            )
+            .finish(schemas),
+        post(
+            "/webhooks/{name}/retry",
+            "retryWebhook",
+            "Try once more to deliver the dead letters of a webhook, in order, until one fails",
+        )
+        .answers::<Retried>(show::RETRIED)
+        .plan("retry_webhook", |asked| Command::RetryWebhook { name: asked.path("name") })
+        .finish(schemas),
+        delete(
+            "/webhooks/{name}/dead-letters",
+            "dropDeadLetters",
+            "Let the dead letters of a webhook go, also of one that is no longer configured; the events stay",
+        )
+        .answers::<Retried>(show::DROPPED)
+        .plan("drop_dead_letters", |asked| Command::DropDeadLetters { name: asked.path("name") })
+        .finish(schemas),
     ]
 }
 
@@ -416,6 +468,14 @@ fn import_done(outcomes: Value) -> Value {
         other => json!({"outcome": "refused", "reason": other.get("Refused")}),
     });
     json!({"outcomes": told.collect::<Vec<_>>()})
+}
+
+/// The configuration has its own order, which a reload may change between two pages.
+fn by_name(mut list: Value) -> Value {
+    if let Value::Array(items) = &mut list {
+        items.sort_by_key(|item| text(item, "name"));
+    }
+    list
 }
 
 fn text(value: &Value, name: &str) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::admin::blacklist::{Selection, TokenRevoked};
 use crate::admin::command::Password;
+use crate::admin::explain::MAX_TEXT;
 use crate::admin::import::{Effect, PortableUser};
 use crate::admin::{ClientView, EventView, GrantView, KeyTurn, SecretReplaced};
 
@@ -193,6 +194,15 @@ pub(super) struct GrantDetail {
     pub(super) grant: GrantView,
     /// Newest first, at most 200.
     pub(super) events: Vec<EventView>,
+}
+
+/// What to explain.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainWanted {
+    /// A refresh token, access token or code of any age, the id of a grant, or the correlation id of an answer.
+    #[schemars(with = "String", length(min = 1, max = MAX_TEXT))]
+    pub(super) what: Password,
 }
 
 /// The end of a grant.

@@ -8,8 +8,11 @@ use super::operations::table;
 use super::problem::Kind;
 use crate::admin::Command;
 
-/// Commands that `POST /commands` reaches, and that have no path of their own, with the reason.
-const WITHOUT_A_PATH: [(&str, &str); 1] = [("client", "client_detail tells more")];
+/// Commands that have no path of their own, with the reason.
+const WITHOUT_A_PATH: [(&str, &str); 2] = [
+    ("client", "client_detail tells more"),
+    ("backup", "it writes a file of the server's machine, and is asked for there"),
+];
 
 fn judge(schema: &Value, value: &Value, what: &str) {
     let faults = Judge { definitions: &table().definitions }.faults(schema, value);

@@ -9,25 +9,27 @@
 //! that it lets in. Until then its cost, if it differs from ours, is visible in the time of an answer: `docs/users.md` says
 //! what that tells.
 
+mod memory;
 mod stored;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
-use argon2::password_hash::PasswordHasher as _;
-use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::chance;
 use crate::limits::guessing::Place;
 use crate::metrics::{PasswordPlace, PasswordQueue};
+use memory::Memory;
 
 pub(crate) use stored::{MAX_HASH_LEN, Stored};
 
-/// How many verifications run at once: 38 MiB at most.
+/// How many verifications run at once: 38 MiB, which are kept once they were needed.
 pub(crate) const THREADS: usize = 2;
 /// How many may wait.
 pub(crate) const MAX_WAITING: usize = 64;
@@ -37,6 +39,8 @@ pub(crate) const MAX_PASSWORD_LEN: usize = 1024;
 /// m = 19 MiB, t = 2, p = 1: the smaller recommendation of OWASP, about 20 ms of one core.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
+const SALT_LEN: usize = 16;
+const HASH_LEN: usize = 32;
 
 /// Verifies and hashes passwords.
 #[derive(Clone)]
@@ -44,8 +48,8 @@ pub(crate) struct Passwords {
     jobs: mpsc::SyncSender<Job>,
     /// How many jobs of each place wait or run: as many entries as there are jobs at most.
     shares: Arc<Mutex<HashMap<Place, usize>>>,
-    /// The hash of a password that nobody knows, for users that are not there.
-    decoy: Arc<str>,
+    /// What no password is known to fit, for users that are not there.
+    decoy: Arc<Stored>,
     waiting: PasswordQueue,
 }
 
@@ -92,8 +96,7 @@ impl Passwords {
             let queue = Arc::clone(&queue);
             thread::Builder::new().name(format!("regrant-argon2-{number}")).spawn(move || work(&queue))?;
         }
-        let decoy = hash(&Zeroizing::new(hex(&chance::bytes::<16>()))).unwrap_or_default();
-        Ok(Self { jobs, shares: Arc::default(), decoy: decoy.into(), waiting })
+        Ok(Self { jobs, shares: Arc::default(), decoy: Arc::new(Stored::decoy()), waiting })
     }
 
     /// Whether this is the password of `hash`. `None`, and a text that is no hash, do the same work for nothing and answer no.
@@ -109,8 +112,8 @@ impl Passwords {
         let share = Share::take(&self.shares, place)?;
         let stored = hash.and_then(|text| Stored::read(text).ok());
         let known = stored.is_some();
-        let stored = stored.or_else(|| Stored::read(&self.decoy).ok());
-        match self.run(password, stored, Some(share)).await? {
+        let stored = stored.unwrap_or_else(|| Stored::clone(&self.decoy));
+        match self.run(password, Some(stored), Some(share)).await? {
             Done::Verified(fits) => Ok(fits && known),
             Done::Hashed(_) => Err(Busy::Full),
         }
@@ -167,6 +170,7 @@ impl Drop for Share {
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+    let mut memory = Memory::default();
     loop {
         // The lock is held while waiting, not while working.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -175,26 +179,22 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
             continue;
         }
         let done = match &job.hash {
-            Some(known) => Done::Verified(known.fits(job.password.as_bytes())),
-            None => Done::Hashed(hash(&job.password)),
+            Some(known) => Done::Verified(known.fits(job.password.as_bytes(), &mut memory)),
+            None => Done::Hashed(hash(&job.password, &mut memory)),
         };
         drop(job.place);
         let _ = job.reply.send(done);
     }
 }
 
-fn argon2() -> Option<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).ok()?;
-    Some(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
-fn hash(password: &Zeroizing<String>) -> Option<String> {
-    let hash: PasswordHash = argon2()?.hash_password_with_salt(password.as_bytes(), &chance::bytes::<16>()).ok()?;
-    Some(hash.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The PHC string of a new password.
+fn hash(password: &Zeroizing<String>, memory: &mut Memory) -> Option<String> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(HASH_LEN)).ok()?;
+    let (salt, mut out) = (chance::bytes::<SALT_LEN>(), [0_u8; HASH_LEN]);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    memory.hash(&argon2, password.as_bytes(), &salt, &mut out).ok()?;
+    let (salt, out) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(out));
+    Some(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${salt}${out}"))
 }
 
 #[cfg(test)]

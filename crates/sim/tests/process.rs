@@ -15,6 +15,7 @@ mod process {
     mod import;
     mod kill;
     mod log;
+    mod memory;
     mod misbehaving;
     mod refusals;
     mod revoke;

@@ -20,6 +20,10 @@ use base64::alphabet::{self, Alphabet};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
+use super::memory::Memory;
+use super::{HASH_LEN, MEMORY_KIB, PASSES, SALT_LEN};
+use crate::chance;
+
 /// The longest text of a hash.
 pub(crate) const MAX_HASH_LEN: usize = 512;
 /// The most memory of one verification, in KiB.
@@ -100,6 +104,14 @@ impl Stored {
         Ok(stored)
     }
 
+    /// What costs as much as ours, and fits nothing but by a luck of one in 2^256: its hash is of no password.
+    pub(super) fn decoy() -> Self {
+        let (kind, version) = (argon2::Algorithm::Argon2id, argon2::Version::V0x13);
+        let how = How::Argon2 { kind, version, memory_kib: MEMORY_KIB, passes: PASSES, lanes: 1 };
+        let (salt, hash) = (chance::bytes::<SALT_LEN>().to_vec(), chance::bytes::<HASH_LEN>().to_vec());
+        Self { how, salt, hash }
+    }
+
     /// Whether it is at least what a new password is hashed with today: else it is made anew at the next login.
     pub(crate) fn is_current(&self) -> bool {
         matches!(
@@ -107,11 +119,11 @@ impl Stored {
             How::Argon2 {
                 kind: argon2::Algorithm::Argon2id,
                 version: argon2::Version::V0x13,
-                memory_kib: super::MEMORY_KIB..,
-                passes: super::PASSES..,
+                memory_kib: MEMORY_KIB..,
+                passes: PASSES..,
                 ..
             }
-        ) && self.hash.len() >= 32
+        ) && self.hash.len() >= HASH_LEN
     }
 
     /// The name of its scheme, for people.
@@ -127,13 +139,13 @@ impl Stored {
     }
 
     /// Whether this is the password. Takes the time that the hash's costs say.
-    pub(crate) fn fits(&self, password: &[u8]) -> bool {
+    pub(super) fn fits(&self, password: &[u8], memory: &mut Memory) -> bool {
         let mut out = Zeroizing::new(vec![0_u8; self.hash.len()]);
         let computed = match self.how {
             How::Argon2 { kind, version, memory_kib, passes, lanes } => {
                 argon2::Params::new(memory_kib, passes, lanes, Some(out.len())).is_ok_and(|params| {
                     let argon2 = argon2::Argon2::new(kind, version, params);
-                    argon2.hash_password_into(password, &self.salt, &mut out).is_ok()
+                    memory.hash(&argon2, password, &self.salt, &mut out).is_ok()
                 })
             }
             How::Bcrypt { cost } => self.bcrypt(cost, password, &mut out),

@@ -1,5 +1,6 @@
 //! Hashes that other programs made, and what is not taken for one.
 
+use super::memory::Memory;
 use super::stored::{BadHash, Stored};
 
 const PASSWORD: &str = "correct horse battery";
@@ -26,11 +27,13 @@ const FOREIGN: [(&str, &str); 10] = [
 
 #[test]
 fn a_hash_of_another_program_fits_its_password_and_no_other() {
+    // One for all, as in the pool: what one leaves behind changes nothing of the next.
+    let mut memory = Memory::default();
     for (text, password) in FOREIGN {
         let stored = Stored::read(text).unwrap_or_else(|bad| panic!("{text}: {bad}"));
-        assert!(stored.fits(password.as_bytes()), "{text}");
+        assert!(stored.fits(password.as_bytes(), &mut memory), "{text}");
         for other in ["", "Password", "correct horse batterz", "correct horse battery "] {
-            assert!(!stored.fits(other.as_bytes()), "{text} with {other:?}");
+            assert!(!stored.fits(other.as_bytes(), &mut memory), "{text} with {other:?}");
         }
         assert_eq!(stored.is_current(), text.starts_with("$argon2id"), "{text}: only ours need not be made anew");
     }
@@ -42,9 +45,12 @@ fn weaker_parameters_than_todays_are_made_anew() {
         let text = format!("$argon2id$v=19${costs}$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc");
         assert_eq!(Stored::read(&text).expect("a hash").is_current(), current, "{costs}");
     }
-    let ours = super::hash(&zeroize::Zeroizing::new(PASSWORD.to_owned())).expect("a hash");
+    let mut memory = Memory::default();
+    let ours = super::hash(&zeroize::Zeroizing::new(PASSWORD.to_owned()), &mut memory).expect("a hash");
     let stored = Stored::read(&ours).expect("ours");
-    assert!(stored.is_current() && stored.fits(PASSWORD.as_bytes()));
+    assert!(stored.is_current() && stored.fits(PASSWORD.as_bytes(), &mut memory));
+    assert!(Stored::decoy().is_current(), "nobody's costs as much");
+    assert!(!Stored::decoy().fits(PASSWORD.as_bytes(), &mut memory));
 }
 
 /// Check X6: a hash that costs minutes or gigabytes never reaches the pool.
@@ -98,4 +104,18 @@ fn what_is_no_hash_is_refused() {
     ] {
         assert!(Stored::read(&text).is_err(), "{text}");
     }
+}
+
+/// Check X6: however many passwords are verified, a thread holds one block of 19 MiB, with nothing of a password in it.
+#[test]
+fn memory_is_taken_once_and_wiped_after_each_use() {
+    let mut memory = Memory::default();
+    assert_eq!(memory.held(), 0, "nothing before the first");
+    let stored = FOREIGN.map(|(text, _)| Stored::read(text).expect("a hash"));
+    for stored in stored.iter().chain([&Stored::decoy(), &Stored::decoy()]) {
+        stored.fits(PASSWORD.as_bytes(), &mut memory);
+        assert!(memory.held() == 0 || memory.held() == super::MEMORY_KIB as usize * 1024, "{stored:?}");
+        assert!(memory.is_wiped(), "{stored:?}");
+    }
+    assert_ne!(memory.held(), 0, "kept for the next");
 }

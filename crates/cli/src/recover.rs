@@ -92,12 +92,16 @@ fn tell(report: &Report) {
         (
             "revocations",
             format!(
-                "{} in the journal: {} grants are revoked again, {} had ended, {} are not in the copy; {} access tokens",
+                "{} in the journal: {} grants are revoked again, {} had ended, {} are not in the copy; {} access tokens; \
+                 {} in bulk are in force again, {} were in the copy, {} were taken back",
                 revocations.entries,
                 revocations.grants,
                 revocations.ended_already,
                 revocations.not_in_the_copy,
-                revocations.access_tokens
+                revocations.access_tokens,
+                revocations.bulk,
+                revocations.bulk_ended_already,
+                revocations.bulk_taken_back
             ),
         ),
         ("holders of a key", format!("{} sessions go on, also with tokens of the lost span", grants.of_keys)),

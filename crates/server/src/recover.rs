@@ -10,6 +10,8 @@
 //!
 //! What becomes of each grant from then on is [`regrant_core::recovery`]'s to say.
 
+mod bulk;
+
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -18,7 +20,7 @@ use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, EndReason, Rotation};
 use regrant_core::keys::Keys;
 use regrant_core::recovery::{Recovery, Unproven};
-use regrant_core::{EventKind, Grant, GrantId, Timestamp, Write, revoke};
+use regrant_core::{Epoch, EventKind, Grant, GrantId, Timestamp, Write, revoke};
 use regrant_store::{
     Answer, Copied, CopyError, EventRecord, Look, Mark, OpenError, Outcome, Question, Record, Sqlite, SqliteOptions,
     Store, Unavailable,
@@ -240,6 +242,12 @@ pub struct Replayed {
     pub not_in_the_copy: u64,
     /// Access tokens that are refused again.
     pub access_tokens: u64,
+    /// Bulk revocations that are in force again.
+    pub bulk: u64,
+    /// Bulk revocations that the copy has, or whose grants have ended in it.
+    pub bulk_ended_already: u64,
+    /// Bulk revocations that an operator took back in the lost span.
+    pub bulk_taken_back: u64,
     /// Entries that somebody changed, or the device lost.
     pub damaged: u64,
     /// Entries of a kind that this program does not know.
@@ -278,12 +286,13 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
     let keys = keyring.keys_to_read()?;
     let contents = journal(config, &keyring)?;
     let clients = clients(config, &mut look)?;
-    let (revocations, records) = replay(&mut look, &contents, &keys)?;
+    let (revocations, records) = replay(&mut look, &contents, &keys, span.from)?;
     let revoked = records.iter().filter_map(|record| match record {
         Record::Grant { grant, .. } => Some(grant.id.number),
         _ => None,
     });
-    let grants = count(&mut look, &clients, &keys, span.now, &revoked.collect())?;
+    let coming = Coming { grants: revoked.collect(), bulk: bulk::to_come(&records) };
+    let grants = count(&mut look, &clients, &keys, span.now, &coming)?;
     Ok(Report { revocations, grants, ..span.report(keyring.deployment.era, plan) })
 }
 
@@ -301,18 +310,24 @@ pub fn recover(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Rec
     let keys = keyring.keys_to_read()?;
     let contents = journal(config, &keyring)?;
     let clients = clients(config, &mut store)?;
-    let (revocations, records) = replay(&mut store, &contents, &keys)?;
+    let (revocations, records) = replay(&mut store, &contents, &keys, span.from)?;
     for slice in records.chunks(SLICE) {
-        store.commit(slice, span.from)?;
+        let outcomes = store.commit(slice, span.from)?;
+        bulk::end_each(&mut store, slice, &outcomes, &keys, span.from)?;
     }
-    let grants = count(&mut store, &clients, &keys, span.now, &HashSet::new())?;
+    let grants = count(&mut store, &clients, &keys, span.now, &Coming::default())?;
     let report = Report { revocations, grants, ..span.report(keyring.deployment.era, plan) };
     let next_grant = keyring.deployment.next_grant.saturating_add(NUMBERS_LEFT);
     let recovery = Recovery { lost_from: span.from, lost_until: span.until, unproven: plan.unproven };
     let open = Record::OpenEra { era: report.era, recovery, next_grant };
     let detail = format!(
-        "recovered: era {}, lost from {} until {}, unproven grants {}, {} revocations replayed",
-        report.era, report.lost_from, report.lost_until, report.unproven, report.revocations.grants
+        "recovered: era {}, lost from {} until {}, unproven grants {}, {} revocations and {} in bulk replayed",
+        report.era,
+        report.lost_from,
+        report.lost_until,
+        report.unproven,
+        report.revocations.grants,
+        report.revocations.bulk
     );
     let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail };
     let told = Record::Event(EventRecord { at: span.now, event, correlation: String::new() });
@@ -393,7 +408,12 @@ fn journal(config: &Config, keyring: &Keyring) -> Result<Contents, RecoverError>
 }
 
 /// What to write so that everything that was revoked is revoked again. One arm for each kind of entry.
-fn replay(store: &mut dyn Store, contents: &Contents, keys: &Keys) -> Result<(Replayed, Vec<Record>), RecoverError> {
+fn replay(
+    store: &mut dyn Store,
+    contents: &Contents,
+    keys: &Keys,
+    lost_from: Timestamp,
+) -> Result<(Replayed, Vec<Record>), RecoverError> {
     let entries = contents.entries.len() as u64;
     let mut replayed = Replayed { entries, damaged: contents.damaged, ..Replayed::default() };
     let (mut records, mut again) = (Vec::new(), HashSet::new());
@@ -420,17 +440,20 @@ fn replay(store: &mut dyn Store, contents: &Contents, keys: &Keys) -> Result<(Re
                     replayed.access_tokens += 1;
                     records.push(Record::DenyAccess { jti: *jti, expires_at: entry.over_at });
                 }
+                // All of them together, below.
+                Revoked::Bulk(_) | Revoked::TakenBack(_) => {}
                 Revoked::Other(..) => replayed.unknown += 1,
             }
         }
     }
+    records.extend(bulk::replay(store, &contents.entries, lost_from, &mut replayed)?);
     Ok((replayed, records))
 }
 
 fn grant_of(entry: &Entry) -> Option<(GrantId, EndReason)> {
     match entry.what {
         Revoked::Grant(id, reason) => Some((id, reason)),
-        Revoked::AccessToken(_) | Revoked::Other(..) => None,
+        Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::Other(..) => None,
     }
 }
 
@@ -445,12 +468,19 @@ fn ended_again(grant: &Grant, reason: EndReason, at: Timestamp, keys: &Keys) -> 
     Some(Record::Grant { expected: Some(grant.version), grant: row, mac, events })
 }
 
+/// What a rehearsal would end, and has not.
+#[derive(Default)]
+struct Coming {
+    grants: HashSet<u64>,
+    bulk: Vec<Epoch>,
+}
+
 fn count(
     store: &mut dyn Store,
     clients: &Clients,
     keys: &Keys,
     now: Timestamp,
-    revoked: &HashSet<u64>,
+    coming: &Coming,
 ) -> Result<Counted, RecoverError> {
     let (mut counted, mut after) = (Counted::default(), 0);
     loop {
@@ -459,7 +489,9 @@ fn count(
         let Some(last) = slice.last() else { break };
         after = last.grant.id.number;
         for row in &slice {
-            let is_revoked = revoked.contains(&row.grant.id.number);
+            let is_revoked = row.covered.is_some()
+                || coming.grants.contains(&row.grant.id.number)
+                || bulk::is_ended(&row.grant, &coming.bulk);
             if !row.grant.is_intact(row.mac, keys) {
                 counted.tampered += 1;
             } else if !row.grant.is_over(now) && row.grant.current.is_some() && !is_revoked {

@@ -8,11 +8,14 @@
 //! header  magic 8 | deployment 16
 //! entry   length of body 2 | kind 1 | at 8 | over at 8 | body | MAC 16
 //! body    1 grant: number 8 | random half 8 | reason 1;   2 access token: SHA-256 of its jti 32
+//!         3 bulk revocation, 4 the same taken back: see `bulk`
 //! MAC     HMAC-SHA-256(K, the MAC before | the entry up to here), cut to 128 bits; before the first: of the header
 //! ```
 //!
 //! Big-endian. An entry is of no use once nothing that it ended could live: then it may be left out, and is when the file has
 //! doubled. A kind that this program does not know is kept as it is. A last entry that is not whole was never answered.
+
+mod bulk;
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -23,22 +26,24 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::{constant_time, hmac};
 use regrant_core::grant::EndReason;
 use regrant_core::keys::DeploymentId;
-use regrant_core::{EventKind, GrantId, Timestamp};
+use regrant_core::{Epoch, EventKind, GrantId, Timestamp};
 use regrant_store::{Outcome, Record};
+
+pub use bulk::Bulk;
 
 const MAGIC: [u8; 8] = *b"RGREVOK1";
 const HEADER: usize = 24;
 const HEAD: usize = 19;
 const MAC: usize = 16;
 /// The longest body: those of kinds to come included.
-const MAX_BODY: usize = 4096;
+const MAX_BODY: usize = 8192;
 /// Below this size nothing is left out.
 const SMALL: u64 = 4 * 1024 * 1024;
 
 /// A revocation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// When it was revoked.
+    /// When it was revoked; of bulk revocations, the time of the commit.
     pub at: Timestamp,
     /// When nothing that it ended could live any more.
     pub over_at: Timestamp,
@@ -53,13 +58,18 @@ pub enum Revoked {
     Grant(GrantId, EndReason),
     /// An access token, by the SHA-256 of its `jti`.
     AccessToken([u8; 32]),
+    /// All grants that were selected.
+    Bulk(Bulk),
+    /// Nothing: that bulk revocation was taken back.
+    TakenBack(Bulk),
     /// Something of a newer program.
     Other(u8, Vec<u8>),
 }
 
 impl Entry {
-    /// What a committed record revokes, if it does. One arm for each kind of record that ends something.
-    fn of(record: &Record, now: Timestamp) -> Option<Self> {
+    /// What a committed record revokes, if it does. One arm for each kind of record that ends something, or takes that back; `epochs`
+    /// are those that were taken back.
+    fn of(record: &Record, now: Timestamp, epochs: &[Epoch]) -> Option<Self> {
         match record {
             Record::Grant { grant, events, .. } => {
                 let (at, reason) = grant.ended?;
@@ -69,8 +79,17 @@ impl Entry {
             Record::DenyAccess { jti, expires_at } => {
                 Some(Self { at: now, over_at: *expires_at, what: Revoked::AccessToken(*jti) })
             }
+            Record::Epoch { epoch, .. } => Some(Self::of_bulk(now, Revoked::Bulk(Bulk::of(epoch)))),
+            Record::UndoEpoch { number, .. } => {
+                let epoch = epochs.iter().find(|epoch| epoch.number == *number)?;
+                Some(Self::of_bulk(now, Revoked::TakenBack(Bulk::of(epoch))))
+            }
             _ => None,
         }
+    }
+
+    fn of_bulk(now: Timestamp, what: Revoked) -> Self {
+        Self { at: now, over_at: now.plus(bulk::LONGEST_LIFE), what }
     }
 
     fn write(&self) -> Vec<u8> {
@@ -82,6 +101,8 @@ impl Entry {
                 (1, body)
             }
             Revoked::AccessToken(jti) => (2, jti.to_vec()),
+            Revoked::Bulk(bulk) => (3, bulk.write()),
+            Revoked::TakenBack(bulk) => (4, bulk.write()),
             Revoked::Other(kind, body) => (*kind, body.clone()),
         };
         let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
@@ -105,6 +126,11 @@ impl Entry {
                 Revoked::Grant(id, EndReason::from_code(*body.get(16)?).unwrap_or(EndReason::RevokedByOperator))
             }
             (2, 32) => Revoked::AccessToken(body.try_into().ok()?),
+            (3 | 4, _) => match Bulk::read(body) {
+                Some(bulk) if kind == 3 => Revoked::Bulk(bulk),
+                Some(bulk) => Revoked::TakenBack(bulk),
+                None => Revoked::Other(kind, body.to_vec()),
+            },
             _ => Revoked::Other(kind, body.to_vec()),
         };
         Some(Self { at: time(3)?, over_at: time(11)?, what })
@@ -237,10 +263,17 @@ impl Revocations {
         Ok(journal)
     }
 
-    /// Keeps what these records revoked, durably. What it cannot keep it keeps with the next commit.
-    pub(crate) fn keep(&mut self, records: &[Record], outcomes: &[Outcome], now: Timestamp) -> io::Result<()> {
+    /// Keeps what these records revoked, durably, and of `epochs` what they took back. What it cannot keep it keeps with the next
+    /// commit.
+    pub(crate) fn keep(
+        &mut self,
+        records: &[Record],
+        outcomes: &[Outcome],
+        now: Timestamp,
+        epochs: &[Epoch],
+    ) -> io::Result<()> {
         let committed = records.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Committed);
-        self.waiting.extend(committed.filter_map(|(record, _)| Entry::of(record, now)));
+        self.waiting.extend(committed.filter_map(|(record, _)| Entry::of(record, now, epochs)));
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -259,9 +292,14 @@ impl Revocations {
     pub(crate) fn unkept(&self) -> HashSet<u64> {
         let grant = |entry: &Entry| match entry.what {
             Revoked::Grant(id, _) => Some(id.number),
-            Revoked::AccessToken(_) | Revoked::Other(..) => None,
+            Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::Other(..) => None,
         };
         self.waiting.iter().filter_map(grant).collect()
+    }
+
+    /// Whether something is committed and not yet here.
+    pub(crate) const fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     fn append(&mut self) -> io::Result<()> {
@@ -315,6 +353,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use regrant_core::Selector;
+
     use super::*;
 
     const HERE: DeploymentId = DeploymentId([7; 16]);
@@ -324,12 +364,17 @@ mod tests {
     }
 
     fn entry(number: u64, over_at: i64) -> Entry {
-        let what = match number % 3 {
+        let selector = Selector { subject: Some(format!("usr_{number}")), ..Selector::default() };
+        let at = Timestamp::from_millis(1);
+        let bulk = Bulk { at, reason: selector.reason(), selector, undo_until: None };
+        let what = match number % 5 {
             0 => Revoked::AccessToken([3; 32]),
             1 => Revoked::Grant(GrantId { number, random: 5 }, EndReason::RevokedByUser),
+            2 => Revoked::Bulk(bulk),
+            3 => Revoked::TakenBack(bulk),
             _ => Revoked::Other(200, vec![1; 40]),
         };
-        Entry { at: Timestamp::from_millis(1), over_at: Timestamp::from_millis(over_at), what }
+        Entry { at, over_at: Timestamp::from_millis(over_at), what }
     }
 
     fn place(name: &str) -> PathBuf {
@@ -408,5 +453,28 @@ mod tests {
         let found = read(&path, &key(), HERE).expect("readable");
         assert_eq!((found.entries, found.damaged), ([&kept[5..], &[entry(50, 999)]].concat(), 0));
         let _ = std::fs::remove_file(&path);
+    }
+
+    /// Which one was taken back is known by its number in the store alone; what is kept of it is what it was.
+    #[test]
+    fn a_bulk_revocation_and_its_undo_are_the_same_one() {
+        let selector = Selector { scope: Some("files".to_owned()), ..Selector::default() };
+        let epoch = Epoch {
+            number: 7,
+            at: Timestamp::from_millis(3),
+            reason: selector.reason(),
+            selector,
+            detail: String::new(),
+            undo_until: Some(Timestamp::from_millis(90)),
+            undone_at: None,
+        };
+        let now = Timestamp::from_millis(5);
+        let made = Record::Epoch { epoch: Epoch { number: 0, ..epoch.clone() }, events: Vec::new() };
+        let made = Entry::of(&made, now, &[]).expect("an entry");
+        let undo = Record::UndoEpoch { number: 7, at: now, events: Vec::new() };
+        let undone = Entry::of(&undo, now, &[Epoch { undone_at: Some(now), ..epoch.clone() }]).expect("an entry");
+        assert_eq!((made.what, undone.what), (Revoked::Bulk(Bulk::of(&epoch)), Revoked::TakenBack(Bulk::of(&epoch))));
+        assert_eq!(made.at, now, "the time of the commit");
+        assert_eq!(Entry::of(&undo, now, &[]), None, "unknown: it would come back, which errs on the safe side");
     }
 }

@@ -7,6 +7,7 @@ mod process {
     mod control;
     mod doctor;
     mod drill;
+    mod drill_bulk;
     mod events;
     mod exploit;
     mod flood;

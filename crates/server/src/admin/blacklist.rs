@@ -5,6 +5,7 @@
 
 use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
+use regrant_core::scope::{MAX_RESOURCE_LEN, MAX_SCOPE_LEN};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, RefreshToken};
 use regrant_core::{ClientId, Decision, Epoch, Refusal, Selector, Timestamp, client, codec, revoke};
@@ -23,6 +24,8 @@ const SLICE: u32 = 1024;
 const MAX_ATTEMPTS: usize = 64;
 /// The most tokens in one command.
 pub const MOST_TOKENS: usize = 1000;
+/// A longer `sub` is nobody's: OpenID Connect allows 255 characters.
+const MAX_SUBJECT_LEN: usize = 255;
 
 /// What to revoke: everything for which all that is given fits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -325,6 +328,11 @@ impl Admin {
             },
         };
         let (scope, resource) = (scope.clone(), resource.clone());
+        for (text, most) in [(&subject, MAX_SUBJECT_LEN), (&scope, MAX_SCOPE_LEN), (&resource, MAX_RESOURCE_LEN)] {
+            if text.as_ref().is_some_and(|text| text.len() > most) {
+                return invalid(format!("no user, scope or resource is longer than {most} bytes"));
+            }
+        }
         let online_only = false;
         let selector = Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only };
         if selector.is_everything() {

@@ -9,7 +9,7 @@ use std::thread;
 use regrant_core::decision::{Decision, Event};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
-use regrant_store::{Cause, EventRecord, Loaded, Outcome, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
 use super::told::{self, Told};
@@ -137,7 +137,7 @@ impl Writer {
                     let span = self.spans.child("commit", &below);
                     let committed = self.now().and_then(|now| self.commit(&records, now));
                     span.committed(records.len(), &committed);
-                    let _ = reply.send(committed);
+                    let _ = reply.send(committed.and_then(|outcomes| self.confirm(&records, outcomes)));
                 }
                 Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
@@ -282,8 +282,14 @@ impl Writer {
     /// with the next commit that finds the journal writable: until then whoever asks about it hears 503 and asks again.
     fn keep_revocations(&mut self, records: &[Record], outcomes: &[Outcome], now: Timestamp) {
         let Some(journal) = &mut self.revocations else { return };
-        let was_behind = !self.unkept.is_empty();
-        match journal.keep(records, outcomes, now) {
+        let was_behind = journal.is_behind();
+        let took_back = records.iter().any(|record| matches!(record, Record::UndoEpoch { .. }));
+        // Were they not to be had, a restore would bring the revocation back: it errs on that side.
+        let epochs = match took_back.then(|| self.store.ask(&Question::Epochs)) {
+            Some(Ok(Answer::Epochs { epochs, .. })) => epochs,
+            _ => Vec::new(),
+        };
+        match journal.keep(records, outcomes, now, &epochs) {
             Ok(()) => self.unkept.clear(),
             Err(error) => {
                 self.unkept = journal.unkept();
@@ -292,6 +298,19 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// What revokes something is not confirmed while the journal is behind, though it is committed.
+    fn confirm(&self, records: &[Record], outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Unavailable> {
+        let revokes = |record: &Record| match record {
+            Record::Epoch { .. } | Record::DenyAccess { .. } => true,
+            Record::Grant { grant, .. } => self.unkept.contains(&grant.id.number),
+            _ => false,
+        };
+        if self.revocations.as_ref().is_some_and(Revocations::is_behind) && records.iter().any(revokes) {
+            return Err(not_kept());
+        }
+        Ok(outcomes)
     }
 
     /// Where a grant was used from, if it was written and nobody knows yet.
@@ -416,13 +435,16 @@ fn decide(
     Pending { job, outcome, grant }
 }
 
+fn not_kept() -> Unavailable {
+    Unavailable { cause: Cause::Full, detail: "the revocation journal cannot be written".to_owned() }
+}
+
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
 fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
     let mut overtaken = Vec::new();
     for Pending { job, outcome, grant } in pending {
         if job.grant.is_some_and(|id| unkept.contains(&id.number)) {
-            let detail = "the revocation journal cannot be written".to_owned();
-            let _ = job.reply.send(Err(Unavailable { cause: Cause::Full, detail }));
+            let _ = job.reply.send(Err(not_kept()));
             continue;
         }
         if grant.is_some_and(|number| stale.contains(&number)) {

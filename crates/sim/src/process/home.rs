@@ -133,8 +133,16 @@ impl Home {
     /// # Panics
     /// If it fails.
     pub fn add_user(&self) {
+        self.add_user_named(USER);
+    }
+
+    /// Adds another one, with the same password.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn add_user_named(&self, name: &str) {
         let mut child = self
-            .command(&["user", "add", USER, "--password-stdin"])
+            .command(&["user", "add", name, "--password-stdin"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -54,7 +54,7 @@ impl Session {
     }
 }
 
-async fn post(http: &Http, holder: Holder, path: &str, parameters: &[(&str, &str)]) -> Reply {
+pub(crate) async fn post(http: &Http, holder: Holder, path: &str, parameters: &[(&str, &str)]) -> Reply {
     let (parameters, headers) = holder.request(parameters, "one");
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     http.post(path, &parameters, &headers).await
@@ -68,7 +68,7 @@ fn run(home: &Home, arguments: &[&str]) -> Output {
     home.command(arguments).stdin(Stdio::null()).output().expect("regrant runs")
 }
 
-fn done(home: &Home, arguments: &[&str]) -> Value {
+pub(crate) fn done(home: &Home, arguments: &[&str]) -> Value {
     let output = run(home, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap_or_default()

@@ -226,7 +226,7 @@ async fn webhooks(tour: &mut Tour, hook: &Hook) {
     assert_eq!(letters(tour).await, Some(0));
     hook.does(Act::Answer(422, Vec::new(), String::new()));
     for _ in 0..2 {
-        let _ = tour.ops.world.first("phone").await;
+        let _ = tour.ops.world.first("web-single").await;
     }
     assert_eq!(letters(tour).await, Some(2));
     let before = tour.ops.newest().await;
@@ -238,7 +238,7 @@ async fn webhooks(tour: &mut Tour, hook: &Hook) {
     assert_eq!(done, json!({"delivered": 2, "dropped": 0, "left": 0, "failure": null}));
     tour.is_told("dead letters of webhook alerts tried again").await;
     hook.does(Act::Answer(422, Vec::new(), String::new()));
-    let _ = tour.ops.world.first("phone").await;
+    let _ = tour.ops.world.first("web-single").await;
     assert_eq!(letters(tour).await, Some(1));
     let dropped = tour.call(Method::DELETE, "/webhooks/alerts/dead-letters", drop, None, 200).await;
     assert_eq!(dropped["dropped"], 1);

@@ -17,7 +17,7 @@ use super::support::{ask, assert_denied};
 const PLACES: [&str; 2] = ["oauth-authorization-server", "openid-configuration"];
 
 /// Every member, so that a new one comes with its test.
-const MEMBERS: [&str; 25] = [
+const MEMBERS: [&str; 28] = [
     "access_token_signing_alg_values_supported",
     "authorization_endpoint",
     "authorization_response_iss_parameter_supported",
@@ -26,6 +26,7 @@ const MEMBERS: [&str; 25] = [
     "grant_types_supported",
     "introspection_endpoint",
     "introspection_endpoint_auth_methods_supported",
+    "introspection_signing_alg_values_supported",
     "issuer",
     "jwks_uri",
     "protected_resources",
@@ -38,7 +39,9 @@ const MEMBERS: [&str; 25] = [
     "response_types_supported",
     "revocation_endpoint",
     "revocation_endpoint_auth_methods_supported",
+    "revocation_feed_endpoint",
     "scopes_supported",
+    "status_list_endpoint",
     "subject_types_supported",
     "token_endpoint",
     "token_endpoint_auth_methods_supported",

@@ -206,23 +206,28 @@ async fn a_store_of_the_first_schema_goes_on() {
     assert_eq!(statuses(&world, "signing").await, ["current", "next"]);
 }
 
-/// Puts everything back into the tables of 0001.sql, as its program left them.
+/// Writes everything into a file of the schema of 0001.sql, as its program left it: without an anchor.
 fn as_the_first_schema(path: &Path) {
-    let sql = Connection::open(path).expect("the file");
-    let first = include_str!("../../../store/src/sqlite/migrations/0001.sql");
-    let table = |name: &str| {
-        let at = first.find(&format!("CREATE TABLE {name} ")).expect("a table of the first schema");
-        first[at..].split_inclusive(") STRICT;").next().expect("its end").to_owned()
-    };
-    sql.execute_batch(&format!(
-        "ALTER TABLE seed_keys RENAME TO bytes; {} {}
-         INSERT INTO seed_keys SELECT k.id, '', b.wrapped, k.created_at FROM keys k JOIN bytes b USING (id) WHERE k.kind = 'seed';
-         INSERT INTO signing_keys SELECT id, algorithm, wrapped, created_at FROM keys WHERE kind = 'signing';
-         DROP TABLE bytes; DROP TABLE keys; DROP TABLE login_failures;
-         ALTER TABLE users DROP COLUMN attributes; ALTER TABLE users DROP COLUMN updated_at; ALTER TABLE users DROP COLUMN version;
-         PRAGMA user_version = 1;",
-        table("seed_keys"),
-        table("signing_keys"),
-    ))
-    .expect("the first schema");
+    let newer = path.with_extension("newer");
+    std::fs::rename(path, &newer).expect("the file");
+    let sql = Connection::open(path).expect("another file");
+    sql.execute_batch(include_str!("../../../store/src/sqlite/migrations/0001.sql")).expect("the first schema");
+    sql.execute("ATTACH ?1 AS newer", [newer.to_str().expect("a name")]).expect("the file of before");
+    for table in
+        ["grants", "grant_terms", "clients", "users", "sessions", "consents", "denied_access", "events", "meta"]
+    {
+        let mut statement = sql.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).expect("columns");
+        let columns: Vec<String> = statement.query_map([], |row| row.get(0)).expect("columns").flatten().collect();
+        let columns = columns.join(", ");
+        let copy = format!("INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}");
+        sql.execute_batch(&copy).unwrap_or_else(|error| panic!("{copy}: {error}"));
+    }
+    sql.execute_batch(
+        "INSERT INTO main.seed_keys SELECT k.id, '', b.wrapped, k.created_at FROM newer.keys k JOIN newer.seed_keys b USING (id)
+             WHERE k.kind = 'seed';
+         INSERT INTO main.signing_keys SELECT id, algorithm, wrapped, created_at FROM newer.keys WHERE kind = 'signing';
+         PRAGMA main.application_id = 1380405844; PRAGMA main.user_version = 1;",
+    )
+    .expect("its keys");
+    std::fs::remove_file(path.with_extension("db.anchor")).expect("the anchor of before");
 }

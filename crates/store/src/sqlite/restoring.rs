@@ -64,7 +64,7 @@ pub fn restore(from: &Path, to: &Path, options: &SqliteOptions, at: Timestamp) -
         let name = PathBuf::from(name);
         if name.exists() {
             let mut aside = file.clone().into_os_string();
-            aside.push(format!(".before-restore-{}{ending}", at.seconds()));
+            aside.push(format!(".before-restore-{}{ending}", at.millis()));
             let aside = PathBuf::from(aside);
             if aside.exists() {
                 return Err(CopyError::Exists(aside));

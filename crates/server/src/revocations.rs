@@ -74,7 +74,7 @@ impl Entry {
             Record::Grant { grant, events, .. } => {
                 let (at, reason) = grant.ended?;
                 let is_told = events.iter().any(|event| matches!(event.event.kind, EventKind::GrantEnded(_)));
-                is_told.then(|| Self { at, over_at: grant.absolute_at, what: Revoked::Grant(grant.id, reason) })
+                is_told.then_some(Self { at, over_at: grant.absolute_at, what: Revoked::Grant(grant.id, reason) })
             }
             Record::DenyAccess { jti, expires_at } => {
                 Some(Self { at: now, over_at: *expires_at, what: Revoked::AccessToken(*jti) })

@@ -6,8 +6,8 @@ use sim::wire::{PASSWORD, USER};
 use tokio::task::JoinSet;
 
 const LOG_INS: usize = 304;
-/// As many as one network may have waiting.
-const AT_ONCE: usize = 8;
+/// Fewer than one network may have waiting.
+const AT_ONCE: usize = 4;
 /// Two blocks of 19 MiB, and everything else.
 const MOST: u64 = 80 * 1024 * 1024;
 

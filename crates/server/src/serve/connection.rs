@@ -105,17 +105,20 @@ where
             () = tokio::time::sleep_until(until) => Step::Over,
             () = &mut wanted, if doing != Doing::Work && leaves.is_none() => Step::Wanted,
         };
-        // It may have begun something since.
+        // It may have begun something since: the time that is over need not be that of what it does now.
         let (doing, until) = pace.until(limits);
         let now = Instant::now();
+        let is_over = until <= now;
         match step {
             Step::Ended => return,
-            Step::Over | Step::Wanted if doing == Doing::Idle && leaves.is_none() => {
+            Step::Over | Step::Wanted
+                if doing == Doing::Idle && leaves.is_none() && (is_over || matches!(step, Step::Wanted)) =>
+            {
                 connection.as_mut().graceful_shutdown();
                 leaves = Some(now + FAREWELL);
             }
             Step::Wanted => return,
-            Step::Over if until <= now || (doing != Doing::Work && leaves.is_some_and(|leaves| leaves <= now)) => {
+            Step::Over if is_over || (doing != Doing::Work && leaves.is_some_and(|leaves| leaves <= now)) => {
                 tracing::debug!(address = %remote.ip(), ?doing, "the time for it is over: the connection is closed");
                 return;
             }

@@ -66,6 +66,19 @@ async fn an_idle_connection_is_closed_in_the_end() {
     assert_eq!(rest(&mut stream).await, "", "closed without a word");
 }
 
+/// A time that was over for what a connection did before is not over for what it does now: one that is used now and then lives as
+/// long as `idle_timeout` lets it, whatever the head of its first request was allowed to take.
+#[tokio::test]
+async fn an_idle_connection_outlives_the_time_of_its_first_head() {
+    let world = world("[http]\nidle_timeout = \"30s\"\nheader_timeout = \"1s\"").await;
+    let mut stream = connect(&world.base).await;
+    for _ in 0..3 {
+        stream.write_all(HEALTH.as_bytes()).await.expect("open");
+        assert_eq!(status(&one(&mut stream).await.expect("an answer")), 200);
+        sim::process::pause(Duration::from_millis(1_200)).await;
+    }
+}
+
 /// A client that never shakes hands is closed, also where it sends bytes that lead nowhere.
 #[tokio::test]
 async fn a_handshake_that_does_not_come_is_cut_off() {

@@ -27,8 +27,11 @@ pub fn regrant() -> &'static Path {
         let built = std::fs::metadata(&binary).and_then(|found| found.modified()).ok();
         if built.is_none_or(|built| newest(&root.join("crates")) > built) {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let done = Command::new(cargo).args(["build", "--release", "-p", "regrant"]).current_dir(root).status();
-            assert!(done.is_ok_and(|status| status.success()), "cargo build --release -p regrant failed");
+            // With the profile of this program, or another file would be built than the one that is run.
+            let profile = directory.file_name().and_then(|name| name.to_str()).filter(|name| *name != "debug");
+            let mut build = Command::new(cargo);
+            build.args(["build", "-p", "regrant", "--profile", profile.unwrap_or("dev")]).current_dir(root);
+            assert!(build.status().is_ok_and(|status| status.success()), "{build:?} failed");
         }
         binary
     })

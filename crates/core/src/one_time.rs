@@ -13,13 +13,15 @@ pub enum Kind {
     Access,
     /// Authorization code.
     Code,
+    /// Device code.
+    Device,
     /// Client secret.
     ClientSecret,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Refresh, Self::Access, Self::Code, Self::ClientSecret];
+    pub const ALL: [Self; 5] = [Self::Refresh, Self::Access, Self::Code, Self::Device, Self::ClientSecret];
 
     /// Its published prefix.
     #[must_use]
@@ -28,6 +30,7 @@ impl Kind {
             Self::Refresh => crate::token::REFRESH_PREFIX,
             Self::Access => crate::access::ACCESS_PREFIX,
             Self::Code => crate::token::CODE_PREFIX,
+            Self::Device => crate::token::DEVICE_PREFIX,
             Self::ClientSecret => "rgs_",
         }
     }

@@ -4,6 +4,8 @@
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
 
 mod account;
+mod device;
+mod end_session;
 mod login;
 
 use std::sync::Arc;
@@ -16,16 +18,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
-use regrant_core::issue::SubjectStatus;
+use regrant_core::issue::{Granted, SubjectStatus};
 use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Event, EventKind, Refusal, Resources, Scope, Timestamp, redirect};
-use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
+use regrant_core::{Client, Event, EventKind, Refusal, Resources, Scope, Timestamp, redirect};
+use regrant_store::{Answer, Consent, EventRecord, Outcome, Question, Record, Unavailable};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
-use crate::cascade::Happened;
 use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
 use crate::form::{self, Form};
@@ -34,9 +35,12 @@ use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn};
+use crate::session_state;
 use crate::sight;
 
 pub(crate) use account::{account, history};
+pub(crate) use device::device;
+pub(crate) use end_session::end_session;
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
 const CODE_LIFETIME: Duration = Duration::from_secs(60);
@@ -97,7 +101,7 @@ pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Res
             Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
         }
     } else {
-        visit.logout_page().await
+        visit.ask_to_log_out().await
     };
     visit.correlation.mark(response)
 }
@@ -176,18 +180,17 @@ impl Visit {
         if request.client.is_public() && !request.to.redirect_uri.starts_with("https://") {
             return Ok(false);
         }
-        let Some(known) = self.remembered(request, who).await? else { return Ok(false) };
+        let Some(known) = self.remembered(&request.client, who).await? else { return Ok(false) };
         Ok(request.granted.scope.is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
     /// What this user allowed this client before. What was paused, or is over, is asked anew.
     async fn remembered(
         &self,
-        request: &AuthorizationRequest,
+        client: &Client,
         who: &LoggedIn,
     ) -> Result<Option<Remembered>, Unavailable> {
-        let question =
-            Question::Consent { subject: who.user.subject.clone(), client: request.client.id.as_str().to_owned() };
+        let question = Question::Consent { subject: who.user.subject.clone(), client: client.id.as_str().to_owned() };
         let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
         let ends_at = known.ends_at;
         if known.paused_at.is_some() || ends_at.is_some_and(|end| end.is_over(self.app.engine.now())) {
@@ -210,9 +213,17 @@ impl Visit {
             subject: who.user.subject.clone(),
             granted,
             authenticated_at: who.session.authenticated_at,
-            session: Some(who.session.id),
+            session: Some(who.session.root),
             epoch: who.epoch,
         };
+        // Known to the session before the client hears anything of it: whoever ends it tells the client.
+        if request.client.logout.is_told() {
+            let (session, client) = (who.session.root, request.client.id.as_str().to_owned());
+            if self.app.engine.commit(vec![Record::PutLogin { session, client }]).await?.first() != Some(&Outcome::Committed)
+            {
+                return Ok(self.denied(request, &Denied::LOGIN_REQUIRED));
+            }
+        }
         match request.flow {
             Flow::Code => {
                 // Each code is a row (check X9).
@@ -232,6 +243,7 @@ impl Visit {
         consent: redeem::Consent,
     ) -> Result<Response<Body>, Unavailable> {
         let client = Arc::clone(&request.client);
+        let root = consent.session.filter(|_| consent.granted.scope.contains("openid"));
         let bound = CodeRequest {
             challenge: request.challenge,
             redirect_uri: request.redirect_parameter.clone(),
@@ -258,7 +270,16 @@ impl Visit {
             .await?;
         let Ok(code) = made else { return Ok(self.denied(request, &Denied::UNAVAILABLE)) };
         tracing::info!(correlation = %self.correlation, client = %request.client.id, "authorization code issued");
-        Ok(self.redirect(&request.to.answer(self.app.issuer(), &[("code", &code)])))
+        let state = root.and_then(|root| {
+            session_state::for_answer(&self.app, request.client.id.as_str(), &request.to.redirect_uri, &root)
+        });
+        let mut parameters = vec![("code", code.as_str())];
+        parameters.extend(state.as_deref().map(|state| ("session_state", state)));
+        let mut response = self.redirect(&request.to.answer(self.app.issuer(), &parameters));
+        if let (Some(root), Some(_)) = (root, &state) {
+            response.headers_mut().append(SET_COOKIE, session_state::cookie(&self.app, &root));
+        }
+        Ok(response)
     }
 
     /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
@@ -341,9 +362,16 @@ impl Visit {
         request: &AuthorizationRequest,
         who: &LoggedIn,
     ) -> Result<Response<Body>, Unavailable> {
-        let granted = &request.granted;
+        self.remember(&request.client, &request.granted, who).await?;
+        sight::outcome("consented");
+        self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
+        self.grant(request, who).await
+    }
+
+    /// What a user allows a client, for the next time.
+    async fn remember(&self, client: &Client, granted: &Granted, who: &LoggedIn) -> Result<(), Unavailable> {
         // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
-        let (scope, ends_at) = match self.remembered(request, who).await? {
+        let (scope, ends_at) = match self.remembered(client, who).await? {
             Some(Remembered { scope, resources, ends_at }) if resources == granted.resources => {
                 let both = Scope::from_tokens(scope.iter().chain(granted.scope.iter()));
                 (both.unwrap_or_else(|_| granted.scope.clone()), ends_at)
@@ -352,7 +380,7 @@ impl Visit {
         };
         let consent = Consent {
             subject: who.user.subject.clone(),
-            client: request.client.id.as_str().to_owned(),
+            client: client.id.as_str().to_owned(),
             scope: scope.to_string(),
             resources: granted.resources.to_string(),
             at: self.app.engine.now(),
@@ -360,43 +388,7 @@ impl Visit {
             ends_at,
         };
         self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
-        sight::outcome("consented");
-        self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
-        self.grant(request, who).await
-    }
-
-    async fn logout(&self, form: &Form) -> Response<Body> {
-        let token = form.credential("csrf").unwrap_or_default();
-        let who = match session::current(&self.app, &self.headers).await {
-            Ok(who) => who,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
-        };
-        if let Some(who) = &who {
-            if !session::is_own_form(&self.app, FormKind::Logout, &who.cookie, "", token) {
-                return self.page_error(StatusCode::FORBIDDEN, pages::EXPIRED_FORM, "foreign_form");
-            }
-            self.note(EventKind::Logout, &who.user.subject, None).await;
-        }
-        let happened = who.as_ref().map(|who| Happened::LoggedOut(who.session.id, &who.session.subject));
-        let cookie = match session::end(&self.app, &self.headers, happened.as_ref()).await {
-            Ok(cookie) => cookie,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
-        };
-        let page = pages::logged_out(&pages::LoggedOut { base: self.app.issuer.path() });
-        let mut response = html(StatusCode::OK, page, "");
-        response.headers_mut().append(SET_COOKIE, cookie);
-        response
-    }
-
-    async fn logout_page(&self) -> Response<Body> {
-        let who = session::current(&self.app, &self.headers).await.ok().flatten();
-        let csrf = who
-            .as_ref()
-            .map(|who| session::form_token(&self.app, FormKind::Logout, &who.cookie, ""))
-            .unwrap_or_default();
-        let username = who.as_ref().map(|who| who.user.name.as_str());
-        let page = pages::Logout { base: self.app.issuer.path(), username, csrf: &csrf };
-        html(StatusCode::OK, pages::logout(&page), "")
+        Ok(())
     }
 
     fn login_page(
@@ -421,14 +413,8 @@ impl Visit {
     }
 
     fn consent_page(&self, request: &AuthorizationRequest, query: &str, who: &LoggedIn) -> Response<Body> {
-        let settings = self.app.settings();
         let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
-        let described = |name: &str| {
-            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
-            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
-        };
-        let scopes: Vec<(String, String)> =
-            request.granted.scope.iter().map(|name| (name.to_owned(), described(name))).collect();
+        let scopes = self.described(&request.granted.scope);
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
@@ -445,6 +431,16 @@ impl Visit {
             csrf: &csrf,
         };
         html(StatusCode::OK, pages::consent(&page), &request.to.form_action())
+    }
+
+    /// Scopes with what they mean to people.
+    fn described(&self, scope: &Scope) -> Vec<(String, String)> {
+        let settings = self.app.settings();
+        let described = |name: &str| {
+            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
+            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
+        };
+        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
     }
 
     fn denied(&self, request: &AuthorizationRequest, denied: &Denied) -> Response<Body> {
@@ -484,7 +480,11 @@ impl Visit {
 
     /// The request again, in the characters that a URI has: some clients send others, and we send none on (check R16).
     fn url(&self, query: &str) -> String {
-        let mut url = format!("{}/oauth2/authorize?", self.app.issuer.path());
+        self.address("/oauth2/authorize", query)
+    }
+
+    fn address(&self, path: &str, query: &str) -> String {
+        let mut url = format!("{}{path}?", self.app.issuer.path());
         for byte in query.bytes() {
             match byte {
                 0x21..=0x7E => url.push(char::from(byte)),
@@ -509,6 +509,11 @@ impl Visit {
             tracing::error!(correlation = %self.correlation, %trouble, "an event could not be kept");
         }
     }
+}
+
+/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
+fn rounded_up(seconds: u64) -> Duration {
+    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
 }
 
 /// Come again after so many seconds.
@@ -539,8 +544,12 @@ fn without_login(query: &str) -> String {
 
 /// For the consent page: how long the application keeps what it gets.
 fn lifetime(request: &AuthorizationRequest) -> String {
-    let policy = &request.client.policy;
-    if request.flow == Flow::Implicit || !request.client.may_use(regrant_core::client::GrantType::RefreshToken) {
+    if request.flow == Flow::Implicit { String::new() } else { lifetime_of(&request.client) }
+}
+
+fn lifetime_of(client: &Client) -> String {
+    let policy = &client.policy;
+    if !client.may_use(GrantType::RefreshToken) {
         return String::new();
     }
     format!("{} without use, {} at most", spoken(policy.idle_lifetime), spoken(policy.absolute_lifetime))
@@ -573,10 +582,16 @@ fn spoken(duration: Duration) -> String {
 /// An HTML answer under the one policy of all pages: no script, nothing from elsewhere, no frame (checks W1 to W3, W6).
 /// `form_action` is where a form's redirect may lead besides here.
 pub(crate) fn html(status: StatusCode, body: String, form_action: &str) -> Response<Body> {
+    framing(status, body, form_action, "")
+}
+
+/// The same with frames from these places.
+fn framing(status: StatusCode, body: String, form_action: &str, frames: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    let frames = if frames.is_empty() { String::new() } else { format!(" frame-src {frames};") };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self' {form_action}; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none';{frames} style-src 'self'; img-src 'self' data:; form-action 'self' {form_action}; base-uri 'none'; frame-ancestors 'none'"
     );
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

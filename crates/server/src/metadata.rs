@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
 use regrant_core::Policy;
+use regrant_core::client::GrantType;
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
@@ -74,10 +75,20 @@ fn whole_document(app: &App) -> Value {
             .then(|| url("/oauth2/global-revoke")),
         "userinfo_endpoint": url("/oauth2/userinfo"),
         "jwks_uri": url("/oauth2/jwks"),
+        // RFC 8628 section 4.
+        "device_authorization_endpoint": url("/oauth2/device_authorization"),
+        // OpenID Connect RP-Initiated Logout section 2.1, Session Management section 3.3, Back-Channel Logout section 2.1, Front-Channel
+        // Logout section 3.
+        "end_session_endpoint": url("/oauth2/logout"),
+        "check_session_iframe": url("/oauth2/check-session"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "frontchannel_logout_supported": true,
+        "frontchannel_logout_session_supported": true,
         "scopes_supported": scopes,
         "response_types_supported": ["code", "token"],
         "response_modes_supported": ["query", "fragment"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit", GrantType::DeviceCode.as_str()],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": confidential,

@@ -187,8 +187,8 @@ pub fn decide(
     };
     let code = poll.code.code();
     let refused_by_user = matches!(found.ended, Some((_, EndReason::DeniedByUser)));
-    let is_its_own =
-        found.terms.client == client.id && found.terms.code.as_ref().is_some_and(|known| known.secret == code.seed.hash());
+    let is_its_own = found.terms.client == client.id
+        && found.terms.code.as_ref().is_some_and(|known| known.secret == code.seed.hash());
     if refused_by_user && is_its_own {
         return Decision::refuse(Refusal::DeviceDenied);
     }
@@ -313,7 +313,9 @@ mod tests {
     use super::*;
 
     fn codes() -> impl Iterator<Item = UserCode> {
-        (0..200_u128).map(|number| UserCode::new((number * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834 % (1 << 120)).to_be_bytes()))
+        (0..200_u128).map(|number| {
+            UserCode::new((number * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834 % (1 << 120)).to_be_bytes())
+        })
     }
 
     /// RFC 8628 section 6.1: "the server should ignore any characters like punctuation that are not in the user code character

@@ -167,8 +167,7 @@ pub(crate) fn decide_as(
         return tell(refusal);
     }
     if request.code.era > keys.era() {
-        let told =
-            event(EventKind::Alarm, grant, format!("{what} of an era that the store has not reached"));
+        let told = event(EventKind::Alarm, grant, format!("{what} of an era that the store has not reached"));
         return Decision::report(Refusal::EraAhead, told);
     }
     if request.code.era < keys.era() && grant.redeemed_at.is_none() {
@@ -227,8 +226,7 @@ fn presented_again(
     now: Timestamp,
     entropy: &Entropy,
 ) -> Decision<Issued> {
-    let tell =
-        |refusal| Decision::tell(refusal, grant, &grant.terms.client, format!("{what} presented again"));
+    let tell = |refusal| Decision::tell(refusal, grant, &grant.terms.client, format!("{what} presented again"));
     if let Some((_, reason)) = grant.ended {
         return tell(Refusal::Ended(reason));
     }

@@ -185,11 +185,7 @@ impl Visit {
     }
 
     /// What this user allowed this client before. What was paused, or is over, is asked anew.
-    async fn remembered(
-        &self,
-        client: &Client,
-        who: &LoggedIn,
-    ) -> Result<Option<Remembered>, Unavailable> {
+    async fn remembered(&self, client: &Client, who: &LoggedIn) -> Result<Option<Remembered>, Unavailable> {
         let question = Question::Consent { subject: who.user.subject.clone(), client: client.id.as_str().to_owned() };
         let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
         let ends_at = known.ends_at;
@@ -219,7 +215,8 @@ impl Visit {
         // Known to the session before the client hears anything of it: whoever ends it tells the client.
         if request.client.logout.is_told() {
             let (session, client) = (who.session.root, request.client.id.as_str().to_owned());
-            if self.app.engine.commit(vec![Record::PutLogin { session, client }]).await?.first() != Some(&Outcome::Committed)
+            if self.app.engine.commit(vec![Record::PutLogin { session, client }]).await?.first()
+                != Some(&Outcome::Committed)
             {
                 return Ok(self.denied(request, &Denied::LOGIN_REQUIRED));
             }

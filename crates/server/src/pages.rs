@@ -366,7 +366,14 @@ mod tests {
             device(&Device { base: value, username: value, user_code: value, error: Some(value) }),
             device(&Device { base: value, username: value, user_code: "", error: None }),
             device_confirm(&asked),
-            device_confirm(&DeviceConfirm { place: "", elsewhere: false, scopes: &[], resources: &[], lifetime: "", ..asked }),
+            device_confirm(&DeviceConfirm {
+                place: "",
+                elsewhere: false,
+                scopes: &[],
+                resources: &[],
+                lifetime: "",
+                ..asked
+            }),
             device_done(&DeviceDone { base: value, client_name: value, allowed: true }),
             device_done(&DeviceDone { base: value, client_name: value, allowed: false }),
             failure(&Failure { base: value, title: value, message: value, correlation: value }),

@@ -197,9 +197,10 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
         Refusal::CodeForged => {
             ("the code's secret is not the one that was sent", "the code as it was sent; a key may have leaked")
         }
-        Refusal::DevicePending => {
-            ("nobody has answered what the device asked for yet", "the same request after the interval, until somebody has")
-        }
+        Refusal::DevicePending => (
+            "nobody has answered what the device asked for yet",
+            "the same request after the interval, until somebody has",
+        ),
         Refusal::DeviceTooFast => (
             "nobody has answered yet, and the device asks more often than it was told to",
             "the same request after an interval that is 5 seconds longer each time",

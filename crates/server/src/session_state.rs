@@ -83,7 +83,9 @@ pub(crate) async fn check_session(State(app): State<Arc<App>>) -> Response<Body>
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     headers.insert(
         CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *"),
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *",
+        ),
     );
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));

@@ -143,7 +143,9 @@ impl Asked {
                     Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
                 })
             }
-            "urn:ietf:params:oauth:grant-type:device_code" => Ok(Asked::Device { code: secret(required("device_code")?) }),
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Asked::Device { code: secret(required("device_code")?) })
+            }
             "client_credentials" => {
                 scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
             }

@@ -34,8 +34,8 @@ use regrant_core::{ChainKey, Covered, Epoch, Grant, GrantId, Keys, Timestamp};
 
 use beside::{DeadLetter, Delivery, Place, Places};
 
-pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use device::{DeviceRequest, MOST_DEVICE_REQUESTS};
+pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use key::{KeyChange, KeyKind, KeyRecord};

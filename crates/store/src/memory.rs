@@ -15,8 +15,9 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
-    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, LogoutNotice, Outcome,
-    Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, device, event, failures, revocation,
+    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, KeyChange, KeyKind, KeyRecord,
+    Loaded, LogoutNotice, Outcome, Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable,
+    User, device, event, failures, revocation,
 };
 
 /// A store that lives as long as its last handle.

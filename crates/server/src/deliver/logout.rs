@@ -162,7 +162,8 @@ async fn turn(app: &App, id: &str, slots: &Semaphore, tries: u32) -> Result<Turn
 
 /// Whether the answer speaks of this logout: section 2.8, "the RP … MUST respond with an HTTP 400 Bad Request".
 const fn is_about_it(failure: &NoAnswer) -> bool {
-    matches!(failure, NoAnswer::Status(400..=499)) && !matches!(failure, NoAnswer::Status(401 | 403 | 404 | 408 | 425 | 429))
+    matches!(failure, NoAnswer::Status(400..=499))
+        && !matches!(failure, NoAnswer::Status(401 | 403 | 404 | 408 | 425 | 429))
 }
 
 fn undelivered(client: &Client, notice: &LogoutNotice, now: Timestamp, failure: &NoAnswer) -> EventRecord {
@@ -176,13 +177,7 @@ fn undelivered(client: &Client, notice: &LogoutNotice, now: Timestamp, failure: 
     EventRecord { at: now, event, correlation: String::new() }
 }
 
-async fn send(
-    app: &App,
-    client: &Client,
-    uri: &str,
-    notice: &LogoutNotice,
-    slots: &Semaphore,
-) -> Result<(), NoAnswer> {
+async fn send(app: &App, client: &Client, uri: &str, notice: &LogoutNotice, slots: &Semaphore) -> Result<(), NoAnswer> {
     let _slot = slots.acquire().await.map_err(|_| NoAnswer::Busy)?;
     let url: Uri = uri.parse().map_err(|_| NoAnswer::Broken("the URI cannot be read".to_owned()))?;
     let token = token(app, client, notice).ok_or_else(|| NoAnswer::Broken("nothing can be signed".to_owned()))?;

@@ -40,8 +40,8 @@ use crate::passwords::MAX_PASSWORD_LEN;
 use crate::request::read_form;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
-pub(super) use words::{minute, place};
 use words::{LIMITED, PAUSED, RESUMED, Shown, UNLIMITED, WITHDRAWN, Words, sentence};
+pub(super) use words::{minute, place};
 
 /// What the login page carries in place of an authorization request when it leads here.
 pub(super) const ACCOUNT: &str = "account";

@@ -195,8 +195,7 @@ impl Visit {
     }
 
     fn device_page(&self, status: StatusCode, who: &LoggedIn, typed: &str, error: Option<&str>) -> Response<Body> {
-        let page =
-            pages::Device { base: self.app.issuer.path(), username: &who.user.name, user_code: typed, error };
+        let page = pages::Device { base: self.app.issuer.path(), username: &who.user.name, user_code: typed, error };
         html(status, pages::device(&page), "")
     }
 
@@ -233,7 +232,8 @@ impl Visit {
 
 /// What a device asked for that shows this code and that nobody has answered.
 async fn waiting(app: &App, code: &UserCode) -> Result<Option<(DeviceRequest, Arc<Client>)>, Unavailable> {
-    let Answer::DeviceRequest(Some(request)) = app.engine.ask(Question::DeviceRequestByUserCode(hash(app, code))).await?
+    let Answer::DeviceRequest(Some(request)) =
+        app.engine.ask(Question::DeviceRequestByUserCode(hash(app, code))).await?
     else {
         return Ok(None);
     };

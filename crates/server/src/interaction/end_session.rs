@@ -232,7 +232,9 @@ impl Visit {
 
     /// What tells the session's clients by the browser: Front-Channel Logout 1.0 section 2.
     async fn frames(&self, root: &[u8; 32]) -> Result<Vec<String>, Unavailable> {
-        let Answer::Logins(clients) = self.app.engine.ask(Question::Logins(*root)).await? else { return Ok(Vec::new()) };
+        let Answer::Logins(clients) = self.app.engine.ask(Question::Logins(*root)).await? else {
+            return Ok(Vec::new());
+        };
         let settings = self.app.settings();
         let sid = session::sid(&self.app, root);
         let of = |id: String| {
@@ -253,8 +255,7 @@ impl Visit {
             return self.redirect(next);
         }
         let next = request.next.as_deref().unwrap_or_default();
-        let page =
-            pages::LoggedOut { base: self.app.issuer.path(), next, next_host: redirect::shown(next), frames };
+        let page = pages::LoggedOut { base: self.app.issuer.path(), next, next_host: redirect::shown(next), frames };
         let sources: Vec<String> = frames.iter().map(|frame| source(frame)).collect();
         let mut response = framing(StatusCode::OK, pages::logged_out(&page), "", &sources.join(" "));
         if let (false, Ok(refresh)) = (next.is_empty(), HeaderValue::try_from(format!("{FRAMES_TAKE}; url={next}"))) {

@@ -150,7 +150,8 @@ async fn a_client_that_refuses_for_good_is_given_up_and_said_so() {
     shop.has_heard(1).await;
     world.advance(std::time::Duration::from_secs(24 * 3600));
     all_told(&world).await;
-    let events = world.app.admin().events(&EventsWanted { limit: 10, ..EventsWanted::default() }).await.expect("events");
+    let events =
+        world.app.admin().events(&EventsWanted { limit: 10, ..EventsWanted::default() }).await.expect("events");
     let given_up = events.iter().find(|event| event.kind == "logout_undelivered").expect("an event");
     assert_eq!(given_up.client.as_deref(), Some("shop"));
 }

@@ -33,7 +33,9 @@ async fn the_page_says_who_asks_from_where_and_since_when() {
     let world = devices().await;
     let device = Device::ask(&world, "tv").await;
     let page = device.page(&mut browser_of(&world, USER).await).await.expect_status(200).text();
-    for shown in ["Telly", device.user_code.as_str(), "127.0.0.0&#x2f;24", "1 January 2026, 00:00 UTC", "Read your things", USER] {
+    for shown in
+        ["Telly", device.user_code.as_str(), "127.0.0.0&#x2f;24", "1 January 2026, 00:00 UTC", "Read your things", USER]
+    {
         assert!(page.contains(shown), "{shown} in {page}");
     }
     assert!(page.contains("id=\"device-warning\"") && !page.contains("id=\"device-elsewhere\""));

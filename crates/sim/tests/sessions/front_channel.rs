@@ -9,7 +9,8 @@ use sim::wire::{Browser, Reply, USER, World};
 
 use super::support::{browser_of, log_in_to, sid, told_at};
 
-const ONE: &str = "frontchannel_logout_uri = \"https://shop.example/out?x=1\"\nfrontchannel_logout_session_required = true";
+const ONE: &str =
+    "frontchannel_logout_uri = \"https://shop.example/out?x=1\"\nfrontchannel_logout_session_required = true";
 const OTHER: &str = "frontchannel_logout_uri = \"https://mail.example/out\"";
 
 async fn world() -> World {
@@ -48,7 +49,10 @@ async fn a_client_that_wants_no_session_is_framed_as_registered() {
     }
     let page = log_out(&mut browser, &[]).await.expect_status(200);
     let html = page.text().replace("&#x2f;", "/");
-    assert!(html.contains("src=\"https://mail.example/out\"") && html.contains("src=\"https://shop.example/out?"), "{html}");
+    assert!(
+        html.contains("src=\"https://mail.example/out\"") && html.contains("src=\"https://shop.example/out?"),
+        "{html}"
+    );
     assert!(page.header("content-security-policy").contains("frame-src https://mail.example https://shop.example;"));
 }
 

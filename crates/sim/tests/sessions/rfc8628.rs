@@ -21,7 +21,11 @@ const fn seconds(seconds: u64) -> Duration {
 async fn a_device_is_told_what_to_show_and_how_often_to_ask() {
     for base in ["", "/op"] {
         let config = format!("{CONFIG}{DEVICES}");
-        let world = if base.is_empty() { World::with(&config).await } else { World::at_path(base).await.restart_with(Some(&config)).await };
+        let world = if base.is_empty() {
+            World::with(&config).await
+        } else {
+            World::at_path(base).await.restart_with(Some(&config)).await
+        };
         let answer = world.post(&format!("{base}/oauth2/device_authorization"), "tv", &[("scope", "read")], &[]).await;
         assert_eq!(answer.header("cache-control"), "no-store");
         let answer = answer.expect_status(200).json();
@@ -221,7 +225,8 @@ async fn device_codes_are_limited_by_network_and_by_client() {
         refused.expect_error(429, "temporarily_unavailable");
         assert!(!refused.header("retry-after").is_empty());
     }
-    let elsewhere = world.http_from("127.0.0.9").post("/oauth2/device_authorization", &[("client_id", "tv")], &[]).await;
+    let elsewhere =
+        world.http_from("127.0.0.9").post("/oauth2/device_authorization", &[("client_id", "tv")], &[]).await;
     assert_eq!(elsewhere.status, 200, "another network has its own");
 }
 

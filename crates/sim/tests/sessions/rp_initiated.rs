@@ -174,7 +174,9 @@ async fn without_a_hint_of_this_session_the_user_is_always_asked() {
     ] {
         assert!(asks(&browser.get(&at(&[("id_token_hint", &token), ("post_logout_redirect_uri", BYE)])).await));
     }
-    for parameters in [&[][..], &[("client_id", "shop")], &[("logout_hint", "x"), ("ui_locales", "de fr")], &[("state", "s")]] {
+    for parameters in
+        [&[][..], &[("client_id", "shop")], &[("logout_hint", "x"), ("ui_locales", "de fr")], &[("state", "s")]]
+    {
         assert!(asks(&browser.get(&at(parameters)).await), "{parameters:?}");
     }
     assert!(is_logged_in(&mut browser).await);

@@ -183,7 +183,7 @@ pub fn a_session_that_goes_on_keeps_its_logins(open: Open<'_>) {
     desk.one(login(1, "app"));
     let next = Session { id: [2; 32], expires_at: at(9), ..session(1, "usr_ann") };
     let renew = |session| Record::RenewSession { before: [1; 32], session };
-    let foreign = Session { subject: "usr_bob".to_owned(), ..next.clone() };
+    let foreign = Session { id: [2; 32], ..session(1, "usr_bob") };
     assert_eq!(desk.commit(&[renew(foreign), renew(next.clone()), renew(next.clone())]), [Stale, Committed, Stale]);
     assert_eq!((find(&mut desk, 1), find(&mut desk, 2)), (None, Some(next)));
     assert!(notified(&mut desk).is_empty(), "nobody was logged out");

@@ -270,8 +270,8 @@ fn device(number: u64, user_code: u8, expires_at: Timestamp) -> DeviceRequest {
     DeviceRequest { asked, user_code: [user_code; 32], place }
 }
 
-fn asked(desk: &mut Desk, question: Question) -> Option<DeviceRequest> {
-    let Answer::DeviceRequest(found) = desk.ask(&question) else { panic!("not what a device asked for") };
+fn asked(desk: &mut Desk, question: &Question) -> Option<DeviceRequest> {
+    let Answer::DeviceRequest(found) = desk.ask(question) else { panic!("not what a device asked for") };
     found
 }
 
@@ -281,10 +281,10 @@ pub fn a_device_request_is_found_by_its_number_and_its_user_code(open: Open<'_>)
     let first = device(u64::MAX, 1, at(50));
     let put = |request: &DeviceRequest| Record::PutDeviceRequest(request.clone());
     assert_eq!(desk.commit_at(&[put(&first), put(&device(2, 1, at(50)))], at(2)), [Committed, Stale]);
-    assert_eq!(asked(&mut desk, Question::DeviceRequest(u64::MAX)), Some(first.clone()));
-    assert_eq!(asked(&mut desk, Question::DeviceRequestByUserCode([1; 32])), Some(first));
-    assert_eq!(asked(&mut desk, Question::DeviceRequest(2)), None);
-    assert_eq!(asked(&mut desk, Question::DeviceRequestByUserCode([2; 32])), None);
+    assert_eq!(asked(&mut desk, &Question::DeviceRequest(u64::MAX)), Some(first.clone()));
+    assert_eq!(asked(&mut desk, &Question::DeviceRequestByUserCode([1; 32])), Some(first));
+    assert_eq!(asked(&mut desk, &Question::DeviceRequest(2)), None);
+    assert_eq!(asked(&mut desk, &Question::DeviceRequestByUserCode([2; 32])), None);
 }
 
 /// With the next one, and with a sweep.
@@ -293,8 +293,8 @@ pub fn device_requests_that_are_over_make_room(open: Open<'_>) {
     let put = |number, code, until| Record::PutDeviceRequest(device(number, code, at(until)));
     assert_eq!(desk.commit_at(&[put(1, 1, 5), put(2, 2, 50)], at(2)), [Committed; 2]);
     assert_eq!(desk.commit_at(&[put(3, 1, 50)], at(6)), [Committed], "the user code is free again");
-    assert_eq!(asked(&mut desk, Question::DeviceRequest(1)), None);
+    assert_eq!(asked(&mut desk, &Question::DeviceRequest(1)), None);
     desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 1 }], at(60));
-    let left = [2, 3].map(|number| asked(&mut desk, Question::DeviceRequest(number)).is_some());
+    let left = [2, 3].map(|number| asked(&mut desk, &Question::DeviceRequest(number)).is_some());
     assert_eq!(left, [false, true], "one at a time, the oldest first");
 }

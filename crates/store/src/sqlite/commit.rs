@@ -56,9 +56,7 @@ pub(super) fn one(
         Record::PutSession(session) => sessions::put(connection, session)?,
         Record::RenewSession { before, session } => sessions::renew(connection, before, session)?,
         Record::EndSession { id } => sessions::end(connection, id, now).map(|()| 1)?,
-        Record::EndSessionsOf { subject, but } => {
-            sessions::end_all_of(connection, subject, *but, now).map(|()| 1)?
-        }
+        Record::EndSessionsOf { subject, but } => sessions::end_all_of(connection, subject, *but, now).map(|()| 1)?,
         Record::PutLogin { session, client } => sessions::put_login(connection, session, client)?,
         Record::RemoveLogoutNotice { id } => sessions::remove_notice(connection, *id)?,
         Record::PutDeviceRequest(request) => devices::put(connection, request, now)?,

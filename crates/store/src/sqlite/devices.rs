@@ -52,11 +52,7 @@ pub(super) fn showing(connection: &Connection, user_code: &[u8; 32]) -> rusqlite
     one(connection, "user_code", &user_code.as_slice())
 }
 
-fn one(
-    connection: &Connection,
-    column: &str,
-    value: &dyn rusqlite::ToSql,
-) -> rusqlite::Result<Option<DeviceRequest>> {
+fn one(connection: &Connection, column: &str, value: &dyn rusqlite::ToSql) -> rusqlite::Result<Option<DeviceRequest>> {
     let sql = format!(
         "SELECT number, random, secret, user_code, client, scope, resources, asked_at, expires_at, network, agent \
          FROM device_requests WHERE {column} = ?1"

@@ -119,9 +119,8 @@ pub(super) fn notices(connection: &Connection, client: &str, limit: u32) -> rusq
 }
 
 pub(super) fn notified(connection: &Connection, after: &str, limit: u32) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT DISTINCT client FROM logout_notices WHERE client > ?1 ORDER BY client LIMIT ?2",
-    )?;
+    let mut statement = connection
+        .prepare_cached("SELECT DISTINCT client FROM logout_notices WHERE client > ?1 ORDER BY client LIMIT ?2")?;
     let clients = statement.query_map(params![after, limit], |row| row.get(0))?;
     clients.collect()
 }

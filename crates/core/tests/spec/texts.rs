@@ -233,11 +233,14 @@ fn another_version_is_not_ours() {
 fn each_kind_opens_its_own_slot_only() {
     let world = World::public();
     let keys = &world.keys;
-    let (_, code) = grant_with_code(&world.client, keys, "openid", &[]);
+    let (grant, code) = grant_with_code(&world.client, keys, "openid", &[]);
+    let granted = Granted { scope: scope("openid"), resources: Resources::default() };
+    let (_, device) = device::ask(grant.id, &world.client, granted, keys, grant.rotated_at, &entropy(9));
     let texts = [
         (Kind::Refresh, world.first.text(keys).expect("its key")),
         (Kind::Access, access_token().seal([1; 12], keys).expect("its key")),
         (Kind::Code, code.text(keys).expect("its key")),
+        (Kind::Device, device.text(keys).expect("its key")),
         (Kind::ClientSecret, client_secret([6; 32]).to_string()),
     ];
     for (kind, text) in &texts {
@@ -250,7 +253,8 @@ fn each_kind_opens_its_own_slot_only() {
                     Kind::Refresh => RefreshToken::open(&text, keys).is_some(),
                     Kind::Access => AccessToken::open(&text, keys).is_some(),
                     Kind::Code => Code::open(&text, keys).is_some(),
-                    Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[3].1),
+                    Kind::Device => DeviceCode::open(&text, keys).is_some(),
+                    Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[4].1),
                 };
                 assert_eq!(taken, slot == *kind && disguise == *kind, "{kind:?} as {disguise:?} at {slot:?}: {text}");
             }

@@ -9,6 +9,7 @@ mod openid;
 
 use std::sync::Arc;
 
+use regrant_core::client::RefreshTokens;
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
 use regrant_core::openid::{ACR_PASSWORD, AMR_PASSWORD, OFFLINE_ACCESS, SCOPE};
 use regrant_core::prompt::Prompt;
@@ -201,8 +202,12 @@ impl Rest<'_> {
         };
         let resources = Resources::new(self.form.all("resource"))
             .map_err(|_| Denied::new("invalid_target", "a resource is malformed"))?;
-        let granted = verdict(self.client, response_type, SubjectStatus::Enabled, true, scope.as_ref(), &resources)
-            .map_err(Denied::of)?;
+        let granted = verdict(self.client, response_type, SubjectStatus::Enabled, true, scope.as_ref(), &resources);
+        let mut granted = granted.map_err(Denied::of)?;
+        if self.client.refresh_tokens == RefreshTokens::OfflineAccess && self.client.skip_consent && !prompt.consent {
+            // OpenID Connect Core section 11: "the Authorization Server MUST explicitly receive or have consent"; nobody is asked here.
+            granted.scope = granted.scope.filtered(|token| token != OFFLINE_ACCESS);
+        }
         let wishes = Wishes::read(self.app, self.form, self.client.id.as_str(), &self.client.scopes)?;
         if response_type.has_id_token() {
             if !granted.scope.contains(SCOPE) {

@@ -54,6 +54,7 @@ pub struct App {
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
+    pub(crate) pairwise_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -337,6 +338,7 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
+        let pairwise_key = key(Purpose::PairwiseSubject);
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
@@ -355,6 +357,7 @@ impl App {
             session_key,
             csrf_key,
             cursor_key,
+            pairwise_key,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),

@@ -7,16 +7,19 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
-use regrant_core::Policy;
+use regrant_core::client::AccessTokenFormat;
+use regrant_core::openid::{ACR_PASSWORD, SCOPES};
+use regrant_core::prompt::Prompt;
+use regrant_core::{Policy, ResponseMode, ResponseType};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::answer;
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::config::{BUILT_IN_SCOPES, Readers};
 use crate::cors;
 use crate::feed;
-use crate::keyring::schedule::JWKS_MAX_AGE;
+use crate::keyring::schedule::{JWKS_MAX_AGE, algorithm};
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
@@ -63,6 +66,10 @@ fn whole_document(app: &App) -> Value {
     let mut scopes: Vec<&str> = BUILT_IN_SCOPES.into_iter().chain(declared).collect();
     scopes.sort_unstable();
     scopes.dedup();
+    let of_tokens =
+        ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash"];
+    let claims: Vec<&str> =
+        of_tokens.into_iter().chain(SCOPES.into_iter().flat_map(|(_, claims)| claims).copied()).collect();
     json!({
         "issuer": app.issuer(),
         "authorization_endpoint": url("/oauth2/authorize"),
@@ -75,14 +82,14 @@ fn whole_document(app: &App) -> Value {
         "userinfo_endpoint": url("/oauth2/userinfo"),
         "jwks_uri": url("/oauth2/jwks"),
         "scopes_supported": scopes,
-        "response_types_supported": ["code", "token"],
-        "response_modes_supported": ["query", "fragment"],
+        "response_types_supported": ResponseType::ALL.map(ResponseType::as_str),
+        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit"],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": confidential,
         // No registered name; the field's own for what RFC 9068 section 2.1 leaves to the server.
-        "access_token_signing_alg_values_supported": settings.lifetimes().algorithms().map(Algorithm::as_str).collect::<Vec<_>>(),
+        "access_token_signing_alg_values_supported": access_token_algorithms(&settings),
         // RFC 9701 section 7.
         "introspection_signing_alg_values_supported": algorithms,
         // Ours: the feed of what is over, and what the address of each status list begins with.
@@ -90,8 +97,17 @@ fn whole_document(app: &App) -> Value {
         "status_list_endpoint": has_feed.then(|| feed::lists(app)),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
-        "subject_types_supported": ["public"],
-        "claims_supported": ["sub"],
+        // OpenID Connect Discovery section 3. RS256 "MUST be included".
+        "id_token_signing_alg_values_supported": algorithms,
+        "userinfo_signing_alg_values_supported": algorithms,
+        "subject_types_supported": ["public", "pairwise"],
+        "claims_supported": claims,
+        "claim_types_supported": ["normal"],
+        "claims_parameter_supported": true,
+        "acr_values_supported": [ACR_PASSWORD],
+        "prompt_values_supported": Prompt::NAMES,
+        "display_values_supported": ["page"],
+        "ui_locales_supported": ["en"],
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "protected_resources": settings.config.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
@@ -101,4 +117,16 @@ fn whole_document(app: &App) -> Value {
         "refresh_token_rotation": {"public": "single_use", "confidential": "reusable"},
         "refresh_token_retry_window": Policy::RETRY_WINDOW.as_secs(),
     })
+}
+
+/// What access tokens of today's clients are signed with, the preferred first.
+fn access_token_algorithms(settings: &Settings) -> Vec<&'static str> {
+    let is_used = |wanted: &Algorithm| {
+        *wanted == Algorithm::Es256
+            || settings.clients.all().map(|client| &client.policy).any(|policy| {
+                policy.access_token_format == AccessTokenFormat::Jwt
+                    && algorithm(policy.access_token_algorithm) == *wanted
+            })
+    };
+    Algorithm::ALL.into_iter().filter(is_used).map(Algorithm::as_str).collect()
 }

@@ -87,8 +87,8 @@ pub enum Purpose {
     DeviceTag,
     /// Hashes user codes.
     UserCode,
-    /// Makes `sid`, and what scripts see of a session, of the session. Never rotates.
-    SessionId,
+    /// What scripts see of a browser session.
+    SessionState,
     /// Message authentication of grant rows.
     RowMac,
     /// Hides grant numbers inside grant ids. Never rotates.
@@ -113,16 +113,18 @@ pub enum Purpose {
     PageCursor,
     /// Places grants in status lists, and names the lists. Never rotates.
     StatusList,
+    /// Pairwise subject identifiers. Never rotates: clients know their users by them.
+    PairwiseSubject,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::DeviceTag,
         Self::UserCode,
-        Self::SessionId,
+        Self::SessionState,
         Self::RowMac,
         Self::GrantId,
         Self::Jti,
@@ -135,6 +137,7 @@ impl Purpose {
         Self::EventChain,
         Self::PageCursor,
         Self::StatusList,
+        Self::PairwiseSubject,
     ];
 
     const fn label(self) -> &'static str {
@@ -143,7 +146,7 @@ impl Purpose {
             Self::CodeTag => "regrant key code-tag v1",
             Self::DeviceTag => "regrant key device-tag v1",
             Self::UserCode => "regrant key user-code v1",
-            Self::SessionId => "regrant key session-id v1",
+            Self::SessionState => "regrant key session-state v1",
             Self::RowMac => "regrant key row-mac v1",
             Self::GrantId => "regrant key grant-id v1",
             Self::Jti => "regrant key jti v1",
@@ -156,6 +159,7 @@ impl Purpose {
             Self::EventChain => "regrant key event-chain v1",
             Self::PageCursor => "regrant key page-cursor v1",
             Self::StatusList => "regrant key status-list v1",
+            Self::PairwiseSubject => "regrant key pairwise-subject v1",
         }
     }
 }

@@ -53,9 +53,10 @@ pub struct App {
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
-    pub(crate) sid_key: hmac::Key,
+    pub(crate) browser_state_key: hmac::Key,
     pub(crate) user_code_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
+    pub(crate) pairwise_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -339,7 +340,8 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
-        let (sid_key, user_code_key) = (key(Purpose::SessionId), key(Purpose::UserCode));
+        let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
+        let pairwise_key = key(Purpose::PairwiseSubject);
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
@@ -357,9 +359,10 @@ impl App {
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
-            sid_key,
+            browser_state_key,
             user_code_key,
             cursor_key,
+            pairwise_key,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),

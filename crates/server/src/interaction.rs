@@ -4,9 +4,12 @@
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
 
 mod account;
+mod answer;
+mod came;
 mod device;
 mod end_session;
 mod login;
+mod select;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,34 +19,25 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use regrant_core::client::GrantType;
-use regrant_core::decision::{Change, Decision};
-use regrant_core::issue::{Granted, SubjectStatus};
-use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Client, Event, EventKind, Refusal, Resources, Scope, Timestamp, redirect};
-use regrant_store::{Answer, Consent, EventRecord, Outcome, Question, Record, Unavailable};
-use zeroize::Zeroizing;
+use regrant_core::prompt::{self, Next, Present};
+use regrant_core::redeem;
+use regrant_core::{Client, Event, EventKind, Resources, Scope, Timestamp, redirect};
+use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 
-use crate::answer::Failure;
 use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
-use crate::claims::prepare::{self, Minting};
+use crate::authorize::{AuthorizationRequest, Denied, MAX_REQUEST, Wrong};
 use crate::correlation::Correlation;
-use crate::form::{self, Form};
-use crate::mint::{self, Access};
+use crate::form::Form;
 use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
 use crate::session::{self, FormKind, LoggedIn};
-use crate::session_state;
 use crate::sight;
+use crate::subject;
 
 pub(crate) use account::{account, history};
 pub(crate) use device::device;
 pub(crate) use end_session::end_session;
-
-/// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
-const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// One request of a browser.
 struct Visit {
@@ -60,7 +54,10 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
     let response = if parts.method == Method::POST {
         // RFC 6749 section 3.1: POST is for requests that do not fit a URL. Ours fit, and a GET carries the cookies.
         match read_body(&visit.headers, body).await {
-            Some(query) if query.len() <= MAX_REQUEST => visit.redirect(&visit.url(&query)),
+            Some(query) if query.len() <= MAX_REQUEST => {
+                let query = came::printable(&query);
+                visit.redirect(&format!("{}/oauth2/authorize?{query}", visit.app.issuer.path()))
+            }
             _ => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_request"),
         }
     } else {
@@ -86,6 +83,17 @@ pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Re
     let visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
         Ok(form) => visit.consent(&form).await,
+        Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
+    };
+    visit.correlation.mark(response)
+}
+
+/// `POST /select`.
+pub(crate) async fn select(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let visit = Visit::of(app, &parts);
+    let response = match read_form(&visit.headers, body).await {
+        Ok(form) => visit.select(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
     };
     visit.correlation.mark(response)
@@ -136,12 +144,13 @@ impl Visit {
 
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
+        let (query, proof) = came::split(query);
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
-            Err(Wrong::Redirect(to, denied)) => return self.deny(&to.error(self.app.issuer(), &denied), &denied),
+            Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
-        match self.step(&request, query).await {
+        match self.step(&request, query, proof).await {
             Ok(response) => response,
             Err(trouble) => {
                 tracing::error!(correlation = %self.correlation, %trouble, "the store failed during an authorization");
@@ -150,28 +159,39 @@ impl Visit {
         }
     }
 
-    async fn step(&self, request: &AuthorizationRequest, query: &str) -> Result<Response<Body>, Unavailable> {
+    async fn step(
+        &self,
+        request: &AuthorizationRequest,
+        query: &str,
+        proof: Option<&str>,
+    ) -> Result<Response<Body>, Unavailable> {
         let who = session::current(&self.app, &self.headers).await?;
-        let Some(who) = who.filter(|_| !request.prompt.login) else {
-            if request.prompt.none {
-                return Ok(self.denied(request, &Denied::LOGIN_REQUIRED));
+        let present = match &who {
+            None => None,
+            Some(who) => {
+                let sub = subject::told(&self.app, &request.client, &who.user.subject);
+                Some(Present {
+                    authenticated_at: who.session.authenticated_at,
+                    is_named: request.wishes.named.iter().all(|named| *named == sub),
+                    consented: self.is_consented(request, who).await?,
+                    came: came::from(&self.app, &who.cookie, query, proof),
+                })
             }
-            return Ok(self.login_page(StatusCode::OK, Some(request), query, "", None));
         };
-        if !self.is_consented(request, &who).await? {
-            if request.prompt.none {
-                return Ok(self.denied(request, &Denied::CONSENT_REQUIRED));
+        match (prompt::next(request.prompt, request.max_age(), present, self.app.engine.now()), who) {
+            (Next::LoginRequired, _) => Ok(self.denied(request, &Denied::LOGIN_REQUIRED)),
+            (Next::ConsentRequired, _) => Ok(self.denied(request, &Denied::CONSENT_REQUIRED)),
+            (Next::Select, Some(who)) => Ok(self.select_page(request, query, &who)),
+            (Next::Consent, Some(who)) => Ok(self.consent_page(request, query, &who)),
+            (Next::Answer, Some(who)) => self.grant(request, &who).await,
+            (Next::Login, _) | (Next::Select | Next::Consent | Next::Answer, None) => {
+                Ok(self.login_page(StatusCode::OK, Some(request), query, &request.wishes.login_hint, None))
             }
-            return Ok(self.consent_page(request, query, &who));
         }
-        self.grant(request, &who).await
     }
 
     /// Whether this user need not be asked: the client is trusted, or all of it was allowed before.
     async fn is_consented(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<bool, Unavailable> {
-        if request.prompt.consent {
-            return Ok(false);
-        }
         if request.client.skip_consent {
             return Ok(true);
         }
@@ -181,7 +201,7 @@ impl Visit {
             return Ok(false);
         }
         let Some(known) = self.remembered(&request.client, who).await? else { return Ok(false) };
-        Ok(request.granted.scope.is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
+        Ok(request.asks_for().is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
     /// What this user allowed this client before. What was paused, or is over, is asked anew.
@@ -195,133 +215,6 @@ impl Visit {
         let scope = Scope::parse(&known.scope).unwrap_or_default();
         let resources = Resources::parse(&known.resources).unwrap_or_default();
         Ok(Some(Remembered { scope, resources, ends_at }))
-    }
-
-    /// Everything is known: a code, or for the implicit flow an access token, goes to the client.
-    async fn grant(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<Response<Body>, Unavailable> {
-        let (scope, resources) = (&request.granted.scope, &request.granted.resources);
-        let granted = match verdict(&request.client, request.flow, SubjectStatus::Enabled, true, Some(scope), resources)
-        {
-            Ok(granted) => granted,
-            Err(refusal) => return Ok(self.denied(request, &Denied::of(refusal))),
-        };
-        let consent = redeem::Consent {
-            subject: who.user.subject.clone(),
-            granted,
-            authenticated_at: who.session.authenticated_at,
-            session: Some(who.session.root),
-            epoch: who.epoch,
-        };
-        // Known to the session before the client hears anything of it: whoever ends it tells the client.
-        if request.client.logout.is_told() {
-            let (session, client) = (who.session.root, request.client.id.as_str().to_owned());
-            if self.app.engine.commit(vec![Record::PutLogin { session, client }]).await?.first()
-                != Some(&Outcome::Committed)
-            {
-                return Ok(self.denied(request, &Denied::LOGIN_REQUIRED));
-            }
-        }
-        match request.flow {
-            Flow::Code => {
-                // Each code is a row (check X9).
-                let rate = self.app.settings().config.limits.codes_per_user;
-                if self.app.limits.code(rate, &consent.subject).is_err() {
-                    return Ok(self.denied(request, &Denied::TOO_MANY_CODES));
-                }
-                self.grant_code(request, consent).await
-            }
-            Flow::Implicit => Ok(self.grant_token(request, &consent).await),
-        }
-    }
-
-    async fn grant_code(
-        &self,
-        request: &AuthorizationRequest,
-        consent: redeem::Consent,
-    ) -> Result<Response<Body>, Unavailable> {
-        let client = Arc::clone(&request.client);
-        let root = consent.session.filter(|_| consent.granted.scope.contains("openid"));
-        let bound = CodeRequest {
-            challenge: request.challenge,
-            redirect_uri: request.redirect_parameter.clone(),
-            lifetime: CODE_LIFETIME,
-        };
-        let made = self
-            .app
-            .engine
-            .create(self.correlation.as_str(), move |id, moment| {
-                let (grant, code) = redeem::grant_with_code(
-                    id,
-                    &client,
-                    consent.clone(),
-                    &bound,
-                    moment.keys,
-                    moment.now,
-                    &moment.entropy,
-                );
-                match code.text(moment.keys) {
-                    Some(text) => Decision::accept(Change::Created, grant, Zeroizing::new(text)),
-                    None => Decision::refuse(Refusal::SeedKeyNotYet),
-                }
-            })
-            .await?;
-        let Ok(code) = made else { return Ok(self.denied(request, &Denied::UNAVAILABLE)) };
-        tracing::info!(correlation = %self.correlation, client = %request.client.id, "authorization code issued");
-        let state = root.and_then(|root| {
-            session_state::for_answer(&self.app, request.client.id.as_str(), &request.to.redirect_uri, &root)
-        });
-        let mut parameters = vec![("code", code.as_str())];
-        parameters.extend(state.as_deref().map(|state| ("session_state", state)));
-        let mut response = self.redirect(&request.to.answer(self.app.issuer(), &parameters));
-        if let (Some(root), Some(_)) = (root, &state) {
-            response.headers_mut().append(SET_COOKIE, session_state::cookie(&self.app, &root));
-        }
-        Ok(response)
-    }
-
-    /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
-    async fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
-        let minting = Minting {
-            client: &request.client,
-            grant_type: GrantType::Implicit,
-            subject: &consent.subject,
-            granted: &consent.granted,
-            grant: None,
-            auth_time: Some(consent.authenticated_at.seconds()),
-            correlation: &self.correlation,
-        };
-        let claims = match prepare::of(&self.app, minting).await {
-            Ok(claims) => claims,
-            Err(Failure::HookDenied) => return self.denied(request, &Denied::HOOK),
-            Err(failure) => {
-                tracing::error!(correlation = %self.correlation, reason = %failure.reason(), "no access token");
-                return self.denied(request, &Denied::UNAVAILABLE);
-            }
-        };
-        let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
-        let access = Access {
-            grant: None,
-            client: &request.client,
-            subject: &consent.subject,
-            scope: &scope,
-            resources: &consent.granted.resources,
-            authenticated_at: Some(consent.authenticated_at),
-            claims: &claims,
-            expires_in,
-            now: self.app.engine.now(),
-        };
-        tracing::warn!(correlation = %self.correlation, client = %request.client.id, "implicit grant used: RFC 9700 section 2.1.2 says that it SHOULD NOT be");
-        let Some(token) = mint::access_token(&self.app, &access).map(Zeroizing::new) else {
-            return self.denied(request, &Denied::UNAVAILABLE);
-        };
-        let (expires_in, scope) = (expires_in.to_string(), scope.to_string());
-        let mut parameters =
-            vec![("access_token", token.as_str()), ("token_type", "Bearer"), ("expires_in", expires_in.as_str())];
-        if !scope.is_empty() {
-            parameters.push(("scope", &scope));
-        }
-        self.redirect(&request.to.answer(self.app.issuer(), &parameters))
     }
 
     /// Allow or deny was pressed.
@@ -340,7 +233,7 @@ impl Visit {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
-            Err(Wrong::Redirect(to, denied)) => return self.deny(&to.error(self.app.issuer(), &denied), &denied),
+            Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
         if form.credential("decision") != Some("allow") {
             return self.denied(&request, &Denied::ACCESS);
@@ -359,27 +252,27 @@ impl Visit {
         request: &AuthorizationRequest,
         who: &LoggedIn,
     ) -> Result<Response<Body>, Unavailable> {
-        self.remember(&request.client, &request.granted, who).await?;
+        self.remember(&request.client, request.asks_for(), &request.granted.resources, who).await?;
         sight::outcome("consented");
         self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
         self.grant(request, who).await
     }
 
     /// What a user allows a client, for the next time.
-    async fn remember(&self, client: &Client, granted: &Granted, who: &LoggedIn) -> Result<(), Unavailable> {
+    async fn remember(&self, client: &Client, asked: Scope, at: &Resources, who: &LoggedIn) -> Result<(), Unavailable> {
         // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
         let (scope, ends_at) = match self.remembered(client, who).await? {
-            Some(Remembered { scope, resources, ends_at }) if resources == granted.resources => {
-                let both = Scope::from_tokens(scope.iter().chain(granted.scope.iter()));
-                (both.unwrap_or_else(|_| granted.scope.clone()), ends_at)
+            Some(Remembered { scope, resources, ends_at }) if resources == *at => {
+                let both = Scope::from_tokens(scope.iter().chain(asked.iter()));
+                (both.unwrap_or_else(|_| asked.clone()), ends_at)
             }
-            _ => (granted.scope.clone(), None),
+            _ => (asked, None),
         };
         let consent = Consent {
             subject: who.user.subject.clone(),
             client: client.id.as_str().to_owned(),
             scope: scope.to_string(),
-            resources: granted.resources.to_string(),
+            resources: at.to_string(),
             at: self.app.engine.now(),
             paused_at: None,
             ends_at,
@@ -411,7 +304,7 @@ impl Visit {
 
     fn consent_page(&self, request: &AuthorizationRequest, query: &str, who: &LoggedIn) -> Response<Body> {
         let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
-        let scopes = self.described(&request.granted.scope);
+        let scopes = self.described(&request.asks_for());
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
@@ -440,16 +333,6 @@ impl Visit {
         scope.iter().map(|name| (name.to_owned(), described(name))).collect()
     }
 
-    fn denied(&self, request: &AuthorizationRequest, denied: &Denied) -> Response<Body> {
-        self.deny(&request.to.error(self.app.issuer(), denied), denied)
-    }
-
-    fn deny(&self, url: &str, denied: &Denied) -> Response<Body> {
-        sight::refused(denied.error, denied.description);
-        tracing::debug!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
-        self.redirect(url)
-    }
-
     /// RFC 9700 section 4.12: "the authorization server MUST use HTTP status code 303".
     fn redirect(&self, url: &str) -> Response<Body> {
         let Ok(location) = HeaderValue::try_from(url) else {
@@ -475,20 +358,9 @@ impl Visit {
         later(response, 1)
     }
 
-    /// The request again, in the characters that a URI has: some clients send others, and we send none on (check R16).
-    fn url(&self, query: &str) -> String {
-        self.address("/oauth2/authorize", query)
-    }
-
+    /// A query again, in the characters that a URI has.
     fn address(&self, path: &str, query: &str) -> String {
-        let mut url = format!("{}{path}?", self.app.issuer.path());
-        for byte in query.bytes() {
-            match byte {
-                0x21..=0x7E => url.push(char::from(byte)),
-                other => url.push_str(&format!("%{other:02X}")),
-            }
-        }
-        url
+        format!("{}{path}?{}", self.app.issuer.path(), came::printable(query))
     }
 
     /// Leaves an event about a user. That it cannot be kept does not undo what it tells of.
@@ -527,26 +399,17 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
     (is_form(headers) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }
 
-/// The request without the login that it asked for, which has been done: or the login page would come again and again. What
-/// else `prompt` asks for stays.
-fn without_login(query: &str) -> String {
-    let done = |pair: &str| {
-        let form = Form::parse_repeated(pair.as_bytes()).ok()?;
-        let words = form.credential("prompt")?.split(' ');
-        let left: Vec<&str> = words.filter(|word| !matches!(*word, "login" | "select_account")).collect();
-        Some(form::write(&[("prompt", &left.join(" "))]))
-    };
-    query.split('&').map(|pair| done(pair).unwrap_or_else(|| pair.to_owned())).collect::<Vec<_>>().join("&")
-}
-
 /// For the consent page: how long the application keeps what it gets.
 fn lifetime(request: &AuthorizationRequest) -> String {
-    if request.flow == Flow::Implicit { String::new() } else { lifetime_of(&request.client) }
+    if !request.response_type.has_code() {
+        return String::new();
+    }
+    lifetime_of(&request.client, &request.granted.scope)
 }
 
-fn lifetime_of(client: &Client) -> String {
+fn lifetime_of(client: &Client, scope: &Scope) -> String {
     let policy = &client.policy;
-    if !client.may_use(GrantType::RefreshToken) {
+    if !redeem::may_refresh(client, scope) {
         return String::new();
     }
     format!("{} without use, {} at most", spoken(policy.idle_lifetime), spoken(policy.absolute_lifetime))

@@ -7,17 +7,19 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
-use regrant_core::Policy;
-use regrant_core::client::GrantType;
+use regrant_core::client::{AccessTokenFormat, GrantType};
+use regrant_core::openid::{ACR_PASSWORD, SCOPES};
+use regrant_core::prompt::Prompt;
+use regrant_core::{Policy, ResponseMode, ResponseType};
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 
 use crate::answer;
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::config::{BUILT_IN_SCOPES, Readers};
 use crate::cors;
 use crate::feed;
-use crate::keyring::schedule::JWKS_MAX_AGE;
+use crate::keyring::schedule::{JWKS_MAX_AGE, algorithm};
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
@@ -47,7 +49,8 @@ fn public(body: &Value) -> Response<Body> {
 /// RFC 8414 section 3.2: "Claims with zero elements MUST be omitted from the response."
 fn document(app: &App) -> Value {
     let mut document = whole_document(app);
-    if let Value::Object(members) = &mut document {
+    if let (Value::Object(members), Value::Object(more)) = (&mut document, sessions_and_devices(app)) {
+        members.extend(more);
         members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
     }
     document
@@ -64,6 +67,10 @@ fn whole_document(app: &App) -> Value {
     let mut scopes: Vec<&str> = BUILT_IN_SCOPES.into_iter().chain(declared).collect();
     scopes.sort_unstable();
     scopes.dedup();
+    let of_tokens =
+        ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash"];
+    let claims: Vec<&str> =
+        of_tokens.into_iter().chain(SCOPES.into_iter().flat_map(|(_, claims)| claims).copied()).collect();
     json!({
         "issuer": app.issuer(),
         "authorization_endpoint": url("/oauth2/authorize"),
@@ -75,6 +82,59 @@ fn whole_document(app: &App) -> Value {
             .then(|| url("/oauth2/global-revoke")),
         "userinfo_endpoint": url("/oauth2/userinfo"),
         "jwks_uri": url("/oauth2/jwks"),
+        "scopes_supported": scopes,
+        "response_types_supported": ResponseType::ALL.map(ResponseType::as_str),
+        "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit", GrantType::DeviceCode.as_str()],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_methods_supported": confidential,
+        // No registered name; the field's own for what RFC 9068 section 2.1 leaves to the server.
+        "access_token_signing_alg_values_supported": access_token_algorithms(&settings),
+        // RFC 9701 section 7.
+        "introspection_signing_alg_values_supported": algorithms,
+        // Ours: the feed of what is over, and what the address of each status list begins with.
+        "revocation_feed_endpoint": has_feed.then(|| url("/oauth2/revocations")),
+        "status_list_endpoint": has_feed.then(|| feed::lists(app)),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        // OpenID Connect Discovery section 3. RS256 "MUST be included".
+        "id_token_signing_alg_values_supported": algorithms,
+        "userinfo_signing_alg_values_supported": algorithms,
+        "subject_types_supported": ["public", "pairwise"],
+        "claims_supported": claims,
+        "claim_types_supported": ["normal"],
+        "claims_parameter_supported": true,
+        "acr_values_supported": [ACR_PASSWORD],
+        "prompt_values_supported": Prompt::NAMES,
+        "display_values_supported": ["page"],
+        "ui_locales_supported": ["en"],
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "protected_resources": settings.config.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
+        // draft-ietf-oauth-refresh-token-expiration: the value of the second changed between drafts.
+        "refresh_token_expiration_types_supported": ["authorization", "token_timeout", "credential"],
+        // The defaults; a client may have others.
+        "refresh_token_rotation": {"public": "single_use", "confidential": "reusable"},
+        "refresh_token_retry_window": Policy::RETRY_WINDOW.as_secs(),
+    })
+}
+
+/// What access tokens of today's clients are signed with, the preferred first.
+fn access_token_algorithms(settings: &Settings) -> Vec<&'static str> {
+    let is_used = |wanted: &Algorithm| {
+        *wanted == Algorithm::Es256
+            || settings.clients.all().map(|client| &client.policy).any(|policy| {
+                policy.access_token_format == AccessTokenFormat::Jwt
+                    && algorithm(policy.access_token_algorithm) == *wanted
+            })
+    };
+    Algorithm::ALL.into_iter().filter(is_used).map(Algorithm::as_str).collect()
+}
+
+fn sessions_and_devices(app: &App) -> Value {
+    let url = |endpoint: &str| app.issuer.url(endpoint);
+    json!({
         // RFC 8628 section 4.
         "device_authorization_endpoint": url("/oauth2/device_authorization"),
         // OpenID Connect RP-Initiated Logout section 2.1, Session Management section 3.3, Back-Channel Logout section 2.1, Front-Channel
@@ -85,31 +145,5 @@ fn whole_document(app: &App) -> Value {
         "backchannel_logout_session_supported": true,
         "frontchannel_logout_supported": true,
         "frontchannel_logout_session_supported": true,
-        "scopes_supported": scopes,
-        "response_types_supported": ["code", "token"],
-        "response_modes_supported": ["query", "fragment"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit", GrantType::DeviceCode.as_str()],
-        "token_endpoint_auth_methods_supported": methods,
-        "revocation_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_methods_supported": confidential,
-        // No registered name; the field's own for what RFC 9068 section 2.1 leaves to the server.
-        "access_token_signing_alg_values_supported": settings.lifetimes().algorithms().map(Algorithm::as_str).collect::<Vec<_>>(),
-        // RFC 9701 section 7.
-        "introspection_signing_alg_values_supported": algorithms,
-        // Ours: the feed of what is over, and what the address of each status list begins with.
-        "revocation_feed_endpoint": has_feed.then(|| url("/oauth2/revocations")),
-        "status_list_endpoint": has_feed.then(|| feed::lists(app)),
-        "code_challenge_methods_supported": ["S256"],
-        "authorization_response_iss_parameter_supported": true,
-        "subject_types_supported": ["public"],
-        "claims_supported": ["sub"],
-        "request_parameter_supported": false,
-        "request_uri_parameter_supported": false,
-        "protected_resources": settings.config.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
-        // draft-ietf-oauth-refresh-token-expiration: the value of the second changed between drafts.
-        "refresh_token_expiration_types_supported": ["authorization", "token_timeout", "credential"],
-        // The defaults; a client may have others.
-        "refresh_token_rotation": {"public": "single_use", "confidential": "reusable"},
-        "refresh_token_retry_window": Policy::RETRY_WINDOW.as_secs(),
     })
 }

@@ -1,6 +1,7 @@
 //! The built-in HTML pages: login, consent, logout, errors, home.
 //!
-//! Plain HTML and one style sheet, no JavaScript and nothing inline, so that they work under
+//! Plain HTML and one style sheet, no JavaScript (but two lines that press the button of [`FormPost`]) and nothing inline, so that they
+//! work under
 //! `default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'`
 //! (RFC 9700 section 4.16 asks for the last). Every value is HTML-escaped, and so may come from anybody. Names
 //! are shown isolated (`<bdi>`): right-to-left marks in an application's name cannot turn the text around it.
@@ -10,9 +11,11 @@
 //! | [`Login`]     | `{base}/login`      | `request`, `csrf`, `username`, `password`                   |
 //! | [`Consent`]   | `{base}/consent`    | `request`, `csrf`, `decision` = `allow` or `deny`           |
 //! | [`Logout`]    | `{base}/logout`     | `request`, `csrf`                                           |
+//! | [`Select`]    | `{base}/select`     | `request`, `csrf`, `account` = `this` or `other`            |
 //! | [`Device`]    | `{base}/device` (GET) | `user_code`                                               |
 //! | [`DeviceConfirm`] | `{base}/device` | `user_code`, `csrf`, `decision` = `allow` or `deny`         |
 //! | [`Account`]   | `{base}/account`    | `csrf`, `action` and what it is about                       |
+//! | [`FormPost`]  | the redirect URI    | the answer to the client                                    |
 //! | [`LoggedOut`], [`DeviceDone`], [`Failure`], [`Home`] | – |                                        |
 //!
 //! `base` is everywhere the path of the issuer without a slash at its end: `""` or `"/op"`. The pages refer to
@@ -116,6 +119,45 @@ pub struct Consent<'a> {
     pub csrf: &'a str,
 }
 
+/// Shows which account is logged in, to go on with it or to log in to another.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Select<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// The application that asks.
+    pub client_name: &'a str,
+    /// Who is logged in.
+    pub username: &'a str,
+    /// As in [`Login::request`].
+    pub request: &'a str,
+    /// Comes back as the field `csrf`.
+    pub csrf: &'a str,
+}
+
+/// A field of [`FormPost`].
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Field<'a> {
+    /// The parameter.
+    pub name: &'a str,
+    /// Its value.
+    pub value: &'a str,
+}
+
+/// Carries an answer to the client: a form that submits itself, or by its button.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct FormPost<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// The redirect URI.
+    pub action: &'a str,
+    /// As in [`Consent::client_host`].
+    pub client_host: &'a str,
+    /// The answer.
+    pub fields: &'a [Field<'a>],
+    /// The file name of [`form_post_script`].
+    pub script: &'a str,
+}
+
 /// Asks whether to end the session.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Logout<'a> {
@@ -179,6 +221,16 @@ pub fn consent(page: &Consent<'_>) -> String {
     render("consent", "Allow access?", page)
 }
 
+/// Renders the page that shows the account.
+pub fn select(page: &Select<'_>) -> String {
+    render("select", "Which account?", page)
+}
+
+/// Renders the page that posts an answer to the client.
+pub fn form_post(page: &FormPost<'_>) -> String {
+    render("form_post", "Back to the application", page)
+}
+
 /// Renders the page that asks before it logs out.
 pub fn logout(page: &Logout<'_>) -> String {
     render("logout", "Log out?", page)
@@ -239,10 +291,22 @@ pub fn stylesheet() -> (&'static str, &'static str) {
     (&NAME, CSS)
 }
 
+/// File name and text of the script that presses the button of [`FormPost`], named as the style sheet is.
+pub fn form_post_script() -> (&'static str, &'static str) {
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let hash = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, FORM_POST.as_bytes()));
+        format!("form-post-{hash}.js")
+    });
+    (&NAME, FORM_POST)
+}
+
 const CSS: &str = include_str!("pages/style.css");
+const FORM_POST: &str = include_str!("pages/form_post.js");
 
 /// Name and text of each template, between `head.html` and `foot.html`.
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 12] = [
+    ("select", include_str!("pages/select.html")),
+    ("form_post", include_str!("pages/form_post.html")),
     ("login", include_str!("pages/login.html")),
     ("consent", include_str!("pages/consent.html")),
     ("logout", include_str!("pages/logout.html")),
@@ -308,6 +372,8 @@ mod tests {
             request: value,
             csrf: value,
         };
+        let fields = [Field { name: value, value }, Field { name: value, value: "" }];
+        let posted = FormPost { base: value, action: value, client_host: value, fields: &fields, script: value };
         let connection = Connection {
             id: value,
             client_name: value,
@@ -359,6 +425,9 @@ mod tests {
             login(&Login { client_name: "", username: "", error: Some(value), ..asking }),
             consent(&full),
             consent(&Consent { scopes: &[], resources: &[], lifetime: "", ..full }),
+            select(&Select { base: value, client_name: value, username: value, request: value, csrf: value }),
+            form_post(&posted),
+            form_post(&FormPost { fields: &[], ..posted }),
             logout(&Logout { base: value, client_name: value, username: Some(value), request: value, csrf: value }),
             logout(&Logout { base: value, client_name: "", username: None, request: "", csrf: value }),
             logged_out(&LoggedOut { base: value, next: "", next_host: "", frames: &[] }),
@@ -563,7 +632,8 @@ mod tests {
     fn nothing_is_inline() {
         for tag in every_page(MARK).iter().flat_map(|page| scan(page)) {
             let Token::Open(name, attributes) = &tag else { continue };
-            assert!(!matches!(*name, "script" | "style" | "iframe" | "object" | "embed" | "base"), "{name}");
+            assert!(!matches!(*name, "style" | "iframe" | "object" | "embed" | "base"), "{name}");
+            assert!(*name != "script" || tag.attribute("src").is_some(), "a script of a file of ours");
             for (attribute, _) in attributes {
                 assert!(*attribute != "style" && !attribute.starts_with("on"), "{attribute}");
             }

@@ -49,6 +49,11 @@ pub(crate) enum FormKind {
     Logout,
     Account,
     Device,
+    /// The page that shows the account.
+    Select,
+    /// No form: that the browser comes from the login page, or from the one that shows the account, with this request.
+    LoggedIn,
+    Chose,
 }
 
 impl FormKind {
@@ -59,6 +64,9 @@ impl FormKind {
             Self::Logout => b"logout",
             Self::Account => b"account",
             Self::Device => b"device",
+            Self::Select => b"select",
+            Self::LoggedIn => b"logged in",
+            Self::Chose => b"chose",
         }
     }
 }
@@ -79,20 +87,33 @@ pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<Log
     Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie, epoch }))
 }
 
+/// A session that has begun.
+pub(crate) struct Begun {
+    /// The `Set-Cookie` value.
+    pub(crate) header: HeaderValue,
+    /// The cookie's bytes.
+    pub(crate) cookie: Zeroizing<[u8; 32]>,
+    /// The root of the session.
+    pub(crate) root: [u8; 32],
+}
+
 /// Begins a session. Where this browser had one of the same user, it goes on under another cookie; another user's is ended, as by a
-/// logout. Returns the `Set-Cookie` value.
-pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<HeaderValue, Unavailable> {
+/// logout.
+pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Begun, Unavailable> {
     let cookie = Zeroizing::new(chance::bytes::<32>());
     let now = app.engine.now();
     let id = session_id(app, &cookie);
     let subject = user.subject.clone();
     let session = Session { id, root: id, subject, authenticated_at: now, expires_at: now.plus(LOGIN_LIFETIME) };
+    let mut root = id;
     match before(app, headers).await? {
         Some(old) if old.subject == user.subject && !old.expires_at.is_over(now) => {
             let renewed = Session { root: old.root, ..session.clone() };
             let renew = Record::RenewSession { before: old.id, session: renewed };
             // Somebody ended it meanwhile: this is the first one, then.
-            if app.engine.commit(vec![renew]).await?.first() != Some(&Outcome::Committed) {
+            if app.engine.commit(vec![renew]).await?.first() == Some(&Outcome::Committed) {
+                root = old.root;
+            } else {
                 app.engine.commit(vec![Record::PutSession(session)]).await?;
             }
         }
@@ -107,7 +128,8 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
             app.engine.commit(vec![Record::PutSession(session)]).await?;
         }
     }
-    Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
+    let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME));
+    Ok(Begun { header, cookie, root })
 }
 
 /// Ends this browser's session, with what follows from it and is told of it, in one commit. Returns the `Set-Cookie` value that clears the cookie.
@@ -137,22 +159,16 @@ async fn before(app: &App, headers: &HeaderMap) -> Result<Option<Session>, Unava
     }
 }
 
-/// `sid` of a session, by its root: OpenID Connect Front-Channel Logout 1.0 section 3. The same for as long as the browser stays
-/// logged in as this user; it opens nothing, and says nothing of the cookie or of what the store holds.
-pub(crate) fn sid(app: &App, root: &[u8; 32]) -> String {
-    named(app, b"sid", root)
+/// The `sid` of a session, by its root: what ID tokens, logout tokens, commands and views call it. It is the keyed hash of the session's
+/// first cookie, which opens nothing; the same for as long as the browser stays logged in as this user.
+pub(crate) fn sid(root: &[u8; 32]) -> String {
+    codec::encode_plain(root)
 }
 
 /// What scripts see of a session: OpenID Connect Session Management 1.0 section 3.2.
 pub(crate) fn browser_state(app: &App, root: &[u8; 32]) -> String {
-    named(app, b"browser state", root)
-}
-
-fn named(app: &App, label: &[u8], root: &[u8; 32]) -> String {
-    let mut context = hmac::Context::with_key(&app.sid_key);
-    context.update(label);
-    context.update(root);
-    codec::encode_plain(context.sign().as_ref().get(..16).unwrap_or_default())
+    let state = hmac::sign(&app.browser_state_key, root);
+    codec::encode_plain(state.as_ref().get(..16).unwrap_or_default())
 }
 
 /// The `Set-Cookie` value that clears the cookie.

@@ -54,10 +54,11 @@ pub(crate) fn cookie(app: &App, root: &[u8; 32]) -> HeaderValue {
     set_cookie(app, &session::browser_state(app, root), LOGIN_LIFETIME)
 }
 
-/// The `Set-Cookie` value after a logout, for a browser that has one.
-pub(crate) fn cleared(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
+/// The `Set-Cookie` value after a login or a logout, for a browser that has one.
+pub(crate) fn followed(app: &App, headers: &HeaderMap, root: Option<&[u8; 32]>) -> Option<HeaderValue> {
     let name = app.issuer.cookie("state");
-    session::cookie_texts(headers, &name).next().map(|_| set_cookie(app, "", Duration::ZERO))
+    session::cookie_texts(headers, &name).next()?;
+    Some(root.map_or_else(|| set_cookie(app, "", Duration::ZERO), |root| cookie(app, root)))
 }
 
 /// Frames of other sites are given it: over https it is `SameSite=None`, which needs `Secure`.

@@ -265,6 +265,7 @@ fn grant() -> impl Strategy<Value = Grant> {
                 epoch: u64::from(generation % 5),
                 session: key.map(|_| [era as u8 % 3; 32]),
                 code: None,
+                openid: key.map(|_| regrant_core::OpenId { nonce: Some("n".to_owned()), ..Default::default() }),
             }),
         },
     )

@@ -6,12 +6,13 @@
 
 use proptest::prelude::*;
 use regrant_core::access::{ACCESS_PREFIX, AccessToken, MAX_LEN, open_jti, seal_jti};
+use regrant_core::issue::Granted;
 use regrant_core::keys::{DeploymentId, KeyStatus, RootKey};
 use regrant_core::one_time::{Kind, client_secret, client_secret_hash};
-use regrant_core::token::{CODE_PREFIX, Code, REFRESH_PREFIX, RefreshToken, TOKEN_LEN};
-use regrant_core::{GrantId, Keys, Seed, codec};
+use regrant_core::token::{CODE_PREFIX, Code, DeviceCode, REFRESH_PREFIX, RefreshToken, TOKEN_LEN};
+use regrant_core::{GrantId, Keys, Resources, Seed, codec, device};
 
-use crate::world::{DEPLOYMENT, World, grant_with_code, keys, root};
+use crate::world::{DEPLOYMENT, World, entropy, grant_with_code, keys, root, scope};
 
 /// Bytes of a token, tag included, and of its tag.
 const BYTES: usize = 76;

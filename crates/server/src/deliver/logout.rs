@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use http::Uri;
 use regrant_core::{Client, ClientId, Event, EventKind, Timestamp, codec};
-use regrant_jose::{Algorithm, SigningKey};
 use regrant_store::{Answer, EventRecord, LogoutNotice, Question, Record, Unavailable};
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -30,7 +29,7 @@ use crate::chance;
 use crate::form;
 use crate::keyring::schedule::algorithm;
 use crate::outbound::{Call, NoAnswer};
-use crate::session;
+use crate::{session, subject};
 
 /// The first wait.
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -213,20 +212,14 @@ fn token(app: &App, client: &Client, notice: &LogoutNotice) -> Option<String> {
     let iat = app.engine.now().seconds();
     let claims = Claims {
         iss: app.issuer(),
-        sub: &notice.subject,
+        sub: &subject::told(app, client, &notice.subject),
         aud: client.id.as_str(),
         iat,
         exp: iat.saturating_add(TOKEN_LIFETIME),
         jti: codec::encode_plain(&chance::bytes::<16>()),
         events: Events { logout: Empty {} },
-        sid: session::sid(app, &notice.session),
+        sid: session::sid(&notice.session),
     };
-    signer(app, client)?.sign("logout+jwt", &claims).ok()
-}
-
-/// Section 2.6 recommends what signs the client's ID tokens: RS256 where there is such a key.
-fn signer(app: &App, client: &Client) -> Option<Arc<SigningKey>> {
-    let signing = app.signing();
-    let own = algorithm(client.policy.access_token_algorithm);
-    signing.current.get(&Algorithm::Rs256).or_else(|| signing.current.get(&own)).cloned()
+    // Section 2.6: "It is RECOMMENDED that … the same keys are used to sign … as for ID Tokens".
+    app.signing().current.get(&algorithm(client.id_token_algorithm))?.sign("logout+jwt", &claims).ok()
 }

@@ -12,8 +12,9 @@ use axum::http::{Method, Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::device::{self, Reply, UserCode};
 use regrant_core::issue::{self, Ask, SubjectStatus};
+use regrant_core::openid::{ACR_PASSWORD, AMR_PASSWORD, ClaimsAsked, SCOPE};
 use regrant_core::redeem::Consent;
-use regrant_core::{Client, Refusal};
+use regrant_core::{Client, OpenId, Refusal};
 use regrant_store::{Answer, DeviceRequest, Question, Unavailable};
 
 use super::account::{minute, place};
@@ -151,7 +152,8 @@ impl Visit {
             if let Err(refusal) = verdict {
                 return Ok(Err(refusal));
             }
-            self.remember(client, &asked.granted, who).await?;
+            let granted = &asked.granted;
+            self.remember(client, granted.scope.clone(), &granted.resources, who).await?;
         }
         let consent = Consent {
             subject: who.user.subject.clone(),
@@ -160,6 +162,12 @@ impl Visit {
             // The device is not this browser: it stays connected when the user logs out here.
             session: None,
             epoch: who.epoch,
+            openid: asked.granted.scope.contains(SCOPE).then(|| OpenId {
+                nonce: None,
+                acr: ACR_PASSWORD.to_owned(),
+                amr: vec![AMR_PASSWORD.to_owned()],
+                claims: ClaimsAsked::default(),
+            }),
         };
         let (grant, client) = (asked.grant, Arc::clone(client));
         let answer = device::Answer { asked, reply, consent };
@@ -212,7 +220,7 @@ impl Visit {
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.asked.granted.resources.iter().collect();
-        let lifetime = super::lifetime_of(client);
+        let lifetime = super::lifetime_of(client, &request.asked.granted.scope);
         let page = pages::DeviceConfirm {
             base: self.app.issuer.path(),
             client_name: &client.name,

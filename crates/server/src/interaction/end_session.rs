@@ -32,6 +32,7 @@ use crate::pages;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::session_state;
 use crate::sight;
+use crate::subject;
 
 /// Frames of one page, and seconds that they are given.
 const MOST_FRAMES: usize = 50;
@@ -116,8 +117,9 @@ impl LogoutRequest {
 
     /// Whether the application has shown that this session is the one that it was logged in to in.
     fn is_of(&self, app: &App, who: &LoggedIn) -> bool {
-        let Some(hint) = &self.hint else { return false };
-        hint.subject == who.user.subject && hint.sid.as_deref() == Some(session::sid(app, &who.session.root).as_str())
+        let (Some(hint), Some(client)) = (&self.hint, &self.client) else { return false };
+        let subject = subject::told(app, client, &who.user.subject);
+        hint.subject == subject && hint.sid.as_deref() == Some(session::sid(&who.session.root).as_str())
     }
 }
 
@@ -208,7 +210,7 @@ impl Visit {
                 sight::outcome("logged_out");
                 let mut response = self.logged_out(request, &frames);
                 response.headers_mut().append(SET_COOKIE, cookie);
-                if let Some(state) = session_state::cleared(&self.app, &self.headers) {
+                if let Some(state) = session_state::followed(&self.app, &self.headers, None) {
                     response.headers_mut().append(SET_COOKIE, state);
                 }
                 response
@@ -236,7 +238,7 @@ impl Visit {
             return Ok(Vec::new());
         };
         let settings = self.app.settings();
-        let sid = session::sid(&self.app, root);
+        let sid = session::sid(root);
         let of = |id: String| {
             let client = settings.clients.get(&ClientId::parse(&id)?)?;
             let uri = client.logout.frontchannel.as_deref()?;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::account::ACCOUNT;
 use super::device;
-use super::{Visit, later, rounded_up, spoken, without_login};
+use super::{Visit, came, later, rounded_up, spoken};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
 use crate::form::Form;
@@ -65,8 +65,8 @@ impl Visit {
             Err(failure) => return self.unavailable(&failure.reason()),
         };
         // The session id is renewed at login (check G1).
-        let cookie = match session::begin(&self.app, &self.headers, &user).await {
-            Ok(cookie) => cookie,
+        let begun = match session::begin(&self.app, &self.headers, &user).await {
+            Ok(begun) => begun,
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
         sight::outcome("logged_in");
@@ -77,15 +77,15 @@ impl Visit {
             ACCOUNT => format!("{}/account", self.app.issuer.path()),
             query => match device::after_login(&self.app, query) {
                 Some(to) => to,
-                None => self.url(&without_login(query)),
+                None => came::back(&self.app, FormKind::LoggedIn, &begun.cookie, query),
             },
         };
         let mut response = self.redirect(&to);
-        if let Some(state) = session_state::cleared(&self.app, &self.headers) {
+        if let Some(state) = session_state::followed(&self.app, &self.headers, Some(&begun.root)) {
             response.headers_mut().append(SET_COOKIE, state);
         }
         let known = known_browser::remember(&self.app, &self.headers, &account);
-        response.headers_mut().append(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, begun.header);
         response.headers_mut().append(SET_COOKIE, known);
         response
     }

@@ -101,3 +101,14 @@ async fn the_cookie_of_the_state_reaches_frames_over_https() {
     assert!(cookie.starts_with("__Host-regrant-state-"), "{cookie}");
     assert!(cookie.contains("; Path=/; SameSite=None; Secure") && !cookie.contains("HttpOnly"), "{cookie}");
 }
+
+/// The same user who logs in again is in the same session, and no application is alarmed.
+#[tokio::test]
+async fn the_same_user_who_logs_in_again_is_the_same_state() {
+    let world = world().await;
+    let mut browser = browser_of(&world, USER).await;
+    let state = session_state(&mut browser).await;
+    let page = browser.get(&authorization("web", &[("prompt", "login")])).await;
+    browser.log_in(&page, USER).await;
+    assert!(is_right(&browser, &state));
+}

@@ -1,13 +1,10 @@
 //! What the stories share: clients that hear of logouts, devices, and ID tokens of this very server.
 
-use aws_lc_rs::hmac;
-use regrant_core::codec;
-use regrant_core::keys::{Purpose, RootKey};
 use regrant_jose::Algorithm;
-use regrant_store::{Answer, Question};
 use serde_json::{Value, json};
 use sim::wire::browser::parameter;
-use sim::wire::{Browser, CONFIG, Hook, ROOT, Reply, START, USER, World, authorization, text};
+use sim::wire::story::claims;
+use sim::wire::{Browser, CONFIG, Hook, Reply, START, USER, World, authorization, text};
 
 /// The grant type of RFC 8628 section 3.4.
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -147,19 +144,9 @@ pub(crate) async fn subject(world: &World) -> String {
     world.app.admin().user_detail(USER).await.expect("the user").subject
 }
 
-/// `sid` of the session that the browser is in, from the cookie and the root key: as the server makes it.
+/// `sid` of the session that the browser is in, as an ID token says it.
 pub(crate) async fn sid(browser: &mut Browser, world: &World) -> String {
-    let (_, cookie) = browser.cookies().iter().find(|(name, _)| name.contains("-session-")).expect("a session");
-    let cookie: [u8; 32] = codec::decode("rgb_", cookie).expect("a cookie of ours");
-    let deployment = world.app.engine.keys().deployment();
-    let key = |purpose| {
-        let key = RootKey::new(ROOT).derive(purpose, deployment, 1);
-        hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())
-    };
-    let id = hmac::sign(&key(Purpose::SessionCookie), &cookie).as_ref().try_into().expect("32 bytes");
-    let Ok(Answer::Session(Some(session))) = world.app.engine.ask(Question::Session(id)).await else {
-        panic!("no session")
-    };
-    let named = hmac::sign(&key(Purpose::SessionId), &[b"sid".as_slice(), &session.root].concat());
-    codec::encode_plain(&named.as_ref()[..16])
+    let code = browser.log_in_for_code(&authorization("shop", &[("scope", "openid")])).await;
+    let token = text(&world.redeem("shop", &code).await.expect_status(200).json(), "id_token");
+    text(&claims(&token), "sid")
 }

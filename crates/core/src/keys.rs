@@ -107,11 +107,13 @@ pub enum Purpose {
     PageCursor,
     /// Places grants in status lists, and names the lists. Never rotates.
     StatusList,
+    /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
+    ClientSecret,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -126,6 +128,7 @@ impl Purpose {
         Self::EventChain,
         Self::PageCursor,
         Self::StatusList,
+        Self::ClientSecret,
     ];
 
     const fn label(self) -> &'static str {
@@ -144,6 +147,7 @@ impl Purpose {
             Self::EventChain => "regrant key event-chain v1",
             Self::PageCursor => "regrant key page-cursor v1",
             Self::StatusList => "regrant key status-list v1",
+            Self::ClientSecret => "regrant key client-secret v1",
         }
     }
 }

@@ -276,6 +276,16 @@ pub(crate) fn verdict(
 }
 
 impl Destination {
+    /// Where an answer may go by the parameters alone, were nothing else of the request to be read.
+    pub(crate) fn read(app: &App, query: &str) -> Result<Self, Wrong> {
+        let form = Form::parse_repeated(query.as_bytes()).map_err(|_| UNREADABLE)?;
+        let client = client(app, &form)?;
+        let (redirect_uri, _) = redirect_uri(&form, &client)?;
+        let state = form.utf8("state").filter(|_| !form.is_repeated("state")).map(str::to_owned);
+        let in_fragment = form.credential("response_type").is_some_and(|kind| kind.split(' ').any(|word| word != "code"));
+        Ok(Self { redirect_uri, state, in_fragment })
+    }
+
     /// The URL of an error answer (RFC 6749 section 4.1.2.1), with `iss` (RFC 9207 section 2).
     pub(crate) fn error(&self, issuer: &str, denied: &Denied) -> String {
         self.answer(issuer, &[("error", denied.error), ("error_description", denied.description)])

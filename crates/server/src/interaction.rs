@@ -6,6 +6,7 @@
 mod account;
 mod login;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::Failure;
 use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
+use crate::authorize::{AuthorizationRequest, Denied, Destination, Flow, MAX_REQUEST, Wrong, verdict};
 use crate::cascade::Happened;
 use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
@@ -33,6 +34,7 @@ use crate::mint::{self, Access};
 use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
+use crate::request_object;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
 
@@ -132,6 +134,25 @@ impl Visit {
 
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
+        let query = match request_object::effective(&self.app, query, &self.correlation).await {
+            Ok(None) => Cow::Borrowed(query),
+            Ok(Some(effective)) => Cow::Owned(effective),
+            // Without the object only what stands outside of it says where an answer may go.
+            Err(denied) => return self.refuse_object(query, &denied),
+        };
+        self.proceed(&query).await
+    }
+
+    /// A request object that does not count.
+    fn refuse_object(&self, query: &str, denied: &Denied) -> Response<Body> {
+        match Destination::read(&self.app, query) {
+            Ok(to) => self.deny(&to.error(self.app.issuer(), denied), denied),
+            Err(_) => self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, denied.error),
+        }
+    }
+
+    /// The same for a request that is whole.
+    async fn proceed(&self, query: &str) -> Response<Body> {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),

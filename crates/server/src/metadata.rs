@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
 use regrant_core::Policy;
-use regrant_jose::Algorithm;
+use regrant_core::client::AuthMethod;
+use regrant_jose::{Algorithm, HS256, NONE};
 use serde_json::{Value, json};
 
 use crate::answer;
 use crate::app::App;
-use crate::config::{BUILT_IN_SCOPES, Readers};
+use crate::config::{BUILT_IN_SCOPES, Readers, RegistrationMode};
 use crate::cors;
 use crate::feed;
 use crate::keyring::schedule::JWKS_MAX_AGE;
@@ -57,8 +58,16 @@ fn whole_document(app: &App) -> Value {
     let has_feed = settings.config.revocation_feed.readers != Readers::Nobody;
     let algorithms = Algorithm::ALL.map(Algorithm::as_str);
     let url = |endpoint: &str| app.issuer.url(endpoint);
-    let methods = ["client_secret_basic", "client_secret_post", "none"];
-    let confidential = ["client_secret_basic", "client_secret_post"];
+    let methods = AuthMethod::ALL.map(AuthMethod::as_str);
+    let confidential: Vec<&str> = AuthMethod::ALL
+        .into_iter()
+        .filter(|method| *method != AuthMethod::None)
+        .map(AuthMethod::as_str)
+        .collect();
+    // RFC 8414 section 2: of private_key_jwt and client_secret_jwt; "none" MUST NOT be among them.
+    let assertions: Vec<&str> = algorithms.into_iter().chain([HS256]).collect();
+    let objects: Vec<&str> = algorithms.into_iter().chain([NONE]).collect();
+    let is_registered = settings.config.registration.mode != RegistrationMode::Off;
     let declared = settings.config.scopes.iter().map(|scope| scope.name.as_str());
     let mut scopes: Vec<&str> = BUILT_IN_SCOPES.into_iter().chain(declared).collect();
     scopes.sort_unstable();
@@ -81,6 +90,10 @@ fn whole_document(app: &App) -> Value {
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": confidential,
+        "token_endpoint_auth_signing_alg_values_supported": assertions,
+        "revocation_endpoint_auth_signing_alg_values_supported": assertions,
+        "introspection_endpoint_auth_signing_alg_values_supported": assertions,
+        "registration_endpoint": is_registered.then(|| url("/oauth2/register")),
         // No registered name; the field's own for what RFC 9068 section 2.1 leaves to the server.
         "access_token_signing_alg_values_supported": settings.lifetimes().algorithms().map(Algorithm::as_str).collect::<Vec<_>>(),
         // RFC 9701 section 7.
@@ -92,8 +105,11 @@ fn whole_document(app: &App) -> Value {
         "authorization_response_iss_parameter_supported": true,
         "subject_types_supported": ["public"],
         "claims_supported": ["sub"],
-        "request_parameter_supported": false,
-        "request_uri_parameter_supported": false,
+        "request_parameter_supported": true,
+        "request_uri_parameter_supported": true,
+        // OpenID Connect Discovery section 3: whether "any request_uri values used" must be "pre-registered".
+        "require_request_uri_registration": true,
+        "request_object_signing_alg_values_supported": objects,
         "protected_resources": settings.config.resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
         // draft-ietf-oauth-refresh-token-expiration: the value of the second changed between drafts.
         "refresh_token_expiration_types_supported": ["authorization", "token_timeout", "credential"],

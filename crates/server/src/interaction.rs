@@ -9,6 +9,7 @@ mod came;
 mod login;
 mod select;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +24,14 @@ use regrant_core::{Event, EventKind, Resources, Scope, Timestamp, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 
 use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, MAX_REQUEST, Wrong};
+use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong};
 use crate::cascade::Happened;
 use crate::correlation::Correlation;
 use crate::form::Form;
 use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
+use crate::request_object;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
 use crate::subject;
@@ -142,6 +144,25 @@ impl Visit {
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
         let (query, proof) = came::split(query);
+        let query = match request_object::effective(&self.app, query, &self.correlation).await {
+            Ok(None) => Cow::Borrowed(query),
+            Ok(Some(effective)) => Cow::Owned(effective),
+            // Without the object only what stands outside of it says where an answer may go.
+            Err(denied) => return self.refuse_object(query, &denied),
+        };
+        self.proceed(&query, proof).await
+    }
+
+    /// A request object that does not count.
+    fn refuse_object(&self, query: &str, denied: &Denied) -> Response<Body> {
+        match Destination::read(&self.app, query) {
+            Ok(to) => self.deny(&to, denied),
+            Err(_) => self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, denied.error),
+        }
+    }
+
+    /// The same for a request that is whole.
+    async fn proceed(&self, query: &str, proof: Option<&str>) -> Response<Body> {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),

@@ -23,6 +23,7 @@
 //! form token that tells our own forms from others', never the origin.
 
 mod account;
+mod answer;
 
 use std::sync::LazyLock;
 
@@ -35,6 +36,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
 pub use account::{Account, Allowed, Connection, Happened};
+pub use answer::{Field, FormPost, Select, form_post_script};
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
 pub const WRONG_CREDENTIALS: &str = "That username and password do not match.";
@@ -113,45 +115,6 @@ pub struct Consent<'a> {
     pub request: &'a str,
     /// Comes back as the field `csrf`.
     pub csrf: &'a str,
-}
-
-/// Shows which account is logged in, to go on with it or to log in to another.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Select<'a> {
-    /// Path of the issuer.
-    pub base: &'a str,
-    /// The application that asks.
-    pub client_name: &'a str,
-    /// Who is logged in.
-    pub username: &'a str,
-    /// As in [`Login::request`].
-    pub request: &'a str,
-    /// Comes back as the field `csrf`.
-    pub csrf: &'a str,
-}
-
-/// A field of [`FormPost`].
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Field<'a> {
-    /// The parameter.
-    pub name: &'a str,
-    /// Its value.
-    pub value: &'a str,
-}
-
-/// Carries an answer to the client: a form that submits itself, or by its button.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct FormPost<'a> {
-    /// Path of the issuer.
-    pub base: &'a str,
-    /// The redirect URI.
-    pub action: &'a str,
-    /// As in [`Consent::client_host`].
-    pub client_host: &'a str,
-    /// The answer.
-    pub fields: &'a [Field<'a>],
-    /// The file name of [`form_post_script`].
-    pub script: &'a str,
 }
 
 /// Asks whether to end the session.
@@ -251,17 +214,7 @@ pub fn stylesheet() -> (&'static str, &'static str) {
     (&NAME, CSS)
 }
 
-/// File name and text of the script that presses the button of [`FormPost`], named as the style sheet is.
-pub fn form_post_script() -> (&'static str, &'static str) {
-    static NAME: LazyLock<String> = LazyLock::new(|| {
-        let hash = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, FORM_POST.as_bytes()));
-        format!("form-post-{hash}.js")
-    });
-    (&NAME, FORM_POST)
-}
-
 const CSS: &str = include_str!("pages/style.css");
-const FORM_POST: &str = include_str!("pages/form_post.js");
 
 /// Name and text of each template, between `head.html` and `foot.html`.
 const TEMPLATES: [(&str, &str); 9] = [

@@ -369,7 +369,6 @@ impl Asking<'_> {
     }
 
     /// The ID token of an answer: `Some(None)` for a grant, or a narrowed scope, that has none. `None` if it cannot be made.
-    #[expect(clippy::option_option, reason = "that there is none to make, and that it cannot be made, are two things")]
     async fn id_token(
         &self,
         grant: &Grant,

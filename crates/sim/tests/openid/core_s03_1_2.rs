@@ -12,9 +12,7 @@
 use serde_json::json;
 use sim::wire::{CALLBACK, USER, text};
 
-use super::support::{
-    BEGIN, ask, ask_with, at_home, heard, id_token, redeem, request, request_of, seconds, tokens, world,
-};
+use super::support::{BEGIN, ask, at_home, heard, id_token, redeem, request, request_of, seconds, tokens, world};
 
 fn is_login(reply: &sim::wire::Reply) -> bool {
     reply.status == 200 && reply.text().contains("id=\"login-submit\"")

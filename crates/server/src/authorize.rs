@@ -282,7 +282,8 @@ impl Destination {
         let client = client(app, &form)?;
         let (redirect_uri, _) = redirect_uri(&form, &client)?;
         let state = form.utf8("state").filter(|_| !form.is_repeated("state")).map(str::to_owned);
-        let in_fragment = form.credential("response_type").is_some_and(|kind| kind.split(' ').any(|word| word != "code"));
+        let in_fragment =
+            form.credential("response_type").is_some_and(|kind| kind.split(' ').any(|word| word != "code"));
         Ok(Self { redirect_uri, state, in_fragment })
     }
 

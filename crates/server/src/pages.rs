@@ -31,6 +31,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
+use crate::profile::Links;
+
 pub use account::{Account, Allowed, Connection, Happened};
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
@@ -106,6 +108,8 @@ pub struct Consent<'a> {
     pub resources: &'a [&'a str],
     /// "30 days without use, 365 days at most"; empty if the client gets no refresh token.
     pub lifetime: &'a str,
+    /// Where the client says more of itself: https, and its own words.
+    pub links: &'a Links,
     /// As in [`Login::request`].
     pub request: &'a str,
     /// Comes back as the field `csrf`.
@@ -254,6 +258,7 @@ mod tests {
         let scopes = [ScopeLine { name: value, description: value }, ScopeLine { name: value, description: "" }];
         let asking =
             Login { base: value, client_name: value, request: value, csrf: value, username: value, error: None };
+        let links = Links::default();
         let full = Consent {
             base: value,
             client_name: value,
@@ -262,6 +267,7 @@ mod tests {
             scopes: &scopes,
             resources: &[value, value],
             lifetime: value,
+            links: &links,
             request: value,
             csrf: value,
         };

@@ -281,11 +281,9 @@ impl Failure {
             Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy
-            | Self::Unavailable(_)
-            | Self::HookFailed
-            | Self::ClaimsTooLarge(_)
-            | Self::RegistrationFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) | Self::RegistrationFull => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -63,7 +63,8 @@ pub(crate) async fn verify(
     let id = said.claims.get("sub").and_then(Value::as_str).and_then(ClientId::parse);
     let id = id.ok_or(refused(NotAuthenticated::BadAssertion))?;
     let settings = app.settings();
-    let (client, profile) = settings.clients.get(&id).zip(settings.clients.profile(&id)).ok_or(refused(NotAuthenticated::UnknownClient))?;
+    let (client, profile) =
+        settings.clients.get(&id).zip(settings.clients.profile(&id)).ok_or(refused(NotAuthenticated::UnknownClient))?;
     sight::client(&client);
     let claims = match (client.auth, said.algorithm.as_str()) {
         // Check C9: which of the two it is was settled at registration, never by the header.
@@ -141,12 +142,7 @@ fn judge(
 }
 
 /// OpenID Connect Core section 9: "These tokens MUST only be used once". Durable when it returns, whatever happens to the process.
-async fn use_up(
-    app: &App,
-    client: &Client,
-    claims: &Map<String, Value>,
-    expires_at: Timestamp,
-) -> Result<(), Failure> {
+async fn use_up(app: &App, client: &Client, claims: &Map<String, Value>, expires_at: Timestamp) -> Result<(), Failure> {
     let jti = claims.get("jti").and_then(Value::as_str).unwrap_or_default();
     // No client id holds a zero byte: two pairs are never one text.
     let key = Hash::of(format!("regrant assertion\0{}\0{jti}", client.id).as_bytes()).0;

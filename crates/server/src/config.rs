@@ -42,7 +42,8 @@ use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
 pub use client::{
-    ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, ObjectAlgorithm, PlainSecret, Registration, hash_text, parse_hash_text,
+    ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, ObjectAlgorithm, PlainSecret, Registration, hash_text,
+    parse_hash_text,
 };
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;

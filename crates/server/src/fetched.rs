@@ -66,11 +66,11 @@ impl<T> Fetched<T> {
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<T>, NoAnswer> {
         let slot = self.slot(url);
-        if let Some(settled) = slot.settled(wanted, now()) {
-            return settled;
+        if let Some(fresh) = slot.state().fresh(wanted, now()) {
+            return Ok(fresh);
         }
+        // Who is asking now asks for everybody; nobody is told that it was just asked while the answer is on its way.
         let _flight = slot.flight.lock().await;
-        // Somebody may have asked meanwhile.
         if let Some(settled) = slot.settled(wanted, now()) {
             return settled;
         }
@@ -115,15 +115,8 @@ impl<T> Slot<T> {
     /// The answer, if nobody is to be asked for it.
     fn settled(&self, wanted: Wanted, now: Duration) -> Option<Result<Arc<T>, NoAnswer>> {
         let state = self.state();
-        if let Some((at, value)) = &state.good {
-            let good_for = match wanted {
-                Wanted::Known => FRESH,
-                Wanted::Newer => Duration::ZERO,
-                Wanted::Immutable => STALE,
-            };
-            if now.saturating_sub(*at) < good_for {
-                return Some(Ok(Arc::clone(value)));
-            }
+        if let Some(fresh) = state.fresh(wanted, now) {
+            return Some(Ok(fresh));
         }
         let was_just_asked = state.asked_at.is_some_and(|at| now.saturating_sub(at) < INTERVAL);
         was_just_asked.then(|| state.usable(now).ok_or_else(|| state.failed.clone().unwrap_or(NoAnswer::Busy)))
@@ -131,6 +124,15 @@ impl<T> Slot<T> {
 }
 
 impl<T> State<T> {
+    fn fresh(&self, wanted: Wanted, now: Duration) -> Option<Arc<T>> {
+        let good_for = match wanted {
+            Wanted::Known => FRESH,
+            Wanted::Newer => Duration::ZERO,
+            Wanted::Immutable => STALE,
+        };
+        self.good.as_ref().filter(|(at, _)| now.saturating_sub(*at) < good_for).map(|(_, value)| Arc::clone(value))
+    }
+
     fn usable(&self, now: Duration) -> Option<Arc<T>> {
         self.good.as_ref().filter(|(at, _)| now.saturating_sub(*at) < STALE).map(|(_, value)| Arc::clone(value))
     }

@@ -63,11 +63,8 @@ fn oauth(app: &App) -> Value {
     let algorithms = Algorithm::ALL.map(Algorithm::as_str);
     let url = |endpoint: &str| app.issuer.url(endpoint);
     let methods = AuthMethod::ALL.map(AuthMethod::as_str);
-    let confidential: Vec<&str> = AuthMethod::ALL
-        .into_iter()
-        .filter(|method| *method != AuthMethod::None)
-        .map(AuthMethod::as_str)
-        .collect();
+    let confidential: Vec<&str> =
+        AuthMethod::ALL.into_iter().filter(|method| *method != AuthMethod::None).map(AuthMethod::as_str).collect();
     // RFC 8414 section 2: of private_key_jwt and client_secret_jwt; "none" MUST NOT be among them.
     let assertions: Vec<&str> = algorithms.into_iter().chain([HS256]).collect();
     let is_registered = settings.config.registration.mode != RegistrationMode::Off;

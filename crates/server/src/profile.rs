@@ -46,7 +46,7 @@ pub(crate) enum Secret {
 }
 
 /// What people can look at before they trust a client: https, and never asked for by this server.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct Links {
     /// `client_uri`.
     pub home: Option<String>,

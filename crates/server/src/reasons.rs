@@ -309,7 +309,11 @@ const EDGE: [(Failure, &str, &str); 39] = [
         "the assertion has expired, is not valid yet, or expires more than an hour from now",
         "an exp at most an hour away, by a clock that is right",
     ),
-    (Failure::Client(NotAuthenticated::AssertionReplayed), "the assertion was used before", "an assertion with a fresh jti for each request"),
+    (
+        Failure::Client(NotAuthenticated::AssertionReplayed),
+        "the assertion was used before",
+        "an assertion with a fresh jti for each request",
+    ),
     (
         Failure::Registration(BadMetadata::RedirectUri),
         "a redirect URI of a registration is missing, or none that this kind of client may have",
@@ -330,7 +334,11 @@ const EDGE: [(Failure, &str, &str); 39] = [
         "a software statement was sent, and nobody is trusted to make them",
         "a registration without one",
     ),
-    (Failure::RegistrationOff, "clients do not register themselves here", "[registration] mode = \"token\" or \"open\""),
+    (
+        Failure::RegistrationOff,
+        "clients do not register themselves here",
+        "[registration] mode = \"token\" or \"open\"",
+    ),
     (
         Failure::RegistrationFull,
         "there are as many registered clients as [registration] most allows",

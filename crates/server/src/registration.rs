@@ -188,7 +188,8 @@ fn check_update(app: &App, before: &ClientDefinition, metadata: &Map<String, Val
     if metadata.get("client_id").and_then(Value::as_str) != Some(before.id.as_str()) {
         return Err(BadMetadata::Member("client_id"));
     }
-    let never = ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
+    let never =
+        ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
     if let Some(name) = never.into_iter().find(|name| metadata.contains_key(*name)) {
         return Err(BadMetadata::Member(name));
     }
@@ -241,7 +242,12 @@ fn give_secret(definition: &mut ClientDefinition, before: Option<&ClientDefiniti
 }
 
 /// RFC 7591 section 3.2.1: "all registered metadata about this client".
-fn described(app: &App, registered: &Registered, secret: Option<&Zeroizing<String>>, token: Option<&Zeroizing<String>>) -> Value {
+fn described(
+    app: &App,
+    registered: &Registered,
+    secret: Option<&Zeroizing<String>>,
+    token: Option<&Zeroizing<String>>,
+) -> Value {
     let Registered { client, definition } = registered;
     let mut body = definition.registration.as_ref().map(|known| known.metadata.clone()).unwrap_or_default();
     let whole = serde_json::to_value(definition).unwrap_or_default();
@@ -272,16 +278,14 @@ fn described(app: &App, registered: &Registered, secret: Option<&Zeroizing<Strin
 }
 
 /// OpenID Connect Registration section 5: "the values of the registered redirect_uris MUST be included in the elements of the array".
-async fn check_sector(
-    app: &App,
-    sector: Option<&http::Uri>,
-    definition: &ClientDefinition,
-) -> Result<(), BadMetadata> {
+async fn check_sector(app: &App, sector: Option<&http::Uri>, definition: &ClientDefinition) -> Result<(), BadMetadata> {
     let Some(url) = sector else { return Ok(()) };
     let bad = BadMetadata::Member("sector_identifier_uri");
     let settings = app.settings();
     let fetched = app.outbound.fetch(&settings.config.outbound, url, "application/json").await;
-    let body = fetched.inspect_err(|trouble: &NoAnswer| tracing::warn!(%url, %trouble, "a sector identifier cannot be read")).map_err(|_| bad)?;
+    let body = fetched
+        .inspect_err(|trouble: &NoAnswer| tracing::warn!(%url, %trouble, "a sector identifier cannot be read"))
+        .map_err(|_| bad)?;
     let listed: Vec<String> = serde_json::from_slice(&body).map_err(|_| bad)?;
     if definition.redirect_uris.iter().all(|uri| listed.contains(uri)) { Ok(()) } else { Err(bad) }
 }

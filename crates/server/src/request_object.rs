@@ -40,13 +40,20 @@ const LEEWAY: u64 = 30;
 const CLAIMS: [&str; 7] = ["iss", "aud", "exp", "iat", "nbf", "jti", "sub"];
 
 /// What is wrong with a request object. Told to the client where its redirect URI is certain without the object.
-pub(crate) const BAD_OBJECT: Denied =
-    Denied { error: "invalid_request_object", description: "the request object is malformed, not signed by the client, or not for this server" };
-pub(crate) const BAD_URI: Denied =
-    Denied { error: "invalid_request_uri", description: "the request_uri is not registered, or leads to no request object" };
-const BOTH: Denied = Denied { error: "invalid_request", description: "request and request_uri cannot be used together" };
-const MISMATCH: Denied =
-    Denied { error: "invalid_request_object", description: "client_id or response_type differs inside and outside of the request object" };
+pub(crate) const BAD_OBJECT: Denied = Denied {
+    error: "invalid_request_object",
+    description: "the request object is malformed, not signed by the client, or not for this server",
+};
+pub(crate) const BAD_URI: Denied = Denied {
+    error: "invalid_request_uri",
+    description: "the request_uri is not registered, or leads to no request object",
+};
+const BOTH: Denied =
+    Denied { error: "invalid_request", description: "request and request_uri cannot be used together" };
+const MISMATCH: Denied = Denied {
+    error: "invalid_request_object",
+    description: "client_id or response_type differs inside and outside of the request object",
+};
 
 /// The parameters of an authorization request as they are to be read: those of its request object over its own. `None` if there is no
 /// request object, or the client is not known: then they are as they were sent.
@@ -56,7 +63,8 @@ pub(crate) async fn effective(app: &App, query: &str, correlation: &Correlation)
     if by_value.is_none() && by_reference.is_none() {
         return Ok(None);
     }
-    let is_repeated = ["client_id", "request", "request_uri", "response_type"].iter().any(|name| form.is_repeated(name));
+    let is_repeated =
+        ["client_id", "request", "request_uri", "response_type"].iter().any(|name| form.is_repeated(name));
     let settings = app.settings();
     let id = form.credential("client_id").and_then(ClientId::parse).filter(|_| !is_repeated);
     let known = id.and_then(|id| settings.clients.get(&id).zip(settings.clients.profile(&id)));
@@ -140,7 +148,9 @@ async fn referred(app: &App, profile: &Profile, uri: &str) -> Result<Arc<String>
         text.map(|text| text.trim().to_owned()).map_err(|_| NoAnswer::Nonsense("it is no text".to_owned()))
     };
     let fetched = app.request_objects.get(uri, wanted, || app.engine.clock().ran(), ask).await;
-    fetched.inspect_err(|trouble| tracing::warn!(%url, %trouble, "a request object cannot be read")).map_err(|_| BAD_URI)
+    fetched
+        .inspect_err(|trouble| tracing::warn!(%url, %trouble, "a request object cannot be read"))
+        .map_err(|_| BAD_URI)
 }
 
 /// Section 6.1: "the Authorization Request parameters are assembled […] those in the Request Object supersede those passed using the
@@ -172,7 +182,8 @@ fn merge(form: &Form, claims: &Map<String, Value>) -> Result<String, Denied> {
             }
         }
     }
-    let replaced = |name: &str| name == "request" || name == "request_uri" || (claims.contains_key(name) && is_parameter(name));
+    let replaced =
+        |name: &str| name == "request" || name == "request_uri" || (claims.contains_key(name) && is_parameter(name));
     let mut all: Vec<(&str, &str)> = Vec::new();
     for (name, value) in form.pairs().filter(|(name, _)| !replaced(name)) {
         all.push((name, value.ok_or(BAD_OBJECT)?));

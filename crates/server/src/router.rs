@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::AdminApi;
 use crate::{
-    admin, answer, cors, feed, global_revocation, interaction, introspect, metadata, pages, registration, revoke, sight, token,
-    userinfo,
+    admin, answer, cors, feed, global_revocation, interaction, introspect, metadata, pages, registration, revoke,
+    sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.

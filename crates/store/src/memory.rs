@@ -16,7 +16,8 @@ use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
     Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
-    Question, Record, RegistrationToken, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
+    Question, Record, RegistrationToken, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event,
+    failures, revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -462,7 +463,8 @@ impl Contents {
                 recovery: self.recovery,
             })),
             Question::RegistrationTokens(hash) => {
-                let found = self.registration_tokens.values().filter(|token| hash.is_none_or(|hash| hash == token.hash));
+                let found =
+                    self.registration_tokens.values().filter(|token| hash.is_none_or(|hash| hash == token.hash));
                 let mut found: Vec<_> = found.cloned().collect();
                 found.sort_by_key(|token| (token.created_at, token.hash));
                 Answer::RegistrationTokens(found)

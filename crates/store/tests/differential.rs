@@ -461,6 +461,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Chain(_)
         | Answer::Places(_)
         | Answer::Deliveries(_)
-        | Answer::DeadLetters(_) => vec![format!("{answer:?}")],
+        | Answer::DeadLetters(_)
+        | Answer::RegistrationTokens(_) => vec![format!("{answer:?}")],
     }
 }

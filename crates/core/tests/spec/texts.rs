@@ -253,8 +253,12 @@ fn each_kind_opens_its_own_slot_only() {
                     Kind::Access => AccessToken::open(&text, keys).is_some(),
                     Kind::Code => Code::open(&text, keys).is_some(),
                     Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[3].1),
-                    Kind::InitialAccess => registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[4].1),
-                    Kind::Registration => registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[5].1),
+                    Kind::InitialAccess => {
+                        registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[4].1)
+                    }
+                    Kind::Registration => {
+                        registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[5].1)
+                    }
                 };
                 assert_eq!(taken, slot == *kind && disguise == *kind, "{kind:?} as {disguise:?} at {slot:?}: {text}");
             }

@@ -143,7 +143,9 @@ impl Admin {
         let _changing = self.app.changing.lock().await;
         let settings = self.app.settings();
         if settings.clients.registered() >= settings.config.registration.most as usize {
-            tracing::warn!("a registration was refused: there are as many registered clients as [registration] most allows");
+            tracing::warn!(
+                "a registration was refused: there are as many registered clients as [registration] most allows"
+            );
             return Err(Failure::RegistrationFull);
         }
         let (client, definition) = self.judged(definition)?;
@@ -197,7 +199,8 @@ impl Admin {
     pub(crate) async fn forget(&self, definition: &ClientDefinition, why: &'static str) -> Result<(), Failure> {
         let _changing = self.app.changing.lock().await;
         let settings = self.app.settings();
-        let Some(id) = ClientId::parse(&definition.id).filter(|id| settings.clients.added(id) == Some(definition)) else {
+        let Some(id) = ClientId::parse(&definition.id).filter(|id| settings.clients.added(id) == Some(definition))
+        else {
             return Err(Failure::Busy);
         };
         let mut records = vec![Record::RemoveClient { id: definition.id.clone() }];

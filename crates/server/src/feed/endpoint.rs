@@ -116,7 +116,8 @@ async fn answered(
 
 /// Clients that may introspect could ask about each token; here they hear of those that are over.
 async fn let_in(app: &App, headers: &HeaderMap, peer: Peer, correlation: &Correlation) -> Result<(), Failure> {
-    let caller = client_auth::read(headers, &Form::parse(b"")?)??.prove(app, peer, "/oauth2/revocations", correlation).await?;
+    let caller =
+        client_auth::read(headers, &Form::parse(b"")?)??.prove(app, peer, "/oauth2/revocations", correlation).await?;
     if caller.disabled || !caller.may_introspect { Err(Failure::NotAReader) } else { Ok(()) }
 }
 

@@ -157,9 +157,20 @@ mod tests {
             assert!(check_url(url).is_some(), "{url}");
         }
         for url in [
-            "http://app.example/", "HTTP://app.example/", "ftp://app.example/", "file:///etc/passwd", "https:///path",
-            "https://user@app.example/", "https://app.example@127.0.0.1/", "https://app.example\\@127.0.0.1/", "/jwks", "",
-            "https://app.example/ä", "https://app.example/ a", "app.example", "gopher://127.0.0.1:6379/_",
+            "http://app.example/",
+            "HTTP://app.example/",
+            "ftp://app.example/",
+            "file:///etc/passwd",
+            "https:///path",
+            "https://user@app.example/",
+            "https://app.example@127.0.0.1/",
+            "https://app.example\\@127.0.0.1/",
+            "/jwks",
+            "",
+            "https://app.example/ä",
+            "https://app.example/ a",
+            "app.example",
+            "gopher://127.0.0.1:6379/_",
         ] {
             assert!(check_url(url).is_none(), "{url}");
         }

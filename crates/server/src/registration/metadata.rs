@@ -101,7 +101,10 @@ pub(crate) struct Understood {
 }
 
 /// Reads the metadata of a registration.
-pub(crate) fn understand(metadata: &Map<String, Value>, setting: &RegistrationSetting) -> Result<Understood, BadMetadata> {
+pub(crate) fn understand(
+    metadata: &Map<String, Value>,
+    setting: &RegistrationSetting,
+) -> Result<Understood, BadMetadata> {
     if metadata.len() > MAX_MEMBERS {
         return Err(BadMetadata::Member("metadata"));
     }
@@ -176,7 +179,8 @@ fn kept(metadata: &Map<String, Value>) -> Result<Map<String, Value>, BadMetadata
     for (name, value) in metadata {
         let Some((base, tag)) = name.split_once('#') else { continue };
         let Some(base) = IN_LANGUAGES.into_iter().find(|known| *known == base) else { continue };
-        let is_tag = (1..=35).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_tag =
+            (1..=35).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         let kind = if base == "client_name" { Kind::Name } else { Kind::Link };
         languages += 1;
         if !is_tag || languages > MAX_LANGUAGES || !kind.admits(value) {
@@ -369,7 +373,8 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_specification() {
-        let understood = of(&json!({"redirect_uris": ["https://a.example/cb"], "unknown": [1], "client_name": null})).expect("good");
+        let understood =
+            of(&json!({"redirect_uris": ["https://a.example/cb"], "unknown": [1], "client_name": null})).expect("good");
         let definition = understood.definition;
         assert_eq!(definition.grant_types, Some(vec!["authorization_code".to_owned()]));
         assert_eq!(definition.response_types, Some(vec!["code".to_owned()]));
@@ -393,6 +398,9 @@ mod tests {
         assert_eq!(with("com.example.app:/cb", "native", "authorization_code", "code"), None);
         assert_eq!(with("http://app.example/cb", "native", "authorization_code", "code"), bad);
         assert_eq!(with("https://a.example/cb#f", "web", "authorization_code", "code"), bad);
-        assert_eq!(with("https://a.example/cb", "web", "authorization_code", "id_token code"), Some(BadMetadata::Member("response_types")));
+        assert_eq!(
+            with("https://a.example/cb", "web", "authorization_code", "id_token code"),
+            Some(BadMetadata::Member("response_types"))
+        );
     }
 }

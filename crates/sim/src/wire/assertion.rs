@@ -68,3 +68,17 @@ pub fn sign(key: &SigningKey, claims: &Value) -> String {
 pub fn sign_with_secret(claims: &Value) -> String {
     sign_shared("JWT", claims, SECRET.as_bytes()).expect("a token")
 }
+
+/// The same with a header of one's own, by a key of ES256.
+///
+/// # Panics
+/// If it is a key of another kind.
+#[must_use]
+pub fn sign_with_header(key: &SigningKey, header: &Value, claims: &Value) -> String {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    let encode = |value: &Value| regrant_jose::base64url::encode(value.to_string().as_bytes());
+    let input = format!("{}.{}", encode(header), encode(claims));
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.to_pkcs8()).expect("a key of ES256");
+    let signature = pair.sign(&aws_lc_rs::rand::SystemRandom::new(), input.as_bytes()).expect("a signature");
+    format!("{input}.{}", regrant_jose::base64url::encode(signature.as_ref()))
+}

@@ -187,6 +187,11 @@ impl World {
         Self::start(CONFIG, Kept::Sqlite(path.to_owned()), "").await.with_user(USER).await
     }
 
+    /// A world of another configuration, on a SQLite file.
+    pub async fn on_sqlite_with(config: &str, path: &Path) -> Self {
+        Self::start(config, Kept::Sqlite(path.to_owned()), "").await.with_user(USER).await
+    }
+
     /// The usual world, on what this store holds already; no user is added.
     pub async fn on_memory(memory: &Memory) -> Self {
         Self::start(CONFIG, Kept::Memory(memory.clone()), "").await
@@ -349,10 +354,17 @@ impl World {
                 parameters.extend([("client_id", client), ("client_secret", SECRET)]);
             }
             Some(regrant_core::client::AuthMethod::None) | None => parameters.push(("client_id", client)),
-            Some(method @ (regrant_core::client::AuthMethod::PrivateKeyJwt | regrant_core::client::AuthMethod::ClientSecretJwt)) => {
+            Some(
+                method @ (regrant_core::client::AuthMethod::PrivateKeyJwt
+                | regrant_core::client::AuthMethod::ClientSecretJwt),
+            ) => {
                 let claims = assertion::claims(client, self.app.issuer(), self.clock.now().seconds());
                 let is_by_key = method == regrant_core::client::AuthMethod::PrivateKeyJwt;
-                let signed = if is_by_key { assertion::sign(assertion::key(), &claims) } else { assertion::sign_with_secret(&claims) };
+                let signed = if is_by_key {
+                    assertion::sign(assertion::key(), &claims)
+                } else {
+                    assertion::sign_with_secret(&claims)
+                };
                 parameters.extend([("client_assertion_type", assertion::TYPE), ("client_assertion", &signed)]);
                 return self.http().post(path, &parameters, &headers).await;
             }

@@ -34,15 +34,15 @@ pub(super) fn register(
     }
     if let Some(token) = token {
         let used = connection
-            .prepare_cached("UPDATE registration_tokens SET uses = uses - 1 WHERE hash = ?1 AND uses > 0 AND expires_at > ?2")?
+            .prepare_cached(
+                "UPDATE registration_tokens SET uses = uses - 1 WHERE hash = ?1 AND uses > 0 AND expires_at > ?2",
+            )?
             .execute(params![token.as_slice(), now.millis()])?;
         if used == 0 {
             return Ok(0);
         }
     }
-    connection
-        .prepare_cached("INSERT INTO clients (id, definition) VALUES (?1, ?2)")?
-        .execute(params![id, definition])
+    connection.prepare_cached("INSERT INTO clients (id, definition) VALUES (?1, ?2)")?.execute(params![id, definition])
 }
 
 pub(super) fn put_token(connection: &Connection, token: &RegistrationToken) -> rusqlite::Result<usize> {

@@ -16,8 +16,7 @@ use super::problem::{Kind, Problem, Told};
 use super::shapes::{
     AnyCommand, BulkRevoke, ClientAdded, Enabled, EndGrant, EventsQuery, ExistingWanted, ExplainWanted, ExportQuery,
     GrantDetail, GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, LeakedTokens, NewPassword,
-    NewRegistrationToken, NewUser,
-    NoQuery, RotateKey, RotateSecret, SecretMade, TokensRevoked, UserPatch,
+    NewRegistrationToken, NewUser, NoQuery, RotateKey, RotateSecret, SecretMade, TokensRevoked, UserPatch,
 };
 use crate::admin::blacklist::{BulkRevoked, RevocationView};
 use crate::admin::chain::ChainReport;
@@ -139,26 +138,38 @@ fn clients(schemas: &mut SchemaGenerator) -> Vec<Operation> {
 fn registration_tokens(schemas: &mut SchemaGenerator) -> Vec<Operation> {
     const SHOWN: &str = r#"{"id": "0123456789abcdef", "label": "for the fair", "uses": 10, "created_at": "2026-11-24T01:30:00Z", "expires_at": "2026-12-01T01:30:00Z"}"#;
     vec![
-        get("/registration-tokens", "listRegistrationTokens", "List the tokens with which clients can register themselves")
-            .lists::<NoQuery, RegistrationTokenView>(
-                SHOWN,
-                "registration_tokens",
-                |asked, NoQuery {}| asked.after_text().map(|_| Command::RegistrationTokens),
-                |list, asked| behind(by_id(list), asked, |token| text(token, "id")),
-            )
-            .finish(schemas),
-        post("/registration-tokens", "makeRegistrationToken", "Make a token with which clients can register themselves; it is shown once")
-            .answers::<RegistrationTokenView>(SHOWN)
-            .status(StatusCode::CREATED)
-            .takes::<NewRegistrationToken>(
-                r#"{"label": "for the fair", "uses": 10, "lifetime": "7d"}"#,
-                "new_registration_token",
-                |_, wanted| new_registration_token(wanted),
-            )
-            .finish(schemas),
-        delete("/registration-tokens/{id}", "removeRegistrationToken", "Remove such a token; clients that used it stay")
-            .plan("remove_registration_token", |asked| Command::RemoveRegistrationToken { id: asked.path("id") })
-            .finish(schemas),
+        get(
+            "/registration-tokens",
+            "listRegistrationTokens",
+            "List the tokens with which clients can register themselves",
+        )
+        .lists::<NoQuery, RegistrationTokenView>(
+            SHOWN,
+            "registration_tokens",
+            |asked, NoQuery {}| asked.after_text().map(|_| Command::RegistrationTokens),
+            |list, asked| behind(by_id(list), asked, |token| text(token, "id")),
+        )
+        .finish(schemas),
+        post(
+            "/registration-tokens",
+            "makeRegistrationToken",
+            "Make a token with which clients can register themselves; it is shown once",
+        )
+        .answers::<RegistrationTokenView>(SHOWN)
+        .status(StatusCode::CREATED)
+        .takes::<NewRegistrationToken>(
+            r#"{"label": "for the fair", "uses": 10, "lifetime": "7d"}"#,
+            "new_registration_token",
+            |_, wanted| new_registration_token(wanted),
+        )
+        .finish(schemas),
+        delete(
+            "/registration-tokens/{id}",
+            "removeRegistrationToken",
+            "Remove such a token; clients that used it stay",
+        )
+        .plan("remove_registration_token", |asked| Command::RemoveRegistrationToken { id: asked.path("id") })
+        .finish(schemas),
     ]
 }
 

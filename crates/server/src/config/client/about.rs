@@ -29,7 +29,11 @@ impl ClientDefinition {
         };
         if self.contacts.len() > MAX_CONTACTS || !self.contacts.iter().all(is_sound) {
             let what = "they are more than 10, or one is empty or too long";
-            checks.problem(Problem::new("contacts", what, "Name e-mail addresses of people who answer for the client."));
+            checks.problem(Problem::new(
+                "contacts",
+                what,
+                "Name e-mail addresses of people who answer for the client.",
+            ));
         }
     }
 }

@@ -117,11 +117,16 @@ impl ClientDefinition {
     }
 
     fn check_keys(&self, auth: Option<AuthMethod>, checks: &mut Checks) {
-        let remedy = "Write the public keys as a JWK set: { keys = [{ kty = \"EC\", crv = \"P-256\", x = \"…\", y = \"…\" }] }.";
+        let remedy =
+            "Write the public keys as a JWK set: { keys = [{ kty = \"EC\", crv = \"P-256\", x = \"…\", y = \"…\" }] }.";
         match (&self.jwks, &self.jwks_uri) {
             (Some(_), Some(_)) => {
                 let what = "there are both jwks and jwks_uri (RFC 7591 section 2)";
-                checks.problem(Problem::new("jwks_uri", what, "Keep one of the two: jwks_uri lets the client rotate its keys."));
+                checks.problem(Problem::new(
+                    "jwks_uri",
+                    what,
+                    "Keep one of the two: jwks_uri lets the client rotate its keys.",
+                ));
             }
             (Some(keys), None) => {
                 let read: Result<JwkSet, _> = serde_json::from_value(serde_json::Value::Object(keys.clone()));

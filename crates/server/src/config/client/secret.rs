@@ -89,7 +89,11 @@ impl ClientDefinition {
             (AuthMethod::PrivateKeyJwt, None, None) => None,
             (AuthMethod::PrivateKeyJwt, file, _) => {
                 let key = if file.is_some() { "secret_file" } else { "secret_hash" };
-                checks.problem(Problem::new(key, "a client of \"private_key_jwt\" has keys and no secret", "Remove it."));
+                checks.problem(Problem::new(
+                    key,
+                    "a client of \"private_key_jwt\" has keys and no secret",
+                    "Remove it.",
+                ));
                 None
             }
             // `check_proofs` says what is missing.

@@ -145,6 +145,24 @@ pub(crate) struct Add {
     /// What signs the introspection answers that it asks for as JWT: RS256 (default), ES256, EdDSA or PS256.
     #[arg(long, value_name = "ALG", help_heading = "Its tokens")]
     introspection_signed_response_alg: Option<String>,
+    /// What signs its ID tokens: RS256 (default), ES256, EdDSA or PS256.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    id_token_signed_response_alg: Option<String>,
+    /// What signs its userinfo answers; plain JSON unless said.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    userinfo_signed_response_alg: Option<String>,
+    /// public (default), or pairwise: a sub of its own for each user.
+    #[arg(long, value_name = "TYPE", help_heading = "OpenID Connect")]
+    subject_type: Option<String>,
+    /// An https URI whose host is the sector of a pairwise client. Default: the host of its redirect URIs.
+    #[arg(long, value_name = "URI", help_heading = "OpenID Connect")]
+    sector_identifier_uri: Option<String>,
+    /// How old a login may be for requests that do not say it.
+    #[arg(long, value_name = "TIME", help_heading = "OpenID Connect")]
+    default_max_age: Option<String>,
+    /// When it gets refresh tokens: always (default), or offline_access.
+    #[arg(long, value_name = "WHEN", help_heading = "OpenID Connect")]
+    refresh_tokens: Option<String>,
     /// An attribute of the user that its access tokens carry, like groups or "department as dept". Again for each.
     #[arg(long, value_name = "ATTRIBUTE", help_heading = "Its tokens")]
     access_token_claim: Vec<String>,
@@ -286,6 +304,12 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         previous_secret_expires_at: None,
         access_token_signed_response_alg: add.access_token_signed_response_alg,
         introspection_signed_response_alg: add.introspection_signed_response_alg,
+        id_token_signed_response_alg: add.id_token_signed_response_alg,
+        userinfo_signed_response_alg: add.userinfo_signed_response_alg,
+        subject_type: add.subject_type,
+        sector_identifier_uri: add.sector_identifier_uri,
+        default_max_age: add.default_max_age,
+        refresh_tokens: add.refresh_tokens,
         secret_hash: add.secret_hash.or(hash),
         token_endpoint_auth_method: method,
         redirect_uris: add.redirect_uri,
@@ -463,6 +487,12 @@ mod tests {
             "access_token_format",
             "access_token_signed_response_alg",
             "introspection_signed_response_alg",
+            "id_token_signed_response_alg",
+            "userinfo_signed_response_alg",
+            "subject_type",
+            "sector_identifier_uri",
+            "default_max_age",
+            "refresh_tokens",
         ] {
             let shown = in_flags(&Problem::new(key, "x", "y"));
             assert!(flags.iter().any(|flag| shown.starts_with(&format!("{flag}:"))), "{shown}: {flags:?}");

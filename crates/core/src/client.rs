@@ -121,6 +121,24 @@ impl GrantType {
     }
 }
 
+/// When a client that may refresh gets a refresh token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefreshTokens {
+    /// With every grant.
+    Always,
+    /// With a grant that holds `offline_access` (OpenID Connect Core section 11).
+    OfflineAccess,
+}
+
+/// By which `sub` a client knows its users: OpenID Connect Core section 8.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SubjectType {
+    /// By the one that all clients know.
+    Public,
+    /// By one of its own, the same for all clients of this sector.
+    Pairwise(String),
+}
+
 /// What the holder of a client's refresh tokens can prove: it decides the retry rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
@@ -269,7 +287,7 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// What it may use.
     pub grant_types: BTreeSet<GrantType>,
-    /// `response_type` values it may use: `code`, `token`.
+    /// `response_type` values it may use, as [`ResponseType::as_str`](crate::ResponseType::as_str) spells them.
     pub response_types: BTreeSet<String>,
     /// All scopes it may have.
     pub scopes: Scope,
@@ -281,6 +299,16 @@ pub struct Client {
     pub may_introspect: bool,
     /// What signs its introspection answers (RFC 9701).
     pub introspection_algorithm: SignatureAlgorithm,
+    /// What signs its ID tokens (OpenID Connect Registration section 2).
+    pub id_token_algorithm: SignatureAlgorithm,
+    /// What signs its userinfo answers; `None` for plain JSON.
+    pub userinfo_algorithm: Option<SignatureAlgorithm>,
+    /// By which `sub` it knows its users.
+    pub subject_type: SubjectType,
+    /// `max_age` of a request that names none.
+    pub default_max_age: Option<Duration>,
+    /// When it gets refresh tokens.
+    pub refresh_tokens: RefreshTokens,
     /// Whether it may revoke everything of a user (draft-parecki-oauth-global-token-revocation).
     pub may_revoke_users: bool,
     /// Origins whose scripts may call the token and revocation endpoints as this client.

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::client::ClientId;
 use crate::keys::{Keys, cut};
+use crate::openid::OpenId;
 use crate::scope::{Resources, Scope};
 use crate::secret::{Hash, Seed};
 use crate::time::Timestamp;
@@ -263,6 +264,8 @@ pub struct Terms {
     pub session: Option<[u8; 32]>,
     /// What the authorization code was bound to; `None` for grants without a code.
     pub code: Option<CodeTerms>,
+    /// What its ID tokens say; `None` for grants that have none.
+    pub openid: Option<OpenId>,
 }
 
 /// What an authorization code is bound to (RFC 6749 section 4.1.3, RFC 7636 section 4.6). Kept as long as the grant, so
@@ -406,11 +409,14 @@ impl Terms {
             writer.optional(code.redirect_uri.as_ref().map(|hash| hash.0.as_slice()));
             writer.times(&[code.expires_at]);
         }
-        // Rows of before there were epochs have neither, and an encoding that ends here. No row can pass for one of the other kind: all
-        // that stands before tells where it ends.
-        if self.epoch != 0 || self.session.is_some() {
+        // Rows of before there were epochs have neither, and an encoding that ends here; rows without ID tokens end after both. No row can
+        // pass for one of another kind: all that stands before tells where it ends.
+        if self.epoch != 0 || self.session.is_some() || self.openid.is_some() {
             writer.numbers(&[self.epoch]);
             writer.optional(self.session.as_ref().map(<[u8; 32]>::as_slice));
+        }
+        if let Some(openid) = &self.openid {
+            writer.bytes(openid.text().as_bytes());
         }
     }
 }

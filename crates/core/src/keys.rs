@@ -107,13 +107,15 @@ pub enum Purpose {
     PageCursor,
     /// Places grants in status lists, and names the lists. Never rotates.
     StatusList,
+    /// Pairwise subject identifiers. Never rotates: clients know their users by them.
+    PairwiseSubject,
     /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
     ClientSecret,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::RowMac,
@@ -128,6 +130,7 @@ impl Purpose {
         Self::EventChain,
         Self::PageCursor,
         Self::StatusList,
+        Self::PairwiseSubject,
         Self::ClientSecret,
     ];
 
@@ -147,6 +150,7 @@ impl Purpose {
             Self::EventChain => "regrant key event-chain v1",
             Self::PageCursor => "regrant key page-cursor v1",
             Self::StatusList => "regrant key status-list v1",
+            Self::PairwiseSubject => "regrant key pairwise-subject v1",
             Self::ClientSecret => "regrant key client-secret v1",
         }
     }

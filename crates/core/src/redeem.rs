@@ -16,15 +16,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Class, Client, GrantType};
+use crate::client::{Class, Client, GrantType, RefreshTokens};
 use crate::decision::{Change, Decision, EventKind, ended, event, next_version};
 use crate::grant::{Binding, CodeTerms, EndReason, Grant, GrantId, Rotation, Terms};
 use crate::issue::{self, Ask, Granted, SubjectStatus};
 use crate::keys::{KeyStatus, Keys};
+use crate::openid::{OFFLINE_ACCESS, OpenId};
 use crate::pkce;
 use crate::refresh::expires_in;
 use crate::refusal::Refusal;
-use crate::scope::Resources;
+use crate::scope::{Resources, Scope};
 use crate::secret::{Entropy, Hash, Seed};
 use crate::time::Timestamp;
 use crate::token::{Code, RefreshToken};
@@ -46,6 +47,8 @@ pub struct Consent {
     /// How many wide revocations there had been *before* session or password were looked at: one that comes in between ends the grant,
     /// too.
     pub epoch: u64,
+    /// What ID tokens are to say; `None` if there are to be none.
+    pub openid: Option<OpenId>,
 }
 
 /// What a code is bound to.
@@ -104,7 +107,7 @@ pub fn grant_at_once(
 /// The first tokens of a grant.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// The first refresh token; `None` unless the client has the `refresh_token` grant type.
+    /// The first refresh token; `None` unless the client has the `refresh_token` grant type, and by its setting `offline_access`.
     pub token: Option<RefreshToken>,
     /// The grant as it is now.
     pub grant: Grant,
@@ -269,6 +272,7 @@ fn issue_first(
 }
 
 fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timestamp) -> Terms {
+    let refreshable = may_refresh(client, &consent.granted.scope);
     Terms {
         client: client.id.clone(),
         subject: consent.subject,
@@ -280,13 +284,24 @@ fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timest
         },
         // RFC 9700 section 4.14.2: a public client's tokens are rotated, whatever the settings say.
         rotation: if client.is_public() { Rotation::SingleUse } else { client.policy.rotation },
-        refreshable: client.may_use(GrantType::RefreshToken),
+        refreshable,
         authenticated_at: consent.authenticated_at,
         created_at: now,
         epoch: consent.epoch,
         session: consent.session,
         code,
+        openid: consent.openid,
     }
+}
+
+/// Whether a grant of this scope has refresh tokens: by the client's grant types, and by its setting `offline_access`.
+#[must_use]
+pub fn may_refresh(client: &Client, scope: &Scope) -> bool {
+    client.may_use(GrantType::RefreshToken)
+        && match client.refresh_tokens {
+            RefreshTokens::Always => true,
+            RefreshTokens::OfflineAccess => scope.contains(OFFLINE_ACCESS),
+        }
 }
 
 fn blank(id: GrantId, terms: Terms, keys: &Keys, now: Timestamp, entropy: &Entropy) -> Grant {

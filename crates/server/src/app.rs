@@ -62,6 +62,7 @@ pub struct App {
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
+    pub(crate) pairwise_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -365,6 +366,7 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
+        let pairwise_key = key(Purpose::PairwiseSubject);
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
         let signing = keyring.signing()?;
@@ -388,6 +390,7 @@ impl App {
             session_key,
             csrf_key,
             cursor_key,
+            pairwise_key,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),

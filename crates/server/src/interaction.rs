@@ -4,7 +4,10 @@
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
 
 mod account;
+mod answer;
+mod came;
 mod login;
+mod select;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,22 +18,16 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use regrant_core::client::GrantType;
-use regrant_core::decision::{Change, Decision};
-use regrant_core::issue::SubjectStatus;
-use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Event, EventKind, Refusal, Resources, Scope, Timestamp, redirect};
+use regrant_core::prompt::{self, Next, Present};
+use regrant_core::redeem;
+use regrant_core::{Event, EventKind, Resources, Scope, Timestamp, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
-use zeroize::Zeroizing;
 
-use crate::answer::Failure;
 use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, Destination, Flow, MAX_REQUEST, Wrong, verdict};
+use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong};
 use crate::cascade::Happened;
-use crate::claims::prepare::{self, Minting};
 use crate::correlation::Correlation;
-use crate::form::{self, Form};
-use crate::mint::{self, Access};
+use crate::form::Form;
 use crate::outbound::check_url;
 use crate::pages;
 use crate::peer::Peer;
@@ -38,11 +35,9 @@ use crate::request::{is_form, read_form};
 use crate::request_object;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
+use crate::subject;
 
 pub(crate) use account::{account, history};
-
-/// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
-const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// One request of a browser.
 struct Visit {
@@ -59,7 +54,10 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
     let response = if parts.method == Method::POST {
         // RFC 6749 section 3.1: POST is for requests that do not fit a URL. Ours fit, and a GET carries the cookies.
         match read_body(&visit.headers, body).await {
-            Some(query) if query.len() <= MAX_REQUEST => visit.redirect(&visit.url(&query)),
+            Some(query) if query.len() <= MAX_REQUEST => {
+                let query = came::printable(&query);
+                visit.redirect(&format!("{}/oauth2/authorize?{query}", visit.app.issuer.path()))
+            }
             _ => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_request"),
         }
     } else {
@@ -85,6 +83,17 @@ pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Re
     let visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
         Ok(form) => visit.consent(&form).await,
+        Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
+    };
+    visit.correlation.mark(response)
+}
+
+/// `POST /select`.
+pub(crate) async fn select(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let visit = Visit::of(app, &parts);
+    let response = match read_form(&visit.headers, body).await {
+        Ok(form) => visit.select(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
     };
     visit.correlation.mark(response)
@@ -135,31 +144,32 @@ impl Visit {
 
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
+        let (query, proof) = came::split(query);
         let query = match request_object::effective(&self.app, query, &self.correlation).await {
             Ok(None) => Cow::Borrowed(query),
             Ok(Some(effective)) => Cow::Owned(effective),
             // Without the object only what stands outside of it says where an answer may go.
             Err(denied) => return self.refuse_object(query, &denied),
         };
-        self.proceed(&query).await
+        self.proceed(&query, proof).await
     }
 
     /// A request object that does not count.
     fn refuse_object(&self, query: &str, denied: &Denied) -> Response<Body> {
         match Destination::read(&self.app, query) {
-            Ok(to) => self.deny(&to.error(self.app.issuer(), denied), denied),
+            Ok(to) => self.deny(&to, denied),
             Err(_) => self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, denied.error),
         }
     }
 
     /// The same for a request that is whole.
-    async fn proceed(&self, query: &str) -> Response<Body> {
+    async fn proceed(&self, query: &str, proof: Option<&str>) -> Response<Body> {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
-            Err(Wrong::Redirect(to, denied)) => return self.deny(&to.error(self.app.issuer(), &denied), &denied),
+            Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
-        match self.step(&request, query).await {
+        match self.step(&request, query, proof).await {
             Ok(response) => response,
             Err(trouble) => {
                 tracing::error!(correlation = %self.correlation, %trouble, "the store failed during an authorization");
@@ -168,28 +178,39 @@ impl Visit {
         }
     }
 
-    async fn step(&self, request: &AuthorizationRequest, query: &str) -> Result<Response<Body>, Unavailable> {
+    async fn step(
+        &self,
+        request: &AuthorizationRequest,
+        query: &str,
+        proof: Option<&str>,
+    ) -> Result<Response<Body>, Unavailable> {
         let who = session::current(&self.app, &self.headers).await?;
-        let Some(who) = who.filter(|_| !request.prompt.login) else {
-            if request.prompt.none {
-                return Ok(self.denied(request, &Denied::LOGIN_REQUIRED));
+        let present = match &who {
+            None => None,
+            Some(who) => {
+                let sub = subject::told(&self.app, &request.client, &who.user.subject);
+                Some(Present {
+                    authenticated_at: who.session.authenticated_at,
+                    is_named: request.wishes.named.iter().all(|named| *named == sub),
+                    consented: self.is_consented(request, who).await?,
+                    came: came::from(&self.app, &who.cookie, query, proof),
+                })
             }
-            return Ok(self.login_page(StatusCode::OK, Some(request), query, "", None));
         };
-        if !self.is_consented(request, &who).await? {
-            if request.prompt.none {
-                return Ok(self.denied(request, &Denied::CONSENT_REQUIRED));
+        match (prompt::next(request.prompt, request.max_age(), present, self.app.engine.now()), who) {
+            (Next::LoginRequired, _) => Ok(self.denied(request, &Denied::LOGIN_REQUIRED)),
+            (Next::ConsentRequired, _) => Ok(self.denied(request, &Denied::CONSENT_REQUIRED)),
+            (Next::Select, Some(who)) => Ok(self.select_page(request, query, &who)),
+            (Next::Consent, Some(who)) => Ok(self.consent_page(request, query, &who)),
+            (Next::Answer, Some(who)) => self.grant(request, &who).await,
+            (Next::Login, _) | (Next::Select | Next::Consent | Next::Answer, None) => {
+                Ok(self.login_page(StatusCode::OK, Some(request), query, &request.wishes.login_hint, None))
             }
-            return Ok(self.consent_page(request, query, &who));
         }
-        self.grant(request, &who).await
     }
 
     /// Whether this user need not be asked: the client is trusted, or all of it was allowed before.
     async fn is_consented(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<bool, Unavailable> {
-        if request.prompt.consent {
-            return Ok(false);
-        }
         if request.client.skip_consent {
             return Ok(true);
         }
@@ -199,7 +220,7 @@ impl Visit {
             return Ok(false);
         }
         let Some(known) = self.remembered(request, who).await? else { return Ok(false) };
-        Ok(request.granted.scope.is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
+        Ok(request.asks_for().is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
     /// What this user allowed this client before. What was paused, or is over, is asked anew.
@@ -220,114 +241,6 @@ impl Visit {
         Ok(Some(Remembered { scope, resources, ends_at }))
     }
 
-    /// Everything is known: a code, or for the implicit flow an access token, goes to the client.
-    async fn grant(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<Response<Body>, Unavailable> {
-        let (scope, resources) = (&request.granted.scope, &request.granted.resources);
-        let granted = match verdict(&request.client, request.flow, SubjectStatus::Enabled, true, Some(scope), resources)
-        {
-            Ok(granted) => granted,
-            Err(refusal) => return Ok(self.denied(request, &Denied::of(refusal))),
-        };
-        let consent = redeem::Consent {
-            subject: who.user.subject.clone(),
-            granted,
-            authenticated_at: who.session.authenticated_at,
-            session: Some(who.session.id),
-            epoch: who.epoch,
-        };
-        match request.flow {
-            Flow::Code => {
-                // Each code is a row (check X9).
-                let rate = self.app.settings().config.limits.codes_per_user;
-                if self.app.limits.code(rate, &consent.subject).is_err() {
-                    return Ok(self.denied(request, &Denied::TOO_MANY_CODES));
-                }
-                self.grant_code(request, consent).await
-            }
-            Flow::Implicit => Ok(self.grant_token(request, &consent).await),
-        }
-    }
-
-    async fn grant_code(
-        &self,
-        request: &AuthorizationRequest,
-        consent: redeem::Consent,
-    ) -> Result<Response<Body>, Unavailable> {
-        let client = Arc::clone(&request.client);
-        let bound = CodeRequest {
-            challenge: request.challenge,
-            redirect_uri: request.redirect_parameter.clone(),
-            lifetime: CODE_LIFETIME,
-        };
-        let made = self
-            .app
-            .engine
-            .create(self.correlation.as_str(), move |id, moment| {
-                let (grant, code) = redeem::grant_with_code(
-                    id,
-                    &client,
-                    consent.clone(),
-                    &bound,
-                    moment.keys,
-                    moment.now,
-                    &moment.entropy,
-                );
-                match code.text(moment.keys) {
-                    Some(text) => Decision::accept(Change::Created, grant, Zeroizing::new(text)),
-                    None => Decision::refuse(Refusal::SeedKeyNotYet),
-                }
-            })
-            .await?;
-        let Ok(code) = made else { return Ok(self.denied(request, &Denied::UNAVAILABLE)) };
-        tracing::info!(correlation = %self.correlation, client = %request.client.id, "authorization code issued");
-        Ok(self.redirect(&request.to.answer(self.app.issuer(), &[("code", &code)])))
-    }
-
-    /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
-    async fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
-        let minting = Minting {
-            client: &request.client,
-            grant_type: GrantType::Implicit,
-            subject: &consent.subject,
-            granted: &consent.granted,
-            grant: None,
-            auth_time: Some(consent.authenticated_at.seconds()),
-            correlation: &self.correlation,
-        };
-        let claims = match prepare::of(&self.app, minting).await {
-            Ok(claims) => claims,
-            Err(Failure::HookDenied) => return self.denied(request, &Denied::HOOK),
-            Err(failure) => {
-                tracing::error!(correlation = %self.correlation, reason = %failure.reason(), "no access token");
-                return self.denied(request, &Denied::UNAVAILABLE);
-            }
-        };
-        let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
-        let access = Access {
-            grant: None,
-            client: &request.client,
-            subject: &consent.subject,
-            scope: &scope,
-            resources: &consent.granted.resources,
-            authenticated_at: Some(consent.authenticated_at),
-            claims: &claims,
-            expires_in,
-            now: self.app.engine.now(),
-        };
-        tracing::warn!(correlation = %self.correlation, client = %request.client.id, "implicit grant used: RFC 9700 section 2.1.2 says that it SHOULD NOT be");
-        let Some(token) = mint::access_token(&self.app, &access).map(Zeroizing::new) else {
-            return self.denied(request, &Denied::UNAVAILABLE);
-        };
-        let (expires_in, scope) = (expires_in.to_string(), scope.to_string());
-        let mut parameters =
-            vec![("access_token", token.as_str()), ("token_type", "Bearer"), ("expires_in", expires_in.as_str())];
-        if !scope.is_empty() {
-            parameters.push(("scope", &scope));
-        }
-        self.redirect(&request.to.answer(self.app.issuer(), &parameters))
-    }
-
     /// Allow or deny was pressed.
     async fn consent(&self, form: &Form) -> Response<Body> {
         let query = form.credential("request").unwrap_or_default();
@@ -344,7 +257,7 @@ impl Visit {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
-            Err(Wrong::Redirect(to, denied)) => return self.deny(&to.error(self.app.issuer(), &denied), &denied),
+            Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
         if form.credential("decision") != Some("allow") {
             return self.denied(&request, &Denied::ACCESS);
@@ -363,14 +276,14 @@ impl Visit {
         request: &AuthorizationRequest,
         who: &LoggedIn,
     ) -> Result<Response<Body>, Unavailable> {
-        let granted = &request.granted;
+        let (asked, granted) = (request.asks_for(), &request.granted);
         // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
         let (scope, ends_at) = match self.remembered(request, who).await? {
             Some(Remembered { scope, resources, ends_at }) if resources == granted.resources => {
-                let both = Scope::from_tokens(scope.iter().chain(granted.scope.iter()));
-                (both.unwrap_or_else(|_| granted.scope.clone()), ends_at)
+                let both = Scope::from_tokens(scope.iter().chain(asked.iter()));
+                (both.unwrap_or_else(|_| asked.clone()), ends_at)
             }
-            _ => (granted.scope.clone(), None),
+            _ => (asked, None),
         };
         let consent = Consent {
             subject: who.user.subject.clone(),
@@ -450,7 +363,7 @@ impl Visit {
             declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
         };
         let scopes: Vec<(String, String)> =
-            request.granted.scope.iter().map(|name| (name.to_owned(), described(name))).collect();
+            request.asks_for().iter().map(|name| (name.to_owned(), described(name))).collect();
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
@@ -472,16 +385,6 @@ impl Visit {
         let mut response = html(StatusCode::OK, pages::consent(&page), &request.to.form_action());
         show_image(&mut response, links.logo.as_deref());
         response
-    }
-
-    fn denied(&self, request: &AuthorizationRequest, denied: &Denied) -> Response<Body> {
-        self.deny(&request.to.error(self.app.issuer(), denied), denied)
-    }
-
-    fn deny(&self, url: &str, denied: &Denied) -> Response<Body> {
-        sight::refused(denied.error, denied.description);
-        tracing::debug!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
-        self.redirect(url)
     }
 
     /// RFC 9700 section 4.12: "the authorization server MUST use HTTP status code 303".
@@ -507,18 +410,6 @@ impl Visit {
         tracing::error!(correlation = %self.correlation, reason, "the store failed");
         let response = self.page_error(StatusCode::SERVICE_UNAVAILABLE, pages::UNAVAILABLE, "store_unavailable");
         later(response, 1)
-    }
-
-    /// The request again, in the characters that a URI has: some clients send others, and we send none on (check R16).
-    fn url(&self, query: &str) -> String {
-        let mut url = format!("{}/oauth2/authorize?", self.app.issuer.path());
-        for byte in query.bytes() {
-            match byte {
-                0x21..=0x7E => url.push(char::from(byte)),
-                other => url.push_str(&format!("%{other:02X}")),
-            }
-        }
-        url
     }
 
     /// Leaves an event about a user. That it cannot be kept does not undo what it tells of.
@@ -552,22 +443,10 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
     (is_form(headers) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }
 
-/// The request without the login that it asked for, which has been done: or the login page would come again and again. What
-/// else `prompt` asks for stays.
-fn without_login(query: &str) -> String {
-    let done = |pair: &str| {
-        let form = Form::parse_repeated(pair.as_bytes()).ok()?;
-        let words = form.credential("prompt")?.split(' ');
-        let left: Vec<&str> = words.filter(|word| !matches!(*word, "login" | "select_account")).collect();
-        Some(form::write(&[("prompt", &left.join(" "))]))
-    };
-    query.split('&').map(|pair| done(pair).unwrap_or_else(|| pair.to_owned())).collect::<Vec<_>>().join("&")
-}
-
 /// For the consent page: how long the application keeps what it gets.
 fn lifetime(request: &AuthorizationRequest) -> String {
     let policy = &request.client.policy;
-    if request.flow == Flow::Implicit || !request.client.may_use(regrant_core::client::GrantType::RefreshToken) {
+    if !request.response_type.has_code() || !redeem::may_refresh(&request.client, &request.granted.scope) {
         return String::new();
     }
     format!("{} without use, {} at most", spoken(policy.idle_lifetime), spoken(policy.absolute_lifetime))

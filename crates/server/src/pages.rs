@@ -1,6 +1,7 @@
 //! The built-in HTML pages: login, consent, logout, errors, home.
 //!
-//! Plain HTML and one style sheet, no JavaScript and nothing inline, so that they work under
+//! Plain HTML and one style sheet, no JavaScript (but two lines that press the button of [`FormPost`]) and nothing inline, so that they
+//! work under
 //! `default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'`
 //! (RFC 9700 section 4.16 asks for the last). Every value is HTML-escaped, and so may come from anybody. Names
 //! are shown isolated (`<bdi>`): right-to-left marks in an application's name cannot turn the text around it.
@@ -10,7 +11,9 @@
 //! | [`Login`]     | `{base}/login`      | `request`, `csrf`, `username`, `password`                   |
 //! | [`Consent`]   | `{base}/consent`    | `request`, `csrf`, `decision` = `allow` or `deny`           |
 //! | [`Logout`]    | `{base}/logout`     | `csrf`                                                      |
+//! | [`Select`]    | `{base}/select`     | `request`, `csrf`, `account` = `this` or `other`            |
 //! | [`Account`]   | `{base}/account`    | `csrf`, `action` and what it is about                       |
+//! | [`FormPost`]  | the redirect URI    | the answer to the client                                    |
 //! | [`LoggedOut`], [`Failure`], [`Home`] | –  |                                                       |
 //!
 //! `base` is everywhere the path of the issuer without a slash at its end: `""` or `"/op"`. The pages refer to
@@ -20,6 +23,7 @@
 //! form token that tells our own forms from others', never the origin.
 
 mod account;
+mod answer;
 
 use std::sync::LazyLock;
 
@@ -34,6 +38,7 @@ use serde::Serialize;
 use crate::profile::Links;
 
 pub use account::{Account, Allowed, Connection, Happened};
+pub use answer::{Field, FormPost, Select, form_post_script};
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
 pub const WRONG_CREDENTIALS: &str = "That username and password do not match.";
@@ -169,6 +174,16 @@ pub fn consent(page: &Consent<'_>) -> String {
     render("consent", "Allow access?", page)
 }
 
+/// Renders the page that shows the account.
+pub fn select(page: &Select<'_>) -> String {
+    render("select", "Which account?", page)
+}
+
+/// Renders the page that posts an answer to the client.
+pub fn form_post(page: &FormPost<'_>) -> String {
+    render("form_post", "Back to the application", page)
+}
+
 /// Renders the page that asks before it logs out.
 pub fn logout(page: &Logout<'_>) -> String {
     render("logout", "Log out?", page)
@@ -206,7 +221,9 @@ pub fn stylesheet() -> (&'static str, &'static str) {
 const CSS: &str = include_str!("pages/style.css");
 
 /// Name and text of each template, between `head.html` and `foot.html`.
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 9] = [
+    ("select", include_str!("pages/select.html")),
+    ("form_post", include_str!("pages/form_post.html")),
     ("login", include_str!("pages/login.html")),
     ("consent", include_str!("pages/consent.html")),
     ("logout", include_str!("pages/logout.html")),
@@ -271,6 +288,8 @@ mod tests {
             request: value,
             csrf: value,
         };
+        let fields = [Field { name: value, value }, Field { name: value, value: "" }];
+        let posted = FormPost { base: value, action: value, client_host: value, fields: &fields, script: value };
         let connection = Connection {
             id: value,
             client_name: value,
@@ -309,6 +328,9 @@ mod tests {
             login(&Login { client_name: "", username: "", error: Some(value), ..asking }),
             consent(&full),
             consent(&Consent { scopes: &[], resources: &[], lifetime: "", ..full }),
+            select(&Select { base: value, client_name: value, username: value, request: value, csrf: value }),
+            form_post(&posted),
+            form_post(&FormPost { fields: &[], ..posted }),
             logout(&Logout { base: value, username: Some(value), csrf: value }),
             logout(&Logout { base: value, username: None, csrf: value }),
             logged_out(&LoggedOut { base: value }),
@@ -499,7 +521,8 @@ mod tests {
     fn nothing_is_inline() {
         for tag in every_page(MARK).iter().flat_map(|page| scan(page)) {
             let Token::Open(name, attributes) = &tag else { continue };
-            assert!(!matches!(*name, "script" | "style" | "iframe" | "object" | "embed" | "base"), "{name}");
+            assert!(!matches!(*name, "style" | "iframe" | "object" | "embed" | "base"), "{name}");
+            assert!(*name != "script" || tag.attribute("src").is_some(), "a script of a file of ours");
             for (attribute, _) in attributes {
                 assert!(*attribute != "style" && !attribute.starts_with("on"), "{attribute}");
             }

@@ -21,12 +21,13 @@ use crate::{
 pub fn router(app: Arc<App>) -> Router {
     let base = app.issuer.path().to_owned();
     let at = |path: &str| format!("{base}{path}");
-    let (style, _) = pages::stylesheet();
+    let (style, script) = (pages::stylesheet().0, pages::form_post_script().0);
     let metadata = || get(metadata::endpoint);
     let mut router = Router::new()
         .route(&at("/oauth2/authorize"), get(interaction::authorize).post(interaction::authorize))
         .route(&at("/login"), post(interaction::login))
         .route(&at("/consent"), post(interaction::consent))
+        .route(&at("/select"), post(interaction::select))
         .route(&at("/logout"), get(interaction::logout).post(interaction::logout))
         .route(&at("/account"), get(interaction::account).post(interaction::account))
         .route(&at("/account/history"), get(interaction::history))
@@ -43,6 +44,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/.well-known/oauth-authorization-server"), metadata())
         .route(&at("/.well-known/openid-configuration"), metadata())
         .route(&at(&format!("/assets/{style}")), get(stylesheet))
+        .route(&at(&format!("/assets/{script}")), get(form_post_script))
         .route(&at("/assets/favicon.svg"), get(favicon))
         .route(&at("/"), get(interaction::home))
         .route("/healthz", get(healthz))
@@ -73,6 +75,11 @@ fn back_channel(endpoint: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
 
 async fn stylesheet() -> Response<Body> {
     asset(pages::stylesheet().1, "text/css; charset=utf-8", "public, max-age=31536000, immutable")
+}
+
+async fn form_post_script() -> Response<Body> {
+    let caching = "public, max-age=31536000, immutable";
+    asset(pages::form_post_script().1, "text/javascript; charset=utf-8", caching)
 }
 
 async fn favicon() -> Response<Body> {

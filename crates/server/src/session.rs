@@ -48,6 +48,11 @@ pub(crate) enum FormKind {
     Consent,
     Logout,
     Account,
+    /// The page that shows the account.
+    Select,
+    /// No form: that the browser comes from the login page, or from the one that shows the account, with this request.
+    LoggedIn,
+    Chose,
 }
 
 impl FormKind {
@@ -57,6 +62,9 @@ impl FormKind {
             Self::Consent => b"consent",
             Self::Logout => b"logout",
             Self::Account => b"account",
+            Self::Select => b"select",
+            Self::LoggedIn => b"logged in",
+            Self::Chose => b"chose",
         }
     }
 }
@@ -77,8 +85,16 @@ pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<Log
     Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie, epoch }))
 }
 
-/// Begins a session, and ends the one that this browser had. Returns the `Set-Cookie` value.
-pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<HeaderValue, Unavailable> {
+/// A session that has begun.
+pub(crate) struct Begun {
+    /// The `Set-Cookie` value.
+    pub(crate) header: HeaderValue,
+    /// The cookie's bytes.
+    pub(crate) cookie: Zeroizing<[u8; 32]>,
+}
+
+/// Begins a session, and ends the one that this browser had.
+pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Begun, Unavailable> {
     let cookie = Zeroizing::new(chance::bytes::<32>());
     let now = app.engine.now();
     let session = Session {
@@ -93,7 +109,13 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
     }
     records.push(Record::PutSession(session));
     app.engine.commit(records).await?;
-    Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
+    let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME));
+    Ok(Begun { header, cookie })
+}
+
+/// The `sid` of a session: what ID tokens, commands and views call it. It is the keyed hash of the cookie, which opens nothing.
+pub(crate) fn sid(session: &[u8; 32]) -> String {
+    codec::encode_plain(session)
 }
 
 /// Ends this browser's session, with what follows from it. Returns the `Set-Cookie` value that clears the cookie.

@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
+use regrant_core::openid::SCOPE;
 use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
@@ -30,6 +31,7 @@ use crate::correlation::Correlation;
 use crate::cors;
 use crate::engine::{Moment, Row};
 use crate::form::{Form, Malformed};
+use crate::id_token::{self, IdToken};
 use crate::limits::guessing::{self, Place};
 use crate::mint::{self, Access};
 use crate::peer::Peer;
@@ -202,7 +204,12 @@ impl Asking<'_> {
             },
         );
         let Refreshed { grant, granted, token, expires_in, at, .. } = &refreshed;
-        self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)
+        let tokens = self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)?;
+        // OpenID Connect Core section 12.2: the answer "might not contain an id_token", and "it SHOULD NOT have a nonce Claim".
+        Ok(match self.id_token(grant, granted, None, &tokens.access_token, *at).await {
+            Some(id_token) => Tokens { id_token, ..tokens },
+            None => tokens,
+        })
     }
 
     /// RFC 6749 section 4.1.3.
@@ -229,7 +236,12 @@ impl Asking<'_> {
             .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
             .await?;
         let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
-        self.first_tokens(&issued, &claims, "redeemed")
+        let tokens = self.first_tokens(&issued, &claims, "redeemed")?;
+        let Issued { grant, granted, at, .. } = &issued;
+        let nonce = grant.terms.openid.as_ref().and_then(|openid| openid.nonce.as_deref());
+        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at).await;
+        // OpenID Connect Core section 3.1.3.3: this answer must have it.
+        Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
@@ -258,6 +270,7 @@ impl Asking<'_> {
                     authenticated_at: moment.now,
                     session: None,
                     epoch,
+                    openid: None,
                 };
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
@@ -289,7 +302,8 @@ impl Asking<'_> {
         };
         sight::outcome("granted_by_client_credentials");
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
-        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
+        let scope = scope.to_string();
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, id_token: None, scope })
     }
 
     /// A genuine token is charged to its grant, before its state is known and before anybody waits for it.
@@ -350,7 +364,36 @@ impl Asking<'_> {
         };
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
         let refresh = refresh_token.and_then(|token| Some(RefreshAnswer::new(token.text(&keys)?, grant, now)));
-        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
+        let scope = scope.to_string();
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, id_token: None, scope })
+    }
+
+    /// The ID token of an answer: `Some(None)` for a grant, or a narrowed scope, that has none. `None` if it cannot be made.
+    async fn id_token(
+        &self,
+        grant: &Grant,
+        granted: &Granted,
+        nonce: Option<&str>,
+        access_token: &str,
+        now: Timestamp,
+    ) -> Option<Option<String>> {
+        let Some(openid) = grant.terms.openid.as_ref().filter(|_| granted.scope.contains(SCOPE)) else {
+            return Some(None);
+        };
+        let claims = id_token::claims_of_grant(self.app, grant, openid).await;
+        let token = IdToken {
+            client: self.client,
+            subject: &grant.terms.subject,
+            openid,
+            nonce,
+            authenticated_at: grant.terms.authenticated_at,
+            session: grant.terms.session.as_ref(),
+            access_token: Some(access_token),
+            code: None,
+            claims,
+            now,
+        };
+        id_token::mint(self.app, token).map(Some)
     }
 
     fn granted(&self, grant: &Grant, how: &'static str) {
@@ -370,6 +413,8 @@ struct Tokens {
     token_type: &'static str,
     expires_in: u64,
     refresh: Option<RefreshAnswer>,
+    /// OpenID Connect Core section 3.1.3.3.
+    id_token: Option<String>,
     scope: String,
 }
 
@@ -385,6 +430,9 @@ impl Serialize for Tokens {
             object.serialize_entry("refresh_token_expires_in", &refresh.refresh_token_expires_in)?;
             object.serialize_entry("refresh_token_timeout", &refresh.refresh_token_timeout)?;
             object.serialize_entry("authorization_expires_in", &refresh.authorization_expires_in)?;
+        }
+        if let Some(id_token) = &self.id_token {
+            object.serialize_entry("id_token", id_token)?;
         }
         if !self.scope.is_empty() {
             object.serialize_entry("scope", &self.scope)?;

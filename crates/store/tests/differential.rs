@@ -270,6 +270,7 @@ fn grant() -> impl Strategy<Value = Grant> {
                 epoch: u64::from(generation % 5),
                 session: key.map(|_| [era as u8 % 3; 32]),
                 code: None,
+                openid: key.map(|_| regrant_core::OpenId { nonce: Some("n".to_owned()), ..Default::default() }),
             }),
         },
     )
@@ -460,6 +461,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Chain(_)
         | Answer::Places(_)
         | Answer::Deliveries(_)
-        | Answer::DeadLetters(_) => vec![format!("{answer:?}")],
+        | Answer::DeadLetters(_)
+        | Answer::RegistrationTokens(_) => vec![format!("{answer:?}")],
     }
 }

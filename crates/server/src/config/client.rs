@@ -16,6 +16,7 @@
 mod about;
 mod checks;
 mod costs;
+mod openid;
 mod policy;
 mod proofs;
 mod registered;
@@ -115,7 +116,7 @@ pub struct ClientDefinition {
     /// `1h` unless set, or `idle_lifetime` if that is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<String>,
-    /// `jwt` (default) or `opaque`.
+    /// `jwt` (default, but for pairwise clients) or `opaque`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<String>,
     /// `ES256` (default), `EdDSA`, `PS256` or `RS256`.
@@ -124,6 +125,24 @@ pub struct ClientDefinition {
     /// `RS256` unless set: what signs the introspection answers that the client asks for as JWT (RFC 9701 section 6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introspection_signed_response_alg: Option<String>,
+    /// `RS256` unless set: what signs its ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<String>,
+    /// What signs its userinfo answers; plain JSON unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<String>,
+    /// `public` (default) or `pairwise`: by which `sub` it knows its users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_type: Option<String>,
+    /// Its host is the sector of a pairwise client; the host of its redirect URIs unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_identifier_uri: Option<String>,
+    /// The `max_age` of requests that name none; none unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_max_age: Option<String>,
+    /// `always` (default), or `offline_access`: when it gets refresh tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_tokens: Option<String>,
     /// The secret before this one, in a file, while it still works. Only for clients of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_file: Option<String>,
@@ -229,6 +248,7 @@ impl ClientDefinition {
         self.check_admin(&grant_types, &mut checks);
         let policy = self.policy(class, &mut checks);
         let introspection_algorithm = self.introspection_algorithm(&mut checks);
+        let openid = self.openid(&grant_types, &scopes, &mut checks);
         self.check_proofs(auth, &mut checks);
         self.check_about(&mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
@@ -248,6 +268,11 @@ impl ClientDefinition {
             require_pkce: self.require_pkce.unwrap_or(true),
             may_introspect: self.may_introspect.unwrap_or(false),
             introspection_algorithm: introspection_algorithm.unwrap_or(SignatureAlgorithm::Rs256),
+            id_token_algorithm: openid.id_token_algorithm,
+            userinfo_algorithm: openid.userinfo_algorithm,
+            subject_type: openid.subject_type,
+            default_max_age: openid.default_max_age,
+            refresh_tokens: openid.refresh_tokens,
             may_revoke_users: self.may_revoke_users.unwrap_or(false),
             allowed_origins: self.allowed_origins.clone(),
             skip_consent: self.skip_consent.unwrap_or(false),
@@ -300,34 +325,6 @@ impl ClientDefinition {
             );
         }
         flows
-    }
-
-    fn response_types(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) -> BTreeSet<String> {
-        const KINDS: [(&str, GrantType); 2] = [("code", GrantType::AuthorizationCode), ("token", GrantType::Implicit)];
-        let key = "response_types";
-        let fitting =
-            KINDS.into_iter().filter(|(_, flow)| flows.contains(flow)).map(|(kind, _)| kind.to_owned()).collect();
-        let Some(words) = &self.response_types else {
-            return fitting;
-        };
-        checks.distinct(key, words);
-        let kinds: Vec<_> = words
-            .iter()
-            .enumerate()
-            .filter_map(|(index, word)| checks.choice_at(key, Some(index), word, &KINDS, |(kind, _)| kind))
-            .collect();
-        for (kind, flow) in KINDS {
-            let (named, used) = (kinds.iter().any(|(named, _)| *named == kind), flows.contains(&flow));
-            let what = format!("\"{kind}\" goes with the grant type \"{}\" (RFC 7591 section 2.1)", flow.as_str());
-            if named != used && kinds.len() == words.len() {
-                checks.problem(Problem::new(
-                    key,
-                    what,
-                    "Name both or neither, or leave response_types out: it follows.",
-                ));
-            }
-        }
-        kinds.into_iter().map(|(kind, _)| kind.to_owned()).collect()
     }
 
     fn check_redirects(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {

@@ -345,7 +345,8 @@ scopes = ["notes:read", "notes:write"]
 #redirect_uris = ["https://app.example.com/callback"]
 ## Default: these two. Also "client_credentials"; "password" and "implicit" are there for old clients and should go.
 #grant_types = ["authorization_code", "refresh_token"]
-## Default: what fits grant_types, "code" or "token".
+## Default: what fits grant_types, "code" or "token". OpenID Connect has more: "id_token", "id_token token", "code id_token",
+## "code token" and "code id_token token"; all but "code" need the grant type "implicit".
 #response_types = ["code"]
 ## Default: none.
 #scopes = ["notes:read", "notes:write", "offline_access"]
@@ -381,6 +382,18 @@ scopes = ["notes:read", "notes:write"]
 ## What JWT access tokens are signed with: "ES256" (default), "EdDSA", "PS256", or "RS256" for APIs that know nothing else. The key
 ## is made by itself.
 #access_token_signed_response_alg = "ES256"
+## What its ID tokens are signed with: "RS256" (default), "ES256", "EdDSA" or "PS256"; and its userinfo answers, which are plain JSON
+## unless this is set. Example:
+#id_token_signed_response_alg = "RS256"
+##userinfo_signed_response_alg = "RS256"
+## By which sub it knows its users: "public" (default), or "pairwise", which no client of another sector knows. The sector is the host
+## of this URI, or else of the redirect URIs. A pairwise client has opaque access tokens. Example:
+#subject_type = "public"
+##sector_identifier_uri = "https://app.example.com/"
+## How old a login may be for requests without max_age. Default: as old as it is. Example:
+##default_max_age = "1h"
+## When it gets a refresh token: "always" (default), or "offline_access": with grants of that scope only.
+#refresh_tokens = "always"
 ## While a secret is replaced: the one before it, by file or by hash, and when it stops to work. Example:
 ##previous_secret_hash = "sha256:…"
 ##previous_secret_file = "web.old-secret"

@@ -353,7 +353,7 @@ impl Visit {
         }
         self.app.admin().set_password(name, new).await?;
         // Every session has ended with the old password; this browser has just proved the user.
-        Ok(session::begin(&self.app, &self.headers, &who.user).await?)
+        Ok(session::begin(&self.app, &self.headers, &who.user).await?.header)
     }
 
     /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.

@@ -11,7 +11,7 @@ use regrant_core::EventKind;
 use zeroize::Zeroizing;
 
 use super::account::ACCOUNT;
-use super::{Visit, later, spoken, without_login};
+use super::{Visit, came, later, spoken};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
 use crate::form::Form;
@@ -65,8 +65,8 @@ impl Visit {
             Err(failure) => return self.unavailable(&failure.reason()),
         };
         // The session id is renewed at login (check G1).
-        let cookie = match session::begin(&self.app, &self.headers, &user).await {
-            Ok(cookie) => cookie,
+        let begun = match session::begin(&self.app, &self.headers, &user).await {
+            Ok(begun) => begun,
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
         sight::outcome("logged_in");
@@ -75,11 +75,11 @@ impl Visit {
         let to = match query {
             "" => format!("{}/", self.app.issuer.path()),
             ACCOUNT => format!("{}/account", self.app.issuer.path()),
-            query => self.url(&without_login(query)),
+            query => came::back(&self.app, FormKind::LoggedIn, &begun.cookie, query),
         };
         let mut response = self.redirect(&to);
         let known = known_browser::remember(&self.app, &self.headers, &account);
-        response.headers_mut().append(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, begun.header);
         response.headers_mut().append(SET_COOKIE, known);
         response
     }

@@ -10,10 +10,11 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 24] = [
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
+    ("/select", "page"),
     ("/logout", "page"),
     ("/account", "page"),
     ("/account/history", "page"),
@@ -29,6 +30,7 @@ const ROUTES: [(&str, &str); 22] = [
     ("/.well-known/oauth-authorization-server", "json"),
     ("/.well-known/openid-configuration", "json"),
     ("/assets/{style}", "asset"),
+    ("/assets/{script}", "asset"),
     ("/assets/favicon.svg", "asset"),
     ("/healthz", "json"),
     ("/readyz", "json"),
@@ -81,6 +83,8 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
     pages.push(("denied", browser.submit(&consent, &[("decision", "deny")]).await));
     pages.push(("allowed", browser.submit(&consent, &[("decision", "allow")]).await));
     pages.push(("consent", consent));
+    pages.push(("an account", browser.get(&format!("{start}&prompt=select_account")).await));
+    pages.push(("a foreign choice", browser.post(&at("/select"), &[("account", "this")]).await));
     pages.push(("home of somebody", browser.get(&at("/")).await));
     pages.push(("a foreign logout", browser.post(&at("/logout"), &[]).await));
     let logout = browser.get(&at("/logout")).await;
@@ -99,7 +103,7 @@ fn directives(policy: &str) -> BTreeMap<&str, Vec<&str>> {
         .collect()
 }
 
-/// Checks W1, W2, W3: no script, nothing inline, nothing from elsewhere, no frame, no sniffing, no referrer, on every page and redirect,
+/// Checks W1, W2, W3: no script (but on the page of `openid/form_post.rs`), nothing inline, nothing from elsewhere, no frame, no sniffing, no referrer, on every page and redirect,
 /// whatever went wrong.
 #[tokio::test]
 async fn every_page_has_all_headers() {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, CodeTerms, Rotation, RowMac};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
+use regrant_core::{ClientId, EventKind, Grant, GrantId, OpenId, Resources, Scope, Terms, Timestamp};
 
 use crate::{Answer, EventRecord, Loaded, Outcome, Question, Record, Store, StoredEvent, User};
 
@@ -250,6 +250,7 @@ fn terms(client: &str, subject: &str) -> Terms {
             redirect_uri: Some(Hash([11; 32])),
             expires_at: at(1_009),
         }),
+        openid: Some(OpenId { nonce: Some("n".to_owned()), acr: "a".to_owned(), ..OpenId::default() }),
     }
 }
 

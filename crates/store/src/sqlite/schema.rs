@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
     include_str!("migrations/0011.sql"),
+    include_str!("migrations/0014.sql"),
     include_str!("migrations/0016.sql"),
     include_str!("migrations/0017.sql"),
 ];

@@ -35,6 +35,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
+use crate::profile::Links;
+
 pub use account::{Account, Allowed, Connection, Happened};
 pub use answer::{Field, FormPost, Select, form_post_script};
 
@@ -111,6 +113,8 @@ pub struct Consent<'a> {
     pub resources: &'a [&'a str],
     /// "30 days without use, 365 days at most"; empty if the client gets no refresh token.
     pub lifetime: &'a str,
+    /// Where the client says more of itself: https, and its own words.
+    pub links: &'a Links,
     /// As in [`Login::request`].
     pub request: &'a str,
     /// Comes back as the field `csrf`.
@@ -271,6 +275,7 @@ mod tests {
         let scopes = [ScopeLine { name: value, description: value }, ScopeLine { name: value, description: "" }];
         let asking =
             Login { base: value, client_name: value, request: value, csrf: value, username: value, error: None };
+        let links = Links::default();
         let full = Consent {
             base: value,
             client_name: value,
@@ -279,6 +284,7 @@ mod tests {
             scopes: &scopes,
             resources: &[value, value],
             lifetime: value,
+            links: &links,
             request: value,
             csrf: value,
         };

@@ -64,7 +64,7 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/token", correlation).await?;
     *client = Some(Arc::clone(&known));
     let ask = Asking { app, client: &known, peer, correlation };
     match asked? {

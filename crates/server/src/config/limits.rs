@@ -77,6 +77,8 @@ pub struct Limits {
     pub codes_per_user: Rate,
     /// Lines in the log about requests that prove nothing.
     pub refusals_logged: Rate,
+    /// Clients that are registered from one network.
+    pub registrations_per_network: Rate,
 }
 
 impl Default for Limits {
@@ -92,6 +94,7 @@ impl Default for Limits {
             requests_per_client: Rate::per(300_000, 60),
             codes_per_user: Rate::per(60, 60),
             refusals_logged: Rate::per(100, 1),
+            registrations_per_network: Rate::per(30, 3600),
         }
     }
 }
@@ -109,6 +112,7 @@ impl Limits {
         requests_per_client: Rate::OFF,
         codes_per_user: Rate::OFF,
         refusals_logged: Rate::OFF,
+        registrations_per_network: Rate::OFF,
     };
 
     pub(super) fn read(section: &Section<'_>) -> Self {
@@ -123,6 +127,7 @@ impl Limits {
             ("requests_per_client", &mut limits.requests_per_client),
             ("codes_per_user", &mut limits.codes_per_user),
             ("refusals_logged", &mut limits.refusals_logged),
+            ("registrations_per_network", &mut limits.registrations_per_network),
         ] {
             let Some(text) = section.string(key) else { continue };
             match Rate::parse(&text) {

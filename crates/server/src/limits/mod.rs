@@ -10,10 +10,12 @@
 //! | a genuine token               | its grant, per client             | memory              | 429, the queue is not asked |
 //! | a proved client               | the client                        | memory              | 429                         |
 //! | an authorization code         | user                              | memory              | `temporarily_unavailable`   |
+//! | a registration                | network                           | memory              | 429                         |
 //! | a password being verified     | network, browser or client        | the pool            | 429                         |
 //! | a line in the log             | kind                              | memory              | a count takes its place     |
 //!
-//! Nothing that succeeds is ever counted by network: a flood from behind the same address costs an honest client nothing.
+//! Nothing that succeeds is ever counted by network, but registrations, which a session never needs: a flood from behind the same
+//! address costs an honest client nothing.
 
 pub(crate) mod budget;
 mod gcra;

@@ -4,7 +4,7 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{consents, epochs, events, questions, revocations};
+use super::{consents, epochs, events, once, questions, revocations};
 use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, failures, revocation};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
@@ -93,6 +93,12 @@ pub(super) fn one(
         Record::PutDelivery(delivery) => events::put_delivery(connection, delivery).map(|()| 1)?,
         Record::PutDeadLetter(letter) => events::put_dead_letter(connection, letter).map(|()| 1)?,
         Record::RemoveDeadLetter { to, event } => events::remove_dead_letter(connection, to, *event)?,
+        Record::UseOnce { key, expires_at } => once::use_once(connection, key, *expires_at, now)?,
+        Record::RegisterClient { id, definition, token } => {
+            once::register(connection, id, definition, token.as_ref(), now)?
+        }
+        Record::PutRegistrationToken(token) => once::put_token(connection, token)?,
+        Record::RemoveRegistrationToken { hash } => once::remove_token(connection, hash)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(outcome(changed > 0))
@@ -263,7 +269,11 @@ fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limi
         (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
     const DENIED: &str = "DELETE FROM denied_access WHERE jti IN \
         (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
-    for sql in [SESSIONS, DENIED, FORGOTTEN] {
+    const USED: &str = "DELETE FROM used_once WHERE key IN \
+        (SELECT key FROM used_once WHERE expires_at < ?1 ORDER BY expires_at, key LIMIT ?2)";
+    const TOKENS: &str = "DELETE FROM registration_tokens WHERE hash IN \
+        (SELECT hash FROM registration_tokens WHERE expires_at < ?1 OR uses = 0 ORDER BY expires_at, hash LIMIT ?2)";
+    for sql in [SESSIONS, DENIED, FORGOTTEN, USED, TOKENS] {
         connection.prepare_cached(sql)?.execute(params![now.millis(), limit])?;
     }
     events::sweep(connection, events_before, limit)

@@ -19,6 +19,7 @@ mod hot;
 mod journal;
 mod known;
 mod look;
+mod once;
 mod open;
 mod questions;
 mod restoring;

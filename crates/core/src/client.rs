@@ -46,17 +46,43 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// `client_id` and `client_secret` in the body.
     ClientSecretPost,
+    /// A JWT under the secret (OpenID Connect Core section 9, RFC 7523 section 2.2).
+    ClientSecretJwt,
+    /// A JWT signed by a key of the client's (the same sections).
+    PrivateKeyJwt,
     /// A public client.
     None,
 }
 
 impl AuthMethod {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::ClientSecretBasic, Self::ClientSecretPost, Self::ClientSecretJwt, Self::PrivateKeyJwt, Self::None];
+
+    /// What its user can prove.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::PrivateKeyJwt => Class::Key,
+            Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt => Class::Secret,
+            Self::None => Class::Public,
+        }
+    }
+
+    /// Whether it needs a secret that both sides have.
+    #[must_use]
+    pub const fn has_secret(self) -> bool {
+        matches!(self.class(), Class::Secret)
+    }
+
     /// The registered name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
             Self::None => "none",
         }
     }

@@ -115,11 +115,13 @@ pub enum Purpose {
     StatusList,
     /// Pairwise subject identifiers. Never rotates: clients know their users by them.
     PairwiseSubject,
+    /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
+    ClientSecret,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::DeviceTag,
@@ -138,6 +140,7 @@ impl Purpose {
         Self::PageCursor,
         Self::StatusList,
         Self::PairwiseSubject,
+        Self::ClientSecret,
     ];
 
     const fn label(self) -> &'static str {
@@ -160,6 +163,7 @@ impl Purpose {
             Self::PageCursor => "regrant key page-cursor v1",
             Self::StatusList => "regrant key status-list v1",
             Self::PairwiseSubject => "regrant key pairwise-subject v1",
+            Self::ClientSecret => "regrant key client-secret v1",
         }
     }
 }

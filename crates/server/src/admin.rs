@@ -13,6 +13,7 @@ pub mod users;
 
 mod client_secret;
 mod keys;
+pub mod registration;
 mod views;
 
 pub mod chain;
@@ -300,10 +301,12 @@ impl Admin {
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
         let _changing = self.app.changing.lock().await;
+        let definition = ClientDefinition { registration: None, sealed_secret: None, ..definition };
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
         }
+        let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };

@@ -67,21 +67,10 @@ impl AuthorizationRequest {
         let form = Form::parse_repeated(query.as_bytes()).map_err(|_| UNREADABLE)?;
         let client = client(app, &form)?;
         let (redirect_uri, redirect_parameter) = redirect_uri(&form, &client)?;
-        // Response type and mode decide where the answer stands, an error as well.
-        let response_type = form.credential("response_type").unwrap_or_default();
-        let kind = ResponseType::parse(response_type);
+        let kind = form.credential("response_type").and_then(ResponseType::parse);
         let named = form.credential("response_mode");
         let mode = kind.map(|kind| (kind, kind.mode(named)));
-        let to = Destination {
-            redirect_uri,
-            // RFC 6749 section 4.1.2: "the exact value received from the client". A repeated one is no value, and one that is
-            // not UTF-8 cannot be given back as it was.
-            state: form.utf8("state").filter(|_| !form.is_repeated("state")).map(str::to_owned),
-            mode: match mode {
-                Some((kind, mode)) => mode.unwrap_or(kind.default_mode()),
-                None => mode_of_unknown(response_type, named),
-            },
-        };
+        let to = Destination::of(redirect_uri, &form);
         let rest = Rest { app, form: &form, client: &client, mode };
         match rest.read() {
             Ok(Read { response_type, granted, challenge, prompt, wishes }) => {
@@ -111,6 +100,32 @@ impl AuthorizationRequest {
     /// How old the login may be, in seconds.
     pub(crate) fn max_age(&self) -> Option<u64> {
         self.wishes.max_age.or_else(|| self.client.default_max_age.map(|age| age.as_secs()))
+    }
+}
+
+impl Destination {
+    /// Where an answer may go by the parameters alone, were nothing else of the request to be read.
+    pub(crate) fn read(app: &App, query: &str) -> Result<Self, Wrong> {
+        let form = Form::parse_repeated(query.as_bytes()).map_err(|_| UNREADABLE)?;
+        let client = client(app, &form)?;
+        let (redirect_uri, _) = redirect_uri(&form, &client)?;
+        Ok(Self::of(redirect_uri, &form))
+    }
+
+    /// Response type and mode decide where an answer stands, an error as well.
+    fn of(redirect_uri: String, form: &Form) -> Self {
+        let response_type = form.credential("response_type").unwrap_or_default();
+        let named = form.credential("response_mode");
+        Self {
+            redirect_uri,
+            // RFC 6749 section 4.1.2: "the exact value received from the client". A repeated one is no value, and one that is
+            // not UTF-8 cannot be given back as it was.
+            state: form.utf8("state").filter(|_| !form.is_repeated("state")).map(str::to_owned),
+            mode: match ResponseType::parse(response_type) {
+                Some(kind) => kind.mode(named).unwrap_or(kind.default_mode()),
+                None => mode_of_unknown(response_type, named),
+            },
+        }
     }
 }
 
@@ -183,14 +198,8 @@ impl Rest<'_> {
         if self.form.text("state", MAX_STATE).is_err() {
             return Err(Denied::invalid("state is too long or holds control characters"));
         }
-        for (name, error, description) in [
-            ("request", "request_not_supported", "request objects are not supported"),
-            ("request_uri", "request_uri_not_supported", "request objects are not supported"),
-            ("registration", "registration_not_supported", "the registration parameter is not supported"),
-        ] {
-            if self.form.credential(name).is_some() {
-                return Err(Denied::new(error, description));
-            }
+        if self.form.credential("registration").is_some() {
+            return Err(Denied::new("registration_not_supported", "the registration parameter is not supported"));
         }
         let response_type = self.response_type()?;
         let challenge = self.challenge(response_type)?;

@@ -11,6 +11,7 @@ mod end_session;
 mod login;
 mod select;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +26,14 @@ use regrant_core::{Client, Event, EventKind, Resources, Scope, Timestamp, redire
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 
 use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, MAX_REQUEST, Wrong};
+use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong};
 use crate::correlation::Correlation;
 use crate::form::Form;
+use crate::outbound::check_url;
 use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
+use crate::request_object;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
 use crate::subject;
@@ -145,6 +148,25 @@ impl Visit {
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
         let (query, proof) = came::split(query);
+        let query = match request_object::effective(&self.app, query, &self.correlation).await {
+            Ok(None) => Cow::Borrowed(query),
+            Ok(Some(effective)) => Cow::Owned(effective),
+            // Without the object only what stands outside of it says where an answer may go.
+            Err(denied) => return self.refuse_object(query, &denied),
+        };
+        self.proceed(&query, proof).await
+    }
+
+    /// A request object that does not count.
+    fn refuse_object(&self, query: &str, denied: &Denied) -> Response<Body> {
+        match Destination::read(&self.app, query) {
+            Ok(to) => self.deny(&to, denied),
+            Err(_) => self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, denied.error),
+        }
+    }
+
+    /// The same for a request that is whole.
+    async fn proceed(&self, query: &str, proof: Option<&str>) -> Response<Body> {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
@@ -309,6 +331,13 @@ impl Visit {
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
         let lifetime = lifetime(request);
+        let links = self
+            .app
+            .settings()
+            .clients
+            .profile(&request.client.id)
+            .map(|profile| profile.links.clone())
+            .unwrap_or_default();
         let page = pages::Consent {
             base: self.app.issuer.path(),
             client_name: &request.client.name,
@@ -317,10 +346,13 @@ impl Visit {
             scopes: &scopes,
             resources: &resources,
             lifetime: &lifetime,
+            links: &links,
             request: query,
             csrf: &csrf,
         };
-        html(StatusCode::OK, pages::consent(&page), &request.to.form_action())
+        let mut response = html(StatusCode::OK, pages::consent(&page), &request.to.form_action());
+        show_image(&mut response, links.logo.as_deref());
+        response
     }
 
     /// Scopes with what they mean to people.
@@ -437,6 +469,19 @@ fn spoken(duration: Duration) -> String {
         _ => (seconds / 86_400, "day"),
     };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Lets a page show one image more: from this origin, and from no other.
+fn show_image(response: &mut Response<Body>, url: Option<&str>) {
+    let authority = url.and_then(check_url).and_then(|url| url.authority().map(ToString::to_string));
+    let Some(authority) = authority else { return };
+    let headers = response.headers_mut();
+    let known = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let policy =
+        known.map(|policy| policy.replacen("img-src 'self'", &format!("img-src 'self' https://{authority}"), 1));
+    if let Some(Ok(policy)) = policy.map(HeaderValue::try_from) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
 }
 
 /// An HTML answer under the one policy of all pages: no script, nothing from elsewhere, no frame (checks W1 to W3, W6).

@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::AdminApi;
 use crate::{
-    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, revoke,
-    session_state, sight, token, userinfo,
+    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, registration,
+    revoke, session_state, sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
@@ -43,6 +43,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/oauth2/userinfo"), get(userinfo::endpoint).post(userinfo::endpoint).options(cors::preflight))
         .route(&at("/oauth2/revocations"), get(feed::feed))
         .route(&at("/oauth2/status-lists/{name}"), get(feed::status_list))
+        .route(&at("/oauth2/register"), any(registration::endpoint))
+        .route(&at("/oauth2/register/{id}"), any(registration::one))
         .route(&at("/oauth2/jwks"), get(metadata::jwks))
         .route(&at("/.well-known/oauth-authorization-server"), metadata())
         .route(&at("/.well-known/openid-configuration"), metadata())

@@ -66,7 +66,7 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/token", correlation).await?;
     *client = Some(Arc::clone(&known));
     let ask = Asking { app, client: &known, peer, correlation };
     match asked? {
@@ -404,7 +404,6 @@ impl Asking<'_> {
     }
 
     /// The ID token of an answer: `Some(None)` for a grant, or a narrowed scope, that has none. `None` if it cannot be made.
-    #[expect(clippy::option_option, reason = "that there is none to make, and that it cannot be made, are two things")]
     async fn id_token(
         &self,
         grant: &Grant,

@@ -20,6 +20,7 @@ mod failures;
 mod key;
 mod logout;
 mod memory;
+mod once;
 mod revocation;
 mod sqlite;
 
@@ -41,6 +42,7 @@ pub use failures::Failures;
 pub use key::{KeyChange, KeyKind, KeyRecord};
 pub use logout::LogoutNotice;
 pub use memory::Memory;
+pub use once::RegistrationToken;
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
@@ -314,7 +316,31 @@ pub enum Record {
         /// The event's position.
         event: u64,
     },
-    /// Removes at most `limit` each of: sessions, their logins, what devices asked for, denied access tokens and failures that were over before `now`, and from the
+    /// Uses something that is good once; `Stale` if it was used before and what was used is not over yet.
+    UseOnce {
+        /// A hash of what it is.
+        key: [u8; 32],
+        /// When it is over by itself, and the record may be swept.
+        expires_at: Timestamp,
+    },
+    /// Adds a client that registered itself, and takes one use of the token that let it; `Stale`, and nothing of it, if the id is
+    /// taken or the token is used up or over.
+    RegisterClient {
+        /// Its `client_id`.
+        id: String,
+        /// Its definition.
+        definition: String,
+        /// The hash of the token.
+        token: Option<[u8; 32]>,
+    },
+    /// Adds or replaces a token with which clients can be registered.
+    PutRegistrationToken(RegistrationToken),
+    /// Removes one; `Stale` if it is not there.
+    RemoveRegistrationToken {
+        /// Its hash.
+        hash: [u8; 32],
+    },
+    /// Removes at most `limit` each of: sessions, their logins, what devices asked for, denied access tokens, what was used once, and failures that were over before `now`, and from the
     /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.
@@ -542,6 +568,8 @@ pub enum Question {
         /// The most to return.
         limit: u32,
     },
+    /// The tokens with which clients can be registered: all, or the one of this hash. The oldest first.
+    RegistrationTokens(Option<[u8; 32]>),
 }
 
 /// The answer to a [`Question`], of the same name.
@@ -598,6 +626,8 @@ pub enum Answer {
     Deliveries(Vec<Delivery>),
     /// A page.
     DeadLetters(Vec<DeadLetter>),
+    /// Used up and expired ones too, until they are swept.
+    RegistrationTokens(Vec<RegistrationToken>),
 }
 
 /// The store cannot answer now; nothing of what was asked has happened. The client hears 503.

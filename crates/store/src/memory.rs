@@ -16,8 +16,8 @@ use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
     Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, KeyChange, KeyKind, KeyRecord,
-    Loaded, LogoutNotice, Outcome, Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable,
-    User, device, event, failures, revocation,
+    Loaded, LogoutNotice, Outcome, Question, Record, RegistrationToken, Revocation, Revoked, Session, Store,
+    StoredEvent, Unavailable, User, device, event, failures, revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -87,6 +87,8 @@ struct Contents {
     devices: BTreeMap<u64, DeviceRequest>,
     consents: BTreeMap<(String, String), Consent>,
     denied_access: BTreeMap<[u8; 32], Timestamp>,
+    used_once: BTreeMap<[u8; 32], Timestamp>,
+    registration_tokens: BTreeMap<[u8; 32], RegistrationToken>,
     failures: BTreeMap<[u8; 32], Failures>,
     revocations: BTreeMap<u64, Revocation>,
     revoked: HashMap<Revoked, u64>,
@@ -120,6 +122,8 @@ impl Default for Contents {
             devices: BTreeMap::new(),
             consents: BTreeMap::new(),
             denied_access: BTreeMap::new(),
+            used_once: BTreeMap::new(),
+            registration_tokens: BTreeMap::new(),
             failures: BTreeMap::new(),
             revocations: BTreeMap::new(),
             revoked: HashMap::new(),
@@ -325,12 +329,34 @@ impl Contents {
             Record::RemoveDeadLetter { to, event } => {
                 committed_if(self.dead_letters.remove(&(to.clone(), *event)).is_some())
             }
+            Record::UseOnce { key, expires_at } => {
+                let is_free = self.used_once.get(key).is_none_or(|until| *until < now);
+                if is_free {
+                    self.used_once.insert(*key, *expires_at);
+                }
+                committed_if(is_free)
+            }
+            Record::RegisterClient { id, definition, token } => self.register(id, definition, token.as_ref(), now),
+            Record::PutRegistrationToken(token) => always(self.registration_tokens.insert(token.hash, token.clone())),
+            Record::RemoveRegistrationToken { hash } => committed_if(self.registration_tokens.remove(hash).is_some()),
             Record::Sweep { events_before, limit } => {
                 self.sweep(*events_before, now, size(*limit));
                 Outcome::Committed
             }
             Record::Fold => Outcome::Stale,
         }
+    }
+
+    fn register(&mut self, id: &str, definition: &str, token: Option<&[u8; 32]>, now: Timestamp) -> Outcome {
+        if self.clients.contains_key(id) {
+            return Outcome::Stale;
+        }
+        if let Some(token) = token {
+            let good = self.registration_tokens.get_mut(token).filter(|token| token.is_good(now));
+            let Some(good) = good else { return Outcome::Stale };
+            good.uses -= 1;
+        }
+        always(self.clients.insert(id.to_owned(), definition.to_owned()))
     }
 
     fn put_grant(&mut self, expected: Option<u64>, grant: &Grant, mac: RowMac, events: &[EventRecord]) -> Outcome {
@@ -407,6 +433,16 @@ impl Contents {
         let denied = self.denied_access.iter().map(|(jti, expires_at)| (*expires_at, *jti));
         for jti in oldest(denied, now, limit) {
             self.denied_access.remove(&jti);
+        }
+        let used = self.used_once.iter().map(|(key, expires_at)| (*expires_at, *key));
+        for key in oldest(used, now, limit) {
+            self.used_once.remove(&key);
+        }
+        let over = self.registration_tokens.values().filter(|token| token.uses == 0 || token.expires_at < now);
+        let mut over: Vec<_> = over.map(|token| (token.expires_at, token.hash)).collect();
+        over.sort_unstable();
+        for (_, hash) in over.into_iter().take(limit) {
+            self.registration_tokens.remove(&hash);
         }
         self.tidy_failures(now, limit);
         let oldest = self.events.iter().take(limit).take_while(|(_, (event, _))| event.at < events_before);
@@ -499,6 +535,13 @@ impl Contents {
                 next_grant: self.next_grant,
                 recovery: self.recovery,
             })),
+            Question::RegistrationTokens(hash) => {
+                let found =
+                    self.registration_tokens.values().filter(|token| hash.is_none_or(|hash| hash == token.hash));
+                let mut found: Vec<_> = found.cloned().collect();
+                found.sort_by_key(|token| (token.created_at, token.hash));
+                Answer::RegistrationTokens(found)
+            }
             Question::Clients => {
                 Answer::Clients(self.clients.iter().map(|(id, definition)| (id.clone(), definition.clone())).collect())
             }

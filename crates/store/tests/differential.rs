@@ -18,7 +18,7 @@ use regrant_core::secret::Hash;
 use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Refusal, Resources, Scope, Selector, Terms, Timestamp};
 use regrant_store::{
     Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Outcome, Question, Record,
-    Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
+    RegistrationToken, Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
 };
 
 mod place;
@@ -204,6 +204,15 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..7_u8, prop::sample::select(vec![1, 60_000, i64::MAX]), 0..4_u32)
             .prop_map(|(key, leak, most)| Record::CountFailure { key: [key; 32], leak, most }),
         1 => (0..7_u8).prop_map(|key| Record::ForgetFailures { key: [key; 32] }),
+        2 => (0..3_u8, small_time()).prop_map(|(key, expires_at)| Record::UseOnce { key: [key; 32], expires_at }),
+        1 => (0..3_u8, 0..3_u32, small_time()).prop_map(|(hash, uses, expires_at)| {
+            let (label, created_at) = (String::new(), expires_at);
+            Record::PutRegistrationToken(RegistrationToken { hash: [hash; 32], label, uses, created_at, expires_at })
+        }),
+        1 => (0..3_u8).prop_map(|hash| Record::RemoveRegistrationToken { hash: [hash; 32] }),
+        2 => (client(), ".{0,8}", prop::option::of(0..3_u8)).prop_map(|(id, definition, token)| {
+            Record::RegisterClient { id, definition, token: token.map(|token| [token; 32]) }
+        }),
         3 => prop::collection::vec(key_change(), 0..3)
             .prop_map(|changes| Record::Keys { changes, events: Vec::new() }),
         4 => epoch().prop_map(|epoch| Record::Epoch { epoch, events: Vec::new() }),
@@ -374,6 +383,8 @@ fn questions() -> Vec<Question> {
         Question::Keys(KeyKind::Sealing),
         Question::Keys(KeyKind::Signing),
         Question::Epochs,
+        Question::RegistrationTokens(None),
+        Question::RegistrationTokens(Some([1; 32])),
         Question::CoveredAccess(Box::new(access("usr_1", "a"))),
         Question::CoveredAccess(Box::new(access("b", "b"))),
         Question::Failures((0..8).map(|key| [key; 32]).collect()),
@@ -460,6 +471,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Chain(_)
         | Answer::Places(_)
         | Answer::Deliveries(_)
-        | Answer::DeadLetters(_) => vec![format!("{answer:?}")],
+        | Answer::DeadLetters(_)
+        | Answer::RegistrationTokens(_) => vec![format!("{answer:?}")],
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use regrant_core::access::{ACCESS_PREFIX, AccessToken, MAX_LEN, open_jti, seal_jti};
 use regrant_core::issue::Granted;
 use regrant_core::keys::{DeploymentId, KeyStatus, RootKey};
-use regrant_core::one_time::{Kind, client_secret, client_secret_hash};
+use regrant_core::one_time::{Kind, client_secret, client_secret_hash, registration_token, registration_token_hash};
 use regrant_core::token::{CODE_PREFIX, Code, DeviceCode, REFRESH_PREFIX, RefreshToken, TOKEN_LEN};
 use regrant_core::{GrantId, Keys, Resources, Seed, codec, device};
 
@@ -243,6 +243,8 @@ fn each_kind_opens_its_own_slot_only() {
         (Kind::Code, code.text(keys).expect("its key")),
         (Kind::Device, device.text(keys).expect("its key")),
         (Kind::ClientSecret, client_secret([6; 32]).to_string()),
+        (Kind::InitialAccess, registration_token(Kind::InitialAccess, [7; 32]).to_string()),
+        (Kind::Registration, registration_token(Kind::Registration, [8; 32]).to_string()),
     ];
     for (kind, text) in &texts {
         assert_eq!(Kind::of(text), Some(*kind));
@@ -256,6 +258,12 @@ fn each_kind_opens_its_own_slot_only() {
                     Kind::Code => Code::open(&text, keys).is_some(),
                     Kind::Device => DeviceCode::open(&text, keys).is_some(),
                     Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[4].1),
+                    Kind::InitialAccess => {
+                        registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[5].1)
+                    }
+                    Kind::Registration => {
+                        registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[6].1)
+                    }
                 };
                 assert_eq!(taken, slot == *kind && disguise == *kind, "{kind:?} as {disguise:?} at {slot:?}: {text}");
             }

@@ -87,10 +87,8 @@ fn read_claims(text: &str, scopes: &Scope) -> Result<(ClaimsAsked, Option<String
             match (name.as_str(), wish.get("value")) {
                 // Section 5.5.1: "the Claim be returned with a particular value. For instance the Claim request: "sub": {"value": …} can
                 // be used to specify that the request apply to the End-User with Subject Identifier".
-                ("sub", Some(Value::String(value))) => {
-                    if subject.replace(value.clone()).is_some_and(|before| before != *value) {
-                        return Err(MALFORMED);
-                    }
+                ("sub", Some(Value::String(value))) if subject.as_ref().is_none_or(|before| before == value) => {
+                    subject = Some(value.clone());
                 }
                 ("sub", Some(_)) => return Err(MALFORMED),
                 ("acr", _) if is_unmet(wish) => return Err(Denied::UNMET),

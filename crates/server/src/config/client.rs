@@ -13,11 +13,14 @@
 //! | of a flow with a redirect  | no `redirect_uris`                            | error: RFC 9700 section 4.1.1, exact match     |
 //! | of no flow with a user     | `refresh_token`                               | error: no flow of it yields a refresh token    |
 
+mod about;
 mod checks;
 mod costs;
 mod logout;
 mod openid;
 mod policy;
+mod proofs;
+mod registered;
 mod secret;
 
 use std::collections::BTreeSet;
@@ -35,7 +38,9 @@ use super::suggest::did_you_mean;
 use super::{ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
 pub use policy::LONGEST_ACCESS_TOKEN;
-pub use secret::hash_text;
+pub use proofs::{ObjectAlgorithm, PlainSecret};
+pub use registered::Registration;
+pub use secret::{hash_text, parse_hash_text};
 
 use checks::Checks;
 
@@ -58,7 +63,7 @@ pub struct ClientDefinition {
     /// `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_hash: Option<String>,
-    /// `client_secret_basic` (default, RFC 7591 section 2), `client_secret_post` or `none`.
+    /// `client_secret_basic` (default, RFC 7591 section 2), `client_secret_post`, `client_secret_jwt`, `private_key_jwt` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<String>,
     /// Where answers may go.
@@ -175,6 +180,47 @@ pub struct ClientDefinition {
     /// Whether its error answers carry the reason of a refusal: `false` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tell_reason: Option<bool>,
+    /// Its public keys, a JWK set (RFC 7517 section 5). Not beside `jwks_uri`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Map<String, Value>>,
+    /// Where its public keys are: https. Read again when it signs with a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// What its assertions are signed with: any of `RS256`, `PS256`, `ES256` and `EdDSA` that its keys fit unless set; `HS256` for
+    /// `client_secret_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<String>,
+    /// The secret of a client of `client_secret_jwt`. Taken and never shown: the store keeps it wrapped under the root key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub secret: Option<PlainSecret>,
+    /// That secret, wrapped. Written by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_secret: Option<String>,
+    /// What its request objects are signed with; any of its keys unless set. `none`: they are not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<String>,
+    /// Where its request objects may be: https, each compared as it is; a fragment may be added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<String>,
+    /// Its home page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<String>,
+    /// Its logo, for the consent page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo_uri: Option<String>,
+    /// Its privacy policy, for the consent page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_uri: Option<String>,
+    /// Its terms of service, for the consent page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos_uri: Option<String>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    /// What is known of a client that registered itself. Written by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
 }
 
 /// What a definition may refer to.
@@ -206,7 +252,7 @@ impl ClientDefinition {
             checks.note(check_label("name", &name));
         }
         let auth = self.auth_method(&mut checks);
-        let class = if auth == Some(AuthMethod::None) { Class::Public } else { Class::Secret };
+        let class = auth.map_or(Class::Secret, AuthMethod::class);
         let secrets = self.secrets(auth, context.secret_files, &mut checks);
         let grant_types = self.flows(class, &mut checks);
         let response_types = self.response_types(&grant_types, &mut checks);
@@ -220,6 +266,8 @@ impl ClientDefinition {
         let introspection_algorithm = self.introspection_algorithm(&mut checks);
         let logout = self.logout_uris(&mut checks);
         let openid = self.openid(&grant_types, &scopes, &mut checks);
+        self.check_proofs(auth, &mut checks);
+        self.check_about(&mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
             return Err(checks.problems);
@@ -256,12 +304,10 @@ impl ClientDefinition {
 
     /// `None` if what is written is no method.
     fn auth_method(&self, checks: &mut Checks) -> Option<AuthMethod> {
-        const METHODS: [AuthMethod; 3] =
-            [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost, AuthMethod::None];
         let key = "token_endpoint_auth_method";
         match &self.token_endpoint_auth_method {
             None => Some(AuthMethod::ClientSecretBasic),
-            Some(word) => checks.choice(key, word, &METHODS, |method| method.as_str()),
+            Some(word) => checks.choice(key, word, &AuthMethod::ALL, |method| method.as_str()),
         }
     }
 

@@ -183,6 +183,8 @@ const TEXT: &str = r##"# Regrant's configuration.
 #wrong_user_codes = "10/h"
 # Lines in the log about requests that anybody can send.
 #refusals_logged = "100/s"
+# Clients that are registered from one network.
+#registrations_per_network = "30/h"
 
 
 ## The token hook: a program of yours that is asked before a token is made, and can deny it or add claims. Nothing is consumed
@@ -228,6 +230,26 @@ const TEXT: &str = r##"# Regrant's configuration.
 #backoff = "1s"
 ## An event that is older than this and could not be delivered goes to the dead letters: `regrant webhooks list`.
 #give_up_after = "1d"
+
+
+## Clients that register themselves, and what clients name by URL
+
+# Who may register clients at /oauth2/register: "off" (default), "token" (who has a token of `regrant registration token new`), "open"
+# (everybody, within [limits]). scopes and grant_types are what they may have; most is how many there may be; one without a living grant is
+# removed reap_after its last change. docs/clients.md has the rest.
+#[registration]
+#mode = "off"
+#scopes = ["openid", "profile", "email", "address", "phone", "offline_access"]
+#grant_types = ["authorization_code", "refresh_token"]
+#most = 10000
+#reap_after = "30d"
+
+# Where jwks_uri, request_uri and sector_identifier_uri of clients may lead. Default: to public addresses, by https, at port 443. allow
+# names networks of your own that clients live in, ports others than 443, roots a PEM file of certificates to trust as well. Example:
+#[outbound]
+#allow = ["10.0.3.0/24"]
+#ports = ["8443"]
+##roots = "private-authority.pem"
 
 
 ## Resource servers
@@ -305,8 +327,25 @@ scopes = ["notes:read", "notes:write"]
 ## The secret: a file with one line of 32 to 256 characters, or "sha256:…" as `regrant client secret` prints it. Never both.
 #secret_file = "web.secret"
 ##secret_hash = "sha256:…"
-## How it proves itself: "client_secret_basic" (default), "client_secret_post", or "none" for a public client.
+## How it proves itself: "client_secret_basic" (default), "client_secret_post", "client_secret_jwt", "private_key_jwt" (with jwks or
+## jwks_uri), or "none" for a public client.
 #token_endpoint_auth_method = "client_secret_basic"
+## Its public keys, for private_key_jwt and signed request objects: at a URL, or here. Examples:
+##jwks_uri = "https://app.example.com/jwks.json"
+##jwks = { keys = [{ kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }
+## What its assertions must be signed with. Default: whichever its keys fit. Example:
+##token_endpoint_auth_signing_alg = "ES256"
+## What its request objects are signed with, "none" for not at all, and where they may be. Default: whichever its keys fit; nowhere.
+## Examples:
+##request_object_signing_alg = "ES256"
+##request_uris = ["https://app.example.com/request.jwt"]
+## For the consent page. Default: none. Examples:
+##client_uri = "https://app.example.com/"
+##logo_uri = "https://app.example.com/logo.png"
+##policy_uri = "https://app.example.com/privacy"
+##tos_uri = "https://app.example.com/terms"
+## Who answers for it. Default: nobody.
+#contacts = []
 ## Compared byte by byte; no wildcards. https, or http on a loopback address.
 #redirect_uris = ["https://app.example.com/callback"]
 ## Default: these two. Also "client_credentials", "urn:ietf:params:oauth:grant-type:device_code" (docs/device.md); "password" and "implicit" are there for old clients and should go.

@@ -81,6 +81,8 @@ pub struct Limits {
     pub wrong_user_codes: Rate,
     /// Lines in the log about requests that prove nothing.
     pub refusals_logged: Rate,
+    /// Clients that are registered from one network.
+    pub registrations_per_network: Rate,
 }
 
 impl Default for Limits {
@@ -98,6 +100,7 @@ impl Default for Limits {
             device_codes: Rate::per(600, 60),
             wrong_user_codes: Rate::per(10, 3600),
             refusals_logged: Rate::per(100, 1),
+            registrations_per_network: Rate::per(30, 3600),
         }
     }
 }
@@ -117,6 +120,7 @@ impl Limits {
         device_codes: Rate::OFF,
         wrong_user_codes: Rate::OFF,
         refusals_logged: Rate::OFF,
+        registrations_per_network: Rate::OFF,
     };
 
     pub(super) fn read(section: &Section<'_>) -> Self {
@@ -133,6 +137,7 @@ impl Limits {
             ("device_codes", &mut limits.device_codes),
             ("wrong_user_codes", &mut limits.wrong_user_codes),
             ("refusals_logged", &mut limits.refusals_logged),
+            ("registrations_per_network", &mut limits.registrations_per_network),
         ] {
             let Some(text) = section.string(key) else { continue };
             match Rate::parse(&text) {

@@ -37,6 +37,8 @@ pub enum Budget {
     UserCodes,
     /// Passwords that wait to be verified, from one place.
     Passwords,
+    /// Clients registered from this network.
+    Registrations,
 }
 
 impl Budget {
@@ -52,6 +54,7 @@ impl Budget {
             Self::Devices => "too_many_device_codes",
             Self::UserCodes => "too_many_wrong_user_codes",
             Self::Passwords => "too_many_passwords_at_once",
+            Self::Registrations => "too_many_registrations",
         }
     }
 }
@@ -103,6 +106,12 @@ impl Limits {
     pub(crate) fn wrong_secret(&self, rate: Rate, peer: Peer, claimed: &str) -> Result<(), Failure> {
         let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
         self.strangers.take(("secret", prefix, claimed), rate, self.now()).map_err(over(Budget::Secrets))
+    }
+
+    /// Somebody registers a client: each costs a row, and a place in memory.
+    pub(crate) fn registration(&self, rate: Rate, peer: Peer) -> Result<(), Failure> {
+        let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
+        self.strangers.take(("registration", prefix), rate, self.now()).map_err(over(Budget::Registrations))
     }
 
     /// A user gets an authorization code. Only users cause it (check X9): each costs a row.

@@ -13,10 +13,12 @@
 //! | a device code                 | network; or client, if it proved itself | memory        | 429                         |
 //! | a wrong user code             | user, and network                 | memory              | 429, and how long to wait   |
 //! | a device that asks too often  | its code                          | memory              | `slow_down`                 |
+//! | a registration                | network                           | memory              | 429                         |
 //! | a password being verified     | network, browser or client        | the pool            | 429                         |
 //! | a line in the log             | kind                              | memory              | a count takes its place     |
 //!
-//! Nothing that succeeds is ever counted by network: a flood from behind the same address costs an honest client nothing.
+//! Nothing that succeeds is ever counted by network, but registrations, which a session never needs: a flood from behind the same
+//! address costs an honest client nothing.
 
 pub(crate) mod budget;
 pub(crate) mod devices;

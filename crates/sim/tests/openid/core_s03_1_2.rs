@@ -12,9 +12,7 @@
 use serde_json::json;
 use sim::wire::{CALLBACK, USER, text};
 
-use super::support::{
-    BEGIN, ask, ask_with, at_home, heard, id_token, redeem, request, request_of, seconds, tokens, world,
-};
+use super::support::{BEGIN, ask, at_home, heard, id_token, redeem, request, request_of, seconds, tokens, world};
 
 fn is_login(reply: &sim::wire::Reply) -> bool {
     reply.status == 200 && reply.text().contains("id=\"login-submit\"")
@@ -226,8 +224,8 @@ async fn errors_are_told_by_their_names() {
     for (more, error) in [
         (("prompt", "none"), "login_required"),
         (("prompt", "none login"), "invalid_request"),
-        (("request", "eyJ.x.y"), "request_not_supported"),
-        (("request_uri", "https://a.example/"), "request_uri_not_supported"),
+        (("request", "eyJ.x.y"), "invalid_request_object"),
+        (("request_uri", "https://a.example/"), "invalid_request_uri"),
         (("registration", "{}"), "registration_not_supported"),
         (("response_type", "code foo"), "unsupported_response_type"),
         (("response_type", ""), "invalid_request"),

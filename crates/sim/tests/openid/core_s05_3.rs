@@ -33,10 +33,13 @@ async fn the_token_comes_in_the_header_or_in_the_body() {
 }
 
 #[tokio::test]
-async fn a_token_without_the_scope_openid_is_not_enough() {
+async fn only_a_users_token_is_answered() {
     let world = world().await;
     let token = text(&tokens(&world, &[("scope", "email")]).await, "access_token");
-    userinfo(&world, &token).await.expect_error(403, "insufficient_scope");
+    let told = userinfo(&world, &token).await.expect_status(200).json();
+    assert_eq!(told["email"], "alice@example.com", "the user allowed it, with OpenID Connect or without");
+    let of_machine = world.token("daemon", &[("grant_type", "client_credentials")]).await.expect_status(200).json();
+    userinfo(&world, &text(&of_machine, "access_token")).await.expect_error(403, "insufficient_scope");
     userinfo(&world, "x").await.expect_error(401, "invalid_token");
 }
 

@@ -36,8 +36,8 @@ async fn everything_required_is_there() {
     }
     for (name, value) in [
         ("claims_parameter_supported", true),
-        ("request_parameter_supported", false),
-        ("request_uri_parameter_supported", false),
+        ("request_parameter_supported", true),
+        ("request_uri_parameter_supported", true),
     ] {
         assert_eq!(document[name], json!(value), "{name}");
     }

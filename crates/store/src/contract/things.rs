@@ -10,7 +10,9 @@ use regrant_core::{ClientId, EventKind, GrantId, Resources, Scope, Timestamp};
 use super::{Desk, Open, at, told};
 use crate::Outcome::{Committed, Stale};
 use crate::beside::Place;
-use crate::{Answer, Deployment, DeviceRequest, KeyChange, KeyKind, KeyRecord, Question, Record, Session};
+use crate::{
+    Answer, Deployment, DeviceRequest, KeyChange, KeyKind, KeyRecord, Question, Record, RegistrationToken, Session,
+};
 
 fn deployment(desk: &mut Desk) -> Option<Deployment> {
     let Answer::Deployment(deployment) = desk.ask(&Question::Deployment) else { panic!("not the deployment") };
@@ -244,6 +246,51 @@ pub fn a_sweep_is_bounded_and_takes_the_oldest(open: Open<'_>) {
     assert_eq!(left_after(2), [false, false, true]);
     assert_eq!(left_after(2), [false, false, false]);
     assert_eq!(left_after(u32::MAX), [false, false, false]);
+}
+
+/// Check C4: an assertion is taken once, also after a restart, and forgotten when its own time is over.
+pub fn what_is_good_once_is_used_once_until_it_is_over(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let used = |key: u8, expires_at| Record::UseOnce { key: [key; 32], expires_at: at(expires_at) };
+    assert_eq!(desk.commit_at(&[used(1, 50), used(1, 90), used(2, 50)], at(10)), [Committed, Stale, Committed]);
+    drop(desk);
+    let mut desk = Desk::at(open);
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 10 }], at(50));
+    assert_eq!(desk.commit_at(&[used(1, 90)], at(50)), [Stale]);
+    assert_eq!(desk.commit_at(&[used(1, 90), used(1, 90)], at(51)), [Committed, Stale]);
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 10 }], at(60));
+    assert_eq!(desk.commit_at(&[used(1, 90), used(2, 90)], at(60)), [Stale, Committed]);
+}
+
+/// A token of two uses lets two clients in.
+pub fn a_client_registers_with_a_use_of_its_token_or_not_at_all(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let token = |uses, expires_at| RegistrationToken {
+        hash: [7; 32],
+        label: "for the fair".to_owned(),
+        uses,
+        created_at: at(1),
+        expires_at: at(expires_at),
+    };
+    let register = |id: &str, token| Record::RegisterClient { id: id.to_owned(), definition: "{}".to_owned(), token };
+    let held = |desk: &mut Desk| {
+        let Answer::RegistrationTokens(found) = desk.ask(&Question::RegistrationTokens(Some([7; 32]))) else {
+            panic!("not an answer")
+        };
+        found
+    };
+    assert_eq!(desk.commit(&[register("a", None), register("a", None)]), [Committed, Stale]);
+    assert_eq!(desk.one(register("b", Some([7; 32]))), Stale, "there is no such token");
+    assert_eq!(desk.one(Record::PutRegistrationToken(token(2, 50))), Committed);
+    assert_eq!(desk.commit_at(&[register("a", Some([7; 32]))], at(10)), [Stale], "a taken id uses nothing up");
+    let three = ["b", "c", "d"].map(|id| register(id, Some([7; 32])));
+    assert_eq!(desk.commit_at(&three, at(10)), [Committed, Committed, Stale]);
+    assert_eq!(held(&mut desk), [token(0, 50)]);
+    assert_eq!(desk.one(Record::PutRegistrationToken(token(2, 50))), Committed);
+    assert_eq!(desk.commit_at(&[register("e", Some([7; 32]))], at(50)), [Stale], "it is over");
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 9 }], at(51));
+    assert_eq!(held(&mut desk), []);
+    assert_eq!(desk.one(Record::RemoveRegistrationToken { hash: [7; 32] }), Stale);
 }
 
 /// Only what is kept counts.

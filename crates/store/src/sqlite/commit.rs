@@ -4,7 +4,7 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{consents, devices, epochs, events, questions, revocations, sessions};
+use super::{consents, devices, epochs, events, once, questions, revocations, sessions};
 use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, failures, revocation};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
@@ -92,6 +92,12 @@ pub(super) fn one(
         Record::PutDelivery(delivery) => events::put_delivery(connection, delivery).map(|()| 1)?,
         Record::PutDeadLetter(letter) => events::put_dead_letter(connection, letter).map(|()| 1)?,
         Record::RemoveDeadLetter { to, event } => events::remove_dead_letter(connection, to, *event)?,
+        Record::UseOnce { key, expires_at } => once::use_once(connection, key, *expires_at, now)?,
+        Record::RegisterClient { id, definition, token } => {
+            once::register(connection, id, definition, token.as_ref(), now)?
+        }
+        Record::PutRegistrationToken(token) => once::put_token(connection, token)?,
+        Record::RemoveRegistrationToken { hash } => once::remove_token(connection, hash)?,
         Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(outcome(changed > 0))
@@ -264,7 +270,11 @@ fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limi
         (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
     const LOGINS: &str = "DELETE FROM logins WHERE (session, client) IN \
         (SELECT session, client FROM logins WHERE expires_at < ?1 ORDER BY expires_at, session, client LIMIT ?2)";
-    for sql in [SESSIONS, LOGINS, DENIED, FORGOTTEN] {
+    const USED: &str = "DELETE FROM used_once WHERE key IN \
+        (SELECT key FROM used_once WHERE expires_at < ?1 ORDER BY expires_at, key LIMIT ?2)";
+    const TOKENS: &str = "DELETE FROM registration_tokens WHERE hash IN \
+        (SELECT hash FROM registration_tokens WHERE expires_at < ?1 OR uses = 0 ORDER BY expires_at, hash LIMIT ?2)";
+    for sql in [SESSIONS, LOGINS, DENIED, FORGOTTEN, USED, TOKENS] {
         connection.prepare_cached(sql)?.execute(params![now.millis(), limit])?;
     }
     devices::sweep(connection, now, limit)?;

@@ -20,6 +20,7 @@ mod hot;
 mod journal;
 mod known;
 mod look;
+mod once;
 mod open;
 mod questions;
 mod restoring;

@@ -9,7 +9,7 @@ use super::cold::Spellings;
 use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
-use super::{consents, devices, events, revocations, sessions};
+use super::{consents, devices, events, once, revocations, sessions};
 use crate::{Answer, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};
 
 /// Answers one question.
@@ -72,6 +72,10 @@ pub(super) fn answer(
         Question::Chain => Answer::Chain(events::ends(connection)?),
         Question::Places(grant) => Answer::Places(events::places(connection, *grant)?),
         Question::Deliveries => Answer::Deliveries(events::deliveries(connection)?),
+        Question::RegistrationTokens(None) => Answer::RegistrationTokens(once::tokens(connection)?),
+        Question::RegistrationTokens(Some(hash)) => {
+            Answer::RegistrationTokens(once::token(connection, hash)?.into_iter().collect())
+        }
         Question::DeadLetters { to, limit } => Answer::DeadLetters(events::dead_letters(connection, to, *limit)?),
     })
 }

@@ -240,7 +240,7 @@ impl Engine {
         self.failure.borrow().clone()
     }
 
-    /// Changes with each commit that holds events.
+    /// Changes with each commit that holds events, or ends sessions.
     pub(crate) fn news(&self) -> watch::Receiver<u64> {
         self.news.clone()
     }

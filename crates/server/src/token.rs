@@ -1,4 +1,4 @@
-//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6.
+//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6, and RFC 8628 section 3.4.
 //!
 //! The answer has one precedence, which a test pins: a malformed request, then `invalid_client`, then the token. The work may
 //! be done in the cheap order, but nothing is read from the grant store, and nothing is told about the token, before the
@@ -12,13 +12,15 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode};
 use regrant_core::client::GrantType;
+use regrant_core::device::{self, Soon};
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
 use regrant_core::openid::SCOPE;
 use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
-use regrant_core::token::{Code, RefreshToken};
+use regrant_core::token::{Code, DeviceCode, RefreshToken};
 use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
+use regrant_store::{Answer, Question};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use zeroize::Zeroizing;
 
@@ -71,6 +73,7 @@ async fn answer(
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
         Asked::Password(asked) => ask.password(asked).await,
+        Asked::Device { code } => ask.device(&code).await,
         Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources).await,
     }
 }
@@ -80,6 +83,7 @@ enum Asked {
     Refresh(RefreshRequest),
     Code(CodeRequest),
     Password(PasswordRequest),
+    Device { code: Zeroizing<String> },
     ClientCredentials { scope: Option<Scope>, resources: Resources },
 }
 
@@ -140,6 +144,9 @@ impl Asked {
                 scope().and_then(|scope| {
                     Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
                 })
+            }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Asked::Device { code: secret(required("device_code")?) })
             }
             "client_credentials" => {
                 scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
@@ -242,6 +249,34 @@ impl Asking<'_> {
         let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at).await;
         // OpenID Connect Core section 3.1.3.3: this answer must have it.
         Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
+    }
+
+    /// RFC 8628 section 3.4: a device asks whether somebody has answered.
+    async fn device(&self, code: &str) -> Result<Tokens, Failure> {
+        let code = DeviceCode::open(code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
+        let (grant, client) = (code.grant(), Arc::clone(self.client));
+        self.charge(grant)?;
+        // Read before the grant: whoever answers in between is seen.
+        let asked = match self.app.engine.ask(Question::DeviceRequest(grant.number)).await? {
+            Answer::DeviceRequest(found) => found.map(|request| request.asked),
+            _ => None,
+        };
+        let is_its_own = asked.as_ref().is_some_and(|asked| asked.grant == grant && asked.client == client.id);
+        let soon = if is_its_own { self.app.limits.poll(grant) } else { Soon::No };
+        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+            let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
+            device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
+        };
+        let caller = (self.client.as_ref(), GrantType::DeviceCode, self.correlation);
+        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
+        let issued = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
+            .await?;
+        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        self.first_tokens(&issued, &claims, "given_to_device")
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off

@@ -268,7 +268,9 @@ impl Writer {
         })?;
         self.told.committed(records);
         self.places.committed(records, now);
-        if records.iter().any(|record| told::events_of(record).next().is_some()) {
+        let ends_sessions =
+            |record: &Record| matches!(record, Record::EndSession { .. } | Record::EndSessionsOf { .. });
+        if records.iter().any(|record| ends_sessions(record) || told::events_of(record).next().is_some()) {
             self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
         }
         // Before anybody is answered: whoever hears the answer must not find an earlier time.

@@ -46,10 +46,10 @@ const PAGE: u32 = 50;
 
 /// Runs for as long as the server does.
 pub(crate) async fn run(app: Arc<App>) {
-    let (mut news, slots) = (app.engine.news(), Arc::new(Semaphore::new(AT_ONCE)));
+    let (mut endings, slots) = (app.engine.endings(), Arc::new(Semaphore::new(AT_ONCE)));
     let (mut tasks, mut running) = (JoinSet::new(), HashSet::new());
     loop {
-        news.mark_unchanged();
+        endings.mark_unchanged();
         let again = match waiting(&app).await {
             Ok(clients) => {
                 for client in clients {
@@ -65,7 +65,7 @@ pub(crate) async fn run(app: Arc<App>) {
             }
         };
         tokio::select! {
-            changed = news.changed() => {
+            changed = endings.changed() => {
                 if changed.is_err() {
                     return;
                 }

@@ -22,11 +22,18 @@ const MEMBERS: [&str; 36] = [
     "acr_values_supported",
     "authorization_endpoint",
     "authorization_response_iss_parameter_supported",
+    "backchannel_logout_session_supported",
+    "backchannel_logout_supported",
+    "check_session_iframe",
     "claim_types_supported",
     "claims_parameter_supported",
     "claims_supported",
     "code_challenge_methods_supported",
+    "device_authorization_endpoint",
     "display_values_supported",
+    "end_session_endpoint",
+    "frontchannel_logout_session_supported",
+    "frontchannel_logout_supported",
     "grant_types_supported",
     "id_token_signing_alg_values_supported",
     "introspection_endpoint",
@@ -166,11 +173,12 @@ async fn every_announced_grant_type_works_and_no_other() {
                 let path = authorization("spa-old", &[("response_type", "token")]);
                 assert!(world.browser().authorize_as(&path, USER).await.contains("#access_token="));
             }
+            // Its own test: `sessions/rfc8628.rs`.
+            "urn:ietf:params:oauth:grant-type:device_code" => {}
             other => panic!("{other} is announced"),
         }
     }
     for other in [
-        "urn:ietf:params:oauth:grant-type:device_code",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "urn:ietf:params:oauth:grant-type:token-exchange",
         "implicit",

@@ -262,6 +262,8 @@ fn described(
         "token_endpoint_auth_method": client.auth.as_str(),
         "grant_types": client.grant_types.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
         "response_types": client.response_types,
+        "id_token_signed_response_alg": client.id_token_algorithm.as_str(),
+        "subject_type": if definition.subject_type.as_deref() == Some("pairwise") { "pairwise" } else { "public" },
         "scope": client.scopes.to_string(),
         "registration_client_uri": app.issuer.url(&format!("/oauth2/register/{}", client.id)),
     });

@@ -22,9 +22,10 @@ use crate::config::{ClientDefinition, Problem, RegistrationSetting};
 use crate::outbound::check_url;
 
 /// Members whose names are those of settings. A test holds that each is one.
-pub(crate) const SETTINGS: [&str; 12] = [
+pub(crate) const SETTINGS: [&str; 17] = [
     "client_uri",
     "contacts",
+    "id_token_signed_response_alg",
     "introspection_signed_response_alg",
     "jwks",
     "jwks_uri",
@@ -33,28 +34,25 @@ pub(crate) const SETTINGS: [&str; 12] = [
     "redirect_uris",
     "request_object_signing_alg",
     "request_uris",
+    "sector_identifier_uri",
+    "subject_type",
     "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg",
+    "tos_uri",
+    "userinfo_signed_response_alg",
 ];
 /// Members that are kept as they are, and told again, each with its kind.
-const KEPT: [(&str, Kind); 14] = [
+const KEPT: [(&str, Kind); 9] = [
     ("application_type", Kind::OneOf(&["web", "native"])),
     ("default_acr_values", Kind::Texts),
     ("default_max_age", Kind::Seconds),
-    ("id_token_signed_response_alg", Kind::OneOf(&ALGORITHMS)),
     ("initiate_login_uri", Kind::Link),
     ("require_auth_time", Kind::Flag),
-    ("sector_identifier_uri", Kind::Link),
     ("software_id", Kind::Text),
     ("software_version", Kind::Text),
-    ("subject_type", Kind::OneOf(&["public", "pairwise"])),
-    ("tos_uri", Kind::Link),
-    ("userinfo_signed_response_alg", Kind::OneOf(&ALGORITHMS)),
     ("client_name", Kind::Name),
     ("require_signed_request_object", Kind::Never),
 ];
-/// What signs for clients.
-const ALGORITHMS: [&str; 4] = ["RS256", "ES256", "EdDSA", "PS256"];
 /// Members that may be there in several languages (RFC 7591 section 2.2).
 const IN_LANGUAGES: [&str; 5] = ["client_name", "client_uri", "logo_uri", "policy_uri", "tos_uri"];
 /// The most members, and the most names in languages.
@@ -128,7 +126,10 @@ pub(crate) fn understand(
     members.insert("response_types".to_owned(), Value::from(response_types));
     members.insert("scopes".to_owned(), Value::from(scopes(said("scope"), setting)?));
     members.extend(kept.get("client_name").map(|name| ("name".to_owned(), name.clone())));
-    members.extend(kept.get("tos_uri").map(|uri| ("tos_uri".to_owned(), uri.clone())));
+    let age = kept.get("default_max_age").and_then(Value::as_u64).map(|seconds| format!("{seconds}s"));
+    members.extend(age.map(|age| ("default_max_age".to_owned(), Value::from(age))));
+    let mut kept = kept;
+    let sector = sector(&mut members, &mut kept)?;
     members.insert("id".to_owned(), Value::from(""));
     let definition: ClientDefinition = serde_json::from_value(Value::Object(members.clone())).map_err(|_| {
         // Which one it is: each is tried alone.
@@ -161,8 +162,6 @@ pub(crate) fn understand(
     let is_native = kept.get("application_type").is_some_and(|kind| kind == "native");
     let is_implicit = grant_types.iter().any(|word| word == GrantType::Implicit.as_str());
     check_redirects(&definition.redirect_uris, is_native, is_implicit)?;
-    let sector = kept.get("sector_identifier_uri").and_then(Value::as_str).and_then(check_url);
-    check_sector(&definition.redirect_uris, &kept, sector.is_some())?;
     Ok(Understood { definition, kept, sector })
 }
 
@@ -299,16 +298,15 @@ fn check_redirects(uris: &[String], is_native: bool, is_implicit: bool) -> Resul
     Ok(())
 }
 
-/// OpenID Connect Core section 8.1: "If there are multiple hostnames in the registered redirect_uris, the Client MUST register a
-/// sector_identifier_uri."
-fn check_sector(uris: &[String], kept: &Map<String, Value>, has_sector: bool) -> Result<(), BadMetadata> {
-    let host = |uri: &String| http::Uri::try_from(uri.as_str()).ok().and_then(|url| url.host().map(str::to_owned));
-    let is_pairwise = kept.get("subject_type").is_some_and(|kind| kind == "pairwise");
-    let first = uris.first().and_then(host);
-    if is_pairwise && !has_sector && (first.is_none() || uris.iter().any(|uri| host(uri) != first)) {
-        return Err(BadMetadata::Member("sector_identifier_uri"));
+/// OpenID Connect Core section 8.1: whose sector a pairwise client belongs to. Of a public one it is kept, and means nothing.
+fn sector(members: &mut Map<String, Value>, kept: &mut Map<String, Value>) -> Result<Option<http::Uri>, BadMetadata> {
+    let name = "sector_identifier_uri";
+    let Some(said) = members.get(name) else { return Ok(None) };
+    let url = said.as_str().and_then(check_url).ok_or(BadMetadata::Member(name))?;
+    if members.get("subject_type").is_none_or(|kind| kind != "pairwise") {
+        kept.extend(members.remove_entry(name));
     }
-    Ok(())
+    Ok(Some(url))
 }
 
 /// What is told of a member that is not what it must be.

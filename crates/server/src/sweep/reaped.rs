@@ -51,7 +51,7 @@ pub(super) async fn reap(app: &Arc<App>, used: &Used) -> Result<u64, KeyringErro
         match app.admin().forget(&definition, "was removed: it had no living grant").await {
             Ok(()) => reaped += 1,
             Err(failure) => {
-                tracing::warn!(client = %definition.id, reason = %failure.reason(), "a client could not be removed")
+                tracing::warn!(client = %definition.id, reason = %failure.reason(), "a client could not be removed");
             }
         }
     }

@@ -46,7 +46,7 @@ impl Inside {
                 parameters.extend([("client_id", client), ("client_secret", SECRET)]);
             }
             Some(AuthMethod::None | AuthMethod::PrivateKeyJwt | AuthMethod::ClientSecretJwt) | None => {
-                parameters.push(("client_id", client))
+                parameters.push(("client_id", client));
             }
         }
         let body = Body::from(regrant_server::form::write(&parameters));

@@ -47,8 +47,8 @@ async fn every_error_is_told_to_the_client_with_its_state_and_our_name() {
         ("web", vec![("resource", "https://other.example/")], "invalid_target"),
         ("web", vec![("resource", "not a uri")], "invalid_target"),
         ("web", vec![("prompt", "none")], "login_required"),
-        ("web", vec![request], "request_not_supported"),
-        ("web", vec![("request_uri", "https://app.example/request")], "request_uri_not_supported"),
+        ("web", vec![request], "invalid_request_object"),
+        ("web", vec![("request_uri", "https://app.example/request")], "invalid_request_uri"),
     ] {
         let reply = ask(&world, &authorization(client, &changed)).await;
         let location = assert_denied(&reply, error);

@@ -199,9 +199,9 @@ async fn response_types_and_modes_are_those_announced() {
         assert_denied(&ask(&world, &authorization("web", &[("response_mode", mode)])).await, "invalid_request");
     }
     for (name, value, error) in
-        [("request", "x", "request_not_supported"), ("request_uri", "urn:x", "request_uri_not_supported")]
+        [("request", "x", "invalid_request_object"), ("request_uri", "urn:x", "invalid_request_uri")]
     {
-        assert_eq!(document[format!("{name}_parameter_supported")], false);
+        assert_eq!(document[format!("{name}_parameter_supported")], true);
         assert_denied(&ask(&world, &authorization("web", &[(name, value)])).await, error);
     }
 }

@@ -52,7 +52,7 @@ async fn an_error_comes_the_same_way() {
         ("code", ("prompt", "none"), "login_required"),
         ("id_token", ("nonce", ""), "invalid_request"),
         ("code foo", ("x", "y"), "unsupported_response_type"),
-        ("code", ("request", "x"), "request_not_supported"),
+        ("code", ("request", "x"), "invalid_request_object"),
     ] {
         let answer = heard(&world.browser().get(&request(kind, &[POST, more])).await);
         assert_eq!((answer.mode, answer.error(), answer.of("state")), ("form_post", error, STATE), "{kind}");

@@ -17,7 +17,7 @@ use super::support::{ask, assert_denied};
 const PLACES: [&str; 2] = ["oauth-authorization-server", "openid-configuration"];
 
 /// Every member, so that a new one comes with its test.
-const MEMBERS: [&str; 36] = [
+const MEMBERS: [&str; 43] = [
     "access_token_signing_alg_values_supported",
     "acr_values_supported",
     "authorization_endpoint",

@@ -27,6 +27,7 @@ use crate::peer::Peer;
 use crate::request::post_form;
 use crate::sight;
 
+const PATH: &str = "/oauth2/device_authorization";
 /// So many user codes are tried before the table is thought to be full.
 const TRIES: usize = 3;
 
@@ -55,7 +56,7 @@ async fn begin(
     let peer = Peer::of(&parts.extensions);
     // RFC 8628 section 3.1: "The client authentication requirements of Section 3.2.1 of [RFC6749] apply to requests on this
     // endpoint".
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/device_authorization", correlation).await?;
+    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, PATH, correlation).await?;
     *client = Some(Arc::clone(&known));
     let scope = form.credential("scope").map(Scope::parse).transpose().map_err(|_| Failure::MalformedScope)?;
     let resources = Resources::new(form.all("resource")).map_err(|_| Failure::MalformedTarget)?;

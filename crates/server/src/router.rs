@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::AdminApi;
 use crate::{
-    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, registration, revoke,
-    session_state, sight, token, userinfo,
+    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, registration,
+    revoke, session_state, sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.

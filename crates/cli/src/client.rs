@@ -349,11 +349,6 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         static_claims: add.static_claim.into_iter().collect(),
         token_hook: add.no_token_hook.then_some(false),
         tell_reason: add.tell_reason.then_some(true),
-        post_logout_redirect_uris: add.post_logout_redirect_uri,
-        backchannel_logout_uri: add.backchannel_logout_uri,
-        backchannel_logout_session_required: add.backchannel_logout_session_required.then_some(true),
-        frontchannel_logout_uri: add.frontchannel_logout_uri,
-        frontchannel_logout_session_required: add.frontchannel_logout_session_required.then_some(true),
         jwks: add.jwks,
         jwks_uri: add.jwks_uri,
         token_endpoint_auth_signing_alg: add.token_endpoint_auth_signing_alg,
@@ -367,6 +362,11 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         tos_uri: add.tos_uri,
         contacts: add.contact,
         registration: None,
+        post_logout_redirect_uris: add.post_logout_redirect_uri,
+        backchannel_logout_uri: add.backchannel_logout_uri,
+        backchannel_logout_session_required: add.backchannel_logout_session_required.then_some(true),
+        frontchannel_logout_uri: add.frontchannel_logout_uri,
+        frontchannel_logout_session_required: add.frontchannel_logout_session_required.then_some(true),
     };
     (definition, secret)
 }

@@ -508,7 +508,11 @@ struct Error<'a> {
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     // Most answers with tokens fit, and none grows step by step.
     let mut text = Vec::with_capacity(1024);
-    let body = serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default();
+    json_text(status, serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default())
+}
+
+/// The same with JSON that is written already.
+pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

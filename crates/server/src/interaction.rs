@@ -331,13 +331,8 @@ impl Visit {
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
         let lifetime = lifetime(request);
-        let links = self
-            .app
-            .settings()
-            .clients
-            .profile(&request.client.id)
-            .map(|profile| profile.links.clone())
-            .unwrap_or_default();
+        let profile = self.app.settings().clients.profile(&request.client.id);
+        let links = profile.map(|profile| profile.links.clone()).unwrap_or_default();
         let page = pages::Consent {
             base: self.app.issuer.path(),
             client_name: &request.client.name,

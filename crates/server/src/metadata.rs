@@ -49,12 +49,12 @@ fn public(body: &Value) -> Response<Body> {
 /// RFC 8414 section 3.2: "Claims with zero elements MUST be omitted from the response."
 fn document(app: &App) -> Value {
     let mut document = oauth(app);
-    let more = [openid(), sessions_and_devices(app)].into_iter().filter_map(|more| match more {
-        Value::Object(members) => Some(members),
-        _ => None,
-    });
+    for more in [openid(), sessions_and_devices(app)] {
+        if let (Value::Object(members), Value::Object(more)) = (&mut document, more) {
+            members.extend(more);
+        }
+    }
     if let Value::Object(members) = &mut document {
-        members.extend(more.flatten());
         members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
     }
     document

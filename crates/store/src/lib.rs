@@ -340,7 +340,8 @@ pub enum Record {
         /// Its hash.
         hash: [u8; 32],
     },
-    /// Removes at most `limit` each of: sessions, their logins, what devices asked for, denied access tokens, what was used once, and failures that were over before `now`, and from the
+    /// Removes at most `limit` each of: sessions, their logins, what devices asked for, denied access tokens, what was used once,
+    /// registration tokens and failures that were over before `now`, and from the
     /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.

@@ -10,10 +10,10 @@
 //! | a genuine token               | its grant, per client             | memory              | 429, the queue is not asked |
 //! | a proved client               | the client                        | memory              | 429                         |
 //! | an authorization code         | user                              | memory              | `temporarily_unavailable`   |
+//! | a registration                | network                           | memory              | 429                         |
 //! | a device code                 | network; or client, if it proved itself | memory        | 429                         |
 //! | a wrong user code             | user, and network                 | memory              | 429, and how long to wait   |
 //! | a device that asks too often  | its code                          | memory              | `slow_down`                 |
-//! | a registration                | network                           | memory              | 429                         |
 //! | a password being verified     | network, browser or client        | the pool            | 429                         |
 //! | a line in the log             | kind                              | memory              | a count takes its place     |
 //!

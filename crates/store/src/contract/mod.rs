@@ -124,10 +124,10 @@ macro_rules! contract_tests {
             a_sweep_removes_only_what_is_over,
             a_sweep_is_bounded_and_takes_the_oldest,
             a_swept_minute_can_be_told_again,
-            a_device_request_is_found_by_its_number_and_its_user_code,
-            device_requests_that_are_over_make_room,
             what_is_good_once_is_used_once_until_it_is_over,
             a_client_registers_with_a_use_of_its_token_or_not_at_all,
+            a_device_request_is_found_by_its_number_and_its_user_code,
+            device_requests_that_are_over_make_room,
         );
         $crate::contract_tests!($place, lasting:
             the_greatest_values_come_back,

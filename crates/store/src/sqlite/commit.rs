@@ -268,12 +268,12 @@ fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limi
         (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
     const DENIED: &str = "DELETE FROM denied_access WHERE jti IN \
         (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
-    const LOGINS: &str = "DELETE FROM logins WHERE (session, client) IN \
-        (SELECT session, client FROM logins WHERE expires_at < ?1 ORDER BY expires_at, session, client LIMIT ?2)";
     const USED: &str = "DELETE FROM used_once WHERE key IN \
         (SELECT key FROM used_once WHERE expires_at < ?1 ORDER BY expires_at, key LIMIT ?2)";
     const TOKENS: &str = "DELETE FROM registration_tokens WHERE hash IN \
         (SELECT hash FROM registration_tokens WHERE expires_at < ?1 OR uses = 0 ORDER BY expires_at, hash LIMIT ?2)";
+    const LOGINS: &str = "DELETE FROM logins WHERE (session, client) IN \
+        (SELECT session, client FROM logins WHERE expires_at < ?1 ORDER BY expires_at, session, client LIMIT ?2)";
     for sql in [SESSIONS, LOGINS, DENIED, FORGOTTEN, USED, TOKENS] {
         connection.prepare_cached(sql)?.execute(params![now.millis(), limit])?;
     }

@@ -9,7 +9,8 @@
 //! | no cookies, no credentials, no header but those named here and by the caller; no proxy from the environment | S9 |
 //!
 //! URLs of the operator's configuration may lie in a private network: [`Outbound::post`] and [`Outbound::tell`] go where they are
-//! told to. Whatever a client names goes by [`Outbound::fetch`], which looks where it leads (`outbound/strangers.rs`).
+//! told to. Whatever a client names goes by [`Outbound::fetch`] and [`Outbound::tell_stranger`], which look where it leads
+//! (`outbound/strangers.rs`).
 
 mod address;
 mod strangers;
@@ -103,7 +104,16 @@ impl Outbound {
     /// Sends it to somebody who has nothing to say but that it came: any 2xx within the deadline. Of the body nothing is read.
     pub(crate) async fn tell(&self, call: Call<'_>, deadline: Duration) -> Result<(), NoAnswer> {
         let sent = tokio::time::timeout(deadline, self.send(call)).await.unwrap_or(Err(NoAnswer::TimedOut))?;
-        if sent.status().is_success() { Ok(()) } else { Err(NoAnswer::Status(sent.status().as_u16())) }
+        heard(&sent)
+    }
+
+    /// The same at a URL that a client named, within their deadline.
+    pub(crate) async fn tell_stranger(&self, setting: &OutboundSetting, call: Call<'_>) -> Result<(), NoAnswer> {
+        let client = self.strangers.client(setting)?;
+        let request = to_send(call)?;
+        let sent = tokio::time::timeout(strangers::DEADLINE, client.request(request)).await;
+        let sent = sent.map_err(|_| NoAnswer::TimedOut)?.map_err(|error| NoAnswer::Broken(chain(&error)))?;
+        heard(&sent)
     }
 
     /// Reads what a client's URL leads to: the body of a 200.
@@ -141,6 +151,10 @@ impl Outbound {
         };
         sent.map_err(|error| NoAnswer::Broken(chain(&error)))
     }
+}
+
+fn heard(response: &Response<Incoming>) -> Result<(), NoAnswer> {
+    if response.status().is_success() { Ok(()) } else { Err(NoAnswer::Status(response.status().as_u16())) }
 }
 
 fn to_send(call: Call<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {

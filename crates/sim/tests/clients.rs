@@ -5,6 +5,7 @@ mod clients {
     mod input;
     mod jwks_uri;
     mod limits;
+    mod logout;
     mod openid_core_s6;
     mod openid_core_s9;
     mod outbound;

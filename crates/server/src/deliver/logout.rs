@@ -11,6 +11,7 @@
 //! | a day has gone by                    | the same                                                                  |
 //! | the server stops or crashes          | those that were not noted come again: to log out twice is to log out once |
 //! | the client has no URI any more       | nobody is to be told                                                      |
+//! | the client registered itself         | it is asked where `[outbound]` lets a client's URL lead, and waits for its own kind only |
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -39,14 +40,14 @@ const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a logout token may be used. Section 2.4 recommends at most two minutes.
 const TOKEN_LIFETIME: i64 = 120;
-/// Requests on their way, clients that have a turn, and rows read at once.
+/// Requests on their way to either kind of client, clients that have a turn, and rows read at once.
 const AT_ONCE: usize = 16;
 const MOST_CLIENTS: usize = 10_000;
 const PAGE: u32 = 50;
 
 /// Runs for as long as the server does.
 pub(crate) async fn run(app: Arc<App>) {
-    let (mut endings, slots) = (app.engine.endings(), Arc::new(Semaphore::new(AT_ONCE)));
+    let (mut endings, slots) = (app.engine.endings(), Arc::new(Slots::new()));
     let (mut tasks, mut running) = (JoinSet::new(), HashSet::new());
     loop {
         endings.mark_unchanged();
@@ -78,6 +79,18 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
+/// Turns to send: clients that registered themselves, and may answer slowly on purpose, keep none of the operator's waiting.
+struct Slots {
+    declared: Semaphore,
+    registered: Semaphore,
+}
+
+impl Slots {
+    fn new() -> Self {
+        Self { declared: Semaphore::new(AT_ONCE), registered: Semaphore::new(AT_ONCE) }
+    }
+}
+
 /// The clients that are to hear of anything.
 async fn waiting(app: &App) -> Result<Vec<String>, Unavailable> {
     let mut all: Vec<String> = Vec::new();
@@ -105,7 +118,7 @@ enum Turn {
 }
 
 /// One client, until it has heard of everything. Returns its identifier.
-async fn follow(app: Arc<App>, client: String, slots: Arc<Semaphore>) -> String {
+async fn follow(app: Arc<App>, client: String, slots: Arc<Slots>) -> String {
     let mut tries = 0_u32;
     loop {
         let pause = match turn(&app, &client, &slots, tries).await {
@@ -127,7 +140,7 @@ async fn follow(app: Arc<App>, client: String, slots: Arc<Semaphore>) -> String 
     }
 }
 
-async fn turn(app: &App, id: &str, slots: &Semaphore, tries: u32) -> Result<Turn, Unavailable> {
+async fn turn(app: &App, id: &str, slots: &Slots, tries: u32) -> Result<Turn, Unavailable> {
     let question = Question::LogoutNotices { client: id.to_owned(), limit: PAGE };
     let Answer::LogoutNotices(notices) = app.engine.ask(question).await? else { return Ok(Turn::Done) };
     if notices.is_empty() {
@@ -176,13 +189,21 @@ fn undelivered(client: &Client, notice: &LogoutNotice, now: Timestamp, failure: 
     EventRecord { at: now, event, correlation: String::new() }
 }
 
-async fn send(app: &App, client: &Client, uri: &str, notice: &LogoutNotice, slots: &Semaphore) -> Result<(), NoAnswer> {
+async fn send(app: &App, client: &Client, uri: &str, notice: &LogoutNotice, slots: &Slots) -> Result<(), NoAnswer> {
+    let settings = app.settings();
+    let is_registered = settings.clients.profile(&client.id).is_some_and(|profile| profile.registration.is_some());
+    let slots = if is_registered { &slots.registered } else { &slots.declared };
     let _slot = slots.acquire().await.map_err(|_| NoAnswer::Busy)?;
     let url: Uri = uri.parse().map_err(|_| NoAnswer::Broken("the URI cannot be read".to_owned()))?;
     let token = token(app, client, notice).ok_or_else(|| NoAnswer::Broken("nothing can be signed".to_owned()))?;
     let body = form::write(&[("logout_token", &token)]).into_bytes();
     let media_type = "application/x-www-form-urlencoded";
-    app.outbound.tell(Call { url: &url, media_type, headers: Vec::new(), body }, DEADLINE).await
+    let call = Call { url: &url, media_type, headers: Vec::new(), body };
+    if is_registered {
+        app.outbound.tell_stranger(&settings.config.outbound, call).await
+    } else {
+        app.outbound.tell(call, DEADLINE).await
+    }
 }
 
 /// Section 2.4.

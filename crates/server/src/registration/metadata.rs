@@ -10,6 +10,7 @@
 //! | `client_name`, `scope`                             | `name`; `scopes`, as far as `[registration]` lets them be had               |
 //! | `grant_types`, `response_types`                    | the settings, after the defaults of section 2; those that `[registration]` names |
 //! | `redirect_uris` under `application_type`           | the setting, after the rules of section 2                                 |
+//! | those of logouts                                   | the settings; where they may lead is said at [`check_logout`]             |
 //! | those of [`KEPT`], and names in languages (`name#de`) | kept and told again                                                    |
 //! | `software_statement`                               | refused: nobody is trusted to make them                                   |
 //! | `client_id`, secrets, tokens, and the rest         | nothing                                                                   |
@@ -22,15 +23,20 @@ use crate::config::{ClientDefinition, Problem, RegistrationSetting};
 use crate::outbound::check_url;
 
 /// Members whose names are those of settings. A test holds that each is one.
-pub(crate) const SETTINGS: [&str; 17] = [
+pub(crate) const SETTINGS: [&str; 22] = [
+    "backchannel_logout_session_required",
+    "backchannel_logout_uri",
     "client_uri",
     "contacts",
+    "frontchannel_logout_session_required",
+    "frontchannel_logout_uri",
     "id_token_signed_response_alg",
     "introspection_signed_response_alg",
     "jwks",
     "jwks_uri",
     "logo_uri",
     "policy_uri",
+    "post_logout_redirect_uris",
     "redirect_uris",
     "request_object_signing_alg",
     "request_uris",
@@ -130,6 +136,7 @@ pub(crate) fn understand(
     members.extend(age.map(|age| ("default_max_age".to_owned(), Value::from(age))));
     let mut kept = kept;
     let sector = sector(&mut members, &mut kept)?;
+    logout(&mut members, &mut kept);
     members.insert("id".to_owned(), Value::from(""));
     let definition: ClientDefinition = serde_json::from_value(Value::Object(members.clone())).map_err(|_| {
         // Which one it is: each is tried alone.
@@ -162,6 +169,7 @@ pub(crate) fn understand(
     let is_native = kept.get("application_type").is_some_and(|kind| kind == "native");
     let is_implicit = grant_types.iter().any(|word| word == GrantType::Implicit.as_str());
     check_redirects(&definition.redirect_uris, is_native, is_implicit)?;
+    check_logout(&definition, is_native)?;
     Ok(Understood { definition, kept, sector })
 }
 
@@ -280,22 +288,62 @@ fn check_redirects(uris: &[String], is_native: bool, is_implicit: bool) -> Resul
     if uris.is_empty() || uris.len() > 64 {
         return Err(BadMetadata::RedirectUri);
     }
-    for uri in uris {
-        redirect::check(uri).map_err(|_| BadMetadata::RedirectUri)?;
-        let is_https = uri.starts_with("https://");
-        let host = http::Uri::try_from(uri.as_str()).ok().and_then(|url| url.host().map(str::to_ascii_lowercase));
-        let is_local = host.is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
-        let is_http = uri.starts_with("http://");
-        let fits = match (is_native, is_implicit) {
-            (true, _) => true,
-            (false, true) => is_https && !is_local,
-            (false, false) => is_https || is_http,
-        };
-        if !fits {
-            return Err(BadMetadata::RedirectUri);
+    let fits = uris.iter().all(|uri| fits(uri, is_native, is_implicit));
+    if fits { Ok(()) } else { Err(BadMetadata::RedirectUri) }
+}
+
+fn fits(uri: &str, is_native: bool, is_implicit: bool) -> bool {
+    if redirect::check(uri).is_err() {
+        return false;
+    }
+    let is_https = uri.starts_with("https://");
+    let host = http::Uri::try_from(uri).ok().and_then(|url| url.host().map(str::to_ascii_lowercase));
+    let is_local = host.is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+    let is_http = uri.starts_with("http://");
+    match (is_native, is_implicit) {
+        (true, _) => true,
+        (false, true) => is_https && !is_local,
+        (false, false) => is_https || is_http,
+    }
+}
+
+/// Back-Channel Logout section 2.2 and Front-Channel Logout section 2: that no session is required is said by default, also where
+/// there is no URI. It is kept then, and means nothing.
+fn logout(members: &mut Map<String, Value>, kept: &mut Map<String, Value>) {
+    for (uri, required) in [
+        ("backchannel_logout_uri", "backchannel_logout_session_required"),
+        ("frontchannel_logout_uri", "frontchannel_logout_session_required"),
+    ] {
+        if !members.contains_key(uri) && members.get(required) == Some(&Value::Bool(false)) {
+            kept.extend(members.remove_entry(required));
         }
     }
-    Ok(())
+}
+
+/// Where logouts of a client that nobody vouches for may lead.
+///
+/// - RP-Initiated Logout section 3.1, `post_logout_redirect_uris`: like redirect URIs of the same kind of application.
+/// - `backchannel_logout_uri`: this server asks it as it asks any URL of a client, by https (`outbound/strangers.rs`).
+/// - Front-Channel Logout section 2, `frontchannel_logout_uri`: "The domain, port, and scheme of this URL MUST be the same as that of a
+///   registered Redirection URI value."
+fn check_logout(definition: &ClientDefinition, is_native: bool) -> Result<(), BadMetadata> {
+    let check = |fits: bool, name| if fits { Ok(()) } else { Err(BadMetadata::Member(name)) };
+    let mut after = definition.post_logout_redirect_uris.iter();
+    check(after.all(|uri| fits(uri, is_native, false)), "post_logout_redirect_uris")?;
+    let back = definition.backchannel_logout_uri.as_deref();
+    check(back.is_none_or(|uri| check_url(uri).is_some()), "backchannel_logout_uri")?;
+    let Some(front) = definition.frontchannel_logout_uri.as_deref() else { return Ok(()) };
+    let own = origin(front);
+    let is_known = own.is_some() && definition.redirect_uris.iter().any(|uri| origin(uri) == own);
+    check(is_known, "frontchannel_logout_uri")
+}
+
+/// Scheme, host and port.
+fn origin(uri: &str) -> Option<(bool, String, u16)> {
+    let url = http::Uri::try_from(uri).ok()?;
+    let is_https = url.scheme_str()? == "https";
+    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    Some((is_https, url.host()?.to_ascii_lowercase(), port))
 }
 
 /// OpenID Connect Core section 8.1: whose sector a pairwise client belongs to. Of a public one it is kept, and means nothing.
@@ -322,8 +370,10 @@ macro_rules! descriptions {
     };
 }
 
-const DESCRIPTIONS: [(&str, &str); 34] = descriptions![
+const DESCRIPTIONS: [(&str, &str); 39] = descriptions![
     "application_type",
+    "backchannel_logout_session_required",
+    "backchannel_logout_uri",
     "client_id",
     "client_id_issued_at",
     "client_name",
@@ -333,6 +383,8 @@ const DESCRIPTIONS: [(&str, &str); 34] = descriptions![
     "contacts",
     "default_acr_values",
     "default_max_age",
+    "frontchannel_logout_session_required",
+    "frontchannel_logout_uri",
     "grant_types",
     "id_token_signed_response_alg",
     "initiate_login_uri",
@@ -341,6 +393,7 @@ const DESCRIPTIONS: [(&str, &str); 34] = descriptions![
     "jwks_uri",
     "logo_uri",
     "policy_uri",
+    "post_logout_redirect_uris",
     "registration_access_token",
     "registration_client_uri",
     "request_object_signing_alg",

@@ -48,7 +48,7 @@ pub fn measure(store: &Path) -> Size {
 pub fn held(store: &Path) -> (u64, u64) {
     let connection = Connection::open(store).expect("a store");
     let sum = |which: &str| {
-        let sql = format!("SELECT ifnull(sum(pgsize), 0) FROM dbstat WHERE aggregate AND name {which} LIKE 'events%'");
+        let sql = format!("SELECT ifnull(sum(pgsize), 0) FROM dbstat WHERE name {which} LIKE 'events%'");
         connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).expect("a sum").cast_unsigned()
     };
     (sum("NOT"), sum(""))

@@ -13,6 +13,7 @@ pub mod users;
 
 mod client_secret;
 mod keys;
+pub mod registration;
 mod views;
 
 pub mod chain;
@@ -300,10 +301,12 @@ impl Admin {
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
         let _changing = self.app.changing.lock().await;
+        let definition = ClientDefinition { registration: None, sealed_secret: None, ..definition };
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
         }
+        let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
@@ -403,7 +406,7 @@ impl Admin {
         self.user(name).await?;
         let password = self.hashed(password).await?;
         self.change_user(name, "has a new password", |user| {
-            let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone() }];
+            let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone(), but: None }];
             records.extend(self.follows(&Happened::PasswordChanged(&user.subject)));
             Ok((User { password: password.clone(), ..user.clone() }, records))
         })
@@ -422,7 +425,7 @@ impl Admin {
             let disabled_at = disabled.then(|| user.disabled_at.unwrap_or_else(|| self.app.engine.now()));
             let mut records = Vec::new();
             if disabled {
-                records.push(Record::EndSessionsOf { subject: user.subject.clone() });
+                records.push(Record::EndSessionsOf { subject: user.subject.clone(), but: None });
                 records.extend(self.follows(&Happened::UserDisabled(&user.subject)));
             }
             Ok((User { disabled_at, ..user.clone() }, records))

@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
 use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
-use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
+use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
 use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
 use tokio::sync::watch;
 
@@ -21,6 +21,7 @@ use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, Store
 use crate::engine::Engine;
 use crate::feed;
 use crate::feed::Feed;
+use crate::fetched::Fetched;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
@@ -29,6 +30,7 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
+use crate::profile::{Profile, SecretWrap};
 use crate::revocations::Revocations;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
@@ -45,15 +47,24 @@ pub struct App {
     pub(crate) issuer: Issuer,
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
-    /// Tells others of events.
+    /// Tells others of events, and reads what clients name by URL.
     pub(crate) outbound: Outbound,
+    /// Keys of clients, by `jwks_uri`.
+    pub(crate) key_sets: Fetched<JwkSet>,
+    /// Request objects of clients, by `request_uri`.
+    pub(crate) request_objects: Fetched<String>,
+    /// Wraps secrets of clients that have to be known.
+    pub(crate) secret_wrap: SecretWrap,
     pub(crate) limits: Limits,
     pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
+    pub(crate) browser_state_key: hmac::Key,
+    pub(crate) user_code_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
+    pub(crate) pairwise_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -133,6 +144,7 @@ impl std::fmt::Debug for Signing {
 pub struct Clients {
     by_id: HashMap<ClientId, Arc<Client>>,
     claims: HashMap<ClientId, Arc<ClientClaims>>,
+    profiles: HashMap<ClientId, Arc<Profile>>,
     added: HashMap<ClientId, ClientDefinition>,
     /// Those whose error answers carry the reason.
     told: HashSet<ClientId>,
@@ -158,11 +170,30 @@ impl Clients {
         self.claims.get(id).cloned()
     }
 
+    /// What of this client only the edge needs.
+    #[must_use]
+    pub fn profile(&self, id: &ClientId) -> Option<Arc<Profile>> {
+        self.profiles.get(id).cloned()
+    }
+
+    /// The definition of a client of the store.
+    #[must_use]
+    pub fn added(&self, id: &ClientId) -> Option<&ClientDefinition> {
+        self.added.get(id)
+    }
+
+    /// How many registered themselves.
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.profiles.values().filter(|profile| profile.registration.is_some()).count()
+    }
+
     fn insert(&mut self, client: Client, definition: &ClientDefinition, origin: Origin) {
         // A definition that resolves has claims that do.
         if let Ok(claims) = definition.claims() {
             self.claims.insert(client.id.clone(), Arc::new(claims));
         }
+        self.profiles.insert(client.id.clone(), Arc::new(Profile::of(definition)));
         if definition.tell_reason == Some(true) {
             self.told.insert(client.id.clone());
         } else {
@@ -337,6 +368,10 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
+        let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
+        let pairwise_key = key(Purpose::PairwiseSubject);
+        let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
+            .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
@@ -349,12 +384,18 @@ impl App {
             passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
             outbound: Outbound::new(),
+            key_sets: Fetched::new(),
+            request_objects: Fetched::new(),
+            secret_wrap,
             limits,
             feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
+            browser_state_key,
+            user_code_key,
             cursor_key,
+            pairwise_key,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),
@@ -499,6 +540,7 @@ impl App {
             clients.added.remove(id);
             clients.by_id.remove(id);
             clients.claims.remove(id);
+            clients.profiles.remove(id);
             clients.told.remove(id);
         });
     }

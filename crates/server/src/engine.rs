@@ -81,6 +81,7 @@ pub struct Engine {
     failure: watch::Receiver<Option<Unavailable>>,
     /// Steps with each commit that holds events.
     news: watch::Receiver<u64>,
+    endings: watch::Receiver<u64>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -163,6 +164,7 @@ impl Engine {
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
         let (telling, news) = watch::channel(0);
+        let (ending, endings) = watch::channel(0);
         let writer = Writer {
             newest: Arc::clone(&newest),
             epoch: Arc::clone(&epoch),
@@ -178,11 +180,12 @@ impl Engine {
             waiting: waiting.clone(),
             spans: spans.clone(),
             telling,
+            ending,
             told: Told::default(),
             places: Places::default(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news })
+        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings })
     }
 
     /// The keys of this moment.
@@ -235,6 +238,11 @@ impl Engine {
     /// Changes with each commit that holds events.
     pub(crate) fn news(&self) -> watch::Receiver<u64> {
         self.news.clone()
+    }
+
+    /// Changes with each commit that ends sessions.
+    pub(crate) fn endings(&self) -> watch::Receiver<u64> {
+        self.endings.clone()
     }
 
     /// Waits until the process must end. Never done while all is well, nor when the store was closed in good order.

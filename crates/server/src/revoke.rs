@@ -54,7 +54,7 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
-    let client = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let client = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/revoke", correlation).await?;
     *known = Some(Arc::clone(&client));
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
         app.limits.grant(app.settings().config.limits.requests_per_grant, token.grant, &client)?;

@@ -1,4 +1,4 @@
-//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6.
+//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6, and RFC 8628 section 3.4.
 //!
 //! The answer has one precedence, which a test pins: a malformed request, then `invalid_client`, then the token. The work may
 //! be done in the cheap order, but nothing is read from the grant store, and nothing is told about the token, before the
@@ -14,12 +14,15 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use regrant_core::client::GrantType;
+use regrant_core::device::{self, Soon};
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
+use regrant_core::openid::SCOPE;
 use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
-use regrant_core::token::{Code, RefreshToken};
+use regrant_core::token::{Code, DeviceCode, RefreshToken};
 use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
+use regrant_store::{Answer, Question};
 use zeroize::Zeroizing;
 
 use crate::answer::{self, Failure};
@@ -31,6 +34,7 @@ use crate::correlation::Correlation;
 use crate::cors;
 use crate::engine::{Moment, Row};
 use crate::form::{Form, Malformed};
+use crate::id_token::{self, IdToken};
 use crate::limits::guessing::{self, Place};
 use crate::mint::{self, Access};
 use crate::peer::Peer;
@@ -66,13 +70,14 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/token", correlation).await?;
     *client = Some(Arc::clone(&known));
     let ask = Asking { app, client: &known, peer, correlation };
     match asked? {
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
         Asked::Password(asked) => ask.password(asked).await,
+        Asked::Device { code } => ask.device(&code).await,
         Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources).await,
     }
 }
@@ -82,6 +87,7 @@ enum Asked {
     Refresh(RefreshRequest),
     Code(CodeRequest),
     Password(PasswordRequest),
+    Device { code: Zeroizing<String> },
     ClientCredentials { scope: Option<Scope>, resources: Resources },
 }
 
@@ -142,6 +148,9 @@ impl Asked {
                 scope().and_then(|scope| {
                     Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
                 })
+            }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Asked::Device { code: secret(required("device_code")?) })
             }
             "client_credentials" => {
                 scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
@@ -206,7 +215,12 @@ impl Asking<'_> {
             },
         );
         let Refreshed { grant, granted, token, expires_in, at, .. } = &refreshed;
-        self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)
+        let tokens = self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)?;
+        // OpenID Connect Core section 12.2: the answer "might not contain an id_token", and "it SHOULD NOT have a nonce Claim".
+        Ok(match self.id_token(grant, granted, None, &tokens.access_token, *at).await {
+            Some(id_token) => Tokens { id_token, ..tokens },
+            None => tokens,
+        })
     }
 
     /// RFC 6749 section 4.1.3.
@@ -233,7 +247,40 @@ impl Asking<'_> {
             .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
             .await?;
         let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
-        self.first_tokens(&issued, &claims, "redeemed")
+        let tokens = self.first_tokens(&issued, &claims, "redeemed")?;
+        let Issued { grant, granted, at, .. } = &issued;
+        let nonce = grant.terms.openid.as_ref().and_then(|openid| openid.nonce.as_deref());
+        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at).await;
+        // OpenID Connect Core section 3.1.3.3: this answer must have it.
+        Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
+    }
+
+    /// RFC 8628 section 3.4: a device asks whether somebody has answered.
+    async fn device(&self, code: &str) -> Result<Tokens, Failure> {
+        let code = DeviceCode::open(code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
+        let (grant, client) = (code.grant(), Arc::clone(self.client));
+        self.charge(grant)?;
+        // Read before the grant: whoever answers in between is seen.
+        let asked = match self.app.engine.ask(Question::DeviceRequest(grant.number)).await? {
+            Answer::DeviceRequest(found) => found.map(|request| request.asked),
+            _ => None,
+        };
+        let is_its_own = asked.as_ref().is_some_and(|asked| asked.grant == grant && asked.client == client.id);
+        let soon = if is_its_own { self.app.limits.poll(grant) } else { Soon::No };
+        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+            let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
+            device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
+        };
+        let caller = (self.client.as_ref(), GrantType::DeviceCode, self.correlation);
+        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
+        let issued = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
+            .await?;
+        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        self.first_tokens(&issued, &claims, "given_to_device")
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
@@ -262,6 +309,7 @@ impl Asking<'_> {
                     authenticated_at: moment.now,
                     session: None,
                     epoch,
+                    openid: None,
                 };
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
@@ -293,7 +341,8 @@ impl Asking<'_> {
         };
         sight::outcome("granted_by_client_credentials");
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
-        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
+        let scope = scope.to_string();
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, id_token: None, scope })
     }
 
     /// A genuine token is charged to its grant, before its state is known and before anybody waits for it.
@@ -354,7 +403,36 @@ impl Asking<'_> {
         };
         let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
         let refresh = refresh_token.and_then(|token| Some(RefreshAnswer::new(token.text(&keys)?, grant, now)));
-        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
+        let scope = scope.to_string();
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, id_token: None, scope })
+    }
+
+    /// The ID token of an answer: `Some(None)` for a grant, or a narrowed scope, that has none. `None` if it cannot be made.
+    async fn id_token(
+        &self,
+        grant: &Grant,
+        granted: &Granted,
+        nonce: Option<&str>,
+        access_token: &str,
+        now: Timestamp,
+    ) -> Option<Option<String>> {
+        let Some(openid) = grant.terms.openid.as_ref().filter(|_| granted.scope.contains(SCOPE)) else {
+            return Some(None);
+        };
+        let claims = id_token::claims_of_grant(self.app, grant, openid).await;
+        let token = IdToken {
+            client: self.client,
+            subject: &grant.terms.subject,
+            openid,
+            nonce,
+            authenticated_at: grant.terms.authenticated_at,
+            session: grant.terms.session.as_ref(),
+            access_token: Some(access_token),
+            code: None,
+            claims,
+            now,
+        };
+        id_token::mint(self.app, token).map(Some)
     }
 
     fn granted(&self, grant: &Grant, how: &'static str) {

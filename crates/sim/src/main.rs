@@ -77,7 +77,7 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         count: usize,
         /// How often each of the eight honest clients refreshes.
-        #[arg(long, default_value_t = 500)]
+        #[arg(long, default_value_t = 2_000)]
         rounds: usize,
     },
     /// Search the small worlds, one for each kind of client.

@@ -76,6 +76,7 @@ pub async fn make(
                         granted: granted.clone(),
                         authenticated_at: moment.now,
                         session: None,
+                        openid: None,
                         epoch: 0,
                     };
                     redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)

@@ -62,6 +62,22 @@ pub enum Command {
         /// Its identifier.
         id: String,
     },
+    /// [`Admin::new_registration_token`].
+    NewRegistrationToken {
+        /// What it is for.
+        label: String,
+        /// For how many clients.
+        uses: u32,
+        /// For how long.
+        lifetime: Duration,
+    },
+    /// [`Admin::registration_tokens`].
+    RegistrationTokens,
+    /// [`Admin::remove_registration_token`].
+    RemoveRegistrationToken {
+        /// Its id.
+        id: String,
+    },
     /// [`Admin::add_user`].
     AddUser {
         /// The name to log in with.
@@ -305,6 +321,9 @@ impl Command {
             | Self::ClientDetail { .. }
             | Self::PutClient { .. }
             | Self::RemoveClient { .. }
+            | Self::NewRegistrationToken { .. }
+            | Self::RegistrationTokens
+            | Self::RemoveRegistrationToken { .. }
             | Self::AddUser { .. }
             | Self::Users { .. }
             | Self::SetPassword { .. }
@@ -354,6 +373,11 @@ impl Admin {
             Command::ClientDetail { id } => told(self.client_detail(&id)?),
             Command::PutClient { definition } => told(self.put_client(*definition).await?),
             Command::RemoveClient { id } => told(self.remove_client(&id).await?),
+            Command::NewRegistrationToken { label, uses, lifetime } => {
+                told(self.new_registration_token(&label, uses, lifetime).await?)
+            }
+            Command::RegistrationTokens => told(self.registration_tokens().await?),
+            Command::RemoveRegistrationToken { id } => told(self.remove_registration_token(&id).await?),
             Command::AddUser { name, password } => told(self.add_user(&name, password.0).await?),
             Command::Users { after, limit } => told(self.users(&after, limit.min(MAX_PAGE)).await?),
             Command::SetPassword { name, password } => told(self.set_password(&name, password.0).await?),

@@ -39,6 +39,7 @@ pub(super) struct Writer {
     pub(super) waiting: WriterQueue,
     pub(super) spans: Spans,
     pub(super) telling: watch::Sender<u64>,
+    pub(super) ending: watch::Sender<u64>,
     pub(super) told: Told,
     pub(super) places: Places,
 }
@@ -269,6 +270,11 @@ impl Writer {
         })?;
         self.told.committed(records);
         self.places.committed(records, now);
+        let ends_sessions =
+            |record: &Record| matches!(record, Record::EndSession { .. } | Record::EndSessionsOf { .. });
+        if records.iter().any(ends_sessions) {
+            self.ending.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
         if records.iter().any(|record| told::events_of(record).next().is_some()) {
             self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
         }

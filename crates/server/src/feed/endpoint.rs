@@ -83,7 +83,7 @@ async fn answered(
     let signed = match setting.readers {
         Readers::Nobody => return nothing(),
         Readers::Public => Ok(()),
-        Readers::ResourceServers => let_in(app, &parts.headers, peer, &correlation),
+        Readers::ResourceServers => let_in(app, &parts.headers, peer, &correlation).await,
     };
     let signed = match signed {
         Ok(()) => app.feed.catch_up(app).await.map_err(Failure::from).and_then(|()| told()),
@@ -115,8 +115,9 @@ async fn answered(
 }
 
 /// Clients that may introspect could ask about each token; here they hear of those that are over.
-fn let_in(app: &App, headers: &HeaderMap, peer: Peer, correlation: &Correlation) -> Result<(), Failure> {
-    let caller = client_auth::read(headers, &Form::parse(b"")?)??.prove(app, peer, correlation)?;
+async fn let_in(app: &App, headers: &HeaderMap, peer: Peer, correlation: &Correlation) -> Result<(), Failure> {
+    let caller =
+        client_auth::read(headers, &Form::parse(b"")?)??.prove(app, peer, "/oauth2/revocations", correlation).await?;
     if caller.disabled || !caller.may_introspect { Err(Failure::NotAReader) } else { Ok(()) }
 }
 

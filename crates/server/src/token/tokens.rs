@@ -10,6 +10,8 @@ pub(super) struct Tokens {
     pub(super) token_type: &'static str,
     pub(super) expires_in: u64,
     pub(super) refresh: Option<RefreshAnswer>,
+    /// OpenID Connect Core section 3.1.3.3.
+    pub(super) id_token: Option<String>,
     pub(super) scope: String,
 }
 
@@ -17,9 +19,9 @@ impl Tokens {
     /// In the order in which people read it; what is not there is left out. Written as it stands: no character of our tokens needs
     /// to be encoded in JSON, nor does one of a scope. RFC 6749 section 3.3: "scope-token = 1*( %x21 / %x23-5B / %x5D-7E )".
     pub(super) fn text(&self) -> String {
-        let Self { access_token, token_type, expires_in, refresh, scope } = self;
+        let Self { access_token, token_type, expires_in, refresh, id_token, scope } = self;
         // It grows at most once.
-        let mut text = String::with_capacity(512 + access_token.len() + scope.len());
+        let mut text = String::with_capacity(512 + access_token.len() + id_token.as_ref().map_or(0, String::len) + scope.len());
         let put = |text: &mut String, name: &str, value: &str| {
             for part in ["\"", name, "\":\"", value, "\","] {
                 text.push_str(part);
@@ -37,6 +39,9 @@ impl Tokens {
             count(&mut text, "refresh_token_expires_in", refresh.refresh_token_expires_in);
             count(&mut text, "refresh_token_timeout", refresh.refresh_token_timeout);
             count(&mut text, "authorization_expires_in", refresh.authorization_expires_in);
+        }
+        if let Some(id_token) = id_token {
+            put(&mut text, "id_token", id_token);
         }
         if !scope.is_empty() {
             put(&mut text, "scope", scope);
@@ -95,6 +100,7 @@ mod tests {
                 token_type: "Bearer",
                 expires_in: 3600,
                 scope: scope.to_owned(),
+                id_token: refresh.is_some().then(|| "e30.e30.c2ln".to_owned()),
                 refresh,
             };
             let mut expected =
@@ -104,6 +110,7 @@ mod tests {
                 expected["refresh_token_expires_in"] = 1.into();
                 expected["refresh_token_timeout"] = 2.into();
                 expected["authorization_expires_in"] = u64::MAX.into();
+                expected["id_token"] = "e30.e30.c2ln".into();
             }
             if !scope.is_empty() {
                 expected["scope"] = scope.into();

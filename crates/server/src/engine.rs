@@ -47,7 +47,7 @@ use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
-use heard::{Asking, Heard};
+use heard::{Asking, Teller};
 use told::Told;
 use writer::{Failing, Writer};
 
@@ -183,6 +183,7 @@ impl Engine {
             ending,
             told: Told::default(),
             places: Places::default(),
+            teller: Teller::here(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
         Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings })
@@ -294,9 +295,7 @@ impl Engine {
         let span = self.spans.child("decide", &sight::span());
         let (reply, answer) = oneshot::channel();
         self.send(Job::Decide { grant, asked, span, reply })?;
-        let Heard { told, others } = answer.await.map_err(|_| stopped())?;
-        drop(others);
-        let (verdict, mut asked) = told?;
+        let (verdict, mut asked) = answer.await.map_err(|_| stopped())??;
         let outcome = asked.outcome().downcast_mut::<Option<T>>().and_then(Option::take);
         verdict.map_or_else(|refusal| Ok(Err(refusal)), |()| outcome.map(Ok).ok_or_else(stopped))
     }

@@ -12,7 +12,7 @@ use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
-use super::heard::{self, Asked};
+use super::heard::{self, Asked, Teller};
 use super::told::{self, Told};
 use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Shares};
 use crate::chance;
@@ -42,6 +42,7 @@ pub(super) struct Writer {
     pub(super) ending: watch::Sender<u64>,
     pub(super) told: Told,
     pub(super) places: Places,
+    pub(super) teller: Teller,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -172,7 +173,7 @@ impl Writer {
                 Ok(again) => again,
                 Err((jobs, trouble)) => {
                     tracing::error!(cause = %trouble.cause, detail = %trouble.detail, jobs = jobs.len(), "a batch failed; its clients hear 503 and may ask again");
-                    heard::tell(jobs.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
+                    self.teller.tell(jobs.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
                     return;
                 }
             };
@@ -227,7 +228,7 @@ impl Writer {
         match outcomes {
             Err(trouble) => Err((pending.into_iter().map(|pending| pending.job).collect(), trouble)),
             // Nothing of it is there: decided again, as if nobody had asked.
-            Ok(None) => Ok(again(pending.into_iter().map(|pending| pending.job))),
+            Ok(None) => Ok(again(&self.teller, pending.into_iter().map(|pending| pending.job))),
             Ok(Some(outcomes)) => {
                 // Durable from here.
                 let mut stale: Vec<u64> = Vec::new();
@@ -236,7 +237,7 @@ impl Writer {
                         stale.push(grant.id.number);
                     }
                 }
-                Ok(answer(pending, &stale, &self.unkept))
+                Ok(answer(&self.teller, pending, &stale, &self.unkept))
             }
         }
     }
@@ -444,7 +445,7 @@ fn not_kept() -> Unavailable {
 }
 
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
-fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
+fn answer(teller: &Teller, pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
     let (mut overtaken, mut told) = (Vec::new(), Vec::with_capacity(pending.len()));
     for Pending { job, verdict, grant } in pending {
         if job.grant.is_some_and(|id| unkept.contains(&id.number)) {
@@ -455,15 +456,15 @@ fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<De
             told.push((job.reply, Ok((verdict, job.asked))));
         }
     }
-    heard::tell(told);
-    again(overtaken)
+    teller.tell(told);
+    again(teller, overtaken)
 }
 
 /// Those jobs that may be decided once more; the others hear that it is enough.
-fn again(jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
+fn again(teller: &Teller, jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
     let (again, weary): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempts < MAX_ATTEMPTS);
     let detail = "the grant is written to without end by others".to_owned();
     let trouble = Unavailable { cause: Cause::Locked, detail };
-    heard::tell(weary.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
+    teller.tell(weary.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
     again
 }

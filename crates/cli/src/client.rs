@@ -118,6 +118,21 @@ pub(crate) struct Add {
     /// Do not ask its users for consent.
     #[arg(long, help_heading = "What it may do")]
     skip_consent: bool,
+    /// Where its users may be sent after a logout; may be repeated.
+    #[arg(long, value_name = "URI", help_heading = "Logout")]
+    post_logout_redirect_uri: Vec<String>,
+    /// Where it is told that a session has ended, by a POST of the server.
+    #[arg(long, value_name = "URI", help_heading = "Logout")]
+    backchannel_logout_uri: Option<String>,
+    /// Its logout tokens must carry sid. They do all the same.
+    #[arg(long, requires = "backchannel_logout_uri", help_heading = "Logout")]
+    backchannel_logout_session_required: bool,
+    /// What is shown in a frame when its user logs out.
+    #[arg(long, value_name = "URI", help_heading = "Logout")]
+    frontchannel_logout_uri: Option<String>,
+    /// Add iss and sid to it.
+    #[arg(long, requires = "frontchannel_logout_uri", help_heading = "Logout")]
+    frontchannel_logout_session_required: bool,
     /// auto (default), single_use or reusable: whether a refresh gives a new refresh token.
     #[arg(long, value_name = "MODE", help_heading = "Its tokens")]
     rotation: Option<String>,
@@ -347,6 +362,11 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         tos_uri: add.tos_uri,
         contacts: add.contact,
         registration: None,
+        post_logout_redirect_uris: add.post_logout_redirect_uri,
+        backchannel_logout_uri: add.backchannel_logout_uri,
+        backchannel_logout_session_required: add.backchannel_logout_session_required.then_some(true),
+        frontchannel_logout_uri: add.frontchannel_logout_uri,
+        frontchannel_logout_session_required: add.frontchannel_logout_session_required.then_some(true),
     };
     (definition, secret)
 }
@@ -360,6 +380,7 @@ fn in_flags(problem: &Problem) -> String {
         "token_hook" => "--no-token-hook".to_owned(),
         // Lists are named in the plural in the file, and given one by one here.
         key @ ("redirect_uris"
+        | "post_logout_redirect_uris"
         | "grant_types"
         | "response_types"
         | "scopes"

@@ -101,12 +101,20 @@ pub enum GrantType {
     ClientCredentials,
     /// Section 6.
     RefreshToken,
+    /// RFC 8628.
+    DeviceCode,
 }
 
 impl GrantType {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AuthorizationCode, Self::Implicit, Self::Password, Self::ClientCredentials, Self::RefreshToken];
+    pub const ALL: [Self; 6] = [
+        Self::AuthorizationCode,
+        Self::Implicit,
+        Self::Password,
+        Self::ClientCredentials,
+        Self::RefreshToken,
+        Self::DeviceCode,
+    ];
 
     /// The registered name.
     #[must_use]
@@ -117,6 +125,7 @@ impl GrantType {
             Self::Password => "password",
             Self::ClientCredentials => "client_credentials",
             Self::RefreshToken => "refresh_token",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
 }
@@ -272,6 +281,30 @@ impl ClientSecret {
     }
 }
 
+/// Where a client is told of logouts, and where its users go after one: OpenID Connect RP-Initiated Logout 1.0 section 3,
+/// Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogoutUris {
+    /// `post_logout_redirect_uris`: compared byte by byte.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// `backchannel_logout_uri`.
+    pub backchannel: Option<String>,
+    /// `backchannel_logout_session_required`: whether its logout tokens must carry `sid`. Ours always do.
+    pub backchannel_session_required: bool,
+    /// `frontchannel_logout_uri`.
+    pub frontchannel: Option<String>,
+    /// `frontchannel_logout_session_required`: whether `iss` and `sid` are added to it.
+    pub frontchannel_session_required: bool,
+}
+
+impl LogoutUris {
+    /// Whether anybody has to be told.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.backchannel.is_some() || self.frontchannel.is_some()
+    }
+}
+
 /// A registered client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Client {
@@ -319,6 +352,8 @@ pub struct Client {
     pub disabled: bool,
     /// Its settings for refreshes.
     pub policy: Policy,
+    /// How it hears of logouts.
+    pub logout: LogoutUris,
 }
 
 impl Client {

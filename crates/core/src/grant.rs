@@ -70,7 +70,7 @@ pub enum Rotation {
 pub enum EndReason {
     /// A spent refresh token was presented: two parties hold tokens of one grant.
     RefreshReplayed,
-    /// A redeemed authorization code was presented again.
+    /// A redeemed authorization or device code was presented again.
     CodeReplayed,
     /// The client revoked its token (RFC 7009).
     RevokedByClient,
@@ -120,11 +120,13 @@ pub enum EndReason {
     UserRemoved,
     /// The store was restored from an older copy, and which of its tokens is the newest cannot be known.
     LostInRestore,
+    /// The user refused what a device asked for.
+    DeniedByUser,
 }
 
 impl EndReason {
     /// All of them, in the order of their numbers in the store, which count from 1.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::RefreshReplayed,
         Self::CodeReplayed,
         Self::RevokedByClient,
@@ -151,6 +153,7 @@ impl EndReason {
         Self::GlobalRevocation,
         Self::UserRemoved,
         Self::LostInRestore,
+        Self::DeniedByUser,
     ];
 
     /// The stable word for logs, events and commands.
@@ -183,6 +186,7 @@ impl EndReason {
             Self::GlobalRevocation => "global_revocation",
             Self::UserRemoved => "user_removed",
             Self::LostInRestore => "lost_in_restore",
+            Self::DeniedByUser => "denied_by_user",
         }
     }
 
@@ -216,6 +220,7 @@ impl EndReason {
             Self::GlobalRevocation => 24,
             Self::UserRemoved => 25,
             Self::LostInRestore => 26,
+            Self::DeniedByUser => 27,
         }
     }
 

@@ -83,6 +83,12 @@ pub enum Purpose {
     RefreshTag,
     /// Tags of authorization codes.
     CodeTag,
+    /// Tags of device codes.
+    DeviceTag,
+    /// Hashes user codes.
+    UserCode,
+    /// What scripts see of a browser session.
+    SessionState,
     /// Message authentication of grant rows.
     RowMac,
     /// Hides grant numbers inside grant ids. Never rotates.
@@ -115,9 +121,12 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::RefreshTag,
         Self::CodeTag,
+        Self::DeviceTag,
+        Self::UserCode,
+        Self::SessionState,
         Self::RowMac,
         Self::GrantId,
         Self::Jti,
@@ -138,6 +147,9 @@ impl Purpose {
         match self {
             Self::RefreshTag => "regrant key refresh-tag v1",
             Self::CodeTag => "regrant key code-tag v1",
+            Self::DeviceTag => "regrant key device-tag v1",
+            Self::UserCode => "regrant key user-code v1",
+            Self::SessionState => "regrant key session-state v1",
             Self::RowMac => "regrant key row-mac v1",
             Self::GrantId => "regrant key grant-id v1",
             Self::Jti => "regrant key jti v1",
@@ -161,6 +173,7 @@ struct TagKey {
     status: KeyStatus,
     refresh: hmac::Key,
     code: hmac::Key,
+    device: hmac::Key,
 }
 
 /// All keys of one moment, parsed once. Decisions get it by reference; a rotation replaces it whole.
@@ -233,7 +246,8 @@ impl Keys {
             .map(|(id, status)| {
                 let wide = u32::from(*id);
                 let (refresh, code) = (mac(Purpose::RefreshTag, wide), mac(Purpose::CodeTag, wide));
-                (*id, TagKey { status: *status, refresh, code })
+                let device = mac(Purpose::DeviceTag, wide);
+                (*id, TagKey { status: *status, refresh, code, device })
             })
             .collect();
         let mut access = BTreeMap::new();
@@ -315,6 +329,10 @@ impl Keys {
 
     pub(crate) fn code_tag(&self, id: u8) -> Option<&hmac::Key> {
         self.tag.get(&id).map(|key| &key.code)
+    }
+
+    pub(crate) fn device_tag(&self, id: u8) -> Option<&hmac::Key> {
+        self.tag.get(&id).map(|key| &key.device)
     }
 
     /// The seed key of this number, or why there is none: numbers above the newest were made elsewhere.

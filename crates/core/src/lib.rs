@@ -13,6 +13,7 @@ pub mod chain;
 pub mod client;
 pub mod codec;
 pub mod decision;
+pub mod device;
 pub mod epoch;
 pub mod grant;
 pub mod introspect;

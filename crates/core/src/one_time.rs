@@ -13,6 +13,8 @@ pub enum Kind {
     Access,
     /// Authorization code.
     Code,
+    /// Device code.
+    Device,
     /// Client secret.
     ClientSecret,
     /// Initial access token: lets its holder register clients (RFC 7591 section 3).
@@ -23,8 +25,15 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Refresh, Self::Access, Self::Code, Self::ClientSecret, Self::InitialAccess, Self::Registration];
+    pub const ALL: [Self; 7] = [
+        Self::Refresh,
+        Self::Access,
+        Self::Code,
+        Self::Device,
+        Self::ClientSecret,
+        Self::InitialAccess,
+        Self::Registration,
+    ];
 
     /// Its published prefix.
     #[must_use]
@@ -33,6 +42,7 @@ impl Kind {
             Self::Refresh => crate::token::REFRESH_PREFIX,
             Self::Access => crate::access::ACCESS_PREFIX,
             Self::Code => crate::token::CODE_PREFIX,
+            Self::Device => crate::token::DEVICE_PREFIX,
             Self::ClientSecret => "rgs_",
             Self::InitialAccess => "rgi_",
             Self::Registration => "rgm_",

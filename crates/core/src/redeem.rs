@@ -141,11 +141,25 @@ pub fn decide(
     now: Timestamp,
     entropy: &Entropy,
 ) -> Decision<Issued> {
+    decide_as(GrantType::AuthorizationCode, grant, request, client, keys, now, entropy)
+}
+
+/// The same for each kind of code.
+pub(crate) fn decide_as(
+    grant_type: GrantType,
+    grant: Option<(&Grant, SubjectStatus)>,
+    request: &Request<'_>,
+    client: &Client,
+    keys: &Keys,
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Decision<Issued> {
+    let what = if grant_type == GrantType::DeviceCode { "device code" } else { "authorization code" };
     let Some((grant, subject)) = grant.filter(|(grant, _)| grant.id == request.code.grant) else {
         return Decision::refuse(Refusal::UnknownGrant);
     };
     // RFC 6749 section 4.1.3: "ensure that the authorization code was issued to the authenticated confidential client".
-    let tell = |refusal| Decision::tell(refusal, grant, &client.id, "authorization code".to_owned());
+    let tell = |refusal| Decision::tell(refusal, grant, &client.id, what.to_owned());
     if grant.terms.client != client.id {
         return tell(Refusal::OtherClient);
     }
@@ -156,15 +170,15 @@ pub fn decide(
         return tell(refusal);
     }
     if request.code.era > keys.era() {
-        let told =
-            event(EventKind::Alarm, grant, "an authorization code of an era that the store has not reached".to_owned());
+        let told = event(EventKind::Alarm, grant, format!("{what} of an era that the store has not reached"));
         return Decision::report(Refusal::EraAhead, told);
     }
     if request.code.era < keys.era() && grant.redeemed_at.is_none() {
         return Decision::refuse(Refusal::EraPast);
     }
     if let Some(redeemed_at) = grant.redeemed_at {
-        return presented_again(grant, redeemed_at, keys.tag_status(request.code.tag_key), now, entropy);
+        let tag_key = keys.tag_status(request.code.tag_key);
+        return presented_again((grant, what), redeemed_at, tag_key, now, entropy);
     }
     if let Some((_, reason)) = grant.ended {
         return tell(Refusal::Ended(reason));
@@ -177,7 +191,7 @@ pub fn decide(
     }
     let ask = Ask {
         client,
-        grant_type: GrantType::AuthorizationCode,
+        grant_type,
         subject,
         consented: true,
         scope: None,
@@ -209,14 +223,13 @@ fn is_otherwise_valid(code: &CodeTerms, request: &Request<'_>) -> Result<(), Ref
 /// and SHOULD revoke (when possible) all tokens previously issued based on that authorization code." What a compromised key
 /// tagged proves nothing, and ends nothing.
 fn presented_again(
-    grant: &Grant,
+    (grant, what): (&Grant, &str),
     redeemed_at: Timestamp,
     tag_key: KeyStatus,
     now: Timestamp,
     entropy: &Entropy,
 ) -> Decision<Issued> {
-    let tell =
-        |refusal| Decision::tell(refusal, grant, &grant.terms.client, "authorization code presented again".to_owned());
+    let tell = |refusal| Decision::tell(refusal, grant, &grant.terms.client, format!("{what} presented again"));
     if let Some((_, reason)) = grant.ended {
         return tell(Refusal::Ended(reason));
     }
@@ -227,7 +240,7 @@ fn presented_again(
         return tell(Refusal::SpentUnderCompromisedKey);
     }
     let reason = EndReason::CodeReplayed;
-    let told = event(EventKind::GrantEnded(reason), grant, "authorization code presented again".to_owned());
+    let told = event(EventKind::GrantEnded(reason), grant, format!("{what} presented again"));
     Decision::end(ended(grant, now, reason, entropy), Refusal::CodeReplayed, told)
 }
 
@@ -271,7 +284,7 @@ fn issue_first(
     Decision::accept(change, row, issued).with_event(told)
 }
 
-fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timestamp) -> Terms {
+pub(crate) fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timestamp) -> Terms {
     let refreshable = may_refresh(client, &consent.granted.scope);
     Terms {
         client: client.id.clone(),
@@ -304,7 +317,7 @@ pub fn may_refresh(client: &Client, scope: &Scope) -> bool {
         }
 }
 
-fn blank(id: GrantId, terms: Terms, keys: &Keys, now: Timestamp, entropy: &Entropy) -> Grant {
+pub(crate) fn blank(id: GrantId, terms: Terms, keys: &Keys, now: Timestamp, entropy: &Entropy) -> Grant {
     Grant {
         id,
         version: 1,

@@ -87,6 +87,14 @@ pub enum Refusal {
     CodeReplayed,
     /// The code's secret is not the one that the row knows.
     CodeForged,
+    /// Nobody has answered what the device asked for yet (RFC 8628 section 3.5).
+    DevicePending,
+    /// The same, and the device asks more often than it was told to.
+    DeviceTooFast,
+    /// The user refused what the device asked for.
+    DeviceDenied,
+    /// The device code is past its time.
+    DeviceCodeExpired,
     /// `redirect_uri` differs from the authorization request's.
     RedirectUriMismatch,
     /// No `code_verifier`, and a challenge was sent.
@@ -104,7 +112,7 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal, for documents and tests. Where it carries a value, with any.
     pub fn all() -> impl Iterator<Item = Self> {
-        const PLAIN: [Refusal; 44] = [
+        const PLAIN: [Refusal; 48] = [
             Refusal::NotOurs,
             Refusal::UnknownGrant,
             Refusal::OtherClient,
@@ -143,6 +151,10 @@ impl Refusal {
             Refusal::CodeSpent,
             Refusal::CodeReplayed,
             Refusal::CodeForged,
+            Refusal::DevicePending,
+            Refusal::DeviceTooFast,
+            Refusal::DeviceDenied,
+            Refusal::DeviceCodeExpired,
             Refusal::RedirectUriMismatch,
             Refusal::VerifierMissing,
             Refusal::VerifierUnexpected,
@@ -202,6 +214,10 @@ impl Refusal {
             Self::CodeSpent => "code_spent",
             Self::CodeReplayed => "code_replayed_now",
             Self::CodeForged => "code_forged",
+            Self::DevicePending => "device_pending",
+            Self::DeviceTooFast => "device_too_fast",
+            Self::DeviceDenied => "device_denied",
+            Self::DeviceCodeExpired => "device_code_expired",
             Self::RedirectUriMismatch => "redirect_uri_mismatch",
             Self::VerifierMissing => "verifier_missing",
             Self::VerifierUnexpected => "verifier_unexpected",

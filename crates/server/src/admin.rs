@@ -406,7 +406,7 @@ impl Admin {
         self.user(name).await?;
         let password = self.hashed(password).await?;
         self.change_user(name, "has a new password", |user| {
-            let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone() }];
+            let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone(), but: None }];
             records.extend(self.follows(&Happened::PasswordChanged(&user.subject)));
             Ok((User { password: password.clone(), ..user.clone() }, records))
         })
@@ -425,7 +425,7 @@ impl Admin {
             let disabled_at = disabled.then(|| user.disabled_at.unwrap_or_else(|| self.app.engine.now()));
             let mut records = Vec::new();
             if disabled {
-                records.push(Record::EndSessionsOf { subject: user.subject.clone() });
+                records.push(Record::EndSessionsOf { subject: user.subject.clone(), but: None });
                 records.extend(self.follows(&Happened::UserDisabled(&user.subject)));
             }
             Ok((User { disabled_at, ..user.clone() }, records))

@@ -130,6 +130,12 @@ pub enum Code {
     TemporarilyUnavailable,
     /// RFC 6749 section 4.1.2.1; at the token endpoint RFC 8628 section 3.5, "The authorization request was denied".
     AccessDenied,
+    /// RFC 8628 section 3.5.
+    AuthorizationPending,
+    /// RFC 8628 section 3.5.
+    SlowDown,
+    /// RFC 8628 section 3.5.
+    ExpiredToken,
     /// RFC 6750 section 3.1.
     InvalidToken,
     /// RFC 6750 section 3.1.
@@ -158,6 +164,9 @@ impl Code {
             Self::InvalidTarget => "invalid_target",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::AccessDenied => "access_denied",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
@@ -178,6 +187,9 @@ impl Code {
             Self::InvalidTarget => "the resource is malformed, unknown, or exceeds what was granted",
             Self::TemporarilyUnavailable => "the server cannot answer now; ask again shortly with the same request",
             Self::AccessDenied => "the request was denied",
+            Self::AuthorizationPending => "nobody has answered yet; ask again after the interval",
+            Self::SlowDown => "nobody has answered yet; ask again after an interval that is 5 seconds longer",
+            Self::ExpiredToken => "the device code has expired; ask for a new one",
             Self::InvalidToken => "the access token is invalid, expired or revoked",
             Self::InsufficientScope => "the access token is not a user's",
             Self::InvalidRedirectUri => "a redirect URI is missing, or none that this kind of client may have",
@@ -231,7 +243,10 @@ pub const fn code_of(refusal: Refusal) -> Code {
         Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
         Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared => Code::TemporarilyUnavailable,
         // What is paused goes on later, with the token that it has: `invalid_grant` would tell the client to throw it away.
-        Refusal::ConsentMissing | Refusal::ConsentPaused => Code::AccessDenied,
+        Refusal::ConsentMissing | Refusal::ConsentPaused | Refusal::DeviceDenied => Code::AccessDenied,
+        Refusal::DevicePending => Code::AuthorizationPending,
+        Refusal::DeviceTooFast => Code::SlowDown,
+        Refusal::DeviceCodeExpired => Code::ExpiredToken,
     }
 }
 
@@ -493,7 +508,11 @@ struct Error<'a> {
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     // Most answers with tokens fit, and none grows step by step.
     let mut text = Vec::with_capacity(1024);
-    let body = serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default();
+    json_text(status, serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default())
+}
+
+/// The same with JSON that is written already.
+pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

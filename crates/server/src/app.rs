@@ -61,6 +61,8 @@ pub struct App {
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
+    pub(crate) browser_state_key: hmac::Key,
+    pub(crate) user_code_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
     pub(crate) pairwise_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
@@ -366,6 +368,7 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
+        let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
         let pairwise_key = key(Purpose::PairwiseSubject);
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
@@ -389,6 +392,8 @@ impl App {
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
+            browser_state_key,
+            user_code_key,
             cursor_key,
             pairwise_key,
             metrics,

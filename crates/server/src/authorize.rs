@@ -22,7 +22,7 @@ use crate::form::Form;
 use crate::sight;
 
 pub(crate) use denied::Denied;
-pub(crate) use destination::{Destination, Way};
+pub(crate) use destination::{Destination, Way, source};
 pub(crate) use openid::Wishes;
 
 /// The longest authorization request that is read, in bytes: it must fit into a URL again.

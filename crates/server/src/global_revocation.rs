@@ -118,7 +118,7 @@ async fn revoke(app: &App, client: &Client, subjects: Vec<String>, correlation: 
             undo_until: None,
             undone_at: None,
         };
-        records.extend([Record::Epoch { epoch, events }, Record::EndSessionsOf { subject }]);
+        records.extend([Record::Epoch { epoch, events }, Record::EndSessionsOf { subject, but: None }]);
     }
     let outcomes = app.engine.commit(records).await?;
     sight::outcome("user_revoked");

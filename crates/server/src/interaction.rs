@@ -6,6 +6,8 @@
 mod account;
 mod answer;
 mod came;
+mod device;
+mod end_session;
 mod login;
 mod select;
 
@@ -20,12 +22,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use regrant_core::prompt::{self, Next, Present};
 use regrant_core::redeem;
-use regrant_core::{Event, EventKind, Resources, Scope, Timestamp, redirect};
+use regrant_core::{Client, Event, EventKind, Resources, Scope, Timestamp, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 
 use crate::app::App;
 use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong};
-use crate::cascade::Happened;
 use crate::correlation::Correlation;
 use crate::form::Form;
 use crate::outbound::check_url;
@@ -38,6 +39,8 @@ use crate::sight;
 use crate::subject;
 
 pub(crate) use account::{account, history};
+pub(crate) use device::device;
+pub(crate) use end_session::end_session;
 
 /// One request of a browser.
 struct Visit {
@@ -109,7 +112,7 @@ pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Res
             Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
         }
     } else {
-        visit.logout_page().await
+        visit.ask_to_log_out().await
     };
     visit.correlation.mark(response)
 }
@@ -219,18 +222,13 @@ impl Visit {
         if request.client.is_public() && !request.to.redirect_uri.starts_with("https://") {
             return Ok(false);
         }
-        let Some(known) = self.remembered(request, who).await? else { return Ok(false) };
+        let Some(known) = self.remembered(&request.client, who).await? else { return Ok(false) };
         Ok(request.asks_for().is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
     /// What this user allowed this client before. What was paused, or is over, is asked anew.
-    async fn remembered(
-        &self,
-        request: &AuthorizationRequest,
-        who: &LoggedIn,
-    ) -> Result<Option<Remembered>, Unavailable> {
-        let question =
-            Question::Consent { subject: who.user.subject.clone(), client: request.client.id.as_str().to_owned() };
+    async fn remembered(&self, client: &Client, who: &LoggedIn) -> Result<Option<Remembered>, Unavailable> {
+        let question = Question::Consent { subject: who.user.subject.clone(), client: client.id.as_str().to_owned() };
         let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
         let ends_at = known.ends_at;
         if known.paused_at.is_some() || ends_at.is_some_and(|end| end.is_over(self.app.engine.now())) {
@@ -276,10 +274,17 @@ impl Visit {
         request: &AuthorizationRequest,
         who: &LoggedIn,
     ) -> Result<Response<Body>, Unavailable> {
-        let (asked, granted) = (request.asks_for(), &request.granted);
+        self.remember(&request.client, request.asks_for(), &request.granted.resources, who).await?;
+        sight::outcome("consented");
+        self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
+        self.grant(request, who).await
+    }
+
+    /// What a user allows a client, for the next time.
+    async fn remember(&self, client: &Client, asked: Scope, at: &Resources, who: &LoggedIn) -> Result<(), Unavailable> {
         // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
-        let (scope, ends_at) = match self.remembered(request, who).await? {
-            Some(Remembered { scope, resources, ends_at }) if resources == granted.resources => {
+        let (scope, ends_at) = match self.remembered(client, who).await? {
+            Some(Remembered { scope, resources, ends_at }) if resources == *at => {
                 let both = Scope::from_tokens(scope.iter().chain(asked.iter()));
                 (both.unwrap_or_else(|_| asked.clone()), ends_at)
             }
@@ -287,51 +292,15 @@ impl Visit {
         };
         let consent = Consent {
             subject: who.user.subject.clone(),
-            client: request.client.id.as_str().to_owned(),
+            client: client.id.as_str().to_owned(),
             scope: scope.to_string(),
-            resources: granted.resources.to_string(),
+            resources: at.to_string(),
             at: self.app.engine.now(),
             paused_at: None,
             ends_at,
         };
         self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
-        sight::outcome("consented");
-        self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
-        self.grant(request, who).await
-    }
-
-    async fn logout(&self, form: &Form) -> Response<Body> {
-        let token = form.credential("csrf").unwrap_or_default();
-        let who = match session::current(&self.app, &self.headers).await {
-            Ok(who) => who,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
-        };
-        if let Some(who) = &who {
-            if !session::is_own_form(&self.app, FormKind::Logout, &who.cookie, "", token) {
-                return self.page_error(StatusCode::FORBIDDEN, pages::EXPIRED_FORM, "foreign_form");
-            }
-            self.note(EventKind::Logout, &who.user.subject, None).await;
-        }
-        let happened = who.as_ref().map(|who| Happened::LoggedOut(who.session.id, &who.session.subject));
-        let cookie = match session::end(&self.app, &self.headers, happened.as_ref()).await {
-            Ok(cookie) => cookie,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
-        };
-        let page = pages::logged_out(&pages::LoggedOut { base: self.app.issuer.path() });
-        let mut response = html(StatusCode::OK, page, "");
-        response.headers_mut().append(SET_COOKIE, cookie);
-        response
-    }
-
-    async fn logout_page(&self) -> Response<Body> {
-        let who = session::current(&self.app, &self.headers).await.ok().flatten();
-        let csrf = who
-            .as_ref()
-            .map(|who| session::form_token(&self.app, FormKind::Logout, &who.cookie, ""))
-            .unwrap_or_default();
-        let username = who.as_ref().map(|who| who.user.name.as_str());
-        let page = pages::Logout { base: self.app.issuer.path(), username, csrf: &csrf };
-        html(StatusCode::OK, pages::logout(&page), "")
+        Ok(())
     }
 
     fn login_page(
@@ -356,20 +325,14 @@ impl Visit {
     }
 
     fn consent_page(&self, request: &AuthorizationRequest, query: &str, who: &LoggedIn) -> Response<Body> {
-        let settings = self.app.settings();
         let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
-        let described = |name: &str| {
-            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
-            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
-        };
-        let scopes: Vec<(String, String)> =
-            request.asks_for().iter().map(|name| (name.to_owned(), described(name))).collect();
+        let scopes = self.described(&request.asks_for());
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
         let lifetime = lifetime(request);
-        let links =
-            settings.clients.profile(&request.client.id).map(|profile| profile.links.clone()).unwrap_or_default();
+        let profile = self.app.settings().clients.profile(&request.client.id);
+        let links = profile.map(|profile| profile.links.clone()).unwrap_or_default();
         let page = pages::Consent {
             base: self.app.issuer.path(),
             client_name: &request.client.name,
@@ -385,6 +348,16 @@ impl Visit {
         let mut response = html(StatusCode::OK, pages::consent(&page), &request.to.form_action());
         show_image(&mut response, links.logo.as_deref());
         response
+    }
+
+    /// Scopes with what they mean to people.
+    fn described(&self, scope: &Scope) -> Vec<(String, String)> {
+        let settings = self.app.settings();
+        let described = |name: &str| {
+            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
+            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
+        };
+        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
     }
 
     /// RFC 9700 section 4.12: "the authorization server MUST use HTTP status code 303".
@@ -412,6 +385,11 @@ impl Visit {
         later(response, 1)
     }
 
+    /// A query again, in the characters that a URI has.
+    fn address(&self, path: &str, query: &str) -> String {
+        format!("{}{path}?{}", self.app.issuer.path(), came::printable(query))
+    }
+
     /// Leaves an event about a user. That it cannot be kept does not undo what it tells of.
     async fn note(&self, kind: EventKind, subject: &str, request: Option<&AuthorizationRequest>) {
         let event = Event {
@@ -427,6 +405,11 @@ impl Visit {
             tracing::error!(correlation = %self.correlation, %trouble, "an event could not be kept");
         }
     }
+}
+
+/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
+fn rounded_up(seconds: u64) -> Duration {
+    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
 }
 
 /// Come again after so many seconds.
@@ -445,8 +428,15 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
 
 /// For the consent page: how long the application keeps what it gets.
 fn lifetime(request: &AuthorizationRequest) -> String {
-    let policy = &request.client.policy;
-    if !request.response_type.has_code() || !redeem::may_refresh(&request.client, &request.granted.scope) {
+    if !request.response_type.has_code() {
+        return String::new();
+    }
+    lifetime_of(&request.client, &request.granted.scope)
+}
+
+fn lifetime_of(client: &Client, scope: &Scope) -> String {
+    let policy = &client.policy;
+    if !redeem::may_refresh(client, scope) {
         return String::new();
     }
     format!("{} without use, {} at most", spoken(policy.idle_lifetime), spoken(policy.absolute_lifetime))
@@ -492,10 +482,16 @@ fn show_image(response: &mut Response<Body>, url: Option<&str>) {
 /// An HTML answer under the one policy of all pages: no script, nothing from elsewhere, no frame (checks W1 to W3, W6).
 /// `form_action` is where a form's redirect may lead besides here.
 pub(crate) fn html(status: StatusCode, body: String, form_action: &str) -> Response<Body> {
+    framing(status, body, form_action, "")
+}
+
+/// The same with frames from these places.
+fn framing(status: StatusCode, body: String, form_action: &str, frames: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    let frames = if frames.is_empty() { String::new() } else { format!(" frame-src {frames};") };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self' {form_action}; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none';{frames} style-src 'self'; img-src 'self' data:; form-action 'self' {form_action}; base-uri 'none'; frame-ancestors 'none'"
     );
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

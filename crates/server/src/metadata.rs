@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
-use regrant_core::client::{AccessTokenFormat, AuthMethod};
+use regrant_core::client::{AccessTokenFormat, AuthMethod, GrantType};
 use regrant_core::openid::{ACR_PASSWORD, SCOPES};
 use regrant_core::prompt::Prompt;
 use regrant_core::{Policy, ResponseMode, ResponseType};
@@ -49,8 +49,12 @@ fn public(body: &Value) -> Response<Body> {
 /// RFC 8414 section 3.2: "Claims with zero elements MUST be omitted from the response."
 fn document(app: &App) -> Value {
     let mut document = oauth(app);
-    if let (Value::Object(members), Value::Object(more)) = (&mut document, openid()) {
-        members.extend(more);
+    for more in [openid(), sessions_and_devices(app)] {
+        if let (Value::Object(members), Value::Object(more)) = (&mut document, more) {
+            members.extend(more);
+        }
+    }
+    if let Value::Object(members) = &mut document {
         members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
     }
     document
@@ -86,7 +90,7 @@ fn oauth(app: &App) -> Value {
         "scopes_supported": scopes,
         "response_types_supported": ResponseType::ALL.map(ResponseType::as_str),
         "response_modes_supported": ResponseMode::ALL.map(ResponseMode::as_str),
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", "password", "implicit", GrantType::DeviceCode.as_str()],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": confidential,
@@ -150,4 +154,20 @@ fn access_token_algorithms(settings: &Settings) -> Vec<&'static str> {
             })
     };
     Algorithm::ALL.into_iter().filter(is_used).map(Algorithm::as_str).collect()
+}
+
+fn sessions_and_devices(app: &App) -> Value {
+    let url = |endpoint: &str| app.issuer.url(endpoint);
+    json!({
+        // RFC 8628 section 4.
+        "device_authorization_endpoint": url("/oauth2/device_authorization"),
+        // OpenID Connect RP-Initiated Logout section 2.1, Session Management section 3.3, Back-Channel Logout section 2.1, Front-Channel
+        // Logout section 3.
+        "end_session_endpoint": url("/oauth2/logout"),
+        "check_session_iframe": url("/oauth2/check-session"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "frontchannel_logout_supported": true,
+        "frontchannel_logout_session_supported": true,
+    })
 }

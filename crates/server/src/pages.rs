@@ -10,11 +10,13 @@
 //! |---------------|---------------------|-------------------------------------------------------------|
 //! | [`Login`]     | `{base}/login`      | `request`, `csrf`, `username`, `password`                   |
 //! | [`Consent`]   | `{base}/consent`    | `request`, `csrf`, `decision` = `allow` or `deny`           |
-//! | [`Logout`]    | `{base}/logout`     | `csrf`                                                      |
+//! | [`Logout`]    | `{base}/logout`     | `request`, `csrf`                                           |
 //! | [`Select`]    | `{base}/select`     | `request`, `csrf`, `account` = `this` or `other`            |
+//! | [`Device`]    | `{base}/device` (GET) | `user_code`                                               |
+//! | [`DeviceConfirm`] | `{base}/device` | `user_code`, `csrf`, `decision` = `allow` or `deny`         |
 //! | [`Account`]   | `{base}/account`    | `csrf`, `action` and what it is about                       |
 //! | [`FormPost`]  | the redirect URI    | the answer to the client                                    |
-//! | [`LoggedOut`], [`Failure`], [`Home`] | –  |                                                       |
+//! | [`LoggedOut`], [`DeviceDone`], [`Failure`], [`Home`] | – |                                        |
 //!
 //! `base` is everywhere the path of the issuer without a slash at its end: `""` or `"/op"`. The pages refer to
 //! `{base}/assets/` + the file name of [`stylesheet`], and to `{base}/assets/favicon.svg` ([`FAVICON`]).
@@ -24,6 +26,7 @@
 
 mod account;
 mod answer;
+mod device;
 
 use std::sync::LazyLock;
 
@@ -39,6 +42,7 @@ use crate::profile::Links;
 
 pub use account::{Account, Allowed, Connection, Happened};
 pub use answer::{Field, FormPost, Select, form_post_script};
+pub use device::{Device, DeviceConfirm, DeviceDone};
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
 pub const WRONG_CREDENTIALS: &str = "That username and password do not match.";
@@ -126,17 +130,27 @@ pub struct Consent<'a> {
 pub struct Logout<'a> {
     /// Path of the issuer.
     pub base: &'a str,
+    /// The application that asks; empty if none does.
+    pub client_name: &'a str,
     /// Who is logged in, if known.
     pub username: Option<&'a str>,
+    /// The query string of the logout request; comes back byte for byte as the field `request`.
+    pub request: &'a str,
     /// Comes back as the field `csrf`.
     pub csrf: &'a str,
 }
 
-/// Says that the session has ended.
+/// Says that the session has ended, to the user and by frames to applications (OpenID Connect Front-Channel Logout 1.0 section 2).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct LoggedOut<'a> {
     /// Path of the issuer.
     pub base: &'a str,
+    /// Where the user goes on; empty if nowhere.
+    pub next: &'a str,
+    /// The host of it, for people.
+    pub next_host: &'a str,
+    /// What is shown to nobody, and tells applications.
+    pub frames: &'a [String],
 }
 
 /// Says what went wrong when there is nowhere to redirect to.
@@ -194,6 +208,32 @@ pub fn logged_out(page: &LoggedOut<'_>) -> String {
     render("logged_out", "Logged out", page)
 }
 
+/// Renders the page that asks for a user code.
+pub fn device(page: &Device<'_>) -> String {
+    render("device", if page.error.is_some() { "Error: Connect a device" } else { "Connect a device" }, page)
+}
+
+/// Renders the page that asks whether a device may have what it asks for.
+pub fn device_confirm(page: &DeviceConfirm<'_>) -> String {
+    render("device_confirm", "Connect a device?", page)
+}
+
+/// Renders the page after the answer.
+pub fn device_done(page: &DeviceDone<'_>) -> String {
+    render("device_done", if page.allowed { "Device connected" } else { "Device not connected" }, page)
+}
+
+/// File name and text of the script of the page for OpenID Connect Session Management. The name holds a hash of the text.
+pub fn check_session_script() -> (&'static str, &'static str) {
+    static NAME: LazyLock<String> = LazyLock::new(|| {
+        let hash = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, CHECK_SESSION.as_bytes()));
+        format!("check-session-{hash}.js")
+    });
+    (&NAME, CHECK_SESSION)
+}
+
+const CHECK_SESSION: &str = include_str!("pages/check_session.js");
+
 /// Renders a user's own page.
 pub fn account(page: &Account<'_>) -> String {
     render("account", if page.error.is_some() { "Error: Your account" } else { "Your account" }, page)
@@ -221,7 +261,7 @@ pub fn stylesheet() -> (&'static str, &'static str) {
 const CSS: &str = include_str!("pages/style.css");
 
 /// Name and text of each template, between `head.html` and `foot.html`.
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("select", include_str!("pages/select.html")),
     ("form_post", include_str!("pages/form_post.html")),
     ("login", include_str!("pages/login.html")),
@@ -231,6 +271,9 @@ const TEMPLATES: [(&str, &str); 9] = [
     ("failure", include_str!("pages/failure.html")),
     ("home", include_str!("pages/home.html")),
     ("account", include_str!("pages/account.html")),
+    ("device", include_str!("pages/device.html")),
+    ("device_confirm", include_str!("pages/device_confirm.html")),
+    ("device_done", include_str!("pages/device_done.html")),
 ];
 
 /// Shown if a template fails, which the tests below rule out for the templates as they are.
@@ -320,6 +363,19 @@ mod tests {
             more: true,
         };
         let empty = Account { done: "", error: None, grants: &[], consents: &[], history: &[], ..whole };
+        let asked = DeviceConfirm {
+            base: value,
+            client_name: value,
+            username: value,
+            user_code: value,
+            asked_at: value,
+            place: value,
+            elsewhere: true,
+            scopes: &scopes,
+            resources: &[value, value],
+            lifetime: value,
+            csrf: value,
+        };
         vec![
             account(&whole),
             account(&empty),
@@ -331,9 +387,23 @@ mod tests {
             select(&Select { base: value, client_name: value, username: value, request: value, csrf: value }),
             form_post(&posted),
             form_post(&FormPost { fields: &[], ..posted }),
-            logout(&Logout { base: value, username: Some(value), csrf: value }),
-            logout(&Logout { base: value, username: None, csrf: value }),
-            logged_out(&LoggedOut { base: value }),
+            logout(&Logout { base: value, client_name: value, username: Some(value), request: value, csrf: value }),
+            logout(&Logout { base: value, client_name: "", username: None, request: "", csrf: value }),
+            logged_out(&LoggedOut { base: value, next: "", next_host: "", frames: &[] }),
+            logged_out(&LoggedOut { base: value, next: value, next_host: value, frames: &[] }),
+            device(&Device { base: value, username: value, user_code: value, error: Some(value) }),
+            device(&Device { base: value, username: value, user_code: "", error: None }),
+            device_confirm(&asked),
+            device_confirm(&DeviceConfirm {
+                place: "",
+                elsewhere: false,
+                scopes: &[],
+                resources: &[],
+                lifetime: "",
+                ..asked
+            }),
+            device_done(&DeviceDone { base: value, client_name: value, allowed: true }),
+            device_done(&DeviceDone { base: value, client_name: value, allowed: false }),
             failure(&Failure { base: value, title: value, message: value, correlation: value }),
             failure(&Failure { base: value, title: value, message: value, correlation: "" }),
             home(&Home { base: value, issuer: value, username: Some(value) }),
@@ -572,7 +642,7 @@ mod tests {
         let (name, css) = stylesheet();
         let hash = name.strip_prefix("style-").and_then(|rest| rest.strip_suffix(".css")).expect("style-HASH.css");
         assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(hash).expect("base64url"), digest(&SHA256, css.as_bytes()).as_ref());
-        let page = logged_out(&LoggedOut { base: "/op" });
+        let page = logged_out(&LoggedOut { base: "/op", next: "", next_host: "", frames: &[] });
         assert!(page.contains(&format!("href=\"&#x2f;op/assets/{name}\"")), "{page}");
     }
 

@@ -198,6 +198,18 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
         Refusal::CodeForged => {
             ("the code's secret is not the one that was sent", "the code as it was sent; a key may have leaked")
         }
+        Refusal::DevicePending => (
+            "nobody has answered what the device asked for yet",
+            "the same request after the interval, until somebody has",
+        ),
+        Refusal::DeviceTooFast => (
+            "nobody has answered yet, and the device asks more often than it was told to",
+            "the same request after an interval that is 5 seconds longer each time",
+        ),
+        Refusal::DeviceDenied => ("the user refused what the device asked for", "a new device code, which is allowed"),
+        Refusal::DeviceCodeExpired => {
+            ("nobody answered within expires_in, or the device came too late", "a new device code")
+        }
         Refusal::RedirectUriMismatch => (
             "redirect_uri differs from the authorization request's",
             "the same redirect_uri, byte by byte, or none if none was sent",
@@ -238,6 +250,7 @@ const fn ended(reason: EndReason) -> (&'static str, &'static str) {
         EndReason::SelectionRevoked => ("an operator revoked in bulk by several criteria", LOG_IN),
         EndReason::PasswordChanged => ("the user's password was changed (on_password_changed)", LOG_IN),
         EndReason::UserDisabled => ("the user was disabled, and perhaps enabled again (on_user_disabled)", LOG_IN),
+        EndReason::DeniedByUser => ("the user refused what the device asked for", "a new device code"),
         EndReason::LostInRestore => (
             "the store was restored from an older copy, and which token of the grant is the newest could not be known",
             LOG_IN,

@@ -11,7 +11,7 @@ use aws_lc_rs::{constant_time, hmac};
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use regrant_core::codec;
-use regrant_store::{Answer, Outcome, Question, Record, Session, Unavailable, User};
+use regrant_store::{Answer, EventRecord, Outcome, Question, Record, Session, Unavailable, User};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
@@ -48,6 +48,7 @@ pub(crate) enum FormKind {
     Consent,
     Logout,
     Account,
+    Device,
     /// The page that shows the account.
     Select,
     /// No form: that the browser comes from the login page, or from the one that shows the account, with this request.
@@ -62,6 +63,7 @@ impl FormKind {
             Self::Consent => b"consent",
             Self::Logout => b"logout",
             Self::Account => b"account",
+            Self::Device => b"device",
             Self::Select => b"select",
             Self::LoggedIn => b"logged in",
             Self::Chose => b"chose",
@@ -91,46 +93,82 @@ pub(crate) struct Begun {
     pub(crate) header: HeaderValue,
     /// The cookie's bytes.
     pub(crate) cookie: Zeroizing<[u8; 32]>,
+    /// The root of the session.
+    pub(crate) root: [u8; 32],
 }
 
-/// Begins a session, and ends the one that this browser had.
+/// Begins a session. Where this browser had one of the same user, it goes on under another cookie; another user's is ended, as by a
+/// logout.
 pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Begun, Unavailable> {
     let cookie = Zeroizing::new(chance::bytes::<32>());
     let now = app.engine.now();
-    let session = Session {
-        id: session_id(app, &cookie),
-        subject: user.subject.clone(),
-        authenticated_at: now,
-        expires_at: now.plus(LOGIN_LIFETIME),
-    };
-    let mut records = Vec::new();
-    if let Some(old) = read_cookie(app, headers, "session") {
-        records.push(Record::EndSession { id: session_id(app, &old) });
+    let id = session_id(app, &cookie);
+    let subject = user.subject.clone();
+    let session = Session { id, root: id, subject, authenticated_at: now, expires_at: now.plus(LOGIN_LIFETIME) };
+    let mut root = id;
+    match before(app, headers).await? {
+        Some(old) if old.subject == user.subject && !old.expires_at.is_over(now) => {
+            let renewed = Session { root: old.root, ..session.clone() };
+            let renew = Record::RenewSession { before: old.id, session: renewed };
+            // Somebody ended it meanwhile: this is the first one, then.
+            if app.engine.commit(vec![renew]).await?.first() == Some(&Outcome::Committed) {
+                root = old.root;
+            } else {
+                app.engine.commit(vec![Record::PutSession(session)]).await?;
+            }
+        }
+        Some(old) => {
+            let happened = Happened::LoggedOut(old.root, &old.subject);
+            let follows = cascade::follows(&happened, &app.settings().config.revocation, now);
+            let end = Record::EndSession { id: old.id };
+            let records = [end].into_iter().chain(follows).chain([Record::PutSession(session)]).collect();
+            app.engine.commit(records).await?;
+        }
+        None => {
+            app.engine.commit(vec![Record::PutSession(session)]).await?;
+        }
     }
-    records.push(Record::PutSession(session));
-    app.engine.commit(records).await?;
     let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME));
-    Ok(Begun { header, cookie })
+    Ok(Begun { header, cookie, root })
 }
 
-/// The `sid` of a session: what ID tokens, commands and views call it. It is the keyed hash of the cookie, which opens nothing.
-pub(crate) fn sid(session: &[u8; 32]) -> String {
-    codec::encode_plain(session)
-}
-
-/// Ends this browser's session, with what follows from it. Returns the `Set-Cookie` value that clears the cookie.
+/// Ends this browser's session, with what follows from it and is told of it, in one commit. Returns the `Set-Cookie` value that clears the cookie.
 pub(crate) async fn end(
     app: &App,
     headers: &HeaderMap,
-    happened: Option<&Happened<'_>>,
+    ended: Option<(&Happened<'_>, EventRecord)>,
 ) -> Result<HeaderValue, Unavailable> {
     if let Some(cookie) = read_cookie(app, headers, "session") {
         let (settings, now) = (app.settings(), app.engine.now());
         let mut records = vec![Record::EndSession { id: session_id(app, &cookie) }];
-        records.extend(happened.and_then(|happened| cascade::follows(happened, &settings.config.revocation, now)));
+        if let Some((happened, told)) = ended {
+            records.extend(cascade::follows(happened, &settings.config.revocation, now));
+            records.push(Record::Event(told));
+        }
         app.engine.commit(records).await?;
     }
     Ok(cleared(app))
+}
+
+/// The session that this browser had, whatever has become of it.
+async fn before(app: &App, headers: &HeaderMap) -> Result<Option<Session>, Unavailable> {
+    let Some(cookie) = read_cookie(app, headers, "session") else { return Ok(None) };
+    match app.engine.ask(Question::Session(session_id(app, &cookie))).await? {
+        Answer::Session(session) => Ok(session),
+        _ => Ok(None),
+    }
+}
+
+/// The `sid` of a session, by its root: what ID tokens, logout tokens, commands and views call it. It is the keyed hash of the session's
+/// first cookie, which opens nothing; the same for as long as the browser stays logged in as this user.
+pub(crate) fn sid(root: &[u8; 32]) -> String {
+    codec::encode_plain(root)
+}
+
+/// What scripts see of a session: OpenID Connect Session Management 1.0 section 3.2.
+pub(crate) fn browser_state(app: &App, root: &[u8; 32]) -> String {
+    let state = hmac::sign(&app.browser_state_key, root);
+    codec::encode_plain(state.as_ref().get(..16).unwrap_or_default())
 }
 
 /// The `Set-Cookie` value that clears the cookie.

@@ -1,4 +1,4 @@
-//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6.
+//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6, and RFC 8628 section 3.4.
 //!
 //! The answer has one precedence, which a test pins: a malformed request, then `invalid_client`, then the token. The work may
 //! be done in the cheap order, but nothing is read from the grant store, and nothing is told about the token, before the
@@ -6,23 +6,26 @@
 //!
 //! Where a token carries more than RFC 9068 prescribes, that is found before the decision: see `claims/prepare.rs`.
 
+mod tokens;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use regrant_core::client::GrantType;
+use regrant_core::device::{self, Soon};
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
 use regrant_core::openid::SCOPE;
 use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
-use regrant_core::token::{Code, RefreshToken};
+use regrant_core::token::{Code, DeviceCode, RefreshToken};
 use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use regrant_store::{Answer, Question};
 use zeroize::Zeroizing;
 
-use crate::answer::{Failure, json};
+use crate::answer::{self, Failure};
 use crate::app::App;
 use crate::claims::TokenClaims;
 use crate::claims::prepare::{self, Minting};
@@ -38,6 +41,9 @@ use crate::peer::Peer;
 use crate::request::post_form;
 use crate::session;
 use crate::sight;
+use tokens::{RefreshAnswer, Tokens};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `POST /oauth2/token` and its aliases.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
@@ -46,7 +52,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
     let mut client = None;
     let answered = answer(&app, request, &correlation, &mut client).await;
     let mut response = match answered {
-        Ok(tokens) => json(StatusCode::OK, &tokens),
+        Ok(tokens) => answer::json_text(StatusCode::OK, tokens.text().into_bytes()),
         Err(failure) => {
             app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
         }
@@ -71,6 +77,7 @@ async fn answer(
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
         Asked::Password(asked) => ask.password(asked).await,
+        Asked::Device { code } => ask.device(&code).await,
         Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources).await,
     }
 }
@@ -80,6 +87,7 @@ enum Asked {
     Refresh(RefreshRequest),
     Code(CodeRequest),
     Password(PasswordRequest),
+    Device { code: Zeroizing<String> },
     ClientCredentials { scope: Option<Scope>, resources: Resources },
 }
 
@@ -141,6 +149,9 @@ impl Asked {
                     Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
                 })
             }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Asked::Device { code: secret(required("device_code")?) })
+            }
             "client_credentials" => {
                 scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
             }
@@ -152,7 +163,7 @@ impl Asked {
 
 /// `Idempotency-Key`: 1 to 255 visible ASCII characters; empty is absent; twice is malformed.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() || value.len() > 255 || !value.as_bytes().iter().all(u8::is_ascii_graphic) {
         return Err(Malformed::IdempotencyKey);
@@ -242,6 +253,34 @@ impl Asking<'_> {
         let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at).await;
         // OpenID Connect Core section 3.1.3.3: this answer must have it.
         Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
+    }
+
+    /// RFC 8628 section 3.4: a device asks whether somebody has answered.
+    async fn device(&self, code: &str) -> Result<Tokens, Failure> {
+        let code = DeviceCode::open(code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
+        let (grant, client) = (code.grant(), Arc::clone(self.client));
+        self.charge(grant)?;
+        // Read before the grant: whoever answers in between is seen.
+        let asked = match self.app.engine.ask(Question::DeviceRequest(grant.number)).await? {
+            Answer::DeviceRequest(found) => found.map(|request| request.asked),
+            _ => None,
+        };
+        let is_its_own = asked.as_ref().is_some_and(|asked| asked.grant == grant && asked.client == client.id);
+        let soon = if is_its_own { self.app.limits.poll(grant) } else { Soon::No };
+        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+            let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
+            device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
+        };
+        let caller = (self.client.as_ref(), GrantType::DeviceCode, self.correlation);
+        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
+        let issued = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
+            .await?;
+        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        self.first_tokens(&issued, &claims, "given_to_device")
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
@@ -404,62 +443,5 @@ impl Asking<'_> {
     fn refused(&self, grant: GrantId, refusal: Refusal) {
         sight::grant(grant);
         tracing::debug!(correlation = %self.correlation, client = %self.client.id, grant = %grant.display(&self.app.engine.keys()), reason = refusal.as_str(), "grant refused");
-    }
-}
-
-/// RFC 6749 section 5.1.
-struct Tokens {
-    access_token: String,
-    token_type: &'static str,
-    expires_in: u64,
-    refresh: Option<RefreshAnswer>,
-    /// OpenID Connect Core section 3.1.3.3.
-    id_token: Option<String>,
-    scope: String,
-}
-
-impl Serialize for Tokens {
-    /// In the order in which people read it; what is not there is left out.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(None)?;
-        object.serialize_entry("access_token", &self.access_token)?;
-        object.serialize_entry("token_type", self.token_type)?;
-        object.serialize_entry("expires_in", &self.expires_in)?;
-        if let Some(refresh) = &self.refresh {
-            object.serialize_entry("refresh_token", &refresh.refresh_token)?;
-            object.serialize_entry("refresh_token_expires_in", &refresh.refresh_token_expires_in)?;
-            object.serialize_entry("refresh_token_timeout", &refresh.refresh_token_timeout)?;
-            object.serialize_entry("authorization_expires_in", &refresh.authorization_expires_in)?;
-        }
-        if let Some(id_token) = &self.id_token {
-            object.serialize_entry("id_token", id_token)?;
-        }
-        if !self.scope.is_empty() {
-            object.serialize_entry("scope", &self.scope)?;
-        }
-        object.end()
-    }
-}
-
-/// The refresh token, and when it all ends: an upper bound, for a revocation may come earlier.
-struct RefreshAnswer {
-    refresh_token: String,
-    /// Whole seconds to the earlier of the two clocks: the de-facto name.
-    refresh_token_expires_in: u64,
-    /// draft-ietf-oauth-refresh-token-expiration: seconds for which it may be held without a refresh.
-    refresh_token_timeout: u64,
-    /// The same draft: seconds of the user's authorization.
-    authorization_expires_in: u64,
-}
-
-impl RefreshAnswer {
-    fn new(refresh_token: String, grant: &Grant, now: Timestamp) -> Self {
-        let ends_in = grant.ends_at().since(now).as_secs();
-        Self {
-            refresh_token,
-            refresh_token_expires_in: ends_in,
-            refresh_token_timeout: ends_in,
-            authorization_expires_in: grant.absolute_at.since(now).as_secs(),
-        }
     }
 }

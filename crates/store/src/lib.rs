@@ -13,10 +13,12 @@
 
 pub mod beside;
 pub mod contract;
+mod device;
 mod epochs;
 mod event;
 mod failures;
 mod key;
+mod logout;
 mod memory;
 mod once;
 mod revocation;
@@ -33,10 +35,12 @@ use regrant_core::{ChainKey, Covered, Epoch, Grant, GrantId, Keys, Timestamp};
 
 use beside::{DeadLetter, Delivery, Place, Places};
 
+pub use device::{DeviceRequest, MOST_DEVICE_REQUESTS};
 pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use key::{KeyChange, KeyKind, KeyRecord};
+pub use logout::LogoutNotice;
 pub use memory::Memory;
 pub use once::RegistrationToken;
 pub use revocation::{Revocation, Revoked};
@@ -182,16 +186,42 @@ pub enum Record {
     },
     /// A browser's login session.
     PutSession(Session),
-    /// Ends a session; fine if it is not there.
+    /// The same user logged in again in the same browser: the session goes on under another cookie, and nobody hears of a logout.
+    /// `Stale` if the one before it is not there, or is another user's.
+    RenewSession {
+        /// The hash of the cookie before.
+        before: [u8; 32],
+        /// The session from now on, with the root of the one before it.
+        session: Session,
+    },
+    /// Ends a session, named by the hash of its cookie or by its root; fine if it is not there. Every client that was logged in to in
+    /// it is to hear of it: a [`LogoutNotice`] for each, in the same commit.
     EndSession {
-        /// The hash of its cookie.
+        /// Which.
         id: [u8; 32],
     },
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user, likewise.
     EndSessionsOf {
         /// The user.
         subject: String,
+        /// But for the one of this root.
+        but: Option<[u8; 32]>,
     },
+    /// A client was logged in to in a session; `Stale` if the session is not there.
+    PutLogin {
+        /// The root of the session.
+        session: [u8; 32],
+        /// The client.
+        client: String,
+    },
+    /// A client has heard of a logout, or never will; `Stale` if it is not there.
+    RemoveLogoutNotice {
+        /// Its position.
+        id: u64,
+    },
+    /// What a device asks for. `Stale` if its user code is another's, or if [`MOST_DEVICE_REQUESTS`] wait. A few of those that are
+    /// over go with it, so that whoever fills the table also empties it.
+    PutDeviceRequest(DeviceRequest),
     /// Remembers what a user allowed a client: replaces what was remembered.
     PutConsent(Consent),
     /// Forgets it.
@@ -310,7 +340,8 @@ pub enum Record {
         /// Its hash.
         hash: [u8; 32],
     },
-    /// Removes at most `limit` each of: sessions, denied access tokens, what was used once, and failures that were over before `now`, and from the
+    /// Removes at most `limit` each of: sessions, their logins, what devices asked for, denied access tokens, what was used once,
+    /// registration tokens and failures that were over before `now`, and from the
     /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.
@@ -367,6 +398,8 @@ impl fmt::Debug for User {
 pub struct Session {
     /// A keyed hash of its cookie: the cookie itself is never stored.
     pub id: [u8; 32],
+    /// The id that it had when it began: stays when the user logs in again, and names the session to everybody else.
+    pub root: [u8; 32],
     /// Who logged in.
     pub subject: String,
     /// When.
@@ -441,6 +474,26 @@ pub enum Question {
     },
     /// The session of this id.
     Session([u8; 32]),
+    /// The clients that were logged in to in the session of this root, in order.
+    Logins([u8; 32]),
+    /// Logouts that clients are to hear of, in order.
+    LogoutNotices {
+        /// Of this client.
+        client: String,
+        /// The most to return.
+        limit: u32,
+    },
+    /// The clients that are to hear of logouts, in order, after this one.
+    LogoutClients {
+        /// The last of the page before; empty for the first.
+        after: String,
+        /// The most to return.
+        limit: u32,
+    },
+    /// What the device asked for whose grant will be of this number.
+    DeviceRequest(u64),
+    /// What the device asked for that shows the user code of this hash.
+    DeviceRequestByUserCode([u8; 32]),
     /// What this user allowed this client.
     Consent {
         /// The user.
@@ -533,6 +586,14 @@ pub enum Answer {
     Users(Vec<User>),
     /// Whether or not it has ended.
     Session(Option<Session>),
+    /// Their identifiers.
+    Logins(Vec<String>),
+    /// A page.
+    LogoutNotices(Vec<LogoutNotice>),
+    /// A page.
+    LogoutClients(Vec<String>),
+    /// To both questions for one; it may be over.
+    DeviceRequest(Option<DeviceRequest>),
     /// What was remembered.
     Consent(Option<Consent>),
     /// All of a user's.

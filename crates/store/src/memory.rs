@@ -15,9 +15,9 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
-    Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
-    Question, Record, RegistrationToken, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event,
-    failures, revocation,
+    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, KeyChange, KeyKind, KeyRecord,
+    Loaded, LogoutNotice, Outcome, Question, Record, RegistrationToken, Revocation, Revoked, Session, Store,
+    StoredEvent, Unavailable, User, device, event, failures, revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -81,6 +81,10 @@ struct Contents {
     clients: BTreeMap<String, String>,
     users: BTreeMap<String, User>,
     sessions: BTreeMap<[u8; 32], Session>,
+    logins: BTreeMap<([u8; 32], String), Timestamp>,
+    notices: BTreeMap<u64, LogoutNotice>,
+    last_notice: u64,
+    devices: BTreeMap<u64, DeviceRequest>,
     consents: BTreeMap<(String, String), Consent>,
     denied_access: BTreeMap<[u8; 32], Timestamp>,
     used_once: BTreeMap<[u8; 32], Timestamp>,
@@ -112,6 +116,10 @@ impl Default for Contents {
             clients: BTreeMap::new(),
             users: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            logins: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            last_notice: 0,
+            devices: BTreeMap::new(),
             consents: BTreeMap::new(),
             denied_access: BTreeMap::new(),
             used_once: BTreeMap::new(),
@@ -207,10 +215,45 @@ impl Contents {
                 committed_if(found)
             }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),
-            Record::EndSession { id } => always(self.sessions.remove(id)),
-            Record::EndSessionsOf { subject } => {
-                self.sessions.retain(|_, session| session.subject != *subject);
+            Record::RenewSession { before, session } => {
+                let is_same = |held: &Session| held.subject == session.subject && held.root == session.root;
+                let found = self.sessions.get(before).is_some_and(is_same);
+                if found {
+                    self.sessions.remove(before);
+                    self.sessions.insert(session.id, session.clone());
+                    for ((root, _), expires_at) in &mut self.logins {
+                        if *root == session.root {
+                            *expires_at = session.expires_at;
+                        }
+                    }
+                }
+                committed_if(found)
+            }
+            Record::EndSession { id } => {
+                self.end_sessions(now, |session| session.id == *id || session.root == *id);
                 Outcome::Committed
+            }
+            Record::EndSessionsOf { subject, but } => {
+                self.end_sessions(now, |session| session.subject == *subject && Some(session.root) != *but);
+                Outcome::Committed
+            }
+            Record::PutLogin { session, client } => {
+                let found = self.sessions.values().find(|held| held.root == *session).map(|held| held.expires_at);
+                if let Some(expires_at) = found {
+                    self.logins.insert((*session, client.clone()), expires_at);
+                }
+                committed_if(found.is_some())
+            }
+            Record::RemoveLogoutNotice { id } => committed_if(self.notices.remove(id).is_some()),
+            Record::PutDeviceRequest(request) => {
+                self.sweep_devices(now, size(device::TIDIED));
+                let taken = self.devices.contains_key(&request.asked.grant.number)
+                    || self.devices.values().any(|held| held.user_code == request.user_code)
+                    || self.devices.len() >= size(device::MOST_DEVICE_REQUESTS);
+                if !taken {
+                    self.devices.insert(request.asked.grant.number, request.clone());
+                }
+                committed_if(!taken)
             }
             Record::PutConsent(consent) => {
                 let key = (consent.subject.clone(), consent.client.clone());
@@ -382,6 +425,11 @@ impl Contents {
         for id in oldest(sessions, now, limit) {
             self.sessions.remove(&id);
         }
+        let logins = self.logins.iter().map(|(login, expires_at)| (*expires_at, login.clone()));
+        for login in oldest(logins, now, limit) {
+            self.logins.remove(&login);
+        }
+        self.sweep_devices(now, limit);
         let denied = self.denied_access.iter().map(|(jti, expires_at)| (*expires_at, *jti));
         for jti in oldest(denied, now, limit) {
             self.denied_access.remove(&jti);
@@ -404,6 +452,31 @@ impl Contents {
             if let Some(once) = once {
                 self.told.remove(&once);
             }
+        }
+    }
+
+    /// Ends sessions; whoever was logged in to in them is to hear of it.
+    fn end_sessions(&mut self, now: Timestamp, which: impl Fn(&Session) -> bool) {
+        let ended = self.sessions.values().filter(|session| which(session));
+        let ended: BTreeMap<[u8; 32], String> = ended.map(|session| (session.root, session.subject.clone())).collect();
+        for (root, subject) in ended {
+            let logins = self.logins.range((root, String::new())..).take_while(|((of, _), _)| *of == root);
+            let clients: Vec<String> = logins.map(|((_, client), _)| client.clone()).collect();
+            for client in clients {
+                self.logins.remove(&(root, client.clone()));
+                self.last_notice += 1;
+                let id = self.last_notice;
+                let notice = LogoutNotice { id, client, subject: subject.clone(), session: root, at: now };
+                self.notices.insert(id, notice);
+            }
+            self.sessions.retain(|_, session| session.root != root);
+        }
+    }
+
+    fn sweep_devices(&mut self, now: Timestamp, limit: usize) {
+        let devices = self.devices.iter().map(|(number, request)| (request.asked.expires_at, *number));
+        for number in oldest(devices, now, limit) {
+            self.devices.remove(&number);
         }
     }
 
@@ -481,6 +554,23 @@ impl Contents {
                 Answer::Users(users)
             }
             Question::Session(id) => Answer::Session(self.sessions.get(id).cloned()),
+            Question::Logins(root) => {
+                let logins = self.logins.keys().filter(|(of, _)| of == root);
+                Answer::Logins(logins.map(|(_, client)| client.clone()).collect())
+            }
+            Question::LogoutNotices { client, limit } => {
+                let notices = self.notices.values().filter(|notice| notice.client == *client);
+                Answer::LogoutNotices(notices.take(size(*limit)).cloned().collect())
+            }
+            Question::LogoutClients { after, limit } => {
+                let clients = self.notices.values().map(|notice| notice.client.clone());
+                let clients: BTreeSet<String> = clients.filter(|client| client > after).collect();
+                Answer::LogoutClients(clients.into_iter().take(size(*limit)).collect())
+            }
+            Question::DeviceRequest(number) => Answer::DeviceRequest(self.devices.get(number).cloned()),
+            Question::DeviceRequestByUserCode(code) => {
+                Answer::DeviceRequest(self.devices.values().find(|held| held.user_code == *code).cloned())
+            }
             Question::Consent { subject, client } => {
                 Answer::Consent(self.consents.get(&(subject.clone(), client.clone())).cloned())
             }

@@ -101,6 +101,7 @@ pub(crate) fn of_grant(grant: &Grant) -> Option<(Revoked, Timestamp)> {
         | EndReason::RevokedByOperator
         | EndReason::RevokedByUser
         | EndReason::GenerationsExhausted
+        | EndReason::DeniedByUser
         | EndReason::LostInRestore => Some((Revoked::Grant(grant.id.number), at)),
         EndReason::UserRevoked
         | EndReason::ClientRevoked

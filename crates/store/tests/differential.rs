@@ -187,10 +187,14 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),
         1 => subject().prop_map(|subject| Record::RemoveUser { subject }),
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
-            Record::PutSession(Session { id: [id; 32], subject, authenticated_at, expires_at })
+            Record::PutSession(Session { id: [id; 32], root: [id; 32], subject, authenticated_at, expires_at })
         }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
-        1 => subject().prop_map(|subject| Record::EndSessionsOf { subject }),
+        1 => (subject(), prop::option::of(0..3_u8)).prop_map(|(subject, but)| {
+            Record::EndSessionsOf { subject, but: but.map(|id| [id; 32]) }
+        }),
+        2 => (0..3_u8, client()).prop_map(|(id, client)| Record::PutLogin { session: [id; 32], client }),
+        1 => (0..4_u64).prop_map(|id| Record::RemoveLogoutNotice { id }),
         2 => (subject(), client(), ".{0,8}", small_time(), prop::option::of(small_time()), prop::option::of(small_time()))
             .prop_map(|(subject, client, scope, at, paused_at, ends_at)| {
                 Record::PutConsent(Consent { subject, client, scope, resources: String::new(), at, paused_at, ends_at })
@@ -393,7 +397,7 @@ fn questions() -> Vec<Question> {
         Question::FindEvents(EventFilter { kind: Some("login".to_owned()), limit: 100, ..EventFilter::default() }),
     ];
     for id in 0..3 {
-        questions.extend([Question::Session([id; 32]), Question::AccessDenied([id; 32])]);
+        questions.extend([Question::Session([id; 32]), Question::Logins([id; 32]), Question::AccessDenied([id; 32])]);
     }
     for subject in SUBJECTS.map(str::to_owned) {
         questions.push(Question::ConsentsOf(subject.clone()));
@@ -401,9 +405,11 @@ fn questions() -> Vec<Question> {
             questions.push(Question::EventsOf { subject: subject.clone(), before, limit });
         }
         for client in CLIENTS.map(str::to_owned) {
+            questions.push(Question::LogoutNotices { client: client.clone(), limit: 2 });
             questions.push(Question::Consent { subject: subject.clone(), client });
         }
     }
+    questions.push(Question::LogoutClients { after: String::new(), limit: 9 });
     for client in [None, Some("a".to_owned())] {
         for subject in [None, Some("usr_1".to_owned())] {
             for (after, limit) in [(0, 9), (0, 2), (1, 2), (1 << 63, 9)] {
@@ -452,6 +458,10 @@ fn said(answer: Answer) -> Vec<String> {
         Answer::Deployment(_)
         | Answer::Clients(_)
         | Answer::Session(_)
+        | Answer::Logins(_)
+        | Answer::LogoutNotices(_)
+        | Answer::LogoutClients(_)
+        | Answer::DeviceRequest(_)
         | Answer::Consent(_)
         | Answer::Consents(_)
         | Answer::Failures(_)

@@ -270,6 +270,7 @@ fn the_reasons_in_the_store_keep_their_numbers() {
         (24, "global_revocation"),
         (25, "user_removed"),
         (26, "lost_in_restore"),
+        (27, "denied_by_user"),
     ];
     for code in 0..=u8::MAX {
         let reason = EndReason::from_code(code);

@@ -24,7 +24,7 @@ struct Question {
 impl Question {
     /// As good as each flow can be.
     fn good(grant_type: GrantType) -> Self {
-        let held = matches!(grant_type, GrantType::RefreshToken | GrantType::AuthorizationCode);
+        let held = matches!(grant_type, GrantType::RefreshToken | GrantType::AuthorizationCode | GrantType::DeviceCode);
         Self {
             client: client("app", Class::Secret),
             grant_type,
@@ -180,6 +180,10 @@ fn every_refusal_has_its_own_reason() {
         CodeSpent,
         CodeReplayed,
         CodeForged,
+        DevicePending,
+        DeviceTooFast,
+        DeviceDenied,
+        DeviceCodeExpired,
         RedirectUriMismatch,
         VerifierMissing,
         VerifierUnexpected,
@@ -194,5 +198,5 @@ fn every_refusal_has_its_own_reason() {
         assert!(seen.insert(code), "{code}");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
     }
-    assert_eq!(seen.len(), 70);
+    assert_eq!(seen.len(), 75);
 }

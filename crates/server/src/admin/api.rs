@@ -135,8 +135,7 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
     let acting =
         Acting { by: Operator::Client(client.id.clone()), correlation: correlation.as_str().to_owned(), condition };
     let admin = api.app.admin().acting(acting);
-    let task =
-        Task { admin, operation, asked, plan, location: parts.uri.path().to_owned(), correlation: correlation.clone() };
+    let task = Task { admin, operation, asked, plan, location: parts.uri.path().to_owned(), correlation: *correlation };
     // Whoever goes away does not leave half of it: what is durable has its effect, and the repetition its answer.
     let done = tokio::spawn(async move {
         let (told, next) = task.carry_out().await;

@@ -413,7 +413,9 @@ fn sessions_of(selector: &Selector) -> Option<Record> {
     let whole_user = Selector { subject: selector.subject.clone(), ..Selector::default() };
     let whole_session = Selector { session: selector.session, ..Selector::default() };
     match (&selector.subject, selector.session) {
-        (Some(subject), None) if *selector == whole_user => Some(Record::EndSessionsOf { subject: subject.clone() }),
+        (Some(subject), None) if *selector == whole_user => {
+            Some(Record::EndSessionsOf { subject: subject.clone(), but: None })
+        }
         (None, Some(id)) if *selector == whole_session => Some(Record::EndSession { id }),
         _ => None,
     }

@@ -40,14 +40,19 @@ impl Destination {
 
     /// For the `form-action` of our pages: browsers apply it to the redirect that follows a form, too.
     pub(crate) fn form_action(&self) -> String {
-        let Some((scheme, rest)) = self.redirect_uri.split_once(':') else { return String::new() };
-        let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next());
-        match authority {
-            // A host source cannot hold an IPv6 address: the scheme stands for it.
-            Some(authority) if scheme.starts_with("http") && !authority.starts_with('[') => {
-                format!("{scheme}://{authority}")
-            }
-            _ => format!("{scheme}:"),
+        source(&self.redirect_uri)
+    }
+}
+
+/// The place of a registered URI, as a Content-Security-Policy names it.
+pub(crate) fn source(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else { return String::new() };
+    let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next());
+    match authority {
+        // A host source cannot hold an IPv6 address: the scheme stands for it.
+        Some(authority) if scheme.starts_with("http") && !authority.starts_with('[') => {
+            format!("{scheme}://{authority}")
         }
+        _ => format!("{scheme}:"),
     }
 }

@@ -16,6 +16,7 @@
 mod about;
 mod checks;
 mod costs;
+mod logout;
 mod openid;
 mod policy;
 mod proofs;
@@ -161,6 +162,21 @@ pub struct ClientDefinition {
     /// Whether the token hook is asked: `true` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_hook: Option<bool>,
+    /// Where its users may be sent after a logout (OpenID Connect RP-Initiated Logout 1.0); none unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that a session has ended, by a POST of ours (OpenID Connect Back-Channel Logout 1.0); nowhere unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether logout tokens must carry `sid`: `false` unless set, and they carry it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_session_required: Option<bool>,
+    /// What is shown in a frame when its user logs out (OpenID Connect Front-Channel Logout 1.0); nothing unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontchannel_logout_uri: Option<String>,
+    /// Whether `iss` and `sid` are added to it: `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontchannel_logout_session_required: Option<bool>,
     /// Whether its error answers carry the reason of a refusal: `false` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tell_reason: Option<bool>,
@@ -248,6 +264,7 @@ impl ClientDefinition {
         self.check_admin(&grant_types, &mut checks);
         let policy = self.policy(class, &mut checks);
         let introspection_algorithm = self.introspection_algorithm(&mut checks);
+        let logout = self.logout_uris(&mut checks);
         let openid = self.openid(&grant_types, &scopes, &mut checks);
         self.check_proofs(auth, &mut checks);
         self.check_about(&mut checks);
@@ -278,6 +295,7 @@ impl ClientDefinition {
             skip_consent: self.skip_consent.unwrap_or(false),
             disabled: self.disabled.unwrap_or(false),
             policy,
+            logout,
         };
         let mut notices = checks.notices;
         notices.extend(costs::of(&client).into_iter().map(|cost| format!("client \"{}\": {cost}", client.id)));
@@ -310,7 +328,7 @@ impl ClientDefinition {
                 "Name a flow, or give may_introspect to a resource server, or may_revoke_users to a security tool.",
             );
         }
-        let yields = [GrantType::AuthorizationCode, GrantType::Password];
+        let yields = [GrantType::AuthorizationCode, GrantType::Password, GrantType::DeviceCode];
         if flows.contains(&GrantType::RefreshToken) && !yields.iter().any(|flow| flows.contains(flow)) {
             // RFC 6749 sections 4.2.2 and 4.4.3: neither the implicit flow nor client credentials yield one.
             refuse(
@@ -458,7 +476,7 @@ pub(super) fn check_label(key: &'static str, text: &str) -> Option<Problem> {
         .then(|| Problem::new(key, format!("it has {length} characters"), format!("Use at most {MAX_NAME}.")))
 }
 
-fn why_no_redirect(bad: BadRedirectUri) -> (&'static str, &'static str) {
+pub(super) fn why_no_redirect(bad: BadRedirectUri) -> (&'static str, &'static str) {
     match bad {
         BadRedirectUri::TooLong => {
             ("it is longer than 2048 characters", "Shorten it; state belongs into the state parameter.")

@@ -177,6 +177,10 @@ const TEXT: &str = r##"# Regrant's configuration.
 #requests_per_client = "300000/m"
 # Authorization codes for one user: each is a row.
 #codes_per_user = "60/m"
+# Device codes for one network, or one client with a secret: each is a row.
+#device_codes = "600/m"
+# User codes that no device shows, entered by one user or from one network.
+#wrong_user_codes = "10/h"
 # Lines in the log about requests that anybody can send.
 #refusals_logged = "100/s"
 # Clients that are registered from one network.
@@ -196,7 +200,8 @@ const TEXT: &str = r##"# Regrant's configuration.
 ## Without an answer: "deny" (the client hears 503 and asks again) or "allow" (a token without what the hook would have added).
 #on_failure = "deny"
 ## The flows that are asked about. Default: all.
-#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token"]
+#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token",
+#    "urn:ietf:params:oauth:grant-type:device_code"]
 
 
 ## Events: what happened, in a chain that `regrant events verify` checks; `regrant explain` tells the life of a grant.
@@ -343,7 +348,7 @@ scopes = ["notes:read", "notes:write"]
 #contacts = []
 ## Compared byte by byte; no wildcards. https, or http on a loopback address.
 #redirect_uris = ["https://app.example.com/callback"]
-## Default: these two. Also "client_credentials"; "password" and "implicit" are there for old clients and should go.
+## Default: these two. Also "client_credentials", "urn:ietf:params:oauth:grant-type:device_code" (docs/device.md); "password" and "implicit" are there for old clients and should go.
 #grant_types = ["authorization_code", "refresh_token"]
 ## Default: what fits grant_types, "code" or "token". OpenID Connect has more: "id_token", "id_token token", "code id_token",
 ## "code token" and "code id_token token"; all but "code" need the grant type "implicit".
@@ -364,6 +369,14 @@ scopes = ["notes:read", "notes:write"]
 #allowed_origins = []
 ## Do not ask users for consent: for your own applications only. Default: false.
 #skip_consent = false
+## Where its users may be sent after a logout (docs/logout.md). Default: none.
+#post_logout_redirect_uris = ["https://app.example.com/goodbye"]
+## Where it is told that a session has ended, by a POST of this server. Default: nowhere.
+#backchannel_logout_uri = "https://app.example.com/logout/back"
+#backchannel_logout_session_required = true
+## What is framed when its user logs out, with iss and sid if it wants them. Default: nothing.
+#frontchannel_logout_uri = "https://app.example.com/logout/front"
+#frontchannel_logout_session_required = true
 ## Whether a refresh gives a new refresh token: "single_use", "reusable", or "auto" (default), which is single_use for public
 ## clients and reusable for the others. Fixed when a grant is made.
 #rotation = "auto"

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, SET_COOKIE};
 use axum::http::{Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::redeem::{self, CodeRequest};
 use regrant_core::{Refusal, redirect};
-use regrant_store::Unavailable;
+use regrant_store::{Outcome, Record, Unavailable};
 use zeroize::Zeroizing;
 
 use super::{Visit, html};
@@ -26,6 +26,7 @@ use crate::id_token::{self, IdToken};
 use crate::mint::{self, Access};
 use crate::pages;
 use crate::session::LoggedIn;
+use crate::session_state;
 use crate::sight;
 
 /// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
@@ -72,10 +73,11 @@ impl Visit {
             subject: who.user.subject.clone(),
             granted,
             authenticated_at: who.session.authenticated_at,
-            session: Some(who.session.id),
+            session: Some(who.session.root),
             epoch: who.epoch,
             openid: request.openid(),
         };
+        self.note_login(request, who).await?;
         let token = if kind.has_token() { Some(self.front_token(request, &consent).await?) } else { None };
         let code = if kind.has_code() { Some(self.code(request, &consent).await?) } else { None };
         let access_token = token.as_ref().map(|token| token.text.as_str());
@@ -94,8 +96,31 @@ impl Visit {
             }
         }
         parameters.extend(id_token.as_ref().map(|text| ("id_token", text.as_str())));
+        let root = consent.openid.is_some().then_some(&who.session.root);
+        let state = root.and_then(|root| {
+            session_state::for_answer(&self.app, request.client.id.as_str(), &request.to.redirect_uri, root)
+        });
+        parameters.extend(state.as_deref().map(|state| ("session_state", state)));
         tracing::info!(correlation = %self.correlation, client = %request.client.id, response_type = kind.as_str(), "answered");
-        Ok(self.answer(&request.to, &parameters))
+        let mut response = self.answer(&request.to, &parameters);
+        if state.is_some() {
+            let cookie = session_state::cookie(&self.app, &who.session.root);
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    /// Known to the session before the client hears anything of it: whoever ends the session makes the client told.
+    async fn note_login(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<(), NotGiven> {
+        if !request.client.logout.is_told() {
+            return Ok(());
+        }
+        let (session, client) = (who.session.root, request.client.id.as_str().to_owned());
+        match self.app.engine.commit(vec![Record::PutLogin { session, client }]).await?.first() {
+            Some(Outcome::Committed) => Ok(()),
+            // It has ended meanwhile.
+            Some(Outcome::Stale) | None => Err(NotGiven::Denied(Denied::LOGIN_REQUIRED)),
+        }
     }
 
     async fn code(

@@ -2,8 +2,6 @@
 //!
 //! Whatever was wrong, the page says the same; whoever has failed too often is told how long to wait.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::header::SET_COOKIE;
 use axum::http::{Response, StatusCode};
@@ -11,7 +9,8 @@ use regrant_core::EventKind;
 use zeroize::Zeroizing;
 
 use super::account::ACCOUNT;
-use super::{Visit, came, later, spoken};
+use super::device;
+use super::{Visit, came, later, rounded_up, spoken};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
 use crate::form::Form;
@@ -20,6 +19,7 @@ use crate::limits::known_browser;
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::session::{self, FormKind, MAX_USERNAME_LEN};
+use crate::session_state;
 use crate::sight;
 
 impl Visit {
@@ -75,17 +75,18 @@ impl Visit {
         let to = match query {
             "" => format!("{}/", self.app.issuer.path()),
             ACCOUNT => format!("{}/account", self.app.issuer.path()),
-            query => came::back(&self.app, FormKind::LoggedIn, &begun.cookie, query),
+            query => match device::after_login(&self.app, query) {
+                Some(to) => to,
+                None => came::back(&self.app, FormKind::LoggedIn, &begun.cookie, query),
+            },
         };
         let mut response = self.redirect(&to);
+        if let Some(state) = session_state::followed(&self.app, &self.headers, Some(&begun.root)) {
+            response.headers_mut().append(SET_COOKIE, state);
+        }
         let known = known_browser::remember(&self.app, &self.headers, &account);
         response.headers_mut().append(SET_COOKIE, begun.header);
         response.headers_mut().append(SET_COOKIE, known);
         response
     }
-}
-
-/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
-fn rounded_up(seconds: u64) -> Duration {
-    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
 }

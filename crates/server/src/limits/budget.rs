@@ -31,6 +31,10 @@ pub enum Budget {
     Client,
     /// Failed log-ins.
     Logins,
+    /// Device codes for this network or client.
+    Devices,
+    /// Wrong user codes.
+    UserCodes,
     /// Passwords that wait to be verified, from one place.
     Passwords,
     /// Clients registered from this network.
@@ -47,6 +51,8 @@ impl Budget {
             Self::Grant => "too_many_requests_for_grant",
             Self::Client => "too_many_requests_from_client",
             Self::Logins => "too_many_failed_logins",
+            Self::Devices => "too_many_device_codes",
+            Self::UserCodes => "too_many_wrong_user_codes",
             Self::Passwords => "too_many_passwords_at_once",
             Self::Registrations => "too_many_registrations",
         }
@@ -76,7 +82,7 @@ impl LeftOut {
     }
 }
 
-const fn over(budget: Budget) -> impl Fn(Wait) -> Failure {
+pub(super) const fn over(budget: Budget) -> impl Fn(Wait) -> Failure {
     move |Wait(wait)| Failure::TooMany(budget, wait)
 }
 

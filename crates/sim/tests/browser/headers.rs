@@ -10,7 +10,7 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: [(&str, &str); 31] = [
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
@@ -18,6 +18,8 @@ const ROUTES: [(&str, &str); 26] = [
     ("/logout", "page"),
     ("/account", "page"),
     ("/account/history", "page"),
+    ("/device", "page"),
+    ("/oauth2/logout", "page"),
     ("/", "page"),
     ("/oauth2/token", "json"),
     ("/oauth2/revoke", "json"),
@@ -27,12 +29,16 @@ const ROUTES: [(&str, &str); 26] = [
     ("/oauth2/register", "json"),
     ("/oauth2/register/{id}", "json"),
     ("/oauth2/jwks", "json"),
+    ("/oauth2/device_authorization", "json"),
+    // Its own test: `sessions/session_management.rs`.
+    ("/oauth2/check-session", "frame"),
     ("/oauth2/revocations", "json"),
     ("/oauth2/status-lists/{name}", "json"),
     ("/.well-known/oauth-authorization-server", "json"),
     ("/.well-known/openid-configuration", "json"),
     ("/assets/{style}", "asset"),
     ("/assets/{script}", "asset"),
+    ("/assets/{check_session}", "asset"),
     ("/assets/favicon.svg", "asset"),
     ("/healthz", "json"),
     ("/readyz", "json"),
@@ -68,6 +74,10 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
         ("a folder that is none", browser.get(&at("/assets/")).await),
         ("home", browser.get(&at("/")).await),
         ("logout of nobody", browser.get(&at("/logout")).await),
+        ("a device of nobody", browser.get(&at("/device")).await),
+        ("a logout that is asked for", browser.get(&at("/oauth2/logout")).await),
+        ("a wrong logout", browser.get(&at("/oauth2/logout?id_token_hint=x")).await),
+        ("a logout by POST", browser.post(&at("/oauth2/logout"), &[("state", "x")]).await),
         ("a form without fields", browser.post(&at("/login"), &[]).await),
         ("a form that is none", world.http().post_raw(&at("/login"), "{}", "application/json", &[]).await),
         ("a consent that is none", world.http().post_raw(&at("/consent"), "{}", "application/json", &[]).await),
@@ -88,6 +98,9 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
     pages.push(("an account", browser.get(&format!("{start}&prompt=select_account")).await));
     pages.push(("a foreign choice", browser.post(&at("/select"), &[("account", "this")]).await));
     pages.push(("home of somebody", browser.get(&at("/")).await));
+    pages.push(("a device", browser.get(&at("/device")).await));
+    pages.push(("a wrong code", browser.get(&at("/device?user_code=x")).await));
+    pages.push(("a foreign answer", browser.post(&at("/device"), &[("decision", "allow")]).await));
     pages.push(("a foreign logout", browser.post(&at("/logout"), &[]).await));
     let logout = browser.get(&at("/logout")).await;
     pages.push(("logged out", browser.submit(&logout, &[]).await));

@@ -19,7 +19,7 @@ async fn an_answer_holds_code_state_and_issuer() {
     let location = world.browser().authorize_as(&authorization("web", &[]), USER).await;
     let (uri, query) = location.split_once('?').expect("a query");
     let names: Vec<&str> = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
-    assert_eq!((uri, names), (CALLBACK, vec!["code", "state", "iss"]));
+    assert_eq!((uri, names), (CALLBACK, vec!["code", "session_state", "state", "iss"]));
 }
 
 /// Checks F10, F11: each error of 4.1.2.1 and of the sections that add some: told at the redirect URI, with `state` byte by byte and `iss`.

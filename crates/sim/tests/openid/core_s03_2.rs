@@ -18,7 +18,7 @@ async fn id_token_alone_comes_in_the_fragment_with_nothing_else() {
     let answer = ask(&world, &request("id_token", &[])).await;
     assert_eq!(answer.mode, "fragment");
     let names: Vec<&str> = answer.parameters.keys().map(String::as_str).collect();
-    assert_eq!(names, ["id_token", "iss", "state"]);
+    assert_eq!(names, ["id_token", "iss", "session_state", "state"]);
     let (_, claims) = verified(&world, "rp", answer.of("id_token")).await;
     assert_eq!((&claims["nonce"], claims.get("at_hash"), claims.get("c_hash")), (&json!(NONCE), None, None));
 }

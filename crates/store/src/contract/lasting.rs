@@ -151,7 +151,13 @@ pub fn a_long_scope_comes_back(open: Open<'_>) {
 /// Law L1: one thing of each kind.
 pub fn everything_is_there_after_reopening(open: Open<'_>) {
     let (first, ann) = (grant(1), user("usr_ann", "ann"));
-    let session = Session { id: [1; 32], subject: ann.subject.clone(), authenticated_at: at(1), expires_at: at(2) };
+    let session = Session {
+        id: [1; 32],
+        root: [9; 32],
+        subject: ann.subject.clone(),
+        authenticated_at: at(1),
+        expires_at: at(2),
+    };
     let consent = Consent {
         subject: ann.subject.clone(),
         client: "app".to_owned(),

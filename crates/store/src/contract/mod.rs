@@ -97,6 +97,8 @@ macro_rules! contract_tests {
             users_are_listed_in_order_of_name,
             a_session_is_there_until_it_is_ended,
             all_sessions_of_a_user_end_together,
+            whoever_was_logged_in_to_is_to_hear_of_the_end,
+            a_session_that_goes_on_keeps_its_logins,
             a_consent_is_replaced_and_forgotten,
             failures_are_counted_and_forgotten_one_by_one,
             no_more_failures_are_counted_than_are_asked_for,
@@ -124,6 +126,8 @@ macro_rules! contract_tests {
             a_swept_minute_can_be_told_again,
             what_is_good_once_is_used_once_until_it_is_over,
             a_client_registers_with_a_use_of_its_token_or_not_at_all,
+            a_device_request_is_found_by_its_number_and_its_user_code,
+            device_requests_that_are_over_make_room,
         );
         $crate::contract_tests!($place, lasting:
             the_greatest_values_come_back,

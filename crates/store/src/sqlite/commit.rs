@@ -4,8 +4,8 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{consents, epochs, events, once, questions, revocations};
-use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, failures, revocation};
+use super::{consents, devices, epochs, events, once, questions, revocations, sessions};
+use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, failures, revocation};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
@@ -53,14 +53,13 @@ pub(super) fn one(
             let entailed = (removed > 0).then(|| (Revoked::user(subject), now));
             revocations::follow(connection, entailed).map(|()| removed)?
         }
-        Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
-            "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis()],
-        )?,
-        Record::EndSession { id } => run("DELETE FROM sessions WHERE id = ?1", params![id.as_slice()]).map(always)?,
-        Record::EndSessionsOf { subject } => {
-            run("DELETE FROM sessions WHERE subject = ?1", params![subject]).map(always)?
-        }
+        Record::PutSession(session) => sessions::put(connection, session)?,
+        Record::RenewSession { before, session } => sessions::renew(connection, before, session)?,
+        Record::EndSession { id } => sessions::end(connection, id, now).map(|()| 1)?,
+        Record::EndSessionsOf { subject, but } => sessions::end_all_of(connection, subject, *but, now).map(|()| 1)?,
+        Record::PutLogin { session, client } => sessions::put_login(connection, session, client)?,
+        Record::RemoveLogoutNotice { id } => sessions::remove_notice(connection, *id)?,
+        Record::PutDeviceRequest(request) => devices::put(connection, request, now)?,
         Record::PutConsent(consent) => consents::put(connection, consent)?,
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
@@ -273,8 +272,11 @@ fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limi
         (SELECT key FROM used_once WHERE expires_at < ?1 ORDER BY expires_at, key LIMIT ?2)";
     const TOKENS: &str = "DELETE FROM registration_tokens WHERE hash IN \
         (SELECT hash FROM registration_tokens WHERE expires_at < ?1 OR uses = 0 ORDER BY expires_at, hash LIMIT ?2)";
-    for sql in [SESSIONS, DENIED, FORGOTTEN, USED, TOKENS] {
+    const LOGINS: &str = "DELETE FROM logins WHERE (session, client) IN \
+        (SELECT session, client FROM logins WHERE expires_at < ?1 ORDER BY expires_at, session, client LIMIT ?2)";
+    for sql in [SESSIONS, LOGINS, DENIED, FORGOTTEN, USED, TOKENS] {
         connection.prepare_cached(sql)?.execute(params![now.millis(), limit])?;
     }
+    devices::sweep(connection, now, limit)?;
     events::sweep(connection, events_before, limit)
 }

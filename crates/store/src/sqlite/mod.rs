@@ -13,6 +13,7 @@ mod cold;
 mod columns;
 mod commit;
 mod consents;
+mod devices;
 mod epochs;
 mod events;
 mod hot;
@@ -26,6 +27,7 @@ mod restoring;
 mod revocations;
 mod rows;
 mod schema;
+mod sessions;
 mod trouble;
 mod writing;
 

@@ -588,7 +588,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         policy_uri: section.string("policy_uri"),
         tos_uri: section.string("tos_uri"),
         contacts: section.strings("contacts").unwrap_or_default(),
-        secret: None,
+        shared_secret: None,
         sealed_secret: None,
         registration: None,
     };

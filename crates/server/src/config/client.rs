@@ -193,7 +193,7 @@ pub struct ClientDefinition {
     /// The secret of a client of `client_secret_jwt`. Taken and never shown: the store keeps it wrapped under the root key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub secret: Option<PlainSecret>,
+    pub shared_secret: Option<PlainSecret>,
     /// That secret, wrapped. Written by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_secret: Option<String>,

@@ -176,7 +176,6 @@ pub fn decide(
         client,
         grant_type: GrantType::AuthorizationCode,
         subject,
-        consented: true,
         scope: None,
         resources: request.resources,
         held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),

@@ -12,7 +12,7 @@ use regrant_core::{Client, Refusal};
 use regrant_store::Unavailable;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::client_auth::NotAuthenticated;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
@@ -202,7 +202,7 @@ pub const fn code_of(refusal: Refusal) -> Code {
         Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
         Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared => Code::TemporarilyUnavailable,
         // What is paused goes on later, with the token that it has: `invalid_grant` would tell the client to throw it away.
-        Refusal::ConsentMissing | Refusal::ConsentPaused => Code::AccessDenied,
+        Refusal::ConsentPaused => Code::AccessDenied,
     }
 }
 
@@ -362,8 +362,8 @@ impl Failure {
     }
 
     /// The reason code for a client that may hear it (`tell_reason`), and whose own business it is.
-    fn reason_for(&self, app: &App, client: Option<&Client>) -> Option<&'static str> {
-        let is_told = client.is_some_and(|client| app.settings().clients.is_told(&client.id));
+    fn reason_for(&self, settings: &Settings, client: Option<&Client>) -> Option<&'static str> {
+        let is_told = client.is_some_and(|client| settings.clients.is_told(&client.id));
         match self {
             // Whose a token is that somebody found is not told, nor who cannot prove who he is.
             Self::Refused(refusal) if refusal.is_about_a_stranger() => None,
@@ -375,12 +375,18 @@ impl Failure {
     /// The answer, after a line in the log.
     #[must_use]
     pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
-        self.answer_to(None, app, correlation)
+        self.answer_to(None, app, &app.settings(), correlation)
     }
 
     /// The same to a client that has proved who it is.
     #[must_use]
-    pub fn answer_to(&self, client: Option<&Client>, app: &App, correlation: &Correlation) -> Response<Body> {
+    pub fn answer_to(
+        &self,
+        client: Option<&Client>,
+        app: &App,
+        settings: &Settings,
+        correlation: &Correlation,
+    ) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
         let reason = self.reason();
         tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
@@ -398,7 +404,7 @@ impl Failure {
                     error: code.as_str(),
                     error_description: self.description(),
                     correlation_id: correlation.as_str(),
-                    reason: self.reason_for(app, client),
+                    reason: self.reason_for(settings, client),
                 },
             ),
         };

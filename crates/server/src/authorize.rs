@@ -204,7 +204,7 @@ impl Rest<'_> {
         let resources = Resources::new(self.form.all("resource"))
             .map_err(|_| Denied::new("invalid_target", "a resource is malformed"))?;
         let granted =
-            verdict(self.client, flow, SubjectStatus::Enabled, true, scope.as_ref(), &resources).map_err(Denied::of)?;
+            verdict(self.client, flow, SubjectStatus::Enabled, scope.as_ref(), &resources).map_err(Denied::of)?;
         Ok((flow, granted, challenge, prompt))
     }
 
@@ -264,7 +264,6 @@ pub(crate) fn verdict(
     client: &Client,
     flow: Flow,
     subject: SubjectStatus,
-    consented: bool,
     scope: Option<&Scope>,
     resources: &Resources,
 ) -> Result<Granted, Refusal> {
@@ -272,7 +271,7 @@ pub(crate) fn verdict(
         Flow::Code => GrantType::AuthorizationCode,
         Flow::Implicit => GrantType::Implicit,
     };
-    issue::verdict(&Ask { client, grant_type, subject, consented, scope, resources, held: None })
+    issue::verdict(&Ask { client, grant_type, subject, scope, resources, held: None })
 }
 
 impl Destination {

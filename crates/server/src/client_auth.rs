@@ -15,7 +15,7 @@ use regrant_core::{Client, ClientId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
-use crate::app::{App, Clients};
+use crate::app::{App, Clients, Settings};
 use crate::correlation::Correlation;
 use crate::form::{Form, Malformed};
 use crate::peer::Peer;
@@ -122,8 +122,13 @@ impl Presented {
     ///
     /// # Errors
     /// [`Failure::Client`] or [`Failure::TooMany`].
-    pub(crate) fn prove(&self, app: &App, peer: Peer, correlation: &Correlation) -> Result<Arc<Client>, Failure> {
-        let settings = app.settings();
+    pub(crate) fn prove(
+        &self,
+        app: &App,
+        settings: &Settings,
+        peer: Peer,
+        correlation: &Correlation,
+    ) -> Result<Arc<Client>, Failure> {
         let limits = &settings.config.limits;
         match self.verify(&settings.clients, app.engine.now()) {
             Ok(client) => app.limits.client(limits.requests_per_client, &client).map(|()| client),

@@ -201,8 +201,7 @@ impl Visit {
     /// Everything is known: a code, or for the implicit flow an access token, goes to the client.
     async fn grant(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<Response<Body>, Unavailable> {
         let (scope, resources) = (&request.granted.scope, &request.granted.resources);
-        let granted = match verdict(&request.client, request.flow, SubjectStatus::Enabled, true, Some(scope), resources)
-        {
+        let granted = match verdict(&request.client, request.flow, SubjectStatus::Enabled, Some(scope), resources) {
             Ok(granted) => granted,
             Err(refusal) => return Ok(self.denied(request, &Denied::of(refusal))),
         };
@@ -263,6 +262,7 @@ impl Visit {
 
     /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
     async fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
+        let settings = self.app.settings();
         let minting = Minting {
             client: &request.client,
             grant_type: GrantType::Implicit,
@@ -272,7 +272,7 @@ impl Visit {
             auth_time: Some(consent.authenticated_at.seconds()),
             correlation: &self.correlation,
         };
-        let claims = match prepare::of(&self.app, minting).await {
+        let claims = match prepare::of((&self.app, &settings), minting).await {
             Ok(claims) => claims,
             Err(Failure::HookDenied) => return self.denied(request, &Denied::HOOK),
             Err(failure) => {
@@ -281,7 +281,7 @@ impl Visit {
             }
         };
         let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
+        let scope = settings.scope_at(&consent.granted.scope, &consent.granted.resources);
         let access = Access {
             grant: None,
             client: &request.client,
@@ -294,7 +294,7 @@ impl Visit {
             now: self.app.engine.now(),
         };
         tracing::warn!(correlation = %self.correlation, client = %request.client.id, "implicit grant used: RFC 9700 section 2.1.2 says that it SHOULD NOT be");
-        let Some(token) = mint::access_token(&self.app, &access).map(Zeroizing::new) else {
+        let Some(token) = mint::access_token(&self.app, &settings, &access).map(Zeroizing::new) else {
             return self.denied(request, &Denied::UNAVAILABLE);
         };
         let (expires_in, scope) = (expires_in.to_string(), scope.to_string());

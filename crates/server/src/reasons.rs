@@ -119,7 +119,6 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             "the grant's token is reusable, and its client has become public since (RFC 9700 section 4.14.2)",
             "nothing any more: the user logs in again and gets a token that rotates",
         ),
-        Refusal::ConsentMissing => ("the user has not allowed it", "the same request after the user's consent"),
         Refusal::ConsentPaused => {
             ("the user has paused the client", "the same token, once the user lets the client go on (/account)")
         }

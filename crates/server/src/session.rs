@@ -28,6 +28,9 @@ pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The longest user name, in bytes.
 pub(crate) const MAX_USERNAME_LEN: usize = 256;
 
+/// How often a session is begun again for a user whom somebody else writes.
+const MAX_ATTEMPTS: usize = 8;
+
 const COOKIE_PREFIX: &str = "rgb_";
 
 /// Someone who is logged in here.
@@ -77,8 +80,9 @@ pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<Log
     Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie, epoch }))
 }
 
-/// Begins a session, and ends the one that this browser had. Returns the `Set-Cookie` value.
-pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<HeaderValue, Unavailable> {
+/// Begins a session of the user as the password was compared with, and ends the one that this browser had. Returns the `Set-Cookie`
+/// value; `None` if the password was changed, or the user disabled or removed, while it was compared: what that ended must not begin again.
+pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Option<HeaderValue>, Unavailable> {
     let cookie = Zeroizing::new(chance::bytes::<32>());
     let now = app.engine.now();
     let session = Session {
@@ -87,13 +91,23 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
         authenticated_at: now,
         expires_at: now.plus(LOGIN_LIFETIME),
     };
-    let mut records = Vec::new();
-    if let Some(old) = read_cookie(app, headers, "session") {
-        records.push(Record::EndSession { id: session_id(app, &old) });
+    let instead_of = read_cookie(app, headers, "session").map(|old| session_id(app, &old));
+    let mut expected = user.version;
+    for _ in 0..MAX_ATTEMPTS {
+        let begin = Record::BeginSession { session: session.clone(), expected, instead_of };
+        if app.engine.commit(vec![begin]).await?.first() == Some(&Outcome::Committed) {
+            let text = codec::encode(COOKIE_PREFIX, cookie.as_ref());
+            return Ok(Some(set_cookie(app, "session", &text, Some(LOGIN_LIFETIME))));
+        }
+        // Something of the user was changed. If it was the password, or he may not log in any more, this login is over.
+        match app.engine.ask(Question::UserBySubject(user.subject.clone())).await? {
+            Answer::User(Some(now)) if now.password == user.password && now.disabled_at.is_none() => {
+                expected = now.version;
+            }
+            _ => return Ok(None),
+        }
     }
-    records.push(Record::PutSession(session));
-    app.engine.commit(records).await?;
-    Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
+    Ok(None)
 }
 
 /// Ends this browser's session, with what follows from it. Returns the `Set-Cookie` value that clears the cookie.
@@ -177,30 +191,31 @@ pub(crate) async fn verify_password(
         Busy::Share => Failure::TooMany(Budget::Passwords, Duration::from_secs(1)),
     })?;
     Ok(match user {
-        Some(user) if fits => {
-            if user.disabled_at.is_none() {
-                renew_hash(app, &user, password).await;
-            }
-            Verified::Fits(user)
-        }
+        Some(user) if fits && user.disabled_at.is_none() => Verified::Fits(renewed(app, user, password).await),
+        Some(user) if fits => Verified::Fits(user),
         user => Verified::Wrong(user),
     })
 }
 
 /// Makes a hash of another server, or of weaker parameters than today's, anew: the password is known at this moment only. One
 /// durable write. Where it cannot be done now it is done at the next login; and never over what an operator wrote meanwhile.
-async fn renew_hash(app: &App, user: &User, password: Zeroizing<String>) {
+/// The user as he is then.
+async fn renewed(app: &App, user: User, password: Zeroizing<String>) -> User {
     if Stored::read(&user.password).is_ok_and(|stored| stored.is_current()) {
-        return;
+        return user;
     }
-    let Ok(password) = app.passwords.hash(password).await else { return };
+    let Ok(password) = app.passwords.hash(password).await else { return user };
     let renewed = User { password, version: user.version.saturating_add(1), ..user.clone() };
-    let put = Record::PutUser { expected: user.version, user: renewed };
+    let put = Record::PutUser { expected: user.version, user: renewed.clone() };
     match app.engine.commit(vec![put]).await.as_deref() {
-        Ok([Outcome::Committed]) => tracing::info!(subject = %user.subject, "password hash renewed"),
+        Ok([Outcome::Committed]) => {
+            tracing::info!(subject = %user.subject, "password hash renewed");
+            return renewed;
+        }
         Ok(_) => tracing::info!(subject = %user.subject, "password hash not renewed: the user was changed meanwhile"),
         Err(trouble) => tracing::warn!(subject = %user.subject, %trouble, "password hash not renewed"),
     }
+    user
 }
 
 fn session_id(app: &App, cookie: &[u8; 32]) -> [u8; 32] {

@@ -15,6 +15,7 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
+    Forged,
     Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
     Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
 };
@@ -60,8 +61,9 @@ impl Store for Memory {
         Ok(self.contents().answer(question))
     }
 
-    fn chain_under(&mut self, key: ChainKey) {
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
         self.contents().chain = key;
+        Ok(())
     }
 
     fn failure(&self) -> Option<Unavailable> {
@@ -202,6 +204,15 @@ impl Contents {
                 committed_if(found)
             }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),
+            Record::BeginSession { session, expected, instead_of } => {
+                let user = self.users.get(&session.subject);
+                let as_seen = user.is_some_and(|user| user.version == *expected && user.disabled_at.is_none());
+                if as_seen {
+                    instead_of.map(|id| self.sessions.remove(&id));
+                    self.sessions.insert(session.id, session.clone());
+                }
+                committed_if(as_seen)
+            }
             Record::EndSession { id } => always(self.sessions.remove(id)),
             Record::EndSessionsOf { subject } => {
                 self.sessions.retain(|_, session| session.subject != *subject);
@@ -224,7 +235,7 @@ impl Contents {
                 let takes = self.epochs.takes(epoch);
                 if takes {
                     self.epochs.insert(epoch.clone());
-                    self.follow(Some(revocation::of_epoch(epoch)));
+                    self.follow(Some(revocation::of_epoch(epoch, self.epochs.counter())));
                 }
                 self.tell_if(takes, events)
             }
@@ -232,6 +243,7 @@ impl Contents {
                 let can = self.epochs.can_be_undone(*number, *at);
                 if can {
                     self.epochs.undo(*number, *at);
+                    self.follow(Some((Revoked::TakenBack(*number), *at)));
                 }
                 self.tell_if(can, events)
             }

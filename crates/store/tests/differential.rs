@@ -189,6 +189,10 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
             Record::PutSession(Session { id: [id; 32], subject, authenticated_at, expires_at })
         }),
+        2 => (0..3_u8, subject(), small_time(), 0..3_u64, prop::option::of(0..3_u8)).prop_map(|(id, subject, at, expected, before)| {
+            let session = Session { id: [id; 32], subject, authenticated_at: at, expires_at: at };
+            Record::BeginSession { session, expected, instead_of: before.filter(|before| *before != id).map(|before| [before; 32]) }
+        }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
         1 => subject().prop_map(|subject| Record::EndSessionsOf { subject }),
         2 => (subject(), client(), ".{0,8}", small_time(), prop::option::of(small_time()), prop::option::of(small_time()))
@@ -218,6 +222,7 @@ fn revoked() -> impl Strategy<Value = Revoked> {
     prop_oneof![
         number().prop_map(Revoked::Grant),
         (0..3_u8).prop_map(|jti| Revoked::Access([jti; 32])),
+        number().prop_map(Revoked::TakenBack),
         matching.prop_map(|(client, subject, scope, online_only)| {
             let client = client.and_then(|client| ClientId::parse(&client));
             Revoked::Matching(Selector { client, subject, scope, online_only, ..Selector::default() })

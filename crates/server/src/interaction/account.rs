@@ -225,7 +225,9 @@ impl Visit {
     async fn end_others(&self, who: &LoggedIn) -> Result<(), NotDone> {
         self.end_each(who, |grant| grant.terms.session != Some(who.session.id)).await?;
         let end = Record::EndSessionsOf { subject: who.user.subject.clone() };
-        self.app.engine.commit(vec![end, Record::PutSession(who.session.clone())]).await?;
+        let (session, expected) = (who.session.clone(), who.user.version);
+        // It does not come back if it is this very user whom an operator disables, or whose password is changed, at this moment.
+        self.app.engine.commit(vec![end, Record::BeginSession { session, expected, instead_of: None }]).await?;
         Ok(())
     }
 
@@ -335,8 +337,8 @@ impl Visit {
         };
         let name = &who.user.name;
         let place = guessing::Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
-        match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
-            Ok(Ok(_)) => {}
+        let proved = match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
+            Ok(Ok(user)) => user,
             Ok(Err(refusal)) => {
                 sight::refused("password_not_changed", refusal.as_str());
                 return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now.")));
@@ -350,10 +352,11 @@ impl Visit {
                 return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2));
             }
             Err(failure) => return Err(NotDone::Unavailable(failure.reason())),
-        }
-        self.app.admin().set_password(name, new).await?;
+        };
+        let not_now = || NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now."));
+        let changed = self.app.admin().replace_password(&proved, new).await?.ok_or_else(not_now)?;
         // Every session has ended with the old password; this browser has just proved the user.
-        Ok(session::begin(&self.app, &self.headers, &who.user).await?)
+        session::begin(&self.app, &self.headers, &changed).await?.ok_or_else(not_now)
     }
 
     /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.

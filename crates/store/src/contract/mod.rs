@@ -96,6 +96,7 @@ macro_rules! contract_tests {
             a_removed_name_is_free_again,
             users_are_listed_in_order_of_name,
             a_session_is_there_until_it_is_ended,
+            a_session_begins_only_for_the_user_that_was_looked_at,
             all_sessions_of_a_user_end_together,
             a_consent_is_replaced_and_forgotten,
             failures_are_counted_and_forgotten_one_by_one,
@@ -106,6 +107,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!($place, revocations:
             whatever_ends_is_told,
             a_wide_revocation_is_told_once,
+            a_wide_revocation_is_taken_back_by_its_number,
             a_place_in_the_revocations_is_never_used_twice,
             revocations_are_forgotten_from_the_oldest,
         );

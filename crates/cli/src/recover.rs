@@ -116,7 +116,11 @@ fn tell(report: &Report) {
                 revocations.users, revocations.clients, revocations.consents, revocations.sessions
             ),
         ),
-        ("not brought back", "users and clients that were added, and attributes and consents that were given, in the lost span".to_owned()),
+        (
+            "not brought back",
+            "users and clients that were added, and attributes and consents that were given, in the lost span"
+                .to_owned(),
+        ),
     ]);
     for (count, says) in [
         (revocations.damaged, "entries of the revocation journal are damaged, and are not replayed"),

@@ -282,9 +282,7 @@ impl Lines {
                 expires_at,
             };
             let known = ["client_id", "sub_hash", "scope", "aud"];
-            if self.wide.len() + self.bulk.len() >= MAX_WIDE
-                || all.keys().any(|name| !known.contains(&name.as_str()))
-            {
+            if self.wide.len() + self.bulk.len() >= MAX_WIDE || all.keys().any(|name| !known.contains(&name.as_str())) {
                 return None;
             }
             let place = match id {

@@ -17,6 +17,7 @@ use crate::client_auth::NotAuthenticated;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
 pub use crate::limits::budget::Budget;
+use crate::reasons_page;
 use crate::sight;
 
 /// An error, as the endpoints meet it.
@@ -388,25 +389,29 @@ impl Failure {
         correlation: &Correlation,
     ) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
-        let reason = self.reason();
-        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
+        let why = self.reason();
+        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %why, "refused");
         // The detail is what the outcome leaves out.
-        sight::refused(self.outcome(), reason.split_once(": ").map_or("", |(_, detail)| detail));
+        sight::refused(self.outcome(), why.split_once(": ").map_or("", |(_, detail)| detail));
         let mut response = match self {
             // RFC 6750 section 3.1: "If the request lacks any authentication information […], the resource server SHOULD NOT
             // include an error code".
             Self::Bearer(BearerFailure::NoToken) => {
                 json(status, &serde_json::json!({"correlation_id": correlation.as_str()}))
             }
-            _ => json(
-                status,
-                &Error {
-                    error: code.as_str(),
-                    error_description: self.description(),
-                    correlation_id: correlation.as_str(),
-                    reason: self.reason_for(settings, client),
-                },
-            ),
+            _ => {
+                let reason = self.reason_for(settings, client);
+                json(
+                    status,
+                    &Error {
+                        error: code.as_str(),
+                        error_description: self.description(),
+                        correlation_id: correlation.as_str(),
+                        error_uri: reason.map(|reason| app.issuer.url(&format!("{}#{reason}", reasons_page::PATH))),
+                        reason,
+                    },
+                )
+            }
         };
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after() {
@@ -440,6 +445,9 @@ struct Error<'a> {
     /// A member of our own: RFC 6749 section 5.1, "The client MUST ignore unrecognized value names in the response".
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Where it is explained: section 5.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_uri: Option<String>,
 }
 
 /// A JSON answer that nobody may keep: RFC 6749 section 5.1, "The authorization server MUST include the HTTP "Cache-Control"

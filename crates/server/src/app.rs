@@ -17,7 +17,7 @@ use crate::admin::Admin;
 use crate::cascade;
 use crate::claims::ClientClaims;
 use crate::clock::Clock;
-use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
+use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::feed;
 use crate::feed::Feed;
@@ -101,7 +101,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE {
+            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();

@@ -81,7 +81,12 @@ async fn answer(
     }
     let body = read(&parts.headers, body).await?;
     let form = Form::parse(b"")?;
-    let client = client_auth::read(&parts.headers, &form)??.prove(app, &app.settings(), Peer::of(&parts.extensions), correlation)?;
+    let client = client_auth::read(&parts.headers, &form)??.prove(
+        app,
+        &app.settings(),
+        Peer::of(&parts.extensions),
+        correlation,
+    )?;
     *known = Some(Arc::clone(&client));
     if client.disabled || !client.may_revoke_users {
         return Err(Failure::MayNotRevoke);

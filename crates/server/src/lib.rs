@@ -43,6 +43,7 @@ pub mod pages;
 mod passwords;
 pub mod peer;
 pub mod reasons;
+mod reasons_page;
 pub mod recover;
 mod request;
 pub mod revocations;

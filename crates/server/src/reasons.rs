@@ -253,6 +253,17 @@ const fn ended(reason: EndReason) -> (&'static str, &'static str) {
     }
 }
 
+/// What would have been accepted where somebody asked too often.
+const LATER: &str = "the same request after Retry-After";
+
+const fn too_many(
+    budget: Budget,
+    happened: &'static str,
+    accepted: &'static str,
+) -> (Failure, &'static str, &'static str) {
+    (Failure::TooMany(budget, Duration::ZERO), happened, accepted)
+}
+
 /// What the edge refuses before, or beside, the rules: one example of each.
 const EDGE: [(Failure, &str, &str); 25] = [
     (
@@ -293,36 +304,20 @@ const EDGE: [(Failure, &str, &str); 25] = [
         "the claims that the token would carry are too large; nothing was consumed",
         "the same request once fewer claims are configured",
     ),
-    (
-        Failure::TooMany(Budget::Network, Duration::ZERO),
-        "this network sent too much that proves nothing",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Secrets, Duration::ZERO),
+    too_many(Budget::Network, "this network sent too much that proves nothing", LATER),
+    too_many(
+        Budget::Secrets,
         "this network sent too many wrong secrets for this client",
         "the right secret at any time",
     ),
-    (
-        Failure::TooMany(Budget::Grant, Duration::ZERO),
-        "this grant's tokens come more often than requests_per_grant: the client runs wild",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Client, Duration::ZERO),
-        "this client asks more often than requests_per_client",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Logins, Duration::ZERO),
+    too_many(Budget::Grant, "this grant's tokens come more often than requests_per_grant: the client runs wild", LATER),
+    too_many(Budget::Client, "this client asks more often than requests_per_client", LATER),
+    too_many(
+        Budget::Logins,
         "too many failed log-ins to this account, or from this network",
         "the right password after Retry-After",
     ),
-    (
-        Failure::TooMany(Budget::Passwords, Duration::ZERO),
-        "too many passwords of this network are verified at once",
-        "the same request after Retry-After",
-    ),
+    too_many(Budget::Passwords, "too many passwords of this network are verified at once", LATER),
     (
         Failure::Unavailable(Unavailable { cause: Cause::Io, detail: String::new() }),
         "the store failed, or the clock cannot be believed; nothing has happened",

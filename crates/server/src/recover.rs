@@ -464,11 +464,9 @@ fn replay(
 fn grant_of(entry: &Entry) -> Option<(GrantId, EndReason)> {
     match entry.what {
         Revoked::Grant(id, reason) => Some((id, reason)),
-        Revoked::AccessToken(_)
-        | Revoked::Bulk(_)
-        | Revoked::TakenBack(_)
-        | Revoked::State(_)
-        | Revoked::Other(..) => None,
+        Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) | Revoked::Other(..) => {
+            None
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::AdminApi;
 use crate::{
-    admin, answer, cors, feed, global_revocation, interaction, introspect, metadata, pages, revoke, sight, token,
-    userinfo,
+    admin, answer, cors, feed, global_revocation, interaction, introspect, metadata, pages, reasons_page, revoke,
+    sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
@@ -42,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/.well-known/openid-configuration"), metadata())
         .route(&at(&format!("/assets/{style}")), get(stylesheet))
         .route(&at("/assets/favicon.svg"), get(favicon))
+        .route(&at(reasons_page::PATH), get(reasons_page::endpoint))
         .route(&at("/"), get(interaction::home))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));

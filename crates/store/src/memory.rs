@@ -15,9 +15,9 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
-    Forged,
-    Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
-    Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
+    Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, Forged, KeyChange, KeyKind, KeyRecord, Loaded,
+    Outcome, Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures,
+    revocation,
 };
 
 /// A store that lives as long as its last handle.

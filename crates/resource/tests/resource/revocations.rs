@@ -189,7 +189,9 @@ async fn many_places_in_one_line_are_each_meant() {
 /// What was taken back is good again, whatever it was, also if its line comes once more; what has no `id` or another one stays.
 #[tokio::test]
 async fn what_was_taken_back_is_good_again_and_nothing_else() {
-    for line in [json!({"list": "abc", "idx": 7}), json!({"list": "abc", "idxs": "Bw"}), json!({"all": {"client_id": "app"}})] {
+    for line in
+        [json!({"list": "abc", "idx": 7}), json!({"list": "abc", "idxs": "Bw"}), json!({"all": {"client_id": "app"}})]
+    {
         let with = |id: u64| {
             let mut line = line.clone();
             line["id"] = json!(id);

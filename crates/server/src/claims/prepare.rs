@@ -130,10 +130,7 @@ pub(crate) async fn of_grant<T: Grants>(
 }
 
 /// Steps 3 and 4, for a flow that has judged already.
-pub(crate) async fn of(
-    (app, settings): (&App, &Settings),
-    minting: Minting<'_>,
-) -> Result<TokenClaims, Failure> {
+pub(crate) async fn of((app, settings): (&App, &Settings), minting: Minting<'_>) -> Result<TokenClaims, Failure> {
     if !is_needed(settings, minting.client, minting.grant_type) {
         return Ok(TokenClaims::default());
     }

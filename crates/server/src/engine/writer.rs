@@ -157,8 +157,7 @@ impl Writer {
                 count += job.0.len();
                 together.push(job);
             }
-            let spans: Vec<Span> =
-                together.iter().map(|(_, below, _)| self.spans.child("commit", below)).collect();
+            let spans: Vec<Span> = together.iter().map(|(_, below, _)| self.spans.child("commit", below)).collect();
             let records: Vec<Record> = together.iter_mut().flat_map(|(records, ..)| records.iter().cloned()).collect();
             let committed = self.now().and_then(|now| self.commit(&records, now));
             let mut from = 0;

@@ -43,7 +43,10 @@ async fn ask(http: &Http, client: &str, secret: &str) -> u16 {
 }
 
 fn add_client(home: &Home, id: &str) -> String {
-    text(&done(home, &["client", "add", id, "--grant-type", "client_credentials", "--scope", "read", "--json"]), "secret")
+    text(
+        &done(home, &["client", "add", id, "--grant-type", "client_credentials", "--scope", "read", "--json"]),
+        "secret",
+    )
 }
 
 /// A browser in which a user has logged in and allowed the client `web`.

@@ -74,7 +74,8 @@ async fn less_than_all_of_nobody_in_particular_is_told_exactly() {
     ] {
         let world = world().await;
         let meant = world.grant("web").await;
-        let asked = [("grant_type", "refresh_token"), ("refresh_token", &text(&meant, "refresh_token")), ("scope", "read")];
+        let asked =
+            [("grant_type", "refresh_token"), ("refresh_token", &text(&meant, "refresh_token")), ("scope", "read")];
         let narrow = text(&world.token("web", &asked).await.expect_status(200).json(), "access_token");
         world.advance(secs(10));
         let other = access(&world, "phone").await;
@@ -130,7 +131,10 @@ async fn an_undo_is_told_and_takes_back_its_own_alone() {
     revoke(&world, everything()).await;
     let (_, cursor) = lines(&world, "").await;
     let _ = world.app.admin().undo_revocation(1).await.expect("taken back");
-    let _ = world.post("/oauth2/revoke", "phone", &[("token", &text(&other, "refresh_token"))], &[]).await.expect_status(200);
+    let _ = world
+        .post("/oauth2/revoke", "phone", &[("token", &text(&other, "refresh_token"))], &[])
+        .await
+        .expect_status(200);
     let reply = feed(&world, &cursor, &[]).await.expect_status(200);
     let page = verified(&world, &reply.text(), "revocations+jwt").await;
     assert_eq!(page["taken_back"][0]["id"], 1);

@@ -413,7 +413,8 @@ async fn a_request_sees_one_configuration_to_its_end() {
     hook.does(Act::Hold(r#"{"allow":true}"#.to_owned()));
     let reloaded = async {
         hook.has_heard(questions + 1).await;
-        let changed = CONFIG.replace("scopes = [\"read\", \"write\"]\n[[resource]]", "scopes = [\"read\"]\n[[resource]]");
+        let changed =
+            CONFIG.replace("scopes = [\"read\", \"write\"]\n[[resource]]", "scopes = [\"read\"]\n[[resource]]");
         assert_ne!(changed, CONFIG);
         reload(&world, &config(hook.url(), scratch.path(), &changed, "")).await;
         hook.release();

@@ -41,6 +41,9 @@ impl Heard {
         let refusal = Refusal::all().find(|refusal| refusal.as_str() == logged).expect("one of the rules");
         let shown = (!refusal.is_about_a_stranger()).then_some(logged.as_str());
         assert_eq!(answer["reason"].as_str(), shown, "{answer}");
+        // RFC 6749 section 5.2: where it is explained, with the reason and never without.
+        let explained = answer["error_uri"].as_str().and_then(|uri| uri.split_once("/reasons#")).map(|(_, code)| code);
+        assert_eq!(explained, shown, "{answer}");
         self.0.insert(logged);
     }
 }
@@ -267,7 +270,8 @@ async fn about_restores(heard: &mut Heard) {
     let lost = next(world.refresh("web-single", &first).await);
     let version = world.row(&lost).await.version;
     world.put_row(|row| *row = Grant { version, ..copied.clone() }, &lost).await;
-    let recovery = Recovery { lost_from: copied.rotated_at, lost_until: world.app.engine.now(), unproven: Unproven::End };
+    let recovery =
+        Recovery { lost_from: copied.rotated_at, lost_until: world.app.engine.now(), unproven: Unproven::End };
     let opened = world.app.engine.commit(vec![Record::OpenEra { era: 1, recovery, next_grant: 1 << 40 }]).await;
     assert_eq!(opened.as_deref(), Ok([Outcome::Committed].as_slice()));
     let world = world.restart().await;
@@ -329,6 +333,17 @@ async fn a_refusal_is_told_once_a_minute() {
     world.advance(millis(60_000));
     let _ = world.refresh("phone-strict", &token).await.expect_status(400);
     assert_eq!(world.events(&token, "refused").await, 3);
+}
+
+/// The page that `error_uri` names has a place for each reason of the list.
+#[tokio::test]
+async fn every_reason_has_its_place_on_the_page() {
+    let world = world().await;
+    let reply = world.http().get("/reasons", &[]).await.expect_status(200);
+    assert!(reply.header("content-type").starts_with("text/html"));
+    for reason in reasons::all() {
+        assert!(reply.text().contains(&format!("<dt id=\"{}\">", reason.code)), "{}", reason.code);
+    }
 }
 
 /// L11: a token that nobody was given is a line in the log and a number, and no row.

@@ -1,7 +1,7 @@
 //! Writing one record within a batch's transaction.
 
-use regrant_core::keys::KeyStatus;
 use regrant_core::Timestamp;
+use regrant_core::keys::KeyStatus;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::guard::Guard;

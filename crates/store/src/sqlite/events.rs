@@ -3,8 +3,8 @@
 use regrant_core::{Link, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Place, Places};
 use super::guard::Guard;
+use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Place, Places};
 use crate::{ChainEnds, EventFilter, EventRecord, StoredEvent, event};
 
 /// Keeps an event behind the newest, unless it is one too many of its kind and minute.
@@ -42,12 +42,7 @@ pub(super) fn tell(connection: &Connection, guard: &mut Guard, record: &EventRec
 
 /// Removes the oldest that lie before `before`, at most `limit`, in order of position and without a gap: the last one's link stays,
 /// so that what is left can still be verified.
-pub(super) fn sweep(
-    connection: &Connection,
-    guard: &mut Guard,
-    before: Timestamp,
-    limit: u32,
-) -> rusqlite::Result<()> {
+pub(super) fn sweep(connection: &Connection, guard: &mut Guard, before: Timestamp, limit: u32) -> rusqlite::Result<()> {
     let mut oldest = connection.prepare_cached("SELECT id, at, link FROM events ORDER BY id LIMIT ?1")?;
     let mut rows = oldest.query([limit])?;
     let mut last: Option<(i64, Option<[u8; 32]>)> = None;

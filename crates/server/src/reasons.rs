@@ -66,7 +66,8 @@ Why a request was refused. Each reason has one code, and it is the same in the l
 
 The client hears the RFC's code and a correlation id (`correlation_id`, and the header `x-correlation-id`);
 `regrant explain CORRELATION-ID` finds the event. With `tell_reason = true` in its `[[client]]` the answer has the member
-`reason` as well, but where the token is not the client's own: that is nobody's business.
+`reason` as well, and `error_uri`, the place of the reason on the server's own page `/reasons`; but not where the token is
+not the client's own: that is nobody's business.
 
 Written from the code: `REGRANT_BLESS=1 cargo test --release -p sim --test tidy`.
 

@@ -23,5 +23,6 @@ mod process {
     mod revoke;
     mod rows;
     mod size;
+    mod stopped;
     mod syscalls;
 }

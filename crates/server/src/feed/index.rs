@@ -14,12 +14,15 @@ const MAX_ROWS: usize = 250_000;
 /// The most signed answers that are held, at most 16 KiB each.
 const MAX_SIGNED: usize = 256;
 
+/// Why a bit is set, and since when.
+type Reasons = Vec<(Option<u64>, Timestamp)>;
+
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     rows: BTreeMap<u64, Vec<Told>>,
     /// Since when, by block and bit: by itself, and by each wide revocation that can be taken back.
-    ended: HashMap<u64, BTreeMap<u16, Vec<(Option<u64>, Timestamp)>>>,
+    ended: HashMap<u64, BTreeMap<u16, Reasons>>,
     last: u64,
     caught_up: Option<Duration>,
     signed: HashMap<About, Signed>,

@@ -413,14 +413,16 @@ async fn a_request_sees_one_configuration_to_its_end() {
     hook.does(Act::Hold(r#"{"allow":true}"#.to_owned()));
     let reloaded = async {
         hook.has_heard(questions + 1).await;
-        let changed =
-            CONFIG.replace("scopes = [\"read\", \"write\"]\n[[resource]]", "scopes = [\"read\"]\n[[resource]]");
+        // From now on `write` is the other resource's.
+        let changed = CONFIG
+            .replace("scopes = [\"read\", \"write\"]\n[[resource]]", "scopes = [\"read\"]\n[[resource]]")
+            .replace("scopes = [\"files\"]\n", "scopes = [\"files\", \"write\"]\n");
         assert_ne!(changed, CONFIG);
         reload(&world, &config(hook.url(), scratch.path(), &changed, "")).await;
         hook.release();
     };
     let (scope, ()) = tokio::join!(refresh(&world), reloaded);
-    assert_eq!(scope, "read write", "as the resource was when the request came");
+    assert_eq!(scope, "openid read write", "as the resource was when the request came");
     hook.does(Act::allows());
-    assert_eq!(refresh(&world).await, "read");
+    assert_eq!(refresh(&world).await, "openid read");
 }

@@ -55,9 +55,11 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Of a file that was just opened.
-    pub(super) fn open(connection: &Connection, counter: u64) -> rusqlite::Result<Self> {
+    pub(super) fn open(connection: &Connection) -> rusqlite::Result<Self> {
         let ends = events::ends(connection)?;
-        let sealed = Sealed { count: count(connection)?, ends, epochs: [0; 32], counter, keys: [0; 32] };
+        let counter = number(connection, "SELECT epoch FROM meta WHERE only = 1")?;
+        let count = number(connection, "SELECT seals FROM meta WHERE only = 1")?;
+        let sealed = Sealed { count, ends, epochs: [0; 32], counter, keys: [0; 32] };
         Ok(Self { key: ChainKey::public(), is_keyed: false, sealed, is_first: false })
     }
 
@@ -168,9 +170,8 @@ impl Guard {
     }
 }
 
-fn count(connection: &Connection) -> rusqlite::Result<u64> {
-    let count: i64 = connection.query_row("SELECT seals FROM meta WHERE only = 1", [], |row| row.get(0))?;
-    Ok(count.cast_unsigned())
+fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
 }
 
 /// Adding twice is removing.

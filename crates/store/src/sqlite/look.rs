@@ -118,10 +118,9 @@ impl Store for Look {
 
     /// Nothing is written here, and so nothing is chained; the seal is looked at.
     fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
-        let counter = self.epochs.counter();
         let unreadable = |error: rusqlite::Error| Forged(format!("the seal cannot be looked at: {error}"));
         // How far the anchor has seen it is for a start to say: this may be before a recovery.
-        Guard::open(&self.connection, counter).map_err(unreadable)?.take(&self.connection, key, None)
+        Guard::open(&self.connection).map_err(unreadable)?.take(&self.connection, key, None)
     }
 
     fn failure(&self) -> Option<Unavailable> {

@@ -153,7 +153,7 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
-        let guard = Guard::open(&connection, epochs.counter()).map_err(|error| open::refused(path, &error))?;
+        let guard = Guard::open(&connection).map_err(|error| open::refused(path, &error))?;
         let journal = Some(Journal::rebuild(&connection).map_err(|error| open::refused(path, &error))?);
         let limited = Limited::read(&connection).map_err(|error| open::refused(path, &error))?;
         let mut store = Self {

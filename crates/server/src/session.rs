@@ -28,9 +28,6 @@ pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The longest user name, in bytes.
 pub(crate) const MAX_USERNAME_LEN: usize = 256;
 
-/// How often a session is begun again for a user whom somebody else writes.
-const MAX_ATTEMPTS: usize = 8;
-
 const COOKIE_PREFIX: &str = "rgb_";
 
 /// Someone who is logged in here.
@@ -91,23 +88,25 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
         authenticated_at: now,
         expires_at: now.plus(LOGIN_LIFETIME),
     };
-    let instead_of = read_cookie(app, headers, "session").map(|old| session_id(app, &old));
-    let mut expected = user.version;
-    for _ in 0..MAX_ATTEMPTS {
-        let begin = Record::BeginSession { session: session.clone(), expected, instead_of };
-        if app.engine.commit(vec![begin]).await?.first() == Some(&Outcome::Committed) {
-            let text = codec::encode(COOKIE_PREFIX, cookie.as_ref());
-            return Ok(Some(set_cookie(app, "session", &text, Some(LOGIN_LIFETIME))));
-        }
-        // Something of the user was changed. If it was the password, or he may not log in any more, this login is over.
-        match app.engine.ask(Question::UserBySubject(user.subject.clone())).await? {
-            Answer::User(Some(now)) if now.password == user.password && now.disabled_at.is_none() => {
-                expected = now.version;
-            }
-            _ => return Ok(None),
-        }
+    let id = session.id;
+    let mut records = Vec::new();
+    if let Some(old) = read_cookie(app, headers, "session") {
+        records.push(Record::EndSession { id: session_id(app, &old) });
     }
-    Ok(None)
+    records.push(Record::PutSession(session));
+    app.engine.commit(records).await?;
+    // Looked at behind the commit, and before anybody has the cookie: what ends sessions from here on ends this one as well.
+    if !is_still(app, user).await? {
+        app.engine.commit(vec![Record::EndSession { id }]).await?;
+        return Ok(None);
+    }
+    Ok(Some(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME))))
+}
+
+/// Whether the user has this password still, and may log in.
+async fn is_still(app: &App, user: &User) -> Result<bool, Unavailable> {
+    let found = app.engine.ask(Question::UserBySubject(user.subject.clone())).await?;
+    Ok(matches!(found, Answer::User(Some(now)) if now.password == user.password && now.disabled_at.is_none()))
 }
 
 /// Ends this browser's session, with what follows from it. Returns the `Set-Cookie` value that clears the cookie.

@@ -189,16 +189,6 @@ pub enum Record {
     },
     /// A browser's login session.
     PutSession(Session),
-    /// The same for a user whose password was looked at a moment ago; `Stale` if the user is not at that version any more, or may not log
-    /// in: what was looked at may have been changed since.
-    BeginSession {
-        /// The session.
-        session: Session,
-        /// The user's version that was looked at.
-        expected: u64,
-        /// The browser's session before it, which ends with the beginning of this one.
-        instead_of: Option<[u8; 32]>,
-    },
     /// Ends a session; fine if it is not there.
     EndSession {
         /// The hash of its cookie.

@@ -204,15 +204,6 @@ impl Contents {
                 committed_if(found)
             }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),
-            Record::BeginSession { session, expected, instead_of } => {
-                let user = self.users.get(&session.subject);
-                let as_seen = user.is_some_and(|user| user.version == *expected && user.disabled_at.is_none());
-                if as_seen {
-                    instead_of.map(|id| self.sessions.remove(&id));
-                    self.sessions.insert(session.id, session.clone());
-                }
-                committed_if(as_seen)
-            }
             Record::EndSession { id } => always(self.sessions.remove(id)),
             Record::EndSessionsOf { subject } => {
                 self.sessions.retain(|_, session| session.subject != *subject);

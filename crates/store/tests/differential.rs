@@ -189,10 +189,6 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
             Record::PutSession(Session { id: [id; 32], subject, authenticated_at, expires_at })
         }),
-        2 => (0..3_u8, subject(), small_time(), 0..3_u64, prop::option::of(0..3_u8)).prop_map(|(id, subject, at, expected, before)| {
-            let session = Session { id: [id; 32], subject, authenticated_at: at, expires_at: at };
-            Record::BeginSession { session, expected, instead_of: before.filter(|before| *before != id).map(|before| [before; 32]) }
-        }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
         1 => subject().prop_map(|subject| Record::EndSessionsOf { subject }),
         2 => (subject(), client(), ".{0,8}", small_time(), prop::option::of(small_time()), prop::option::of(small_time()))

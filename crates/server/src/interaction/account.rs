@@ -225,9 +225,7 @@ impl Visit {
     async fn end_others(&self, who: &LoggedIn) -> Result<(), NotDone> {
         self.end_each(who, |grant| grant.terms.session != Some(who.session.id)).await?;
         let end = Record::EndSessionsOf { subject: who.user.subject.clone() };
-        let (session, expected) = (who.session.clone(), who.user.version);
-        // It does not come back if it is this very user whom an operator disables, or whose password is changed, at this moment.
-        self.app.engine.commit(vec![end, Record::BeginSession { session, expected, instead_of: None }]).await?;
+        self.app.engine.commit(vec![end, Record::PutSession(who.session.clone())]).await?;
         Ok(())
     }
 

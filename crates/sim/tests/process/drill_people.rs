@@ -45,7 +45,7 @@ async fn ask(http: &Http, client: &str, secret: &str) -> u16 {
 fn add_client(home: &Home, id: &str) -> String {
     text(
         &done(home, &["client", "add", id, "--grant-type", "client_credentials", "--scope", "read", "--json"]),
-        "secret",
+        "client_secret",
     )
 }
 
@@ -88,7 +88,8 @@ async fn after_a_restore_what_was_restricted_is_restricted_again() {
     let page = browsers[4].get("/logout").await;
     let _ = browsers[4].submit(&page, &[]).await.expect_status(200);
     done(&home, &["client", "remove", "gone", "--json"]);
-    let rotated = text(&done(&home, &["client", "rotate-secret", "rotated", "--overlap", "0", "--json"]), "secret");
+    let rotated =
+        text(&done(&home, &["client", "rotate-secret", "rotated", "--overlap", "0", "--json"]), "client_secret");
     assert_eq!(ask(&http, "rotated", &secrets[1]).await, 401, "before the loss");
     server.kill();
 

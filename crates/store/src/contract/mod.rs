@@ -96,7 +96,6 @@ macro_rules! contract_tests {
             a_removed_name_is_free_again,
             users_are_listed_in_order_of_name,
             a_session_is_there_until_it_is_ended,
-            a_session_begins_only_for_the_user_that_was_looked_at,
             all_sessions_of_a_user_end_together,
             a_consent_is_replaced_and_forgotten,
             failures_are_counted_and_forgotten_one_by_one,

@@ -117,26 +117,6 @@ pub fn a_session_is_there_until_it_is_ended(open: Open<'_>) {
     assert_eq!(find(&mut desk, 1), None);
 }
 
-/// A login that was under way while the user was changed: what its password was compared with may be over.
-pub fn a_session_begins_only_for_the_user_that_was_looked_at(open: Open<'_>) {
-    let mut desk = Desk::at(open);
-    let ann = user("usr_ann", "ann");
-    let begin = |expected, instead_of| {
-        let session = session(2, "usr_ann");
-        Record::BeginSession { session, expected, instead_of }
-    };
-    assert_eq!(desk.one(begin(ann.version, None)), Stale, "nobody is there");
-    desk.commit(&[Record::AddUser(ann.clone()), Record::PutSession(session(1, "usr_ann"))]);
-    assert_eq!(desk.one(begin(ann.version + 1, Some([1; 32]))), Stale);
-    assert_eq!([1, 2].map(|id| find(&mut desk, id).is_some()), [true, false], "nothing was changed");
-    assert_eq!(desk.one(begin(ann.version, Some([1; 32]))), Committed);
-    assert_eq!([1, 2].map(|id| find(&mut desk, id).is_some()), [false, true], "one in the place of the other");
-    let disabled = User { disabled_at: Some(at(3)), version: ann.version + 1, ..ann.clone() };
-    desk.one(Record::PutUser { expected: ann.version, user: disabled });
-    desk.one(Record::EndSession { id: [2; 32] });
-    assert_eq!(desk.one(begin(ann.version + 1, None)), Stale, "who may not log in");
-}
-
 /// And nobody else's.
 pub fn all_sessions_of_a_user_end_together(open: Open<'_>) {
     let mut desk = Desk::at(open);

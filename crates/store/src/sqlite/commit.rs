@@ -58,18 +58,6 @@ pub(super) fn one(
             "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
             params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis()],
         )?,
-        Record::BeginSession { session, expected, instead_of } => {
-            let Session { id, subject, authenticated_at, expires_at } = session;
-            let begun = run(
-                "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) \
-                 SELECT ?1, subject, ?3, ?4 FROM users WHERE subject = ?2 AND version = ?5 AND disabled_at IS NULL",
-                params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis(), expected.cast_signed()],
-            )?;
-            if let Some(before) = instead_of.filter(|_| begun > 0) {
-                run("DELETE FROM sessions WHERE id = ?1", params![before.as_slice()])?;
-            }
-            begun
-        }
         Record::EndSession { id } => run("DELETE FROM sessions WHERE id = ?1", params![id.as_slice()]).map(always)?,
         Record::EndSessionsOf { subject } => {
             run("DELETE FROM sessions WHERE subject = ?1", params![subject]).map(always)?

@@ -5,7 +5,7 @@ mod clients;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
-use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
+use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::feed;
 use crate::feed::Feed;
@@ -78,8 +78,9 @@ pub struct App {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Steps with each reload.
     reloads: watch::Sender<u64>,
-    /// Held while a wide revocation that an operator is to know by its number takes the next one.
-    pub(crate) numbering: tokio::sync::Mutex<()>,
+    /// The last number that a wide revocation took that an operator is to know by its number. Held while the next one takes its place in
+    /// the queue, so that they come to the store in their order.
+    pub(crate) numbering: Mutex<u64>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -115,7 +116,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE {
+            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
@@ -317,7 +318,7 @@ impl App {
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
             reloads: watch::Sender::new(0),
-            numbering: tokio::sync::Mutex::new(()),
+            numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))

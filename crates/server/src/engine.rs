@@ -53,6 +53,8 @@ use writer::{Failing, Writer};
 
 /// The most jobs in one batch.
 const MAX_BATCH: usize = 1024;
+/// The most records of writes that are no decision in one transaction, unless one of them has more.
+const MAX_RECORDS: usize = 1024;
 /// The most jobs that may wait: beyond it the caller hears [`Unavailable`] at once, and the client 503.
 const MAX_WAITING: usize = 16_384;
 /// How many of them may be reads, and how many writes that are no decisions: introspection and what operators list cannot starve
@@ -305,8 +307,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn commit(&self, records: Vec<Record>) -> Result<Vec<Outcome>, Unavailable> {
-        let below = sight::span();
-        self.answer(|reply| Job::Commit { records, below, reply }).await
+        self.committing(records).await
+    }
+
+    /// The same: the records have their place in the queue when this returns, before anybody waits.
+    pub(crate) fn committing(
+        &self,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Vec<Outcome>, Unavailable>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.send(Job::Commit { records, below: sight::span(), reply });
+        async move {
+            sent?;
+            answer.await.map_err(|_| stopped())?
+        }
     }
 
     /// Asks the store.

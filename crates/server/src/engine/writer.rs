@@ -14,12 +14,12 @@ use tokio::sync::{oneshot, watch};
 
 use super::heard::{self, Asked, Teller};
 use super::told::{self, Told};
-use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Shares};
+use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Shares};
 use crate::chance;
 use crate::metrics::WriterQueue;
 use crate::revocations::Revocations;
 use crate::settle::{Settled, settle};
-use crate::spans::{Span, Spans};
+use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
 
@@ -122,24 +122,18 @@ impl Writer {
 
     /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
     ///
-    /// Reads come last: those who asked them have not heard from any job of this batch, and so they may see it or not. In between
-    /// they would cut the batch into many commits.
+    /// Nobody who sent one of them has heard from another one, so that their order is ours. Writes that are no decision come first, in one
+    /// transaction: what revokes is obeyed by the decisions of the same batch. Reads come last. In between they would cut the batch into
+    /// many commits.
     fn batch(&mut self, jobs: Vec<Job>) -> Option<oneshot::Sender<()>> {
-        let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
+        let (mut decided, mut commits, mut reads, mut stop) = (Vec::new(), Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
                 Job::Decide { grant, asked, span, reply } => {
                     let is_new = grant.is_none();
                     decided.push(Decided { grant, is_new, asked, span, reply, attempts: 0 });
                 }
-                // A write that is no decision keeps its place behind those before it: they are committed first.
-                Job::Commit { records, below, reply } => {
-                    self.decide_all(std::mem::take(&mut decided));
-                    let span = self.spans.child("commit", &below);
-                    let committed = self.now().and_then(|now| self.commit(&records, now));
-                    span.committed(records.len(), &committed);
-                    let _ = reply.send(committed.and_then(|outcomes| self.confirm(&records, outcomes)));
-                }
+                Job::Commit { records, below, reply } => commits.push((records, below, reply)),
                 Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
                     stop = Some(reply);
@@ -147,11 +141,35 @@ impl Writer {
                 }
             }
         }
+        self.commit_all(commits);
         self.decide_all(decided);
         for job in reads {
             self.read(job);
         }
         stop
+    }
+
+    /// Writes that are no decision, those of one job together.
+    fn commit_all(&mut self, jobs: Vec<(Vec<Record>, Parent, oneshot::Sender<Result<Vec<Outcome>, Unavailable>>)>) {
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() {
+            let (mut together, mut count) = (Vec::new(), 0);
+            while let Some(job) = jobs.next_if(|(records, ..)| count == 0 || count + records.len() <= MAX_RECORDS) {
+                count += job.0.len();
+                together.push(job);
+            }
+            let spans: Vec<Span> = together.iter().map(|(_, below, _)| self.spans.child("commit", below)).collect();
+            let records: Vec<Record> = together.iter_mut().flat_map(|(records, ..)| records.iter().cloned()).collect();
+            let committed = self.now().and_then(|now| self.commit(&records, now));
+            let mut from = 0;
+            for ((own, _, reply), span) in together.into_iter().zip(spans) {
+                let until = from + own.len();
+                let of_job = committed.clone().map(|outcomes| outcomes.get(from..until).unwrap_or_default().to_vec());
+                from = until;
+                span.committed(own.len(), &of_job);
+                let _ = reply.send(of_job.and_then(|outcomes| self.confirm(&own, outcomes)));
+            }
+        }
     }
 
     fn read(&mut self, job: Job) {
@@ -311,7 +329,15 @@ impl Writer {
     /// What revokes something is not confirmed while the journal is behind, though it is committed.
     fn confirm(&self, records: &[Record], outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Unavailable> {
         let revokes = |record: &Record| match record {
-            Record::Epoch { .. } | Record::DenyAccess { .. } => true,
+            Record::Epoch { .. }
+            | Record::DenyAccess { .. }
+            | Record::PutUser { .. }
+            | Record::RemoveUser { .. }
+            | Record::PutClient { .. }
+            | Record::RemoveClient { .. }
+            | Record::RemoveConsent { .. }
+            | Record::EndSession { .. }
+            | Record::EndSessionsOf { .. } => true,
             Record::Grant { grant, .. } => self.unkept.contains(&grant.id.number),
             _ => false,
         };

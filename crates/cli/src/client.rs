@@ -352,7 +352,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         jwks: add.jwks,
         jwks_uri: add.jwks_uri,
         token_endpoint_auth_signing_alg: add.token_endpoint_auth_signing_alg,
-        secret: known,
+        shared_secret: known,
         sealed_secret: None,
         request_object_signing_alg: add.request_object_signing_alg,
         request_uris: add.request_uri,

@@ -225,7 +225,6 @@ fn waiting(poll: &Poll<'_>, client: &Client, keys: &Keys, now: Timestamp) -> Ref
         client,
         grant_type: GrantType::DeviceCode,
         subject: SubjectStatus::None,
-        consented: true,
         scope: None,
         resources: &asked.granted.resources,
         held: None,

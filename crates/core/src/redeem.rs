@@ -193,7 +193,6 @@ pub(crate) fn decide_as(
         client,
         grant_type,
         subject,
-        consented: true,
         scope: None,
         resources: request.resources,
         held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),

@@ -34,8 +34,6 @@ pub enum Refusal {
     NotRefreshable,
     /// A reusable grant whose client has become public.
     ReusableForPublic,
-    /// The user's consent is not there.
-    ConsentMissing,
     /// The user has paused the client.
     ConsentPaused,
     /// The end that the user set for the client has come.
@@ -112,7 +110,7 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal, for documents and tests. Where it carries a value, with any.
     pub fn all() -> impl Iterator<Item = Self> {
-        const PLAIN: [Refusal; 48] = [
+        const PLAIN: [Refusal; 47] = [
             Refusal::NotOurs,
             Refusal::UnknownGrant,
             Refusal::OtherClient,
@@ -126,7 +124,6 @@ impl Refusal {
             Refusal::GrantTypeNotAllowed,
             Refusal::NotRefreshable,
             Refusal::ReusableForPublic,
-            Refusal::ConsentMissing,
             Refusal::ConsentPaused,
             Refusal::ConsentOver,
             Refusal::ScopeExceeded,
@@ -189,7 +186,6 @@ impl Refusal {
             Self::GrantTypeNotAllowed => "grant_type_not_allowed",
             Self::NotRefreshable => "not_refreshable",
             Self::ReusableForPublic => "reusable_for_public",
-            Self::ConsentMissing => "consent_missing",
             Self::ConsentPaused => "consent_paused",
             Self::ConsentOver => "consent_over",
             Self::ScopeExceeded => "scope_exceeded",

@@ -12,11 +12,12 @@ use regrant_core::{Client, Refusal};
 use regrant_store::Unavailable;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::client_auth::NotAuthenticated;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
 pub use crate::limits::budget::Budget;
+use crate::reasons_page;
 use crate::registration::metadata::{self, BadMetadata};
 use crate::sight;
 
@@ -243,7 +244,7 @@ pub const fn code_of(refusal: Refusal) -> Code {
         Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
         Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared => Code::TemporarilyUnavailable,
         // What is paused goes on later, with the token that it has: `invalid_grant` would tell the client to throw it away.
-        Refusal::ConsentMissing | Refusal::ConsentPaused | Refusal::DeviceDenied => Code::AccessDenied,
+        Refusal::ConsentPaused | Refusal::DeviceDenied => Code::AccessDenied,
         Refusal::DevicePending => Code::AuthorizationPending,
         Refusal::DeviceTooFast => Code::SlowDown,
         Refusal::DeviceCodeExpired => Code::ExpiredToken,
@@ -428,8 +429,8 @@ impl Failure {
     }
 
     /// The reason code for a client that may hear it (`tell_reason`), and whose own business it is.
-    fn reason_for(&self, app: &App, client: Option<&Client>) -> Option<&'static str> {
-        let is_told = client.is_some_and(|client| app.settings().clients.is_told(&client.id));
+    fn reason_for(&self, settings: &Settings, client: Option<&Client>) -> Option<&'static str> {
+        let is_told = client.is_some_and(|client| settings.clients.is_told(&client.id));
         match self {
             // Whose a token is that somebody found is not told, nor who cannot prove who he is.
             Self::Refused(refusal) if refusal.is_about_a_stranger() => None,
@@ -441,32 +442,42 @@ impl Failure {
     /// The answer, after a line in the log.
     #[must_use]
     pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
-        self.answer_to(None, app, correlation)
+        self.answer_to(None, app, &app.settings(), correlation)
     }
 
     /// The same to a client that has proved who it is.
     #[must_use]
-    pub fn answer_to(&self, client: Option<&Client>, app: &App, correlation: &Correlation) -> Response<Body> {
+    pub fn answer_to(
+        &self,
+        client: Option<&Client>,
+        app: &App,
+        settings: &Settings,
+        correlation: &Correlation,
+    ) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
-        let reason = self.reason();
-        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
+        let why = self.reason();
+        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %why, "refused");
         // The detail is what the outcome leaves out.
-        sight::refused(self.outcome(), reason.split_once(": ").map_or("", |(_, detail)| detail));
+        sight::refused(self.outcome(), why.split_once(": ").map_or("", |(_, detail)| detail));
         let mut response = match self {
             // RFC 6750 section 3.1: "If the request lacks any authentication information […], the resource server SHOULD NOT
             // include an error code".
             Self::Bearer(BearerFailure::NoToken) => {
                 json(status, &serde_json::json!({"correlation_id": correlation.as_str()}))
             }
-            _ => json(
-                status,
-                &Error {
-                    error: code.as_str(),
-                    error_description: self.description(),
-                    correlation_id: correlation.as_str(),
-                    reason: self.reason_for(app, client),
-                },
-            ),
+            _ => {
+                let reason = self.reason_for(settings, client);
+                json(
+                    status,
+                    &Error {
+                        error: code.as_str(),
+                        error_description: self.description(),
+                        correlation_id: correlation.as_str(),
+                        error_uri: reason.map(|reason| app.issuer.url(&format!("{}#{reason}", reasons_page::PATH))),
+                        reason,
+                    },
+                )
+            }
         };
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after() {
@@ -500,6 +511,9 @@ struct Error<'a> {
     /// A member of our own: RFC 6749 section 5.1, "The client MUST ignore unrecognized value names in the response".
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Where it is explained: section 5.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_uri: Option<String>,
 }
 
 /// A JSON answer that nobody may keep: RFC 6749 section 5.1, "The authorization server MUST include the HTTP "Cache-Control"

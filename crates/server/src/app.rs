@@ -1,9 +1,11 @@
 //! The running server: everything that a request needs, opened once.
 
-use std::collections::{HashMap, HashSet};
+mod clients;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
@@ -15,9 +17,8 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::cascade;
-use crate::claims::ClientClaims;
 use crate::clock::Clock;
-use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
+use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::feed;
 use crate::feed::Feed;
@@ -30,12 +31,15 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
-use crate::profile::{Profile, SecretWrap};
+use crate::profile::SecretWrap;
 use crate::revocations::Revocations;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
 use crate::spans::Spans;
 use crate::timekeeper;
+
+pub use clients::Clients;
+use clients::Origin;
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -74,8 +78,9 @@ pub struct App {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Steps with each reload.
     reloads: watch::Sender<u64>,
-    /// Held while a wide revocation that an operator is to know by its number takes the next one.
-    pub(crate) numbering: tokio::sync::Mutex<()>,
+    /// The last number that a wide revocation took that an operator is to know by its number. Held while the next one takes its place in
+    /// the queue, so that they come to the store in their order.
+    pub(crate) numbering: Mutex<u64>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -111,7 +116,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE {
+            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
@@ -136,95 +141,6 @@ pub struct Signing {
 impl std::fmt::Debug for Signing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signing").field("current", &self.current).finish_non_exhaustive()
-    }
-}
-
-/// All clients of one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Clients {
-    by_id: HashMap<ClientId, Arc<Client>>,
-    claims: HashMap<ClientId, Arc<ClientClaims>>,
-    profiles: HashMap<ClientId, Arc<Profile>>,
-    added: HashMap<ClientId, ClientDefinition>,
-    /// Those whose error answers carry the reason.
-    told: HashSet<ClientId>,
-}
-
-/// Where a client is defined.
-#[derive(Clone, Copy)]
-enum Origin {
-    File,
-    Store,
-}
-
-impl Clients {
-    /// The client of this identifier.
-    #[must_use]
-    pub fn get(&self, id: &ClientId) -> Option<Arc<Client>> {
-        self.by_id.get(id).cloned()
-    }
-
-    /// What access tokens of this client carry.
-    #[must_use]
-    pub fn claims(&self, id: &ClientId) -> Option<Arc<ClientClaims>> {
-        self.claims.get(id).cloned()
-    }
-
-    /// What of this client only the edge needs.
-    #[must_use]
-    pub fn profile(&self, id: &ClientId) -> Option<Arc<Profile>> {
-        self.profiles.get(id).cloned()
-    }
-
-    /// The definition of a client of the store.
-    #[must_use]
-    pub fn added(&self, id: &ClientId) -> Option<&ClientDefinition> {
-        self.added.get(id)
-    }
-
-    /// How many registered themselves.
-    #[must_use]
-    pub fn registered(&self) -> usize {
-        self.profiles.values().filter(|profile| profile.registration.is_some()).count()
-    }
-
-    fn insert(&mut self, client: Client, definition: &ClientDefinition, origin: Origin) {
-        // A definition that resolves has claims that do.
-        if let Ok(claims) = definition.claims() {
-            self.claims.insert(client.id.clone(), Arc::new(claims));
-        }
-        self.profiles.insert(client.id.clone(), Arc::new(Profile::of(definition)));
-        if definition.tell_reason == Some(true) {
-            self.told.insert(client.id.clone());
-        } else {
-            self.told.remove(&client.id);
-        }
-        if let Origin::Store = origin {
-            self.added.insert(client.id.clone(), definition.clone());
-        }
-        self.by_id.insert(client.id.clone(), Arc::new(client));
-    }
-
-    /// Whether error answers to this client carry the reason.
-    #[must_use]
-    pub fn is_told(&self, id: &ClientId) -> bool {
-        self.told.contains(id)
-    }
-
-    /// All of them, with whether each was declared in the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Client>, Option<&ClientDefinition>)> {
-        self.by_id.values().map(|client| (client, self.added.get(&client.id)))
-    }
-
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Client> {
-        self.by_id.values().map(Arc::as_ref)
-    }
-
-    /// Whether any client lists this origin.
-    #[must_use]
-    pub fn any_allows(&self, origin: &str) -> bool {
-        self.by_id.values().any(|client| client.allowed_origins.iter().any(|known| known == origin))
     }
 }
 
@@ -402,7 +318,7 @@ impl App {
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
             reloads: watch::Sender::new(0),
-            numbering: tokio::sync::Mutex::new(()),
+            numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))

@@ -211,7 +211,7 @@ impl Rest<'_> {
         };
         let resources = Resources::new(self.form.all("resource"))
             .map_err(|_| Denied::new("invalid_target", "a resource is malformed"))?;
-        let granted = verdict(self.client, response_type, SubjectStatus::Enabled, true, scope.as_ref(), &resources);
+        let granted = verdict(self.client, response_type, SubjectStatus::Enabled, scope.as_ref(), &resources);
         let mut granted = granted.map_err(Denied::of)?;
         if self.client.refresh_tokens == RefreshTokens::OfflineAccess && self.client.skip_consent && !prompt.consent {
             // OpenID Connect Core section 11: "the Authorization Server MUST explicitly receive or have consent"; nobody is asked here.
@@ -273,13 +273,12 @@ pub(crate) fn verdict(
     client: &Client,
     response_type: ResponseType,
     subject: SubjectStatus,
-    consented: bool,
     scope: Option<&Scope>,
     resources: &Resources,
 ) -> Result<Granted, Refusal> {
     let mut granted = Err(Refusal::GrantTypeNotAllowed);
     for grant_type in response_type.grant_types() {
-        let ask = Ask { client, grant_type: *grant_type, subject, consented, scope, resources, held: None };
+        let ask = Ask { client, grant_type: *grant_type, subject, scope, resources, held: None };
         granted = Ok(issue::verdict(&ask)?);
     }
     let mut granted = granted?;

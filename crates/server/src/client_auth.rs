@@ -15,7 +15,7 @@ use regrant_core::{Client, ClientId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
-use crate::app::{App, Clients};
+use crate::app::{App, Clients, Settings};
 use crate::client_assertion;
 use crate::correlation::Correlation;
 use crate::form::{Form, Malformed};
@@ -175,11 +175,11 @@ impl Presented {
     pub(crate) async fn prove(
         &self,
         app: &App,
+        settings: &Settings,
         peer: Peer,
         endpoint: &str,
         correlation: &Correlation,
     ) -> Result<Arc<Client>, Failure> {
-        let settings = app.settings();
         let limits = &settings.config.limits;
         let proved = match &self.assertion {
             Some(assertion) => {

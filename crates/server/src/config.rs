@@ -71,6 +71,8 @@ use top::TOP;
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 /// The scope that opens the admin API. It is always there, and means something at [`ADMIN_RESOURCE`] alone.
 pub const ADMIN_SCOPE: &str = "regrant.admin";
+/// The scope that opens what the admin API shows, and nothing that it changes.
+pub const ADMIN_READ_SCOPE: &str = "regrant.admin.read";
 /// The resource indicator of the admin API (RFC 8707), whatever its address. It is always there.
 pub const ADMIN_RESOURCE: &str = "urn:regrant:admin";
 /// `listen` unless set.
@@ -588,7 +590,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         policy_uri: section.string("policy_uri"),
         tos_uri: section.string("tos_uri"),
         contacts: section.strings("contacts").unwrap_or_default(),
-        secret: None,
+        shared_secret: None,
         sealed_secret: None,
         registration: None,
     };

@@ -18,7 +18,7 @@ use regrant_store::{DeviceRequest, Outcome, Record};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Failure};
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::chance;
 use crate::client_auth;
 use crate::correlation::Correlation;
@@ -35,19 +35,22 @@ const TRIES: usize = 3;
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
+    let settings = app.settings();
     let mut client = None;
-    let mut response = match begin(&app, request, &correlation, &mut client).await {
+    let mut response = match begin(&app, &settings, request, &correlation, &mut client).await {
         Ok(begun) => answer::json(StatusCode::OK, &begun),
         Err(failure) => {
-            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+            let failure = app.limits.failed(&app, peer, client.as_deref(), failure);
+            failure.answer_to(client.as_deref(), &app, &settings, &correlation)
         }
     };
-    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &settings.clients);
     correlation.mark(response)
 }
 
 async fn begin(
     app: &App,
+    settings: &Settings,
     request: Request,
     correlation: &Correlation,
     client: &mut Option<Arc<Client>>,
@@ -56,7 +59,7 @@ async fn begin(
     let peer = Peer::of(&parts.extensions);
     // RFC 8628 section 3.1: "The client authentication requirements of Section 3.2.1 of [RFC6749] apply to requests on this
     // endpoint".
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, PATH, correlation).await?;
+    let known = client_auth::read(&parts.headers, &form)??.prove(app, settings, peer, PATH, correlation).await?;
     *client = Some(Arc::clone(&known));
     let scope = form.credential("scope").map(Scope::parse).transpose().map_err(|_| Failure::MalformedScope)?;
     let resources = Resources::new(form.all("resource")).map_err(|_| Failure::MalformedTarget)?;
@@ -64,12 +67,11 @@ async fn begin(
         client: &known,
         grant_type: GrantType::DeviceCode,
         subject: SubjectStatus::None,
-        consented: true,
         scope: scope.as_ref(),
         resources: &resources,
         held: None,
     })?;
-    app.limits.device_code(app.settings().config.limits.device_codes, &known, peer)?;
+    app.limits.device_code(settings.config.limits.device_codes, &known, peer)?;
     // A number of its own, at no write: the grant of that number is made by whoever answers.
     let asking = Arc::clone(&known);
     let (asked, code) = app

@@ -47,12 +47,14 @@ use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
-use heard::{Asking, Heard};
+use heard::{Asking, Teller};
 use told::Told;
 use writer::{Failing, Writer};
 
 /// The most jobs in one batch.
 const MAX_BATCH: usize = 1024;
+/// The most records of writes that are no decision in one transaction, unless one of them has more.
+const MAX_RECORDS: usize = 1024;
 /// The most jobs that may wait: beyond it the caller hears [`Unavailable`] at once, and the client 503.
 const MAX_WAITING: usize = 16_384;
 /// How many of them may be reads, and how many writes that are no decisions: introspection and what operators list cannot starve
@@ -183,6 +185,7 @@ impl Engine {
             ending,
             told: Told::default(),
             places: Places::default(),
+            teller: Teller::here(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
         Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings })
@@ -294,9 +297,7 @@ impl Engine {
         let span = self.spans.child("decide", &sight::span());
         let (reply, answer) = oneshot::channel();
         self.send(Job::Decide { grant, asked, span, reply })?;
-        let Heard { told, others } = answer.await.map_err(|_| stopped())?;
-        drop(others);
-        let (verdict, mut asked) = told?;
+        let (verdict, mut asked) = answer.await.map_err(|_| stopped())??;
         let outcome = asked.outcome().downcast_mut::<Option<T>>().and_then(Option::take);
         verdict.map_or_else(|refusal| Ok(Err(refusal)), |()| outcome.map(Ok).ok_or_else(stopped))
     }
@@ -306,8 +307,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn commit(&self, records: Vec<Record>) -> Result<Vec<Outcome>, Unavailable> {
-        let below = sight::span();
-        self.answer(|reply| Job::Commit { records, below, reply }).await
+        self.committing(records).await
+    }
+
+    /// The same: the records have their place in the queue when this returns, before anybody waits.
+    pub(crate) fn committing(
+        &self,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Vec<Outcome>, Unavailable>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.send(Job::Commit { records, below: sight::span(), reply });
+        async move {
+            sent?;
+            answer.await.map_err(|_| stopped())?
+        }
     }
 
     /// Asks the store.

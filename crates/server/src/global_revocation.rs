@@ -81,9 +81,9 @@ async fn answer(
     }
     let body = read(&parts.headers, body).await?;
     let form = Form::parse(b"")?;
-    let client = client_auth::read(&parts.headers, &form)??
-        .prove(app, Peer::of(&parts.extensions), "/oauth2/global-revoke", correlation)
-        .await?;
+    let peer = Peer::of(&parts.extensions);
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let client = presented.prove(app, &app.settings(), peer, "/oauth2/global-revoke", correlation).await?;
     *known = Some(Arc::clone(&client));
     if client.disabled || !client.may_revoke_users {
         return Err(Failure::MayNotRevoke);

@@ -49,7 +49,8 @@ async fn answer(app: &App, request: Request, correlation: &Correlation) -> Resul
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
-    let caller = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/introspect", correlation).await?;
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let caller = presented.prove(app, &app.settings(), peer, "/oauth2/introspect", correlation).await?;
     let told = told(app, token, &caller).await?;
     Ok((told.unwrap_or(json!({"active": false})), caller))
 }

@@ -49,6 +49,7 @@ mod passwords;
 pub mod peer;
 pub mod profile;
 pub mod reasons;
+mod reasons_page;
 pub mod recover;
 pub mod registration;
 mod request;

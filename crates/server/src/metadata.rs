@@ -85,6 +85,9 @@ fn oauth(app: &App) -> Value {
         // draft-parecki-oauth-global-token-revocation; announced where a client may use it.
         "global_token_revocation_endpoint": settings.clients.all().any(|client| client.may_revoke_users)
             .then(|| url("/oauth2/global-revoke")),
+        // Section 5 of its text of February 2026.
+        "global_token_revocation_endpoint_auth_methods_supported":
+            settings.clients.all().any(|client| client.may_revoke_users).then_some(["client_secret_basic"]),
         "userinfo_endpoint": url("/oauth2/userinfo"),
         "jwks_uri": url("/oauth2/jwks"),
         "scopes_supported": scopes,

@@ -64,7 +64,7 @@ impl Profile {
     pub fn of(definition: &ClientDefinition) -> Self {
         let at = definition.jwks_uri.as_deref().and_then(check_url).map(Keys::At);
         let keys = definition.inline_keys().map(Keys::Inline).or(at).unwrap_or(Keys::None);
-        let plain = definition.secret.clone().map(Secret::Plain);
+        let plain = definition.shared_secret.clone().map(Secret::Plain);
         Self {
             keys,
             assertion_algorithm: definition.assertion_algorithm(),

@@ -67,7 +67,8 @@ Why a request was refused. Each reason has one code, and it is the same in the l
 
 The client hears the RFC's code and a correlation id (`correlation_id`, and the header `x-correlation-id`);
 `regrant explain CORRELATION-ID` finds the event. With `tell_reason = true` in its `[[client]]` the answer has the member
-`reason` as well, but where the token is not the client's own: that is nobody's business.
+`reason` as well, and `error_uri`, the place of the reason on the server's own page `/reasons`; but not where the token is
+not the client's own: that is nobody's business.
 
 Written from the code: `REGRANT_BLESS=1 cargo test --release -p sim --test tidy`.
 
@@ -120,7 +121,6 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             "the grant's token is reusable, and its client has become public since (RFC 9700 section 4.14.2)",
             "nothing any more: the user logs in again and gets a token that rotates",
         ),
-        Refusal::ConsentMissing => ("the user has not allowed it", "the same request after the user's consent"),
         Refusal::ConsentPaused => {
             ("the user has paused the client", "the same token, once the user lets the client go on (/account)")
         }
@@ -268,6 +268,17 @@ const fn ended(reason: EndReason) -> (&'static str, &'static str) {
     }
 }
 
+/// What would have been accepted where somebody asked too often.
+const LATER: &str = "the same request after Retry-After";
+
+const fn too_many(
+    budget: Budget,
+    happened: &'static str,
+    accepted: &'static str,
+) -> (Failure, &'static str, &'static str) {
+    (Failure::TooMany(budget, Duration::ZERO), happened, accepted)
+}
+
 /// What the edge refuses before, or beside, the rules: one example of each.
 const EDGE: [(Failure, &str, &str); 39] = [
     (
@@ -373,41 +384,25 @@ const EDGE: [(Failure, &str, &str); 39] = [
         "the claims that the token would carry are too large; nothing was consumed",
         "the same request once fewer claims are configured",
     ),
-    (
-        Failure::TooMany(Budget::Network, Duration::ZERO),
-        "this network sent too much that proves nothing",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Secrets, Duration::ZERO),
+    too_many(Budget::Network, "this network sent too much that proves nothing", LATER),
+    too_many(
+        Budget::Secrets,
         "this network sent too many wrong secrets for this client",
         "the right secret at any time",
     ),
-    (
-        Failure::TooMany(Budget::Grant, Duration::ZERO),
-        "this grant's tokens come more often than requests_per_grant: the client runs wild",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Client, Duration::ZERO),
-        "this client asks more often than requests_per_client",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Logins, Duration::ZERO),
+    too_many(Budget::Grant, "this grant's tokens come more often than requests_per_grant: the client runs wild", LATER),
+    too_many(Budget::Client, "this client asks more often than requests_per_client", LATER),
+    too_many(
+        Budget::Logins,
         "too many failed log-ins to this account, or from this network",
         "the right password after Retry-After",
     ),
-    (
-        Failure::TooMany(Budget::Registrations, Duration::ZERO),
+    too_many(
+        Budget::Registrations,
         "this network registered more clients than registrations_per_network",
-        "the same request after Retry-After",
+        LATER,
     ),
-    (
-        Failure::TooMany(Budget::Passwords, Duration::ZERO),
-        "too many passwords of this network are verified at once",
-        "the same request after Retry-After",
-    ),
+    too_many(Budget::Passwords, "too many passwords of this network are verified at once", LATER),
     (
         Failure::Unavailable(Unavailable { cause: Cause::Io, detail: String::new() }),
         "the store failed, or the clock cannot be believed; nothing has happened",

@@ -234,7 +234,7 @@ fn give_secret(definition: &mut ClientDefinition, before: Option<&ClientDefiniti
         AuthMethod::ClientSecretJwt => {
             definition.sealed_secret = before.and_then(|before| before.sealed_secret.clone());
             let secret = definition.sealed_secret.is_none().then(new)?;
-            definition.secret = Some(PlainSecret::new(secret.clone()));
+            definition.shared_secret = Some(PlainSecret::new(secret.clone()));
             Some(secret)
         }
         AuthMethod::PrivateKeyJwt | AuthMethod::None => None,

@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::AdminApi;
 use crate::{
-    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, registration,
-    revoke, session_state, sight, token, userinfo,
+    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, reasons_page,
+    registration, revoke, session_state, sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
@@ -52,6 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at(&format!("/assets/{script}")), get(form_post_script))
         .route(&at(&format!("/assets/{check_session}")), get(check_session_script))
         .route(&at("/assets/favicon.svg"), get(favicon))
+        .route(&at(reasons_page::PATH), get(reasons_page::endpoint))
         .route(&at("/"), get(interaction::home))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));

@@ -97,9 +97,16 @@ pub(crate) struct Begun {
     pub(crate) root: [u8; 32],
 }
 
-/// Begins a session. Where this browser had one of the same user, it goes on under another cookie; another user's is ended, as by a
-/// logout.
-pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Begun, Unavailable> {
+/// Whether the user has this password still, and may log in.
+async fn is_still(app: &App, user: &User) -> Result<bool, Unavailable> {
+    let found = app.engine.ask(Question::UserBySubject(user.subject.clone())).await?;
+    Ok(matches!(found, Answer::User(Some(now)) if now.password == user.password && now.disabled_at.is_none()))
+}
+
+/// Begins a session of the user as the password was compared with. Where this browser had one of the same user, it goes on under another
+/// cookie; another user's is ended, as by a logout. `None` if the password was changed, or the user disabled or removed, while it was
+/// compared: what that ended must not begin again.
+pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Option<Begun>, Unavailable> {
     let cookie = Zeroizing::new(chance::bytes::<32>());
     let now = app.engine.now();
     let id = session_id(app, &cookie);
@@ -128,8 +135,13 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
             app.engine.commit(vec![Record::PutSession(session)]).await?;
         }
     }
+    // Looked at behind the commit, and before anybody has the cookie: what ends sessions from here on ends this one as well.
+    if !is_still(app, user).await? {
+        app.engine.commit(vec![Record::EndSession { id }]).await?;
+        return Ok(None);
+    }
     let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME));
-    Ok(Begun { header, cookie, root })
+    Ok(Some(Begun { header, cookie, root }))
 }
 
 /// Ends this browser's session, with what follows from it and is told of it, in one commit. Returns the `Set-Cookie` value that clears the cookie.
@@ -237,30 +249,31 @@ pub(crate) async fn verify_password(
         Busy::Share => Failure::TooMany(Budget::Passwords, Duration::from_secs(1)),
     })?;
     Ok(match user {
-        Some(user) if fits => {
-            if user.disabled_at.is_none() {
-                renew_hash(app, &user, password).await;
-            }
-            Verified::Fits(user)
-        }
+        Some(user) if fits && user.disabled_at.is_none() => Verified::Fits(renewed(app, user, password).await),
+        Some(user) if fits => Verified::Fits(user),
         user => Verified::Wrong(user),
     })
 }
 
 /// Makes a hash of another server, or of weaker parameters than today's, anew: the password is known at this moment only. One
 /// durable write. Where it cannot be done now it is done at the next login; and never over what an operator wrote meanwhile.
-async fn renew_hash(app: &App, user: &User, password: Zeroizing<String>) {
+/// The user as he is then.
+async fn renewed(app: &App, user: User, password: Zeroizing<String>) -> User {
     if Stored::read(&user.password).is_ok_and(|stored| stored.is_current()) {
-        return;
+        return user;
     }
-    let Ok(password) = app.passwords.hash(password).await else { return };
+    let Ok(password) = app.passwords.hash(password).await else { return user };
     let renewed = User { password, version: user.version.saturating_add(1), ..user.clone() };
-    let put = Record::PutUser { expected: user.version, user: renewed };
+    let put = Record::PutUser { expected: user.version, user: renewed.clone() };
     match app.engine.commit(vec![put]).await.as_deref() {
-        Ok([Outcome::Committed]) => tracing::info!(subject = %user.subject, "password hash renewed"),
+        Ok([Outcome::Committed]) => {
+            tracing::info!(subject = %user.subject, "password hash renewed");
+            return renewed;
+        }
         Ok(_) => tracing::info!(subject = %user.subject, "password hash not renewed: the user was changed meanwhile"),
         Err(trouble) => tracing::warn!(subject = %user.subject, %trouble, "password hash not renewed"),
     }
+    user
 }
 
 fn session_id(app: &App, cookie: &[u8; 32]) -> [u8; 32] {

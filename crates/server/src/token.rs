@@ -26,7 +26,7 @@ use regrant_store::{Answer, Question};
 use zeroize::Zeroizing;
 
 use crate::answer::{self, Failure};
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::claims::TokenClaims;
 use crate::claims::prepare::{self, Minting};
 use crate::client_auth;
@@ -49,20 +49,24 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
+    // Once: the request sees one configuration, whatever is reloaded meanwhile.
+    let settings = app.settings();
     let mut client = None;
-    let answered = answer(&app, request, &correlation, &mut client).await;
+    let answered = answer(&app, &settings, request, &correlation, &mut client).await;
     let mut response = match answered {
         Ok(tokens) => answer::json_text(StatusCode::OK, tokens.text().into_bytes()),
         Err(failure) => {
-            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+            let failure = app.limits.failed(&app, peer, client.as_deref(), failure);
+            failure.answer_to(client.as_deref(), &app, &settings, &correlation)
         }
     };
-    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &settings.clients);
     correlation.mark(response)
 }
 
 async fn answer(
     app: &App,
+    settings: &Settings,
     request: Request,
     correlation: &Correlation,
     client: &mut Option<Arc<Client>>,
@@ -70,9 +74,10 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, "/oauth2/token", correlation).await?;
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let known = presented.prove(app, settings, peer, "/oauth2/token", correlation).await?;
     *client = Some(Arc::clone(&known));
-    let ask = Asking { app, client: &known, peer, correlation };
+    let ask = Asking { app, settings, client: &known, peer, correlation };
     match asked? {
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
@@ -174,6 +179,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
 /// An authenticated client's question.
 struct Asking<'a> {
     app: &'a App,
+    settings: &'a Settings,
     client: &'a Arc<Client>,
     peer: Peer,
     correlation: &'a Correlation,
@@ -198,7 +204,7 @@ impl Asking<'_> {
             refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
         let caller = (self.client.as_ref(), GrantType::RefreshToken, self.correlation);
-        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
         let claims = prepared.claims();
         let refreshed = self
             .app
@@ -239,7 +245,7 @@ impl Asking<'_> {
             redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
         let caller = (self.client.as_ref(), GrantType::AuthorizationCode, self.correlation);
-        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
         let claims = prepared.claims();
         let issued = self
             .app
@@ -272,7 +278,7 @@ impl Asking<'_> {
             device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
         };
         let caller = (self.client.as_ref(), GrantType::DeviceCode, self.correlation);
-        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
+        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
         let claims = prepared.claims();
         let issued = self
             .app
@@ -297,7 +303,7 @@ impl Asking<'_> {
         let user =
             guessing::verify_password(self.app, &asked.username, asked.password, &place, self.correlation).await??;
         let minting = self.minting(GrantType::Password, &user.subject, &granted, Some(self.app.engine.now()));
-        let claims = prepare::of(self.app, minting).await?;
+        let claims = prepare::of((self.app, self.settings), minting).await?;
         let client = Arc::clone(self.client);
         let issued = self
             .app
@@ -324,10 +330,10 @@ impl Asking<'_> {
         self.app.engine.check()?;
         let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
         let minting = self.minting(GrantType::ClientCredentials, self.client.id.as_str(), &granted, None);
-        let claims = prepare::of(self.app, minting).await?;
+        let claims = prepare::of((self.app, self.settings), minting).await?;
         let now = self.app.engine.now();
         let expires_in = self.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
+        let scope = self.settings.scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: None,
             client: self.client,
@@ -340,14 +346,14 @@ impl Asking<'_> {
             now,
         };
         sight::outcome("granted_by_client_credentials");
-        let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
+        let access_token = mint::access_token(self.app, self.settings, &access).ok_or(Failure::Busy)?;
         let scope = scope.to_string();
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, id_token: None, scope })
     }
 
     /// A genuine token is charged to its grant, before its state is known and before anybody waits for it.
     fn charge(&self, grant: GrantId) -> Result<(), Failure> {
-        self.app.limits.grant(self.app.settings().config.limits.requests_per_grant, grant, self.client)
+        self.app.limits.grant(self.settings.config.limits.requests_per_grant, grant, self.client)
     }
 
     fn verdict(
@@ -357,7 +363,7 @@ impl Asking<'_> {
         scope: Option<&Scope>,
         resources: &Resources,
     ) -> Result<Granted, Refusal> {
-        issue::verdict(&Ask { client: self.client, grant_type, subject, consented: true, scope, resources, held: None })
+        issue::verdict(&Ask { client: self.client, grant_type, subject, scope, resources, held: None })
     }
 
     fn minting<'a>(
@@ -389,7 +395,7 @@ impl Asking<'_> {
         now: Timestamp,
     ) -> Result<Tokens, Failure> {
         let keys = self.app.engine.keys();
-        let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
+        let scope = self.settings.scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: Some(grant),
             client: self.client,
@@ -401,7 +407,7 @@ impl Asking<'_> {
             expires_in,
             now,
         };
-        let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
+        let access_token = mint::access_token(self.app, self.settings, &access).ok_or(Failure::Busy)?;
         let refresh = refresh_token.and_then(|token| Some(RefreshAnswer::new(token.text(&keys)?, grant, now)));
         let scope = scope.to_string();
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, id_token: None, scope })

@@ -275,7 +275,15 @@ async fn epochs(size: revoking::Size, json: bool) -> bool {
 
 async fn race(races: u64, json: bool) -> bool {
     let scratch = Scratch::new("races");
-    let report = revoking::race(scratch.path(), races, |done| show(&format!("race {done} of {races}"))).await;
+    let clock = Clock::system();
+    let began = clock.ran();
+    let report = revoking::race(scratch.path(), races, |done| {
+        let spent = clock.ran().saturating_sub(began).as_secs_f64();
+        let left = spent / done.max(1) as f64 * races.saturating_sub(done) as f64;
+        let bar = "#".repeat((30 * done / races.max(1)) as usize);
+        show(&format!("[{bar:<30}] race {done} of {races}, {left:.0} s left"));
+    })
+    .await;
     show("");
     if json {
         println!("{}", report.json());

@@ -39,16 +39,19 @@ pub fn measure(store: &Path) -> Size {
     Size { rows: tables.iter().map(count).collect(), bytes: std::fs::metadata(store).expect("a file").len() }
 }
 
-/// Bytes of a closed store that hold events, with their indices. They are history: the sweep removes them when their time is over,
-/// and a grant that lives on has none any more.
+/// Bytes of a closed store that hold something: of what lasts, and of events, each with their indices. Events are history: the sweep removes
+/// them when their time is over, and a grant that lives on has none any more.
 ///
 /// # Panics
 /// If it cannot be read.
 #[must_use]
-pub fn of_events(store: &Path) -> u64 {
+pub fn held(store: &Path) -> (u64, u64) {
     let connection = Connection::open(store).expect("a store");
-    let sql = "SELECT ifnull(sum(pgsize), 0) FROM dbstat WHERE name LIKE 'events%' AND aggregate";
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a sum").cast_unsigned()
+    let sum = |which: &str| {
+        let sql = format!("SELECT ifnull(sum(pgsize), 0) FROM dbstat WHERE name {which} LIKE 'events%'");
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).expect("a sum").cast_unsigned()
+    };
+    (sum("NOT"), sum(""))
 }
 
 /// Makes `grants` grants of a plain public client, refreshes each once, and returns the size and the tokens.

@@ -109,7 +109,7 @@ pub fn watch(home: &Home, grants: u64, watched: Duration) -> Startup {
     }
     server.stop();
     let bytes = std::fs::metadata(home.store()).expect("a store").len();
-    let events = size::of_events(&home.store());
+    let (_, events) = size::held(&home.store());
     Startup { grants, bytes, events, ready, rss_ready, rss_most }
 }
 

@@ -78,8 +78,12 @@ pub trait Store: Send {
     /// [`Unavailable`] if the store cannot be read.
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
 
-    /// Chains the events of later commits under this key. A store that was given none chains them under [`ChainKey::public`].
-    fn chain_under(&mut self, key: ChainKey);
+    /// Chains the events of later commits under this key, and seals what has no MAC of its own. A store that was given none chains them
+    /// under [`ChainKey::public`], and seals nothing.
+    ///
+    /// # Errors
+    /// [`Forged`] if the seal that is there does not fit what is there.
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged>;
 
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
@@ -90,6 +94,11 @@ pub trait Store: Send {
         None
     }
 }
+
+/// Somebody without the key changed the store: what was sealed is not there as it was.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Forged(pub String);
 
 /// A grant's row as it was found. Whether its MAC fits is the caller's question: [`Loaded::believed`].
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -15,7 +15,7 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
-    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, KeyChange, KeyKind, KeyRecord,
+    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, Forged, KeyChange, KeyKind, KeyRecord,
     Loaded, LogoutNotice, Outcome, Question, Record, RegistrationToken, Revocation, Revoked, Session, Store,
     StoredEvent, Unavailable, User, device, event, failures, revocation,
 };
@@ -61,8 +61,9 @@ impl Store for Memory {
         Ok(self.contents().answer(question))
     }
 
-    fn chain_under(&mut self, key: ChainKey) {
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
         self.contents().chain = key;
+        Ok(())
     }
 
     fn failure(&self) -> Option<Unavailable> {
@@ -272,7 +273,7 @@ impl Contents {
                 let takes = self.epochs.takes(epoch);
                 if takes {
                     self.epochs.insert(epoch.clone());
-                    self.follow(Some(revocation::of_epoch(epoch)));
+                    self.follow(Some(revocation::of_epoch(epoch, self.epochs.counter())));
                 }
                 self.tell_if(takes, events)
             }
@@ -280,6 +281,7 @@ impl Contents {
                 let can = self.epochs.can_be_undone(*number, *at);
                 if can {
                     self.epochs.undo(*number, *at);
+                    self.follow(Some((Revoked::TakenBack(*number), *at)));
                 }
                 self.tell_if(can, events)
             }

@@ -231,6 +231,7 @@ fn revoked() -> impl Strategy<Value = Revoked> {
     prop_oneof![
         number().prop_map(Revoked::Grant),
         (0..3_u8).prop_map(|jti| Revoked::Access([jti; 32])),
+        number().prop_map(Revoked::TakenBack),
         matching.prop_map(|(client, subject, scope, online_only)| {
             let client = client.and_then(|client| ClientId::parse(&client));
             Revoked::Matching(Selector { client, subject, scope, online_only, ..Selector::default() })

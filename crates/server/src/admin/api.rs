@@ -102,7 +102,7 @@ async fn endpoint(State(api): State<Api>, request: Request) -> Response<Body> {
 /// All of a request in order; who asks comes before what is asked.
 async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Result<Remembered, Problem> {
     let (mut parts, body) = request.into_parts();
-    let client = caller::prove(&api.app, &parts.headers, Peer::of(&parts.extensions)).await?;
+    let client = caller::prove(&api.app, &parts.method, &parts.headers, Peer::of(&parts.extensions)).await?;
     let caller = client.id.as_str();
     let Some(operation) = find(api, &parts)? else {
         return Ok(Remembered::json(StatusCode::OK, document()));

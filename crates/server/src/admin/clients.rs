@@ -80,12 +80,12 @@ impl Admin {
 
     /// The definition as it is stored: a secret that has to be known is wrapped under the root key.
     pub(super) fn sealed(&self, definition: ClientDefinition) -> Result<ClientDefinition, AdminError> {
-        let Some((secret, id)) = definition.secret.as_ref().zip(ClientId::parse(&definition.id)) else {
+        let Some((secret, id)) = definition.shared_secret.as_ref().zip(ClientId::parse(&definition.id)) else {
             return Ok(definition);
         };
         let sealed = self.app.secret_wrap.seal(&id, secret.expose());
         let sealed = sealed.ok_or_else(|| AdminError::Invalid("the secret could not be wrapped".to_owned()))?;
-        Ok(ClientDefinition { secret: None, sealed_secret: Some(sealed), ..definition })
+        Ok(ClientDefinition { shared_secret: None, sealed_secret: Some(sealed), ..definition })
     }
 
     /// The client as a reader is shown it, in the file or the store.
@@ -111,7 +111,7 @@ fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
         previous_secret_hash: None,
         previous_secret_file: None,
         previous_secret_expires_at: None,
-        secret: None,
+        shared_secret: None,
         sealed_secret: None,
         registration: None,
         ..definition.clone()
@@ -126,7 +126,7 @@ fn with_secrets_of(new: ClientDefinition, old: &ClientDefinition) -> ClientDefin
     match new.token_endpoint_auth_method.as_deref() {
         Some("none" | "private_key_jwt") => return new,
         Some("client_secret_jwt") => {
-            let sealed_secret = old.sealed_secret.clone().filter(|_| new.secret.is_none());
+            let sealed_secret = old.sealed_secret.clone().filter(|_| new.shared_secret.is_none());
             return ClientDefinition { sealed_secret, ..new };
         }
         Some(_) | None if names_one => return new,

@@ -35,7 +35,7 @@ use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::suggest::did_you_mean;
-use super::{ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
+use super::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
 pub use policy::LONGEST_ACCESS_TOKEN;
 pub use proofs::{ObjectAlgorithm, PlainSecret};
@@ -193,7 +193,7 @@ pub struct ClientDefinition {
     /// The secret of a client of `client_secret_jwt`. Taken and never shown: the store keeps it wrapped under the root key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub secret: Option<PlainSecret>,
+    pub shared_secret: Option<PlainSecret>,
     /// That secret, wrapped. Written by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_secret: Option<String>,
@@ -389,7 +389,7 @@ impl ClientDefinition {
     fn resolved_scopes(&self, declared: &[ScopeSetting], checks: &mut Checks) -> Scope {
         let key = "scopes";
         checks.distinct(key, &self.scopes);
-        let built_in = || BUILT_IN_SCOPES.into_iter().chain([ADMIN_SCOPE]);
+        let built_in = || BUILT_IN_SCOPES.into_iter().chain([ADMIN_SCOPE, ADMIN_READ_SCOPE]);
         let known = || declared.iter().map(|scope| scope.name.as_str()).chain(built_in());
         for (index, scope) in self.scopes.iter().enumerate() {
             if !known().any(|name| name == scope) {
@@ -425,16 +425,15 @@ impl ClientDefinition {
     /// or a user's device holds must not be worth that much (check O6).
     fn check_admin(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {
         let is_named = |names: &[String], name: &str| names.iter().any(|known| known == name);
-        if !is_named(&self.scopes, ADMIN_SCOPE) {
-            return;
-        }
+        let named = [ADMIN_SCOPE, ADMIN_READ_SCOPE].into_iter().find(|scope| is_named(&self.scopes, scope));
+        let Some(named) = named else { return };
         if flows.iter().any(|flow| *flow != GrantType::ClientCredentials) || flows.is_empty() {
-            let what = format!("\"{ADMIN_SCOPE}\" is for clients of the grant type \"client_credentials\" alone");
+            let what = format!("\"{named}\" is for clients of the grant type \"client_credentials\" alone");
             let remedy = "Give it to a client of its own, with grant_types = [\"client_credentials\"].";
             checks.problem(Problem::new("scopes", what, remedy));
         }
         if !is_named(&self.resources, ADMIN_RESOURCE) {
-            let what = format!("\"{ADMIN_SCOPE}\" means nothing without the resource \"{ADMIN_RESOURCE}\"");
+            let what = format!("\"{named}\" means nothing without the resource \"{ADMIN_RESOURCE}\"");
             checks.problem(Problem::new("resources", what, format!("Add \"{ADMIN_RESOURCE}\".")));
         }
     }

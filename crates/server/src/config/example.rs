@@ -344,8 +344,8 @@ scopes = ["notes:read", "notes:write"]
 ##logo_uri = "https://app.example.com/logo.png"
 ##policy_uri = "https://app.example.com/privacy"
 ##tos_uri = "https://app.example.com/terms"
-## Who answers for it. Default: nobody.
-#contacts = []
+## Who answers for it. Default: nobody. Example:
+##contacts = ["ann@example.com"]
 ## Compared byte by byte; no wildcards. https, or http on a loopback address.
 #redirect_uris = ["https://app.example.com/callback"]
 ## Default: these two. Also "client_credentials", "urn:ietf:params:oauth:grant-type:device_code" (docs/device.md); "password" and "implicit" are there for old clients and should go.

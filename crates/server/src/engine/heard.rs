@@ -1,9 +1,8 @@
 //! What a job of a batch hears, and how: with one wake-up for all of them.
 //!
 //! A wake-up from the writer's thread is a system call, and often another one: whoever was woken has gone to sleep again before the next
-//! is told. So the writer wakes one, and hands it the answers of the others to pass on. From one thread of the runtime to its
-//! own tasks that takes no system call. They are passed on as soon as they come, and also where nobody waits for them any more: what
-//! passes them on is that they are dropped, and so no answer is lost with a client that has gone.
+//! is told. So the writer hands all answers of a batch to one task of the runtime, which passes them on: from one thread of the runtime to
+//! its own tasks that takes no system call. That task waits for nobody, so that no client can hold up another one's answer.
 //!
 //! What a job was made of comes back with its answer. The memory is freed where it was taken, and the writer, of whom there is one,
 //! has no part in it.
@@ -13,6 +12,7 @@ use std::any::Any;
 use regrant_core::decision::Decision;
 use regrant_core::{GrantId, Refusal};
 use regrant_store::Unavailable;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{Moment, Row};
@@ -64,31 +64,31 @@ where
 /// The verdict with the question, or that nothing has happened.
 pub(super) type Told = Result<(Result<(), Refusal>, Box<dyn Asked>), Unavailable>;
 /// Where it is waited for.
-pub(super) type Reply = oneshot::Sender<Heard>;
+pub(super) type Reply = oneshot::Sender<Told>;
 
-/// What one job hears.
-pub(super) struct Heard {
-    pub(super) told: Told,
-    /// To be dropped at once.
-    pub(super) others: Others,
+/// Tells the jobs of a batch what they wait for.
+pub(super) struct Teller {
+    /// Where those run who wait, if they run on a runtime.
+    runtime: Option<Handle>,
 }
 
-/// What others are to hear, when this is dropped.
-#[derive(Default)]
-pub(super) struct Others(Vec<(Reply, Told)>);
-
-impl Drop for Others {
-    fn drop(&mut self) {
-        for (reply, told) in self.0.drain(..) {
-            let _ = reply.send(Heard { told, others: Self::default() });
-        }
+impl Teller {
+    /// For jobs that are asked from where this is called.
+    pub(super) fn here() -> Self {
+        Self { runtime: Handle::try_current().ok() }
     }
-}
 
-/// Tells each job what it waits for. Where the first one does not listen, the others hear it from this thread.
-pub(super) fn tell(mut all: Vec<(Reply, Told)>) {
-    if let Some((reply, told)) = all.pop() {
-        let _ = reply.send(Heard { told, others: Others(all) });
+    pub(super) fn tell(&self, all: Vec<(Reply, Told)>) {
+        let tell = |all: Vec<(Reply, Told)>| {
+            for (reply, told) in all {
+                // Who has gone hears nothing, and the next one does.
+                let _ = reply.send(told);
+            }
+        };
+        match &self.runtime {
+            Some(runtime) if all.len() > 1 => drop(runtime.spawn(async move { tell(all) })),
+            _ => tell(all),
+        }
     }
 }
 
@@ -96,38 +96,32 @@ pub(super) fn tell(mut all: Vec<(Reply, Told)>) {
 mod tests {
     use super::*;
 
-    fn asked() -> (Reply, Told, oneshot::Receiver<Heard>) {
+    fn asked() -> (Reply, Told, oneshot::Receiver<Told>) {
         let (reply, answer) = oneshot::channel();
         let decide = |_: Row<'_>, _: GrantId, _: &Moment<'_>| Decision::<()>::refuse(Refusal::UnknownGrant);
         let question = Asking { decide, correlation: String::new(), from: None, outcome: None };
         (reply, Ok((Err(Refusal::UnknownGrant), Box::new(question))), answer)
     }
 
-    /// Law L3 rests on it: who can be answered is answered, whoever else has gone, and whenever.
-    #[test]
-    fn no_answer_is_lost_with_a_client_that_has_gone() {
-        for (is_gone_before, is_heard) in [(true, false), (false, false), (false, true)] {
+    /// Law L3 rests on it: who can be answered is answered, whoever else has gone or does not listen.
+    #[tokio::test]
+    async fn no_answer_waits_for_another_client() {
+        for runtime in [None, Handle::try_current().ok()] {
+            let teller = Teller { runtime };
             let (mut all, mut answers) = (Vec::new(), Vec::new());
             for _ in 0..5 {
                 let (reply, told, answer) = asked();
                 all.push((reply, told));
                 answers.push(answer);
             }
-            let mut first = answers.pop();
-            if is_gone_before {
-                first = None;
+            // One has gone, and one never looks at its answer.
+            drop(answers.swap_remove(2));
+            let deaf = answers.swap_remove(0);
+            teller.tell(all);
+            for answer in answers {
+                assert!(answer.await.is_ok_and(|told| told.is_ok()));
             }
-            tell(all);
-            if is_heard {
-                let heard = first.as_mut().expect("it is there").try_recv().expect("it was told first");
-                assert!(
-                    answers.iter_mut().all(|answer| answer.try_recv().is_err()),
-                    "the others hear it from the first"
-                );
-                drop(heard);
-            }
-            drop(first);
-            assert!(answers.iter_mut().all(|answer| answer.try_recv().is_ok_and(|heard| heard.told.is_ok())));
+            drop(deaf);
         }
     }
 }

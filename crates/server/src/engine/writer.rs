@@ -12,14 +12,14 @@ use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
-use super::heard::{self, Asked};
+use super::heard::{self, Asked, Teller};
 use super::told::{self, Told};
-use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Shares};
+use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Shares};
 use crate::chance;
 use crate::metrics::WriterQueue;
 use crate::revocations::Revocations;
 use crate::settle::{Settled, settle};
-use crate::spans::{Span, Spans};
+use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
 
@@ -42,6 +42,7 @@ pub(super) struct Writer {
     pub(super) ending: watch::Sender<u64>,
     pub(super) told: Told,
     pub(super) places: Places,
+    pub(super) teller: Teller,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -121,24 +122,18 @@ impl Writer {
 
     /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
     ///
-    /// Reads come last: those who asked them have not heard from any job of this batch, and so they may see it or not. In between
-    /// they would cut the batch into many commits.
+    /// Nobody who sent one of them has heard from another one, so that their order is ours. Writes that are no decision come first, in one
+    /// transaction: what revokes is obeyed by the decisions of the same batch. Reads come last. In between they would cut the batch into
+    /// many commits.
     fn batch(&mut self, jobs: Vec<Job>) -> Option<oneshot::Sender<()>> {
-        let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
+        let (mut decided, mut commits, mut reads, mut stop) = (Vec::new(), Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
                 Job::Decide { grant, asked, span, reply } => {
                     let is_new = grant.is_none();
                     decided.push(Decided { grant, is_new, asked, span, reply, attempts: 0 });
                 }
-                // A write that is no decision keeps its place behind those before it: they are committed first.
-                Job::Commit { records, below, reply } => {
-                    self.decide_all(std::mem::take(&mut decided));
-                    let span = self.spans.child("commit", &below);
-                    let committed = self.now().and_then(|now| self.commit(&records, now));
-                    span.committed(records.len(), &committed);
-                    let _ = reply.send(committed.and_then(|outcomes| self.confirm(&records, outcomes)));
-                }
+                Job::Commit { records, below, reply } => commits.push((records, below, reply)),
                 Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
                     stop = Some(reply);
@@ -146,11 +141,35 @@ impl Writer {
                 }
             }
         }
+        self.commit_all(commits);
         self.decide_all(decided);
         for job in reads {
             self.read(job);
         }
         stop
+    }
+
+    /// Writes that are no decision, those of one job together.
+    fn commit_all(&mut self, jobs: Vec<(Vec<Record>, Parent, oneshot::Sender<Result<Vec<Outcome>, Unavailable>>)>) {
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() {
+            let (mut together, mut count) = (Vec::new(), 0);
+            while let Some(job) = jobs.next_if(|(records, ..)| count == 0 || count + records.len() <= MAX_RECORDS) {
+                count += job.0.len();
+                together.push(job);
+            }
+            let spans: Vec<Span> = together.iter().map(|(_, below, _)| self.spans.child("commit", below)).collect();
+            let records: Vec<Record> = together.iter_mut().flat_map(|(records, ..)| records.iter().cloned()).collect();
+            let committed = self.now().and_then(|now| self.commit(&records, now));
+            let mut from = 0;
+            for ((own, _, reply), span) in together.into_iter().zip(spans) {
+                let until = from + own.len();
+                let of_job = committed.clone().map(|outcomes| outcomes.get(from..until).unwrap_or_default().to_vec());
+                from = until;
+                span.committed(own.len(), &of_job);
+                let _ = reply.send(of_job.and_then(|outcomes| self.confirm(&own, outcomes)));
+            }
+        }
     }
 
     fn read(&mut self, job: Job) {
@@ -172,7 +191,7 @@ impl Writer {
                 Ok(again) => again,
                 Err((jobs, trouble)) => {
                     tracing::error!(cause = %trouble.cause, detail = %trouble.detail, jobs = jobs.len(), "a batch failed; its clients hear 503 and may ask again");
-                    heard::tell(jobs.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
+                    self.teller.tell(jobs.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
                     return;
                 }
             };
@@ -227,7 +246,7 @@ impl Writer {
         match outcomes {
             Err(trouble) => Err((pending.into_iter().map(|pending| pending.job).collect(), trouble)),
             // Nothing of it is there: decided again, as if nobody had asked.
-            Ok(None) => Ok(again(pending.into_iter().map(|pending| pending.job))),
+            Ok(None) => Ok(again(&self.teller, pending.into_iter().map(|pending| pending.job))),
             Ok(Some(outcomes)) => {
                 // Durable from here.
                 let mut stale: Vec<u64> = Vec::new();
@@ -236,7 +255,7 @@ impl Writer {
                         stale.push(grant.id.number);
                     }
                 }
-                Ok(answer(pending, &stale, &self.unkept))
+                Ok(answer(&self.teller, pending, &stale, &self.unkept))
             }
         }
     }
@@ -310,7 +329,15 @@ impl Writer {
     /// What revokes something is not confirmed while the journal is behind, though it is committed.
     fn confirm(&self, records: &[Record], outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Unavailable> {
         let revokes = |record: &Record| match record {
-            Record::Epoch { .. } | Record::DenyAccess { .. } => true,
+            Record::Epoch { .. }
+            | Record::DenyAccess { .. }
+            | Record::PutUser { .. }
+            | Record::RemoveUser { .. }
+            | Record::PutClient { .. }
+            | Record::RemoveClient { .. }
+            | Record::RemoveConsent { .. }
+            | Record::EndSession { .. }
+            | Record::EndSessionsOf { .. } => true,
             Record::Grant { grant, .. } => self.unkept.contains(&grant.id.number),
             _ => false,
         };
@@ -444,7 +471,7 @@ fn not_kept() -> Unavailable {
 }
 
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
-fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
+fn answer(teller: &Teller, pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
     let (mut overtaken, mut told) = (Vec::new(), Vec::with_capacity(pending.len()));
     for Pending { job, verdict, grant } in pending {
         if job.grant.is_some_and(|id| unkept.contains(&id.number)) {
@@ -455,15 +482,15 @@ fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<De
             told.push((job.reply, Ok((verdict, job.asked))));
         }
     }
-    heard::tell(told);
-    again(overtaken)
+    teller.tell(told);
+    again(teller, overtaken)
 }
 
 /// Those jobs that may be decided once more; the others hear that it is enough.
-fn again(jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
+fn again(teller: &Teller, jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
     let (again, weary): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempts < MAX_ATTEMPTS);
     let detail = "the grant is written to without end by others".to_owned();
     let trouble = Unavailable { cause: Cause::Locked, detail };
-    heard::tell(weary.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
+    teller.tell(weary.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
     again
 }

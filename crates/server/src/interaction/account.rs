@@ -336,8 +336,8 @@ impl Visit {
         };
         let name = &who.user.name;
         let place = guessing::Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
-        match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
-            Ok(Ok(_)) => {}
+        let proved = match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
+            Ok(Ok(user)) => user,
             Ok(Err(refusal)) => {
                 sight::refused("password_not_changed", refusal.as_str());
                 return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now.")));
@@ -351,10 +351,11 @@ impl Visit {
                 return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2));
             }
             Err(failure) => return Err(NotDone::Unavailable(failure.reason())),
-        }
-        self.app.admin().set_password(name, new).await?;
+        };
+        let not_now = || NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now."));
+        let changed = self.app.admin().replace_password(&proved, new).await?.ok_or_else(not_now)?;
         // Every session has ended with the old password; this browser has just proved the user.
-        Ok(session::begin(&self.app, &self.headers, &who.user).await?.header)
+        Ok(session::begin(&self.app, &self.headers, &changed).await?.ok_or_else(not_now)?.header)
     }
 
     /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.

@@ -67,7 +67,7 @@ impl Visit {
     async fn given(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<Response<Body>, NotGiven> {
         let kind = request.response_type;
         let (scope, resources) = (&request.granted.scope, &request.granted.resources);
-        let granted = verdict(&request.client, kind, SubjectStatus::Enabled, true, Some(scope), resources);
+        let granted = verdict(&request.client, kind, SubjectStatus::Enabled, Some(scope), resources);
         let granted = granted.map_err(|refusal| NotGiven::Denied(Denied::of(refusal)))?;
         let consent = redeem::Consent {
             subject: who.user.subject.clone(),
@@ -167,6 +167,7 @@ impl Visit {
         request: &AuthorizationRequest,
         consent: &redeem::Consent,
     ) -> Result<FrontToken, NotGiven> {
+        let settings = self.app.settings();
         let minting = Minting {
             client: &request.client,
             grant_type: GrantType::Implicit,
@@ -176,7 +177,7 @@ impl Visit {
             auth_time: Some(consent.authenticated_at.seconds()),
             correlation: &self.correlation,
         };
-        let mut claims = prepare::of(&self.app, minting).await.map_err(|failure| match failure {
+        let mut claims = prepare::of((&self.app, &settings), minting).await.map_err(|failure| match failure {
             Failure::HookDenied => NotGiven::Denied(Denied::HOOK),
             failure => {
                 tracing::error!(correlation = %self.correlation, reason = %failure.reason(), "no access token");
@@ -186,7 +187,7 @@ impl Visit {
         // There is no grant in which the userinfo endpoint could look them up.
         claims.ask_at_userinfo(&request.wishes.claims.userinfo);
         let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
+        let scope = settings.scope_at(&consent.granted.scope, &consent.granted.resources);
         let access = Access {
             grant: None,
             client: &request.client,
@@ -199,7 +200,7 @@ impl Visit {
             now: self.app.engine.now(),
         };
         tracing::warn!(correlation = %self.correlation, client = %request.client.id, "implicit grant used: RFC 9700 section 2.1.2 says that it SHOULD NOT be");
-        let text = mint::access_token(&self.app, &access).map(Zeroizing::new);
+        let text = mint::access_token(&self.app, &settings, &access).map(Zeroizing::new);
         let text = text.ok_or(NotGiven::Denied(Denied::UNAVAILABLE))?;
         Ok(FrontToken { text, expires_in: expires_in.to_string(), scope: scope.to_string() })
     }

@@ -144,7 +144,6 @@ impl Visit {
                 client,
                 grant_type: GrantType::DeviceCode,
                 subject: SubjectStatus::Enabled,
-                consented: true,
                 scope: Some(&asked.granted.scope),
                 resources: &asked.granted.resources,
                 held: None,

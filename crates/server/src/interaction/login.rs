@@ -5,7 +5,7 @@
 use axum::body::Body;
 use axum::http::header::SET_COOKIE;
 use axum::http::{Response, StatusCode};
-use regrant_core::EventKind;
+use regrant_core::{EventKind, Refusal};
 use zeroize::Zeroizing;
 
 use super::account::ACCOUNT;
@@ -66,7 +66,12 @@ impl Visit {
         };
         // The session id is renewed at login (check G1).
         let begun = match session::begin(&self.app, &self.headers, &user).await {
-            Ok(begun) => begun,
+            Ok(Some(begun)) => begun,
+            // It was the user's password when it was sent.
+            Ok(None) => {
+                sight::refused("login_failed", Refusal::WrongPassword.as_str());
+                return again(StatusCode::UNAUTHORIZED, pages::WRONG_CREDENTIALS);
+            }
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
         sight::outcome("logged_in");

@@ -153,19 +153,7 @@ pub(crate) fn understand(
     })?;
     // RFC 9700 section 2.1.1 of public clients; the others may do without (OpenID Connect Core knows no PKCE).
     let is_public = definition.token_endpoint_auth_method.as_deref() == Some(AuthMethod::None.as_str());
-    let word = |name: &str| kept.get(name).and_then(Value::as_str).map(str::to_owned);
-    let is_pairwise = word("subject_type").as_deref() == Some("pairwise");
-    let definition = ClientDefinition {
-        require_pkce: (!is_public).then_some(false),
-        // Kept as they were said, and obeyed by the settings of these names.
-        id_token_signed_response_alg: word("id_token_signed_response_alg"),
-        userinfo_signed_response_alg: word("userinfo_signed_response_alg"),
-        subject_type: word("subject_type"),
-        // Public clients may name a sector, too (section 5); it means nothing to them.
-        sector_identifier_uri: word("sector_identifier_uri").filter(|_| is_pairwise),
-        default_max_age: kept.get("default_max_age").and_then(Value::as_u64).map(|seconds| format!("{seconds}s")),
-        ..definition
-    };
+    let definition = ClientDefinition { require_pkce: (!is_public).then_some(false), ..definition };
     let is_native = kept.get("application_type").is_some_and(|kind| kind == "native");
     let is_implicit = grant_types.iter().any(|word| word == GrantType::Implicit.as_str());
     check_redirects(&definition.redirect_uris, is_native, is_implicit)?;

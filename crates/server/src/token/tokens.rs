@@ -21,7 +21,8 @@ impl Tokens {
     pub(super) fn text(&self) -> String {
         let Self { access_token, token_type, expires_in, refresh, id_token, scope } = self;
         // It grows at most once.
-        let mut text = String::with_capacity(512 + access_token.len() + id_token.as_ref().map_or(0, String::len) + scope.len());
+        let mut text =
+            String::with_capacity(512 + access_token.len() + id_token.as_ref().map_or(0, String::len) + scope.len());
         let put = |text: &mut String, name: &str, value: &str| {
             for part in ["\"", name, "\":\"", value, "\","] {
                 text.push_str(part);

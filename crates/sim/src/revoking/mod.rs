@@ -13,7 +13,7 @@ use regrant_store::{Record, User};
 
 use crate::process::Inside;
 
-pub use cost::refreshes;
+pub use cost::{refreshes, revoke_others};
 pub use epochs::{EpochReport, Size, epochs};
 pub use race::{RaceReport, race};
 

@@ -10,7 +10,7 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 29] = [
+const ROUTES: [(&str, &str); 31] = [
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
@@ -26,6 +26,8 @@ const ROUTES: [(&str, &str); 29] = [
     ("/oauth2/introspect", "json"),
     ("/oauth2/global-revoke", "json"),
     ("/oauth2/userinfo", "json"),
+    ("/oauth2/register", "json"),
+    ("/oauth2/register/{id}", "json"),
     ("/oauth2/jwks", "json"),
     ("/oauth2/device_authorization", "json"),
     // Its own test: `sessions/session_management.rs`.

@@ -17,7 +17,7 @@ use super::support::{ask, assert_denied};
 const PLACES: [&str; 2] = ["oauth-authorization-server", "openid-configuration"];
 
 /// Every member, so that a new one comes with its test.
-const MEMBERS: [&str; 43] = [
+const MEMBERS: [&str; 48] = [
     "access_token_signing_alg_values_supported",
     "acr_values_supported",
     "authorization_endpoint",
@@ -38,6 +38,7 @@ const MEMBERS: [&str; 43] = [
     "id_token_signing_alg_values_supported",
     "introspection_endpoint",
     "introspection_endpoint_auth_methods_supported",
+    "introspection_endpoint_auth_signing_alg_values_supported",
     "introspection_signing_alg_values_supported",
     "issuer",
     "jwks_uri",
@@ -46,18 +47,22 @@ const MEMBERS: [&str; 43] = [
     "refresh_token_expiration_types_supported",
     "refresh_token_retry_window",
     "refresh_token_rotation",
+    "request_object_signing_alg_values_supported",
     "request_parameter_supported",
     "request_uri_parameter_supported",
+    "require_request_uri_registration",
     "response_modes_supported",
     "response_types_supported",
     "revocation_endpoint",
     "revocation_endpoint_auth_methods_supported",
+    "revocation_endpoint_auth_signing_alg_values_supported",
     "revocation_feed_endpoint",
     "scopes_supported",
     "status_list_endpoint",
     "subject_types_supported",
     "token_endpoint",
     "token_endpoint_auth_methods_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
     "ui_locales_supported",
     "userinfo_endpoint",
     "userinfo_signing_alg_values_supported",
@@ -218,10 +223,11 @@ async fn response_types_and_modes_are_those_announced() {
 async fn clients_authenticate_as_announced_and_not_otherwise() {
     let world = World::new().await;
     let document = document(&world).await;
-    let three = ["client_secret_basic", "client_secret_post", "none"];
-    assert_eq!(words(&document, "token_endpoint_auth_methods_supported"), three);
-    assert_eq!(words(&document, "revocation_endpoint_auth_methods_supported"), three);
-    assert_eq!(words(&document, "introspection_endpoint_auth_methods_supported"), three[..2]);
+    // The JWTs have their own tests (`clients/openid_core_s9.rs`).
+    let all = ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"];
+    assert_eq!(words(&document, "token_endpoint_auth_methods_supported"), all);
+    assert_eq!(words(&document, "revocation_endpoint_auth_methods_supported"), all);
+    assert_eq!(words(&document, "introspection_endpoint_auth_methods_supported"), all[..4]);
     for client in ["web-single", "web", "phone"] {
         let token = world.first(client).await;
         assert_eq!(world.refresh(client, &token).await.status, 200);
@@ -239,7 +245,7 @@ async fn clients_authenticate_as_announced_and_not_otherwise() {
         ("client_assertion", "e30.e30.x"),
     ];
     let reply = world.http().post("/oauth2/token", &assertion, &[]).await;
-    assert!(reply.status.is_client_error(), "private_key_jwt is not announced");
+    assert!(reply.status.is_client_error(), "an assertion that is none");
 }
 
 #[tokio::test]

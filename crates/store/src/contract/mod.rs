@@ -108,6 +108,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!($place, revocations:
             whatever_ends_is_told,
             a_wide_revocation_is_told_once,
+            a_wide_revocation_is_taken_back_by_its_number,
             a_place_in_the_revocations_is_never_used_twice,
             revocations_are_forgotten_from_the_oldest,
         );

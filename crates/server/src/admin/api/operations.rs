@@ -470,8 +470,9 @@ fn new_secret() -> (String, String) {
 fn add_client(mut definition: ClientDefinition) -> Plan {
     let method = definition.token_endpoint_auth_method.as_deref();
     if method == Some("client_secret_jwt") {
-        let made = definition.secret.is_none().then(new_secret).map(|(secret, _)| secret);
-        definition.secret = definition.secret.or_else(|| made.clone().map(|secret| PlainSecret::new(secret.into())));
+        let made = definition.shared_secret.is_none().then(new_secret).map(|(secret, _)| secret);
+        definition.shared_secret =
+            definition.shared_secret.or_else(|| made.clone().map(|secret| PlainSecret::new(secret.into())));
         return Plan { command: Command::AddClient { definition: Box::new(definition) }, secret: made };
     }
     let has_none = matches!(method, Some("none" | "private_key_jwt"));

@@ -97,18 +97,22 @@ impl ClientDefinition {
         self.check_keys(auth, checks);
         self.check_assertion_algorithm(auth, checks);
         self.check_objects(checks);
-        if let Some(secret) = &self.secret {
+        if let Some(secret) = &self.shared_secret {
             let length = secret.expose().len();
             let is_plain = secret.expose().bytes().all(|byte| matches!(byte, 0x20..=0x7E));
             if auth != Some(AuthMethod::ClientSecretJwt) {
                 let what = "only a client of \"client_secret_jwt\" tells its secret; of others the hash is kept";
-                checks.problem(Problem::new("secret", what, "Use secret_hash, as `regrant client secret` prints it."));
+                checks.problem(Problem::new(
+                    "shared_secret",
+                    what,
+                    "Use secret_hash, as `regrant client secret` prints it.",
+                ));
             } else if !is_plain || !(MIN_SECRET_LEN..=MAX_SECRET_LEN).contains(&length) {
                 let what = format!("it has other than {MIN_SECRET_LEN} to {MAX_SECRET_LEN} visible ASCII characters");
-                checks.problem(Problem::new("secret", what, "`regrant client secret` makes one."));
+                checks.problem(Problem::new("shared_secret", what, "`regrant client secret` makes one."));
             }
         }
-        let has_secret = self.secret.is_some() || self.sealed_secret.is_some();
+        let has_secret = self.shared_secret.is_some() || self.sealed_secret.is_some();
         if auth == Some(AuthMethod::ClientSecretJwt) && !has_secret && self.secret_file.is_none() {
             let what = "\"client_secret_jwt\" needs the secret itself, and there is none";
             let remedy = "Give secret_file in the file, or add the client with `regrant client add --auth-method client_secret_jwt`.";

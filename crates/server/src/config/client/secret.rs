@@ -48,7 +48,7 @@ impl ClientDefinition {
             return None;
         };
         if let Some(method @ (AuthMethod::None | AuthMethod::PrivateKeyJwt | AuthMethod::ClientSecretJwt)) = auth {
-            let what = format!("a client of method \"{}\" has no hash of a secret before", method.as_str());
+            let what = format!("a client of method \"{}\" has no secret before this one", method.as_str());
             checks.problem(Problem::new(key, what, "Remove it."));
             return None;
         }
@@ -75,14 +75,14 @@ impl ClientDefinition {
     pub(in crate::config) fn take_secret(&mut self, base: &Path) {
         let wants = self.token_endpoint_auth_method.as_deref() == Some(AuthMethod::ClientSecretJwt.as_str());
         if let Some(file) = self.secret_file.as_deref().filter(|_| wants) {
-            self.secret = read_text(&super::super::places::under(base, file)).ok().map(PlainSecret::new);
+            self.shared_secret = read_text(&super::super::places::under(base, file)).ok().map(PlainSecret::new);
         }
     }
 
     /// The hash of the client's secret.
     fn secret(&self, auth: Option<AuthMethod>, files: Option<&Path>, checks: &mut Checks) -> Option<Hash> {
         let auth = auth?;
-        if let (AuthMethod::ClientSecretJwt, Some(secret)) = (auth, &self.secret) {
+        if let (AuthMethod::ClientSecretJwt, Some(secret)) = (auth, &self.shared_secret) {
             return Some(secret.hash());
         }
         match (auth, &self.secret_file, &self.secret_hash) {

@@ -1,6 +1,8 @@
--- What was used and is not taken again before it expires by itself: assertions of clients, by a hash of client and jti.
-CREATE TABLE used_once (
-    key BLOB PRIMARY KEY,
+-- Tokens with which clients can be registered, by their hash.
+CREATE TABLE registration_tokens (
+    hash BLOB PRIMARY KEY,
+    label TEXT NOT NULL,
+    uses INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX used_once_by_end ON used_once (expires_at);

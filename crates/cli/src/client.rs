@@ -133,6 +133,9 @@ pub(crate) struct Add {
     /// Add iss and sid to it.
     #[arg(long, requires = "frontchannel_logout_uri", help_heading = "Logout")]
     frontchannel_logout_session_required: bool,
+    /// keep, end_online or end: what becomes of its grants when their user logs out. As [revocation] says unless given.
+    #[arg(long, value_name = "CHOICE", help_heading = "Logout")]
+    on_logout: Option<String>,
     /// auto (default), single_use or reusable: whether a refresh gives a new refresh token.
     #[arg(long, value_name = "MODE", help_heading = "Its tokens")]
     rotation: Option<String>,
@@ -367,6 +370,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         backchannel_logout_session_required: add.backchannel_logout_session_required.then_some(true),
         frontchannel_logout_uri: add.frontchannel_logout_uri,
         frontchannel_logout_session_required: add.frontchannel_logout_session_required.then_some(true),
+        on_logout: add.on_logout,
     };
     (definition, secret)
 }
@@ -514,6 +518,10 @@ mod tests {
             "sector_identifier_uri",
             "default_max_age",
             "refresh_tokens",
+            "post_logout_redirect_uris",
+            "backchannel_logout_uri",
+            "frontchannel_logout_uri",
+            "on_logout",
         ] {
             let shown = in_flags(&Problem::new(key, "x", "y"));
             assert!(flags.iter().any(|flag| shown.starts_with(&format!("{flag}:"))), "{shown}: {flags:?}");

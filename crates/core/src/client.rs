@@ -281,10 +281,36 @@ impl ClientSecret {
     }
 }
 
-/// Where a client is told of logouts, and where its users go after one: OpenID Connect RP-Initiated Logout 1.0 section 3,
+/// What becomes of the grants that a client got in a session, when its user logs out of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnLogout {
+    /// They go on.
+    Keep,
+    /// Those without `offline_access` end (OpenID Connect Core section 11).
+    EndOnline,
+    /// They end.
+    End,
+}
+
+impl OnLogout {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::EndOnline, Self::End];
+
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::EndOnline => "end_online",
+            Self::End => "end",
+        }
+    }
+}
+
+/// What a logout means to a client, where it is told of one, and where its users go after it: OpenID Connect RP-Initiated Logout 1.0 section 3,
 /// Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct LogoutUris {
+pub struct LogoutSettings {
     /// `post_logout_redirect_uris`: compared byte by byte.
     pub post_logout_redirect_uris: Vec<String>,
     /// `backchannel_logout_uri`.
@@ -295,9 +321,11 @@ pub struct LogoutUris {
     pub frontchannel: Option<String>,
     /// `frontchannel_logout_session_required`: whether `iss` and `sid` are added to it.
     pub frontchannel_session_required: bool,
+    /// What becomes of its grants; what the policy of all clients says unless set.
+    pub on_logout: Option<OnLogout>,
 }
 
-impl LogoutUris {
+impl LogoutSettings {
     /// Whether anybody has to be told.
     #[must_use]
     pub const fn is_told(&self) -> bool {
@@ -352,8 +380,8 @@ pub struct Client {
     pub disabled: bool,
     /// Its settings for refreshes.
     pub policy: Policy,
-    /// How it hears of logouts.
-    pub logout: LogoutUris,
+    /// What a logout means to it.
+    pub logout: LogoutSettings,
 }
 
 impl Client {

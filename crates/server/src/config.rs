@@ -569,6 +569,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         backchannel_logout_session_required: section.flag("backchannel_logout_session_required"),
         frontchannel_logout_uri: section.string("frontchannel_logout_uri"),
         frontchannel_logout_session_required: section.flag("frontchannel_logout_session_required"),
+        on_logout: section.string("on_logout"),
         access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
         introspection_signed_response_alg: section.string("introspection_signed_response_alg"),
         id_token_signed_response_alg: section.string("id_token_signed_response_alg"),

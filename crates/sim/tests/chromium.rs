@@ -14,4 +14,5 @@ mod chromium {
 
     mod form_post;
     mod pages;
+    mod sessions;
 }

@@ -104,7 +104,7 @@ pub(crate) fn client(id: &str, class: Class) -> Client {
         skip_consent: false,
         disabled: false,
         policy: Policy { rotation: Rotation::SingleUse, ..Policy::of(class) },
-        logout: regrant_core::client::LogoutUris::default(),
+        logout: regrant_core::client::LogoutSettings::default(),
     }
 }
 

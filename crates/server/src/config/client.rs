@@ -177,6 +177,10 @@ pub struct ClientDefinition {
     /// Whether `iss` and `sid` are added to it: `false` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frontchannel_logout_session_required: Option<bool>,
+    /// `keep`, `end_online` or `end`: what becomes of grants given in a session that its user logs out of; as `[revocation]` says unless
+    /// set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_logout: Option<String>,
     /// Whether its error answers carry the reason of a refusal: `false` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tell_reason: Option<bool>,
@@ -264,7 +268,7 @@ impl ClientDefinition {
         self.check_admin(&grant_types, &mut checks);
         let policy = self.policy(class, &mut checks);
         let introspection_algorithm = self.introspection_algorithm(&mut checks);
-        let logout = self.logout_uris(&mut checks);
+        let logout = self.logout(&mut checks);
         let openid = self.openid(&grant_types, &scopes, &mut checks);
         self.check_proofs(auth, &mut checks);
         self.check_about(&mut checks);

@@ -377,6 +377,9 @@ scopes = ["notes:read", "notes:write"]
 ## What is framed when its user logs out, with iss and sid if it wants them. Default: nothing.
 #frontchannel_logout_uri = "https://app.example.com/logout/front"
 #frontchannel_logout_session_required = true
+## What becomes of its grants when the user logs out of the session in which they were given: "keep", "end_online" (those without
+## offline_access end) or "end". Default: as on_logout of [revocation].
+#on_logout = "keep"
 ## Whether a refresh gives a new refresh token: "single_use", "reusable", or "auto" (default), which is single_use for public
 ## clients and reusable for the others. Fixed when a grant is made.
 #rotation = "auto"

@@ -26,7 +26,6 @@ use serde_json::{Map, Value};
 use super::{Visit, framing, html};
 use crate::app::App;
 use crate::authorize::{MAX_REQUEST, source};
-use crate::cascade::Happened;
 use crate::form::{self, Form};
 use crate::pages;
 use crate::session::{self, FormKind, LoggedIn};
@@ -224,7 +223,7 @@ impl Visit {
             return Ok((Vec::new(), session::end(&self.app, &self.headers, None).await?));
         };
         let frames = self.frames(&who.session.root).await?;
-        let happened = Happened::LoggedOut(who.session.root, &who.session.subject);
+        let happened = session::logged_out(&self.app, &who.session).await?;
         let subject = Some(who.user.subject.clone());
         let event = Event { kind: EventKind::Logout, grant: None, client: None, subject, detail: String::new() };
         let correlation = self.correlation.as_str().to_owned();

@@ -402,7 +402,7 @@ fn client(id: &str, holder: Holder) -> Client {
         disabled: false,
         // Single-use, also where the class would have reusable tokens; and a replay always ends the grant: the harder case.
         policy: Policy { rotation: Rotation::SingleUse, on_replay: OnReplay::Revoke, ..Policy::of(class) },
-        logout: regrant_core::client::LogoutUris::default(),
+        logout: regrant_core::client::LogoutSettings::default(),
     }
 }
 

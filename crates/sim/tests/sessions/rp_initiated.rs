@@ -224,6 +224,52 @@ async fn grants_end_with_the_session_unless_they_have_offline_access() {
     assert_eq!(world.refresh("shop", &tokens[1]).await.status, 200);
 }
 
+/// Check T26: a client's own `on_logout` goes before that of all clients, also when another user takes over the browser; what a client got in
+/// another session is not concerned.
+#[tokio::test]
+async fn each_client_may_say_itself_what_a_logout_ends() {
+    for (all, own, scope, shop_lives, mail_lives) in [
+        ("keep", "end", "openid read offline_access", false, true),
+        ("keep", "end_online", "openid read", false, true),
+        ("keep", "end_online", "openid read offline_access", true, true),
+        ("end", "keep", "openid read", true, false),
+        ("end", "end_online", "openid read offline_access", true, false),
+        ("end", "end", "openid read", false, false),
+        ("end_online", "keep", "openid read", true, false),
+    ] {
+        for taken_over in [false, true] {
+            let clients = told_at(&format!("on_logout = \"{own}\""), "");
+            let world = World::with(&format!("[revocation]\non_logout = \"{all}\"\n{clients}")).await;
+            world.add_user("bob").await;
+            let (mut browser, mut elsewhere) = (browser_of(&world, USER).await, browser_of(&world, USER).await);
+            let mut token = async |browser: &mut Browser, client, scope| {
+                let code = browser.log_in_for_code(&authorization(client, &[("scope", scope)])).await;
+                text(&world.redeem(client, &code).await.expect_status(200).json(), "refresh_token")
+            };
+            let shop = token(&mut browser, "shop", scope).await;
+            let mail = token(&mut browser, "mail", "openid read").await;
+            let other = token(&mut elsewhere, "shop", scope).await;
+            if taken_over {
+                let page = browser.get(&authorization("shop", &[("prompt", "login")])).await;
+                browser.log_in(&page, "bob").await;
+            } else {
+                let page = browser.get(&at(&[])).await;
+                assert_eq!(browser.submit(&page, &[]).await.status, 200);
+            }
+            for (client, token, lives) in
+                [("shop", &shop, shop_lives), ("mail", &mail, mail_lives), ("shop", &other, true)]
+            {
+                let status = if lives { 200 } else { 400 };
+                assert_eq!(
+                    world.refresh(client, token).await.status,
+                    status,
+                    "{all} {own} {scope} {client} {taken_over}"
+                );
+            }
+        }
+    }
+}
+
 /// A user who logs in again in the same browser goes on in the same session: what was given in it before ends with it, too.
 #[tokio::test]
 async fn a_session_is_one_however_often_its_user_logs_in() {

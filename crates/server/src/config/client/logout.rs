@@ -1,6 +1,6 @@
-//! Where a client hears of logouts, and where its users go after one.
+//! Where a client hears of logouts, where its users go after one, and what becomes of its grants.
 
-use regrant_core::client::LogoutUris;
+use regrant_core::client::{LogoutSettings, OnLogout};
 use regrant_core::redirect;
 
 use super::checks::Checks;
@@ -8,7 +8,7 @@ use super::{ClientDefinition, why_no_redirect};
 use crate::config::problem::Problem;
 
 impl ClientDefinition {
-    pub(super) fn logout_uris(&self, checks: &mut Checks) -> LogoutUris {
+    pub(super) fn logout(&self, checks: &mut Checks) -> LogoutSettings {
         let key = "post_logout_redirect_uris";
         checks.list(key, &self.post_logout_redirect_uris);
         for (index, uri) in self.post_logout_redirect_uris.iter().enumerate() {
@@ -49,12 +49,16 @@ impl ClientDefinition {
                 checks.problem(Problem::new(key, format!("it means nothing without {needs}"), remedy));
             }
         }
-        LogoutUris {
+        let word = self.on_logout.as_deref();
+        let on_logout =
+            word.and_then(|word| checks.choice("on_logout", word, &OnLogout::ALL, |choice| choice.as_str()));
+        LogoutSettings {
             post_logout_redirect_uris: self.post_logout_redirect_uris.clone(),
             backchannel: self.backchannel_logout_uri.clone(),
             backchannel_session_required: self.backchannel_logout_session_required.unwrap_or(false),
             frontchannel: self.frontchannel_logout_uri.clone(),
             frontchannel_session_required: self.frontchannel_logout_session_required.unwrap_or(false),
+            on_logout,
         }
     }
 }

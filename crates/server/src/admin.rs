@@ -19,6 +19,7 @@ mod views;
 pub mod chain;
 pub mod events;
 pub mod explain;
+pub mod logouts;
 pub mod webhooks;
 
 use std::sync::Arc;

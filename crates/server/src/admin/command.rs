@@ -189,6 +189,8 @@ pub enum Command {
     },
     /// [`Admin::webhooks`].
     Webhooks,
+    /// [`Admin::logouts`].
+    Logouts,
     /// [`Admin::retry_webhook`].
     RetryWebhook {
         /// Its name.
@@ -350,6 +352,7 @@ impl Command {
             | Self::VerifyEvents
             | Self::Explain { .. }
             | Self::Webhooks
+            | Self::Logouts
             | Self::RetryWebhook { .. }
             | Self::DropDeadLetters { .. } => false,
             Self::Backup { .. } => true,
@@ -404,6 +407,7 @@ impl Admin {
             Command::VerifyEvents => told(self.verify_events().await?),
             Command::Explain { what } => told(self.explain(&what.0).await?),
             Command::Webhooks => told(self.webhooks().await?),
+            Command::Logouts => told(self.logouts().await?),
             Command::RetryWebhook { name } => told(self.retry_webhook(&name).await?),
             Command::DropDeadLetters { name } => told(self.drop_dead_letters(&name).await?),
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),

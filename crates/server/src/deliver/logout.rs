@@ -152,7 +152,7 @@ async fn turn(app: &App, id: &str, slots: &Slots, tries: u32) -> Result<Turn, Un
     for notice in notices {
         let target = client.as_ref().and_then(|client| Some((client, client.logout.backchannel.as_deref()?)));
         if let Some((client, uri)) = target
-            && let Err(failure) = send(app, client, uri, &notice, slots).await
+            && let Err(failure) = tell(app, client, uri, &notice, slots).await
         {
             let is_first = records.is_empty();
             let is_refused = is_first && is_about_it(&failure) && tries.saturating_add(1) >= REFUSALS;
@@ -162,6 +162,7 @@ async fn turn(app: &App, id: &str, slots: &Slots, tries: u32) -> Result<Turn, Un
                 break;
             }
             tracing::error!(client = id, %failure, "a client will not be told of a logout any more");
+            app.metrics.deliveries.unheard();
             records.push(Record::Event(undelivered(client, &notice, app.engine.now(), &failure)));
         }
         records.push(Record::RemoveLogoutNotice { id: notice.id });
@@ -187,6 +188,12 @@ fn undelivered(client: &Client, notice: &LogoutNotice, now: Timestamp, failure: 
         detail: failure.to_string().chars().take(super::MAX_FAILURE).collect(),
     };
     EventRecord { at: now, event, correlation: String::new() }
+}
+
+async fn tell(app: &App, client: &Client, uri: &str, notice: &LogoutNotice, slots: &Slots) -> Result<(), NoAnswer> {
+    let told = send(app, client, uri, notice, slots).await;
+    app.metrics.deliveries.told(told.is_ok());
+    told
 }
 
 async fn send(app: &App, client: &Client, uri: &str, notice: &LogoutNotice, slots: &Slots) -> Result<(), NoAnswer> {

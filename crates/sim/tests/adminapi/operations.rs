@@ -258,6 +258,7 @@ async fn webhooks(tour: &mut Tour, hook: &Hook) {
     tour.is_told("1 dead letters of webhook alerts dropped").await;
     assert_eq!(letters(tour).await, Some(0));
     hook.does(Act::allows());
+    assert_eq!(tour.get("/logouts", "/logouts").await["items"], json!([]), "nobody was logged out");
     problem(&tour.ops.send(Method::POST, "/webhooks/nobody/retry", None, &[]).await, 404, "not-found");
 }
 

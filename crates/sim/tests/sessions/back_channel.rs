@@ -128,6 +128,9 @@ async fn a_client_that_cannot_be_reached_is_told_later() {
     log_out(&mut browser).await;
     mail.has_heard(1).await;
     shop.has_heard(2).await;
+    let waits = world.app.admin().logouts().await.expect("listed").swap_remove(0);
+    assert_eq!((waits.client.as_str(), waits.waiting, waits.given_up.len()), ("shop", 1, 0));
+    assert!(waits.oldest_waiting_at.is_some());
     let world = world.restart().await;
     shop.does(Act::Answer(200, Vec::new(), String::new()));
     let before = shop.heard().len();
@@ -154,6 +157,14 @@ async fn a_client_that_refuses_for_good_is_given_up_and_said_so() {
         world.app.admin().events(&EventsWanted { limit: 10, ..EventsWanted::default() }).await.expect("events");
     let given_up = events.iter().find(|event| event.kind == "logout_undelivered").expect("an event");
     assert_eq!(given_up.client.as_deref(), Some("shop"));
+    let listed = world.app.admin().logouts().await.expect("listed");
+    let [one] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((one.client.as_str(), one.waiting, one.given_up.len()), ("shop", 0, 1));
+    let lost = &one.given_up[0];
+    assert_eq!((lost.event, lost.user.as_deref(), lost.failure.as_str()), (given_up.id, Some(USER), "status 503"));
+    let metrics = world.app.metrics_text();
+    assert!(metrics.contains("regrant_logouts_undelivered_total 1"), "{metrics}");
+    assert!(metrics.contains("regrant_logout_deliveries_total{result=\"failed\"}"), "{metrics}");
 }
 
 /// A client that is told of nothing costs nothing; and whoever has no URI any more is not waited for.

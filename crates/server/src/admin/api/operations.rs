@@ -24,6 +24,7 @@ use crate::admin::clients::ClientDetail;
 use crate::admin::events::{EventLine, EventsWanted};
 use crate::admin::explain::Explanation;
 use crate::admin::import::{Existing, Hashes, PortableUser};
+use crate::admin::logouts::LogoutsView;
 use crate::admin::registration::RegistrationTokenView;
 use crate::admin::users::UserDetail;
 use crate::admin::webhooks::{Retried, WebhookView};
@@ -334,6 +335,18 @@ fn events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
                 |list, asked| behind(by_name(list), asked, |webhook| text(webhook, "name")),
             )
             .finish(schemas),
+        get(
+            "/logouts",
+            "listLogouts",
+            "List the clients that have not heard of a logout: what waits, and what was given up",
+        )
+        .lists::<NoQuery, LogoutsView>(
+            show::LOGOUTS,
+            "logouts",
+            |asked, NoQuery {}| asked.after_text().map(|_| Command::Logouts),
+            |list, asked| behind(list, asked, |logouts| text(logouts, "client")),
+        )
+        .finish(schemas),
         post(
             "/webhooks/{name}/retry",
             "retryWebhook",

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::heard::{self, Asked, Teller};
 use super::told::{self, Told};
-use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Shares};
+use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Reply, Shares};
 use crate::chance;
 use crate::metrics::WriterQueue;
 use crate::revocations::Revocations;
@@ -150,7 +150,7 @@ impl Writer {
     }
 
     /// Writes that are no decision, those of one job together.
-    fn commit_all(&mut self, jobs: Vec<(Vec<Record>, Parent, oneshot::Sender<Result<Vec<Outcome>, Unavailable>>)>) {
+    fn commit_all(&mut self, jobs: Vec<(Vec<Record>, Parent, Reply<Vec<Outcome>>)>) {
         let mut jobs = jobs.into_iter().peekable();
         while jobs.peek().is_some() {
             let (mut together, mut count) = (Vec::new(), 0);

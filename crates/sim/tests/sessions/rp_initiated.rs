@@ -242,7 +242,7 @@ async fn each_client_may_say_itself_what_a_logout_ends() {
             let world = World::with(&format!("[revocation]\non_logout = \"{all}\"\n{clients}")).await;
             world.add_user("bob").await;
             let (mut browser, mut elsewhere) = (browser_of(&world, USER).await, browser_of(&world, USER).await);
-            let mut token = async |browser: &mut Browser, client, scope| {
+            let token = async |browser: &mut Browser, client, scope| {
                 let code = browser.log_in_for_code(&authorization(client, &[("scope", scope)])).await;
                 text(&world.redeem(client, &code).await.expect_status(200).json(), "refresh_token")
             };

@@ -313,7 +313,7 @@ mod tests {
 
     fn codes() -> impl Iterator<Item = UserCode> {
         (0..200_u128).map(|number| {
-            UserCode::new((number * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834 % (1 << 120)).to_be_bytes())
+            UserCode::new((number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834) % (1 << 120)).to_be_bytes())
         })
     }
 

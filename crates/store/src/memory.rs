@@ -15,8 +15,8 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
-    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, Forged, KeyChange, KeyKind, KeyRecord,
-    Loaded, LogoutNotice, Outcome, Question, Record, RegistrationToken, Revocation, Revoked, Session, Store,
+    Answer, ChainEnds, Consent, Deployment, DeviceRequest, EventRecord, Failures, Forged, KeyChange, KeyKind,
+    KeyRecord, Loaded, LogoutNotice, Outcome, Question, Record, RegistrationToken, Revocation, Revoked, Session, Store,
     StoredEvent, Unavailable, User, device, event, failures, revocation,
 };
 

@@ -200,8 +200,7 @@ const TEXT: &str = r##"# Regrant's configuration.
 ## Without an answer: "deny" (the client hears 503 and asks again) or "allow" (a token without what the hook would have added).
 #on_failure = "deny"
 ## The flows that are asked about. Default: all.
-#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token",
-#    "urn:ietf:params:oauth:grant-type:device_code"]
+#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]
 
 
 ## Events: what happened, in a chain that `regrant events verify` checks; `regrant explain` tells the life of a grant.

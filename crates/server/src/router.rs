@@ -52,7 +52,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at(&format!("/assets/{script}")), get(form_post_script))
         .route(&at(&format!("/assets/{check_session}")), get(check_session_script))
         .route(&at("/assets/favicon.svg"), get(favicon))
-        .route(&at(reasons_page::PATH), get(reasons_page::endpoint))
+        .route(&at("/reasons"), get(reasons_page::endpoint))
         .route(&at("/"), get(interaction::home))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));

@@ -1,4 +1,4 @@
-//! What every page keeps to: nothing unescaped, no scripts, names for those who hear it, contrast.
+//! Every page in every shape, with harmless and with hostile values.
 
 use std::collections::HashSet;
 

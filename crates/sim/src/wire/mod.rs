@@ -4,6 +4,7 @@
 
 pub mod assertion;
 pub mod browser;
+pub mod device;
 pub mod hook;
 pub mod http;
 mod inside;

@@ -72,6 +72,7 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
         ("a POST that is no form", browser.post(&at("/oauth2/authorize"), &[("client_id", "nobody")]).await),
         ("nothing there", browser.get(&at("/nowhere")).await),
         ("a folder that is none", browser.get(&at("/assets/")).await),
+        ("the reasons", browser.get(&at("/reasons")).await),
         ("home", browser.get(&at("/")).await),
         ("logout of nobody", browser.get(&at("/logout")).await),
         ("a device of nobody", browser.get(&at("/device")).await),

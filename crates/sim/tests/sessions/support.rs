@@ -3,77 +3,9 @@
 use regrant_jose::Algorithm;
 use serde_json::{Value, json};
 use sim::wire::browser::parameter;
+pub(crate) use sim::wire::device::{DEVICE_CODE, DEVICES, Device, browser_of, devices};
 use sim::wire::story::claims;
-use sim::wire::{Browser, CONFIG, Hook, Reply, START, USER, World, authorization, text};
-
-/// The grant type of RFC 8628 section 3.4.
-pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
-/// Devices, public and confidential.
-pub(crate) const DEVICES: &str = r#"
-[[client]]
-id = "tv"
-name = "Telly"
-token_endpoint_auth_method = "none"
-grant_types = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
-scopes = ["openid", "read", "write"]
-
-[[client]]
-id = "box"
-name = "Set-top Box"
-secret_hash = "HASH"
-token_endpoint_auth_method = "client_secret_basic"
-grant_types = ["urn:ietf:params:oauth:grant-type:device_code"]
-scopes = ["read"]
-"#;
-
-pub(crate) async fn devices() -> World {
-    World::with(&format!("{CONFIG}{DEVICES}")).await
-}
-
-/// What a device got to show.
-pub(crate) struct Device {
-    pub(crate) client: &'static str,
-    pub(crate) device_code: String,
-    pub(crate) user_code: String,
-}
-
-impl Device {
-    pub(crate) async fn ask(world: &World, client: &'static str) -> Self {
-        let answer = world.post("/oauth2/device_authorization", client, &[("scope", "read")], &[]).await;
-        let answer = answer.expect_status(200).json();
-        Self { client, device_code: text(&answer, "device_code"), user_code: text(&answer, "user_code") }
-    }
-
-    pub(crate) async fn poll(&self, world: &World) -> Reply {
-        self.poll_as(world, self.client).await
-    }
-
-    pub(crate) async fn poll_as(&self, world: &World, client: &str) -> Reply {
-        world.token(client, &[("grant_type", DEVICE_CODE), ("device_code", &self.device_code)]).await
-    }
-
-    /// The page that asks about it.
-    pub(crate) async fn page(&self, browser: &mut Browser) -> Reply {
-        browser.get(&format!("/device?user_code={}", self.user_code)).await
-    }
-
-    /// Answers it.
-    pub(crate) async fn answer(&self, browser: &mut Browser, decision: &str) -> Reply {
-        let page = self.page(browser).await;
-        assert!(page.text().contains("id=\"device-allow\""), "{}", page.text());
-        browser.submit(&page, &[("decision", decision)]).await
-    }
-}
-
-/// A browser in which somebody is logged in.
-pub(crate) async fn browser_of(world: &World, name: &str) -> Browser {
-    let mut browser = world.browser();
-    let page = browser.get("/device").await;
-    let page = browser.log_in(&page, name).await;
-    assert!(page.text().contains("id=\"device-submit\""), "{}", page.text());
-    browser
-}
+use sim::wire::{Browser, CONFIG, Hook, START, USER, World, authorization, text};
 
 /// Two applications that are told of logouts at these places.
 pub(crate) fn told_at(one: &str, other: &str) -> String {

@@ -13,6 +13,7 @@ use regrant_server::reasons;
 use regrant_store::{Consent, Outcome, Record};
 use serde_json::Value;
 use sim::process::Scratch;
+use sim::wire::device::{DEVICES, Device, browser_of};
 use sim::wire::log::reason;
 use sim::wire::story::reload;
 use sim::wire::{Act, CALLBACK, CONFIG, Hook, PASSWORD, Reply, USER, VERIFIER, World, authorization, text};
@@ -280,6 +281,19 @@ async fn about_restores(heard: &mut Heard) {
     heard.note(&world.refresh("web-single", &lost).await);
 }
 
+/// What devices hear while nobody has answered, too often, when somebody has said no, and when it is too late.
+async fn about_devices(heard: &mut Heard) {
+    let world =
+        world_with(&format!("{}{}", told(), DEVICES.replace("[[client]]\n", "[[client]]\ntell_reason = true\n"))).await;
+    let (device, denied) = (Device::ask(&world, "tv").await, Device::ask(&world, "tv").await);
+    heard.note(&device.poll(&world).await);
+    heard.note(&device.poll(&world).await);
+    let _ = denied.answer(&mut browser_of(&world, USER).await, "deny").await.expect_status(200);
+    heard.note(&denied.poll(&world).await);
+    world.advance(secs(DAY));
+    heard.note(&device.poll(&world).await);
+}
+
 /// Law L12: every reason code of the rules is reached over HTTP, is the same in the log, the list and the answer to a client that may
 /// hear it, and says nothing of a token that is not the client's own.
 #[tokio::test(flavor = "multi_thread")]
@@ -292,6 +306,7 @@ async fn every_reason_of_the_rules_is_reached_and_told_alike() {
     about_codes(&mut heard).await;
     about_races(&mut heard).await;
     about_restores(&mut heard).await;
+    about_devices(&mut heard).await;
     let expected: BTreeSet<String> = Refusal::all().map(|refusal| refusal.as_str().to_owned()).collect();
     let missing: Vec<_> = expected.difference(&heard.0).collect();
     assert!(missing.is_empty(), "nobody was refused for {missing:?}");

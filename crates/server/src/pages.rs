@@ -39,6 +39,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
 use crate::profile::Links;
+use crate::reasons::Reason;
 
 pub use account::{Account, Allowed, Connection, Happened};
 pub use answer::{Field, FormPost, Select, form_post_script};
@@ -177,6 +178,20 @@ pub struct Home<'a> {
     pub username: Option<&'a str>,
 }
 
+/// The page at `{base}/reasons`: what each reason means.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Reasons<'a> {
+    /// Path of the issuer.
+    pub base: &'a str,
+    /// All of them.
+    pub reasons: &'a [Reason],
+}
+
+/// Renders the page of reasons.
+pub fn reasons(page: &Reasons<'_>) -> String {
+    render("reasons", "Why a request was refused", page)
+}
+
 /// Renders the login page.
 pub fn login(page: &Login<'_>) -> String {
     // The title is what a screen reader says first.
@@ -261,7 +276,8 @@ pub fn stylesheet() -> (&'static str, &'static str) {
 const CSS: &str = include_str!("pages/style.css");
 
 /// Name and text of each template, between `head.html` and `foot.html`.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
+    ("reasons", include_str!("pages/reasons.html")),
     ("select", include_str!("pages/select.html")),
     ("form_post", include_str!("pages/form_post.html")),
     ("login", include_str!("pages/login.html")),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use regrant_core::Refusal;
 use regrant_core::grant::EndReason;
 use regrant_store::{Cause, Unavailable};
+use serde::Serialize;
 
 use crate::answer::{BearerFailure, Budget, Failure};
 use crate::client_auth::NotAuthenticated;
@@ -15,7 +16,7 @@ use crate::form::Malformed;
 use crate::registration::BadMetadata;
 
 /// One reason.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Reason {
     /// The stable code.
     pub code: &'static str,

@@ -312,7 +312,7 @@ impl World {
             .expect("waiting for the lock");
         }
         meanwhile();
-        let listener = tokio::net::TcpListener::bind(&address).await.expect("the same port");
+        let listener = bind_again(&address).await;
         Self::serve(next, kept, clock, listener, base, watch).await
     }
 
@@ -454,4 +454,15 @@ pub fn config(text: &str) -> Config {
         config.limits = Limits::OFF;
     }
     config
+}
+
+/// The same port. Whoever got it for a connection of its own meanwhile, as a test beside this one may, gives it back before long.
+async fn bind_again(address: &str) -> tokio::net::TcpListener {
+    for _ in 0..200 {
+        if let Ok(listener) = tokio::net::TcpListener::bind(address).await {
+            return listener;
+        }
+        crate::process::pause(Duration::from_millis(50)).await;
+    }
+    tokio::net::TcpListener::bind(address).await.expect("the same port")
 }

@@ -10,7 +10,8 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 31] = [
+const ROUTES: [(&str, &str); 32] = [
+    ("/reasons", "page"),
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),

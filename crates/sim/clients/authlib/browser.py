@@ -1,6 +1,7 @@
 """A browser, as far as the built-in pages need one: cookies, forms, and redirects until one leaves the server."""
 
 import re
+import time
 from html import unescape
 from urllib.parse import urljoin, urlsplit
 
@@ -19,7 +20,7 @@ class Browser:
         origin = f"{server.scheme}://{server.netloc}"
         pages = []
         answer = self.session.get(url, allow_redirects=False)
-        for _ in range(10):
+        for _ in range(40):
             if answer.is_redirect:
                 following = urljoin(url, answer.headers["location"])
                 if re.split("[?#]", following)[0] == redirect_uri:
@@ -27,7 +28,10 @@ class Browser:
                 assert following.startswith(origin + "/"), f"sent to {following}"
                 answer = self.session.get(following, allow_redirects=False)
                 continue
-            assert answer.status_code == 200, f"{answer.status_code} from {answer.url}: {answer.text}"
+            if answer.status_code == 429:
+                # Too many passwords are being verified at once: the same page again, and when to press its button.
+                time.sleep(float(answer.headers["retry-after"]))
+            assert answer.status_code in (200, 429), f"{answer.status_code} from {answer.url}: {answer.text}"
             tag = re.search(r"<form[^>]*>", answer.text)
             assert tag, f"a page without a form: {answer.text}"
             fields = {}
@@ -35,7 +39,8 @@ class Browser:
                 name, value = (re.search(rf'\s{attribute}="([^"]*)"', hidden)[1] for attribute in ("name", "value"))
                 fields[unescape(name)] = unescape(value)
             if 'id="login-submit"' in answer.text:
-                pages.append("login")
+                if pages[-1:] != ["login"]:
+                    pages.append("login")
                 fields.update(username=self.username, password=self.password)
             elif 'id="consent-allow"' in answer.text:
                 pages.append("consent")

@@ -8,7 +8,9 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 )
 
 var (
@@ -44,7 +46,7 @@ func (b *browser) walk(start, redirectURI string) (*url.URL, []string, error) {
 	}
 	var pages []string
 	answer, err := b.http.Get(start)
-	for range 10 {
+	for range 40 {
 		if err != nil {
 			return nil, nil, err
 		}
@@ -72,8 +74,17 @@ func (b *browser) walk(start, redirectURI string) (*url.URL, []string, error) {
 		}
 		page := string(body)
 		at := formTag.FindStringIndex(page)
-		if answer.StatusCode != http.StatusOK || at == nil {
+		isBusy := answer.StatusCode == http.StatusTooManyRequests
+		if (answer.StatusCode != http.StatusOK && !isBusy) || at == nil {
 			return nil, nil, fmt.Errorf("%s from %s: %s", answer.Status, answer.Request.URL, page)
+		}
+		if isBusy {
+			// Too many passwords are being verified at once: the same page again, and when to press its button.
+			pause, err := strconv.Atoi(answer.Header.Get("Retry-After"))
+			if err != nil {
+				return nil, nil, err
+			}
+			time.Sleep(time.Duration(pause) * time.Second)
 		}
 		fields := url.Values{}
 		for _, input := range hidden.FindAllString(page[at[1]:], -1) {
@@ -81,7 +92,9 @@ func (b *browser) walk(start, redirectURI string) (*url.URL, []string, error) {
 		}
 		switch {
 		case strings.Contains(page, `id="login-submit"`):
-			pages = append(pages, "login")
+			if len(pages) == 0 || pages[len(pages)-1] != "login" {
+				pages = append(pages, "login")
+			}
 			fields.Set("username", b.username)
 			fields.Set("password", b.password)
 		case strings.Contains(page, `id="consent-allow"`):

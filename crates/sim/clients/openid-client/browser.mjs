@@ -51,7 +51,7 @@ export class Browser {
     const server = new URL(url).origin;
     const pages = [];
     let answer = await this.#ask(new URL(url));
-    for (let step = 0; step < 10; step += 1) {
+    for (let step = 0; step < 40; step += 1) {
       if (answer.status >= 300 && answer.status < 400) {
         const next = new URL(answer.headers.get("location"), url);
         if (next.href.split(/[?#]/)[0] === redirectUri) return { url: next, pages };
@@ -60,11 +60,13 @@ export class Browser {
         continue;
       }
       const html = await answer.text();
-      if (answer.status !== 200) throw new Error(`${answer.status} from ${url}: ${html}`);
+      // Too many passwords are being verified at once: the same page again, and when to press its button.
+      if (answer.status === 429) await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after"))));
+      else if (answer.status !== 200) throw new Error(`${answer.status} from ${url}: ${html}`);
       const { action, fields } = form(html);
       if (action === redirectUri) return { post: fields, pages };
       if (html.includes('id="login-submit"')) {
-        pages.push("login");
+        if (pages.at(-1) !== "login") pages.push("login");
         Object.assign(fields, { username: this.username, password: this.password });
       } else if (html.includes('id="consent-allow"')) {
         pages.push("consent");

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use regrant_core::client::GrantType;
+use regrant_core::decision::Decision;
 use regrant_core::device::{self, Soon};
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
 use regrant_core::openid::SCOPE;
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 use crate::answer::{self, Failure};
 use crate::app::{App, Settings};
 use crate::claims::TokenClaims;
-use crate::claims::prepare::{self, Minting};
+use crate::claims::prepare::{self, Grants, Minting};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::cors;
@@ -193,7 +194,7 @@ impl Asking<'_> {
         let token = RefreshToken::open(&token, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (token.grant, Arc::clone(self.client));
         self.charge(grant)?;
-        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+        let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = refresh::Request {
                 token: &token,
                 scope: scope.as_ref(),
@@ -203,15 +204,7 @@ impl Asking<'_> {
             };
             refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
-        let caller = (self.client.as_ref(), GrantType::RefreshToken, self.correlation);
-        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
-        let claims = prepared.claims();
-        let refreshed = self
-            .app
-            .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
-            .await?;
-        let refreshed = refreshed.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        let (refreshed, claims) = self.decided(grant, GrantType::RefreshToken, judge).await?;
         self.granted(
             &refreshed.grant,
             match refreshed.how {
@@ -229,13 +222,31 @@ impl Asking<'_> {
         })
     }
 
+    /// What a token or code that is presented leads to, and what the tokens for it carry, which is found before.
+    async fn decided<T: Grants + Send + 'static>(
+        &self,
+        grant: GrantId,
+        grant_type: GrantType,
+        mut judge: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T> + Send + 'static,
+    ) -> Result<(T, TokenClaims), Failure> {
+        let caller = (self.client.as_ref(), grant_type, self.correlation);
+        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
+        let decided = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
+            .await?;
+        Ok((decided.inspect_err(|refusal| self.refused(grant, *refusal))?, claims))
+    }
+
     /// RFC 6749 section 4.1.3.
     async fn redeem(&self, asked: CodeRequest) -> Result<Tokens, Failure> {
         let CodeRequest { code, redirect_uri, verifier, resources } = asked;
         let code = Code::open(&code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (code.grant, Arc::clone(self.client));
         self.charge(grant)?;
-        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+        let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = redeem::Request {
                 code: &code,
                 redirect_uri: redirect_uri.as_deref(),
@@ -244,15 +255,7 @@ impl Asking<'_> {
             };
             redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
-        let caller = (self.client.as_ref(), GrantType::AuthorizationCode, self.correlation);
-        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
-        let claims = prepared.claims();
-        let issued = self
-            .app
-            .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
-            .await?;
-        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        let (issued, claims) = self.decided(grant, GrantType::AuthorizationCode, judge).await?;
         let tokens = self.first_tokens(&issued, &claims, "redeemed")?;
         let Issued { grant, granted, at, .. } = &issued;
         let nonce = grant.terms.openid.as_ref().and_then(|openid| openid.nonce.as_deref());
@@ -273,19 +276,11 @@ impl Asking<'_> {
         };
         let is_its_own = asked.as_ref().is_some_and(|asked| asked.grant == grant && asked.client == client.id);
         let soon = if is_its_own { self.app.limits.poll(grant) } else { Soon::No };
-        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+        let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
             device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
         };
-        let caller = (self.client.as_ref(), GrantType::DeviceCode, self.correlation);
-        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
-        let claims = prepared.claims();
-        let issued = self
-            .app
-            .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
-            .await?;
-        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        let (issued, claims) = self.decided(grant, GrantType::DeviceCode, judge).await?;
         self.first_tokens(&issued, &claims, "given_to_device")
     }
 

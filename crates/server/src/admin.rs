@@ -9,6 +9,7 @@ mod command;
 pub mod socket;
 
 pub mod import;
+pub mod interactions;
 pub mod users;
 
 mod client_secret;

@@ -168,3 +168,22 @@ pub(super) const REVOCATION: &str = r#"{
 pub(super) const TOKENS_REVOKED: &str = r#"{
     "outcomes": [{"outcome": "revoked", "grant": "3nWmT2cVb8QxJ5rLk0yHpd"}, {"outcome": "not_ours", "grant": null}]
 }"#;
+
+pub(super) const INTERACTION: &str = r#"{
+    "kind": "login",
+    "client": {
+        "id": "web", "name": "Example Notes", "host": "app.example.com", "client_uri": null, "logo_uri": null,
+        "policy_uri": null, "tos_uri": null
+    },
+    "scope": [{"name": "openid", "description": "Know who you are"}], "resources": [], "user": null,
+    "login_hint": "alice", "ui_locales": "de", "display": "", "acr_values": [], "acr_needed": [],
+    "must_log_in_anew": false, "max_age": null, "request": "client_id=web&response_type=code&scope=openid",
+    "began_at": "2026-11-28T12:00:00Z", "expires_at": "2026-11-28T12:10:00Z"
+}"#;
+
+pub(super) const ACCEPTANCE: &str = r#"{
+    "challenge": "rgi_…", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "acr": "urn:example:acr:passkey", "amr": ["hwk", "user"],
+    "remember": true
+}"#;
+
+pub(super) const SEND_BROWSER_TO: &str = r#"{"redirect_to": "https://auth.example.com/interaction?verifier=rgv_…"}"#;

@@ -107,8 +107,8 @@ impl OpenId {
         let (nonce, acr, amr, id_token, userinfo) = (line()?, line()?, line()?, line()?, line()?);
         let more = match line() {
             None => "",
-            Some("") => return None,
-            Some(more) => more,
+            Some(more) if more.starts_with('{') && more.ends_with('}') => more,
+            Some(_) => return None,
         };
         line().is_none().then(|| Self {
             nonce: (!nonce.is_empty()).then(|| nonce.to_owned()),
@@ -207,12 +207,15 @@ mod tests {
             acr: ACR_PASSWORD.to_owned(),
             amr: words("pwd otp"),
             claims: ClaimsAsked { id_token: words("email name"), userinfo: words("picture") },
+            more: String::new(),
         };
+        let more = OpenId { more: r#"{"tier":"gold"}"#.to_owned(), ..full.clone() };
+        assert_eq!(OpenId::parse(&more.text()), Some(more));
         for openid in [full.clone(), OpenId { nonce: None, claims: ClaimsAsked::default(), ..full }, OpenId::default()]
         {
             assert_eq!(OpenId::parse(&openid.text()), Some(openid));
         }
-        for bad in ["", "a", "a\nb\nc\nd", "a\nb\nc\nd\ne\nf"] {
+        for bad in ["", "a", "a\nb\nc\nd", "a\nb\nc\nd\ne\nf", "a\nb\nc\nd\ne\n", "a\nb\nc\nd\ne\n{}\n"] {
             assert_eq!(OpenId::parse(bad), None, "{bad:?}");
         }
     }

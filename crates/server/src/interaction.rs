@@ -46,7 +46,7 @@ use crate::subject;
 
 pub(crate) use account::{account, history};
 pub(crate) use device::device;
-pub(crate) use elsewhere::{RETURN, answered};
+pub(crate) use elsewhere::answered;
 pub(crate) use end_session::end_session;
 
 /// One request of a browser.

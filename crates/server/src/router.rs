@@ -27,7 +27,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/login"), post(interaction::login))
         .route(&at("/consent"), post(interaction::consent))
         .route(&at("/select"), post(interaction::select))
-        .route(&at(interaction::RETURN), get(interaction::answered))
+        .route(&at("/interaction"), get(interaction::answered))
         .route(&at("/logout"), get(interaction::logout).post(interaction::logout))
         .route(&at("/device"), get(interaction::device).post(interaction::device))
         .route(&at("/account"), get(interaction::account).post(interaction::account))

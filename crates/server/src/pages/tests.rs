@@ -13,7 +13,8 @@ fn every_page(value: &str) -> Vec<String> {
 }
 
 fn every_page_in(language: Language, value: &str) -> Vec<String> {
-    let made = samples::all(&Voice::new(Theme::built_in(BRAND), language), value);
+    static THEME: LazyLock<std::sync::Arc<Theme>> = LazyLock::new(|| Theme::built_in(BRAND));
+    let made = samples::all(&Voice::new(std::sync::Arc::clone(&THEME), language), value);
     made.into_iter().map(|sample| sample.made.unwrap_or_else(|error| panic!("{}: {error:#}", sample.name))).collect()
 }
 
@@ -274,6 +275,18 @@ fn the_style_sheet_is_named_after_its_text() {
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(hash).expect("base64url"), digest(&SHA256, css.as_bytes()).as_ref());
     let page = voice().logged_out(&LoggedOut { base: "/op", next: "", next_host: "", frames: &[] });
     assert!(page.contains(&format!("href=\"&#x2f;op/assets/{name}\"")), "{page}");
+}
+
+/// Every page in every language: whole, and marked as what it is.
+#[test]
+fn every_page_is_in_every_language() {
+    for language in Language::ALL {
+        for page in every_page_in(language, MARK) {
+            assert!(page.contains(&format!("<html lang=\"{}\">", language.tag())), "{page}");
+            assert!(page.ends_with("</html>\n") && !page.contains('{'), "{language:?}: a name was not filled in: {page}");
+            scan(&page);
+        }
+    }
 }
 
 /// WCAG 2.2 section 1.4.3 asks for 4.5 for text, section 1.4.11 for 3 for the edge of a field.

@@ -18,7 +18,12 @@ pub(super) const CLIENT: &str = r#"{
     "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
     "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
     "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
-    "require_pkce": true, "allowed_origins": [], "skip_consent": false
+    "require_pkce": true, "allowed_origins": [], "skip_consent": false,
+    "refresh_tokens": "always", "subject_type": "public", "default_max_age": null,
+    "id_token_signed_response_alg": "RS256", "userinfo_signed_response_alg": null,
+    "introspection_signed_response_alg": "ES256", "access_token_signed_response_alg": "ES256",
+    "post_logout_redirect_uris": [], "backchannel_logout_uri": null, "backchannel_logout_session_required": false,
+    "frontchannel_logout_uri": null, "frontchannel_logout_session_required": false, "on_logout": null
 }"#;
 
 pub(super) const CLIENT_ADDED: &str = r#"{
@@ -27,7 +32,12 @@ pub(super) const CLIENT_ADDED: &str = r#"{
     "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
     "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
     "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
-    "require_pkce": true, "allowed_origins": [], "skip_consent": false, "client_secret": "rgs_…"
+    "require_pkce": true, "allowed_origins": [], "skip_consent": false,
+    "refresh_tokens": "always", "subject_type": "public", "default_max_age": null,
+    "id_token_signed_response_alg": "RS256", "userinfo_signed_response_alg": null,
+    "introspection_signed_response_alg": "ES256", "access_token_signed_response_alg": "ES256",
+    "post_logout_redirect_uris": [], "backchannel_logout_uri": null, "backchannel_logout_session_required": false,
+    "frontchannel_logout_uri": null, "frontchannel_logout_session_required": false, "on_logout": null, "client_secret": "rgs_…"
 }"#;
 
 pub(super) const CLIENT_DETAIL: &str = r#"{
@@ -37,7 +47,12 @@ pub(super) const CLIENT_DETAIL: &str = r#"{
         "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
         "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
         "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
-        "require_pkce": true, "allowed_origins": [], "skip_consent": false
+        "require_pkce": true, "allowed_origins": [], "skip_consent": false,
+    "refresh_tokens": "always", "subject_type": "public", "default_max_age": null,
+    "id_token_signed_response_alg": "RS256", "userinfo_signed_response_alg": null,
+    "introspection_signed_response_alg": "ES256", "access_token_signed_response_alg": "ES256",
+    "post_logout_redirect_uris": [], "backchannel_logout_uri": null, "backchannel_logout_session_required": false,
+    "frontchannel_logout_uri": null, "frontchannel_logout_session_required": false, "on_logout": null
     },
     "definition": {
         "id": "web", "name": "Example Notes", "redirect_uris": ["https://app.example.com/callback"],

@@ -17,7 +17,7 @@ use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{flood, kill, revoking, startup, syscalls, wire};
+use sim::{flood, kill, revoking, simulate, startup, syscalls, timing, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -85,6 +85,40 @@ enum Command {
         /// Stop after this many states of each world.
         #[arg(long, default_value_t = 1_000_000)]
         states: u64,
+    },
+    /// Simulate whole deployments from seeds, on virtual time, with everything that can go wrong: Hist1 to Hist10 after each step.
+    Simulate {
+        /// How many histories.
+        #[arg(long, default_value_t = 5_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many steps each has.
+        #[arg(long, default_value_t = 1_000)]
+        steps: u64,
+        /// Every so many histories, one is on SQLite on a file whose power fails; 0 for none.
+        #[arg(long, default_value_t = 20)]
+        file_every: u64,
+        /// Plant a fault, which must be found.
+        #[arg(long, value_enum)]
+        mutant: Option<simulate::Mutant>,
+        /// Tell each step of the first history.
+        #[arg(long)]
+        tell: bool,
+    },
+    /// Every point of an operation × {crash, error, stall}.
+    Failpoints,
+    /// Every order in which the parts of a server can meet: commit queue, keys, assertions.
+    Orders,
+    /// Whether the time of an answer tells a guesser anything (Welch's t below 4.5).
+    Timing {
+        /// Samples of each comparison.
+        #[arg(long, default_value_t = 1_000_000)]
+        samples: u64,
+        /// Samples of a login, each of which takes a password's time.
+        #[arg(long, default_value_t = 1_000)]
+        logins: u64,
     },
     /// Start the real server on a store of many grants: how soon it is ready, and how much memory it holds.
     Startup {
@@ -212,6 +246,26 @@ fn main() -> ExitCode {
             }
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
+            Command::Simulate { seeds, from, steps, file_every, mutant, tell } => {
+                let options = simulate::Options { seeds, from, steps, file_every, mutant, ..Default::default() };
+                simulate_all(&options, tell, json)
+            }
+            Command::Failpoints => {
+                let report = simulate::failpoints::all();
+                print_it(&report, &report.json(), json);
+                report.wrong.is_empty()
+            }
+            Command::Orders => {
+                let orders = simulate::orders::all();
+                print_it(&orders, &orders.json(), json);
+                orders.wrong.is_empty()
+            }
+            Command::Timing { samples, logins } => {
+                let mut report = timing::run(samples);
+                report.0.push(timing::users(logins).await);
+                print_it(&report, &report.json(), json);
+                report.holds()
+            }
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Epochs { grants, users, asked } => epochs(revoking::Size { grants, users, asked }, json).await,
             Command::Refreshes { revocations, refreshes } => {
@@ -375,6 +429,39 @@ async fn connections(count: usize, rounds: usize, json: bool) -> bool {
         print!("{report}");
     }
     report.holds()
+}
+
+fn print_it(report: &impl std::fmt::Display, told: &serde_json::Value, json: bool) {
+    if json {
+        println!("{told}");
+    } else {
+        print!("{report}");
+    }
+}
+
+fn simulate_all(options: &simulate::Options, tell: bool, json: bool) -> bool {
+    if tell {
+        let history = simulate::one(&simulate::Place::make(), options.from, options, &mut |line| println!("{line}"));
+        if let Some(broken) = &history.broken {
+            println!("{broken}");
+        }
+        return history.broken.is_none();
+    }
+    let (clock, all) = (Clock::system(), options.seeds);
+    let began = clock.ran();
+    let report = simulate::run(options, &|done| {
+        let spent = clock.ran().saturating_sub(began).as_secs_f64();
+        let left = spent / done.max(1) as f64 * all.saturating_sub(done) as f64;
+        let bar = "#".repeat((30 * done / all.max(1)) as usize);
+        show(&format!("[{bar:<30}] history {done} of {all}, {left:.0} s left"));
+    });
+    show("");
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds() == options.mutant.is_none()
 }
 
 fn search(states: u64, json: bool) -> bool {

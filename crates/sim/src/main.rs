@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
+mod seeds;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use regrant_server::config::StoreLocation;
 use regrant_server::{App, Clock, Config, keyring};
 use regrant_store::{Sqlite, SqliteOptions, Synchronous, Writes};
+use seeds::{alone, print_it, simulate_all};
 use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
@@ -251,12 +254,12 @@ fn main() -> ExitCode {
                 simulate_all(&options, tell, json)
             }
             Command::Failpoints => {
-                let report = simulate::failpoints::all();
+                let report = alone(simulate::failpoints::all);
                 print_it(&report, &report.json(), json);
                 report.wrong.is_empty()
             }
             Command::Orders => {
-                let orders = simulate::orders::all();
+                let orders = alone(simulate::orders::all);
                 print_it(&orders, &orders.json(), json);
                 orders.wrong.is_empty()
             }
@@ -429,39 +432,6 @@ async fn connections(count: usize, rounds: usize, json: bool) -> bool {
         print!("{report}");
     }
     report.holds()
-}
-
-fn print_it(report: &impl std::fmt::Display, told: &serde_json::Value, json: bool) {
-    if json {
-        println!("{told}");
-    } else {
-        print!("{report}");
-    }
-}
-
-fn simulate_all(options: &simulate::Options, tell: bool, json: bool) -> bool {
-    if tell {
-        let history = simulate::one(&simulate::Place::make(), options.from, options, &mut |line| println!("{line}"));
-        if let Some(broken) = &history.broken {
-            println!("{broken}");
-        }
-        return history.broken.is_none();
-    }
-    let (clock, all) = (Clock::system(), options.seeds);
-    let began = clock.ran();
-    let report = simulate::run(options, &|done| {
-        let spent = clock.ran().saturating_sub(began).as_secs_f64();
-        let left = spent / done.max(1) as f64 * all.saturating_sub(done) as f64;
-        let bar = "#".repeat((30 * done / all.max(1)) as usize);
-        show(&format!("[{bar:<30}] history {done} of {all}, {left:.0} s left"));
-    });
-    show("");
-    if json {
-        println!("{}", report.json());
-    } else {
-        print!("{report}");
-    }
-    report.holds() == options.mutant.is_none()
 }
 
 fn search(states: u64, json: bool) -> bool {

@@ -59,7 +59,7 @@ fn every_failpoint_is_survived() {
     println!("{report}");
     assert!(report.wrong.is_empty(), "{report}");
     assert_eq!(report.cases, report.points * 3, "{report}");
-    assert!(report.operations >= 17 && report.points >= 100, "{report}");
+    assert!(report.operations >= 16 && report.points >= 100, "{report}");
     // An error can only come where the store is asked; everything else comes everywhere.
     assert!(report.came * 10 >= report.cases * 9, "{report}");
 }

@@ -14,7 +14,7 @@ use regrant_core::{GrantId, Refusal, Scope};
 use super::laws::SCOPE;
 use super::node::{Done, Node, Up, Work};
 use super::parties::Class;
-use super::world::subject;
+use super::template::subject;
 use crate::wire::{CALLBACK, VERIFIER};
 
 /// How long a code may be redeemed here.

@@ -16,21 +16,22 @@
 //! honest one does, and the laws must hold.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use regrant_core::{ChainKey, GrantId, Timestamp};
+use regrant_core::{GrantId, Timestamp};
 use regrant_server::admin::KeyTurn;
 use regrant_server::{Clock, Config};
-use regrant_store::{Answer, Cause, Forged, Loaded, Memory, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::Memory;
 use serde_json::{Value, json};
 
 use super::acts;
 use super::node::{Done, Node, What};
 use super::parties::Class;
-use super::world::Template;
+use super::points::{Pointed, Watch};
+use super::template::Template;
 use crate::wire::{Reply, SECRET, START, http};
 
 /// What is done to a deployment.
@@ -82,7 +83,7 @@ impl Holder {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::Rotate(Holder::Plain),
         Self::Rotate(Holder::Keyed),
         Self::Rotate(Holder::Secret),
@@ -99,7 +100,6 @@ impl Operation {
         Self::Key("tag"),
         Self::Key("seed"),
         Self::Key("mac"),
-        Self::Key("signing"),
     ];
 }
 
@@ -201,108 +201,6 @@ pub fn all() -> Failpoints {
         }
     }
     report
-}
-
-/// The store, watched.
-#[derive(Clone, Default)]
-struct Watch(Arc<Mutex<Watched>>);
-
-#[derive(Default)]
-struct Watched {
-    is_on: bool,
-    passed: Vec<String>,
-    plan: Option<(String, Mode)>,
-    has_come: bool,
-    is_down: bool,
-    stall: Option<Box<dyn FnOnce() + Send>>,
-}
-
-impl Watch {
-    fn with<T>(&self, look: impl FnOnce(&mut Watched) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn has_come(&self) -> bool {
-        self.with(|watched| watched.has_come)
-    }
-
-    /// A point is passed: what is to happen at it, if anything.
-    fn pass(&self, point: &str) -> Option<Mode> {
-        let (mode, stall) = self.with(|watched| {
-            if !watched.is_on {
-                return (None, None);
-            }
-            let count = watched.passed.iter().filter(|known| known.starts_with(point)).count() + 1;
-            let name = format!("{point} {count}");
-            watched.passed.push(name.clone());
-            let planned = watched.plan.take_if(|(planned, _)| *planned == name);
-            let Some((_, mode)) = planned else { return (None, None) };
-            watched.has_come = true;
-            watched.is_down |= mode == Mode::Crash;
-            (Some(mode), watched.stall.take().filter(|_| mode == Mode::Stall))
-        });
-        if let Some(stall) = stall {
-            stall();
-        }
-        mode
-    }
-}
-
-struct Pointed {
-    store: Memory,
-    watch: Watch,
-}
-
-impl Pointed {
-    fn at<T>(
-        &mut self,
-        what: &str,
-        act: impl FnOnce(&mut Memory) -> Result<T, Unavailable>,
-        lost: Cause,
-    ) -> Result<T, Unavailable> {
-        let failed = |cause| Err(Unavailable { cause, detail: "a failpoint".to_owned() });
-        match self.watch.pass(&format!("before {what}")) {
-            Some(Mode::Crash) => return failed(Cause::Device),
-            Some(Mode::Error) => return failed(Cause::Io),
-            Some(Mode::Stall) | None => {}
-        }
-        let done = act(&mut self.store)?;
-        match self.watch.pass(&format!("after {what}")) {
-            Some(Mode::Crash) => failed(Cause::Device),
-            Some(Mode::Error) => failed(lost),
-            Some(Mode::Stall) | None => Ok(done),
-        }
-    }
-}
-
-impl Store for Pointed {
-    fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
-        self.at("load", |store| store.load(ids), Cause::Io)
-    }
-
-    fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
-        self.at("commit", |store| store.commit(records, now), Cause::Unknown)
-    }
-
-    fn high_water(&self) -> Timestamp {
-        self.store.high_water()
-    }
-
-    fn epoch(&self) -> u64 {
-        self.store.epoch()
-    }
-
-    fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
-        self.at("ask", |store| store.ask(question), Cause::Io)
-    }
-
-    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
-        self.store.chain_under(key)
-    }
-
-    fn failure(&self) -> Option<Unavailable> {
-        self.store.failure()
-    }
 }
 
 /// One deployment, in which the operation is about to be done.
@@ -423,7 +321,9 @@ impl Bench {
         self.begin(path, body, headers, "application/x-www-form-urlencoded");
         match self.finish() {
             Some(Done::Reply(reply)) => reply,
-            _ => panic!("no answer"),
+            Some(Done::Acted(done)) => panic!("an act ({done}) in the place of an answer"),
+            Some(Done::Code(_)) => panic!("a code in the place of an answer"),
+            None => panic!("no answer"),
         }
     }
 
@@ -493,8 +393,8 @@ impl Bench {
     fn through(&mut self) -> Option<Done> {
         self.watch.with(|watched| watched.is_on = true);
         self.operate();
+        let mut done = self.node.up.as_mut()?.poll().into_iter().next().map(|(.., done)| done);
         self.watch.pass("arrived");
-        let mut done = None;
         while !self.is_down() && done.is_none() {
             let up = self.node.up.as_mut()?;
             let worked = up.step(usize::MAX);
@@ -535,6 +435,8 @@ impl Bench {
             watched.stall = Some(stall);
         });
         let done = self.through();
+        // What was not answered by then is of no interest any more.
+        let done = if self.is_down() { done } else { done.or_else(|| self.finish()) };
         if self.is_down() || self.node.is_failed() {
             self.start();
         }

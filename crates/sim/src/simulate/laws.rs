@@ -99,7 +99,7 @@ pub(super) struct Success<'a> {
     pub(super) token: &'a RefreshToken,
     /// The step at which the node had the question.
     pub(super) began: u64,
-    /// The node's time then.
+    /// The store's newest time then: no decision goes by an earlier one.
     pub(super) began_at: i64,
     /// The store's newest time now.
     pub(super) newest: i64,

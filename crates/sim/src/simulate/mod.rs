@@ -23,8 +23,11 @@ mod network;
 mod node;
 pub mod orders;
 mod parties;
+mod points;
 mod report;
+mod template;
 mod torn;
+mod trouble;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +38,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use coverage::{Coverage, FAULTS};
 pub use laws::{Broken, Law};
 pub use report::Report;
-use world::{Template, World};
+use template::Template;
+use world::World;
 
 /// What is run.
 #[derive(Clone, Copy, Debug)]

@@ -48,7 +48,7 @@ pub(super) struct Flight {
     pub(super) what: What,
     /// The step at which it began.
     pub(super) began: u64,
-    /// The node's time then, in milliseconds.
+    /// The store's newest time then, in milliseconds: no decision goes by an earlier one.
     pub(super) at: i64,
     work: Work,
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::acts;
 use super::node::{Done, Node, Up, What};
 use super::parties::Class;
-use super::world::Template;
+use super::template::Template;
 use crate::wire::assertion::{TYPE, claims, key, sign};
 use crate::wire::{Reply, START};
 
@@ -156,6 +156,7 @@ impl Walk {
         let up = self.up(0);
         let work = acts::log_in(up, Class::Plain, 0);
         up.begin(What::Login(0), 0, 0, work);
+        let _ = up.poll();
         up.step(usize::MAX);
         let code = up.poll().into_iter().find_map(|(.., done)| match done {
             Done::Code(code) => code,

@@ -6,9 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use regrant_core::Timestamp;
-use regrant_core::keys::RootKey;
-use regrant_server::{App, Clock, Config};
-use regrant_store::{Cause, Memory, Record, Sqlite, SqliteOptions, Store, User};
+use regrant_server::Clock;
+use regrant_store::Cause;
 
 use super::acts;
 use super::disk::{Disk, Fault, Kept};
@@ -16,155 +15,29 @@ use super::laws::{Broken, Judged, Law, Life};
 use super::network::{DEADLINE, Message, Network};
 use super::node::{Done, Node, Up, What};
 use super::parties::{Asker, Class, Kind, Loot, Question, Session};
+use super::template::{Template, USERS};
 use super::torn::Torn;
 use super::{Coverage, History, Mutant};
-use crate::process::{Dice, Scratch};
-use crate::wire::{ROOT, Reply, START};
+use crate::process::Dice;
+use crate::wire::{Reply, START};
 
-/// The clients.
-const CONFIG: &str = r#"
-[[scope]]
-name = "read"
-description = "Read"
-[[scope]]
-name = "write"
-description = "Write"
-[[client]]
-id = "phone"
-name = "Phone"
-token_endpoint_auth_method = "none"
-redirect_uris = ["https://app.example/cb"]
-grant_types = ["authorization_code", "refresh_token"]
-scopes = ["read", "write"]
-access_token_format = "opaque"
-idle_lifetime = "10d"
-[[client]]
-id = "web"
-name = "Web"
-secret_hash = "HASH"
-token_endpoint_auth_method = "client_secret_post"
-redirect_uris = ["https://app.example/cb"]
-grant_types = ["authorization_code", "refresh_token"]
-scopes = ["read", "write"]
-rotation = "single_use"
-access_token_format = "opaque"
-idle_lifetime = "10d"
-[[client]]
-id = "steady"
-name = "Steady"
-secret_hash = "HASH"
-token_endpoint_auth_method = "client_secret_basic"
-redirect_uris = ["https://app.example/cb"]
-grant_types = ["authorization_code", "refresh_token"]
-scopes = ["read", "write"]
-idle_lifetime = "10d"
-[[client]]
-id = "api"
-secret_hash = "HASH"
-token_endpoint_auth_method = "client_secret_basic"
-grant_types = ["client_credentials"]
-may_introspect = true
-"#;
-
-const REGISTRATION: &str = r#"
-[registration]
-mode = "open"
-grant_types = ["authorization_code", "refresh_token"]
-"#;
-
-const ROBOT: &str = r#"
-[[client]]
-id = "robot"
-token_endpoint_auth_method = "private_key_jwt"
-jwks = KEYS
-grant_types = ["client_credentials"]
-scopes = ["read"]
-"#;
-
-/// How many users there are: as many as sessions in one history, so that each is switched off alone.
-pub(super) const USERS: usize = 16;
 /// How many sessions live at the same time.
 const LIVELY: usize = 4;
-const DAY: u64 = 86_400_000;
-
-pub(super) fn subject(user: usize) -> String {
-    format!("usr_simulated{user:02}")
-}
-
-/// A deployment to copy.
-pub(super) struct Template {
-    pub(super) config: Config,
-    memory: Memory,
-    file: Scratch,
-}
-
-impl Template {
-    pub(super) fn make() -> Self {
-        Self::of(CONFIG)
-    }
-
-    /// With an open door for clients that register themselves.
-    pub(super) fn with_registration() -> Self {
-        Self::of(&format!("{CONFIG}{REGISTRATION}"))
-    }
-
-    /// With a client that proves itself with a key.
-    pub(super) fn with_robot() -> Self {
-        Self::of(&format!("{CONFIG}{ROBOT}"))
-    }
-
-    /// A store of one's own.
-    pub(super) fn memory(&self) -> Memory {
-        self.memory.copy()
-    }
-
-    fn of(text: &str) -> Self {
-        let mut config = crate::wire::config(text);
-        config.issuer = Some("http://127.0.0.1:8080".to_owned());
-        let (memory, file) = (Memory::new(), Scratch::in_memory("template"));
-        let path = file.path().join("regrant.db");
-        let sqlite = Sqlite::open(&path, &SqliteOptions::default()).expect("a new store");
-        for store in [Box::new(memory.clone()) as Box<dyn Store>, Box::new(sqlite)] {
-            let clock = Clock::manual(Timestamp::from_millis(START));
-            let (app, mut writer) =
-                App::open_stepped(config.clone(), store, RootKey::new(ROOT), clock).expect("a deployment");
-            let mut adding = Box::pin(app.engine.commit((0..USERS).map(user).collect()));
-            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            let _ = adding.as_mut().poll(&mut context);
-            while writer.step(usize::MAX) {}
-            assert!(adding.as_mut().poll(&mut context).is_ready(), "the users are added");
-        }
-        Self { config, memory, file }
-    }
-}
-
-fn user(number: usize) -> Record {
-    let at = Timestamp::from_millis(START);
-    Record::AddUser(User {
-        subject: subject(number),
-        name: format!("user{number}"),
-        password: String::new(),
-        disabled_at: None,
-        created_at: at,
-        updated_at: at,
-        version: 1,
-        attributes: "{}".to_owned(),
-    })
-}
+pub(super) const DAY: u64 = 86_400_000;
 
 /// How much of what goes wrong in this history: each seed has a mixture of its own.
 #[derive(Clone, Copy, Debug, Default)]
-struct Rates {
-    loses: bool,
-    doubles: bool,
-    cuts: bool,
-    jumps: bool,
-    crashes: bool,
-    commits: bool,
-    races: bool,
-    steals: bool,
-    operates: bool,
-    waits: bool,
+pub(super) struct Rates {
+    pub(super) loses: bool,
+    pub(super) doubles: bool,
+    pub(super) cuts: bool,
+    pub(super) jumps: bool,
+    pub(super) crashes: bool,
+    pub(super) commits: bool,
+    pub(super) races: bool,
+    pub(super) steals: bool,
+    pub(super) operates: bool,
+    pub(super) waits: bool,
 }
 
 impl Rates {
@@ -191,15 +64,15 @@ pub(super) struct World<'a> {
     pub(super) dice: Dice,
     /// True milliseconds, which nobody knows.
     pub(super) now: i64,
-    rates: Rates,
+    pub(super) rates: Rates,
     pub(super) mutant: Option<Mutant>,
     pub(super) disk: Disk,
     is_file: bool,
     pub(super) nodes: Vec<Node>,
-    network: Network,
+    pub(super) network: Network,
     pub(super) questions: Vec<Question>,
     pub(super) sessions: Vec<Session>,
-    loot: Option<Loot>,
+    pub(super) loot: Option<Loot>,
     /// What a proxy remembers, for the mutant that has one.
     pub(super) remembered: Vec<(String, Reply)>,
     pub(super) coverage: Coverage,
@@ -299,10 +172,10 @@ impl<'a> World<'a> {
 
     fn act(&mut self) {
         match self.dice.below(100) {
-            0..30 => self.work(),
-            30..60 => self.deliver(),
-            60..82 => self.batch(),
-            82..90 => self.wait(),
+            0..32 => self.work(),
+            32..66 => self.deliver(),
+            66..86 => self.batch(),
+            86..90 => self.wait(),
             90..93 if self.rates.steals => self.steal(),
             93..95 if self.rates.operates => self.operate(),
             95..98 => self.trouble(),
@@ -337,9 +210,10 @@ impl<'a> World<'a> {
         }
         let (newest, number) = (self.disk.newest().millis(), self.questions.len());
         let session = &mut self.sessions[at];
-        let (kind, text) = match (&session.token, &session.code) {
+        // A code is sent once, by one worker.
+        let (kind, text) = match (&session.token, session.code.take()) {
             (Some(token), _) => (Kind::Refresh, token.clone()),
-            (None, Some(code)) => (Kind::Redeem, code.clone()),
+            (None, Some(code)) => (Kind::Redeem, code),
             (None, None) => return,
         };
         if kind == Kind::Refresh && session.class == Class::Keyed && session.key.is_none() {
@@ -359,7 +233,7 @@ impl<'a> World<'a> {
         }
         self.sessions.push(Session::new(class, user, workers));
         let node = self.dice.below(self.nodes.len());
-        let (step, at) = (self.step, self.nodes[node].now());
+        let (step, at) = (self.step, self.disk.newest().millis());
         match &mut self.nodes[node].up {
             Some(up) => {
                 let work = acts::log_in(up, class, user);
@@ -424,7 +298,7 @@ impl<'a> World<'a> {
         if self.sees_it_repeated(number, node) {
             return;
         }
-        let (step, at) = (self.step, self.nodes[node].now());
+        let (step, at) = (self.step, self.disk.newest().millis());
         self.questions[number].arrived += 1;
         let question = self.questions[number].clone();
         let Some(up) = &mut self.nodes[node].up else { return };
@@ -532,9 +406,9 @@ impl<'a> World<'a> {
     /// Time passes for everybody.
     fn wait(&mut self) {
         let millis = match self.dice.below(20) {
-            0..12 => self.dice.between(1, 1_500),
-            12..18 => self.dice.between(1_500, 12_000),
-            18 => self.dice.between(12_000, 90_000),
+            0..14 => self.dice.between(1, 3_000),
+            14..18 => self.dice.between(3_000, 9_000),
+            18 => self.dice.between(9_000, 90_000),
             _ if self.rates.waits => self.dice.between(DAY / 24, DAY * 2),
             _ => self.dice.between(60_000, 3_600_000),
         };
@@ -545,128 +419,6 @@ impl<'a> World<'a> {
         self.now += i64::try_from(millis).unwrap_or(0);
         self.nodes.iter().for_each(|node| node.clock.advance(Duration::from_millis(millis)));
         self.note(&format!("{millis} ms pass"));
-    }
-
-    /// A thief copies what a client has, or uses it.
-    fn steal(&mut self) {
-        let open: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].token.is_some()).collect();
-        if open.is_empty() {
-            return;
-        }
-        match self.loot.clone() {
-            Some(loot) if !self.dice.one_in(3) => {
-                self.coverage.count("party: thief asks");
-                let newest = self.disk.newest().millis();
-                self.ask(loot.session, Asker::Thief, Kind::Refresh, loot.token, loot.key, newest);
-            }
-            _ => {
-                let at = open[self.dice.below(open.len())];
-                let session = &self.sessions[at];
-                let Some(token) = session.token.clone() else { return };
-                self.loot = Some(Loot { session: at, token, key: session.key.clone() });
-            }
-        }
-    }
-
-    /// The thief was answered.
-    pub(super) fn took(&mut self, session: usize, token: String) {
-        self.loot = Some(Loot { session, token, key: None });
-    }
-
-    /// Somebody ends a grant, or asks whether it lives; or the keys are looked after.
-    fn operate(&mut self) {
-        let open: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].life.grant.is_some()).collect();
-        let Some(at) = open.get(self.dice.below(open.len().max(1))).copied() else { return };
-        let (node, step) = (self.dice.below(self.nodes.len()), self.step);
-        let began_at = self.nodes[node].now();
-        match self.dice.below(10) {
-            0..5 => {
-                if let Some(access) = self.sessions[at].access.clone() {
-                    let newest = self.disk.newest().millis();
-                    self.ask(at, Asker::Resource, Kind::Introspect, access, None, newest);
-                }
-            }
-            // More than one node learns of keys in a way that only a database for many nodes has.
-            5..8 if self.nodes.len() == 1 => {
-                let Some(up) = &mut self.nodes[node].up else { return };
-                let work = acts::tend(up);
-                up.begin(What::Tend, step, began_at, work);
-                self.poll();
-            }
-            5..8 => {}
-            8 => {
-                let Some(token) = self.sessions[at].token.clone() else { return };
-                self.sessions[at].life.excuse.get_or_insert("its client revoked it");
-                self.coverage.count("party: client revokes");
-                let newest = self.disk.newest().millis();
-                self.ask(at, Asker::Worker(0), Kind::Revoke, token, None, newest);
-            }
-            _ => {
-                let (grant, user, disables) =
-                    (self.sessions[at].life.grant, self.sessions[at].user, self.dice.one_in(2));
-                let (Some(up), Some(grant)) = (&mut self.nodes[node].up, grant) else { return };
-                let work = acts::end(up, grant, user, disables);
-                up.begin(What::End(at), step, began_at, work);
-                self.sessions[at].life.excuse.get_or_insert("an operator ended it");
-                self.coverage.count(if disables { "party: user disabled" } else { "party: operator revokes" });
-                self.note(&format!("an operator ends session {at} at node {node}"));
-                self.poll();
-            }
-        }
-    }
-
-    /// Something outside of the commits goes wrong.
-    fn trouble(&mut self) {
-        let node = self.dice.below(self.nodes.len());
-        if self.rates.jumps && self.dice.one_in(2) {
-            return self.jump(node);
-        }
-        if self.rates.cuts && self.dice.one_in(2) {
-            self.coverage.count("network: node cut off");
-            self.note(&format!("node {node} is cut off"));
-            self.nodes[node].is_cut_off = true;
-            return;
-        }
-        if self.rates.crashes && self.dice.one_in(3) {
-            self.coverage.count("crash: between commits");
-            self.note("the power goes");
-            self.disk.lose_power(self.dice.next());
-            self.nodes.iter_mut().for_each(Node::stop);
-            (0..self.nodes.len()).for_each(|node| self.network.drop_all_of(node));
-        }
-    }
-
-    fn jump(&mut self, node: usize) {
-        let far = match self.dice.below(8) {
-            0..4 => self.dice.between(1_000, 120_000),
-            4 | 5 => self.dice.between(120_000, DAY),
-            6 => self.dice.between(DAY, 5 * DAY),
-            _ => 400 * DAY,
-        };
-        let (clock, far) = (self.nodes[node].clock.clone(), Duration::from_millis(far));
-        let (to, word) = if far > Duration::from_millis(30 * DAY) {
-            (clock.now().plus(far), "clock: implausible")
-        } else if self.dice.one_in(2) {
-            (clock.now().minus(far), "clock: back")
-        } else {
-            (clock.now().plus(far), "clock: ahead")
-        };
-        clock.set(to);
-        self.coverage.count(word);
-        self.note(&format!("node {node}, {word} {} ms", far.as_millis()));
-    }
-
-    /// Somebody looks after a node: cables, clocks, processes.
-    fn mend(&mut self) {
-        let node = self.dice.below(self.nodes.len());
-        self.nodes[node].is_cut_off = false;
-        if self.nodes[node].clock.now() > Timestamp::from_millis(self.now + 20 * 86_400_000) {
-            self.nodes[node].clock.set(Timestamp::from_millis(self.now));
-        }
-        if self.nodes[node].up.is_none() || self.nodes[node].is_failed() {
-            self.nodes[node].stop();
-            self.start(node);
-        }
     }
 
     pub(super) fn start(&mut self, node: usize) {

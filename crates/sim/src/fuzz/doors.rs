@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::future::Future as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use axum::Router;
@@ -42,6 +42,9 @@ struct Door {
     _app: Arc<App>,
 }
 
+static RUNTIME: LazyLock<tokio::runtime::Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
+
 thread_local! {
     static DOOR: RefCell<Option<Door>> = const { RefCell::new(None) };
 }
@@ -77,6 +80,8 @@ impl Door {
             let body = http_body_util::BodyExt::collect(body).await.map(|body| body.to_bytes().to_vec());
             (Response::from_parts(parts, ()), body.unwrap_or_default())
         });
+        // Who asks somebody else for something needs a runtime to wait in; nobody waits here.
+        let _inside = RUNTIME.enter();
         let mut context = Context::from_waker(Waker::noop());
         loop {
             if let Poll::Ready(answer) = answering.as_mut().poll(&mut context) {
@@ -158,7 +163,11 @@ pub(super) fn authorize(data: &[u8]) {
     send(post("/oauth2/authorize", data, FORM), false);
 }
 
+/// But for documents elsewhere: what a fuzzer makes up is asked of nobody.
 pub(super) fn register(data: &[u8]) {
+    if text(data).contains("sector_identifier_uri") {
+        return;
+    }
     send(post("/oauth2/register", data, "application/json"), false);
 }
 

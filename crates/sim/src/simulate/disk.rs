@@ -232,7 +232,7 @@ impl Handle {
 
     /// The process ends under this commit.
     fn crash(&mut self, records: &[Record], now: Timestamp, written: bool) {
-        let half = self.disk.is(Mutant::WritesHalfABatch) && records.len() > 1;
+        let half = self.disk.is(Mutant::WritesHalfACommit);
         let is_file = self.disk.with(|inner| {
             if let Kept::File(torn) = &mut inner.kept {
                 torn.before();
@@ -241,7 +241,7 @@ impl Handle {
             false
         });
         if half {
-            let _ = self.write(records.get(..records.len() / 2).unwrap_or_default(), now);
+            let _ = self.write(&without_events(records), now);
         } else if written || is_file {
             let _ = self.write(records, now);
         }

@@ -83,6 +83,8 @@ pub(super) struct Life {
     /// Since which step everybody must know that it has ended.
     confirmed_end: Option<u64>,
     seen_end: Option<u64>,
+    /// Whether the durable row was seen to be redeemed.
+    seen_redeemed: bool,
     /// Why its client may be refused from now on.
     pub(super) excuse: Option<&'static str>,
     /// Until when it was promised to live.
@@ -202,6 +204,7 @@ impl Life {
             return Err((Law::Hist2, format!("the row was of version {}, and is of {}", self.version, row.version)));
         }
         self.version = row.version;
+        self.seen_redeemed |= row.redeemed_at.is_some();
         match (row.ended.is_some(), self.seen_end) {
             (true, None) => self.seen_end = Some(step),
             (false, Some(end)) => return Err((Law::Hist3, format!("what had ended at step {end} is live again"))),
@@ -212,7 +215,7 @@ impl Life {
 
     /// Its events, by kind.
     pub(super) fn is_told(&self, created: usize, ended: usize) -> Judged {
-        let is_redeemed = self.redeemed > 0;
+        let is_redeemed = self.redeemed > 0 || self.seen_redeemed;
         let ends = usize::from(self.seen_end.is_some());
         if created > 1 || (is_redeemed && created != 1) {
             return Err((Law::Hist10, format!("{created} events tell that it was made")));

@@ -72,8 +72,8 @@ pub enum Mutant {
     NeverCompares,
     /// COMMIT is answered before the device has it: what was last answered is gone when the power goes.
     AnswersBeforeTheDevice,
-    /// Of a batch under which the process ends, half is there.
-    WritesHalfABatch,
+    /// Of a commit under which the process ends, the rows are there, and what they tell of is not.
+    WritesHalfACommit,
     /// Decisions are made on rows of some commits ago: a replica that lags.
     LagsBehind,
     /// After a power cut one row is what it was some commits before.
@@ -95,7 +95,7 @@ impl Mutant {
     pub const ALL: [Self; 10] = [
         Self::NeverCompares,
         Self::AnswersBeforeTheDevice,
-        Self::WritesHalfABatch,
+        Self::WritesHalfACommit,
         Self::LagsBehind,
         Self::BringsAnOldRowBack,
         Self::WritesAndSaysItDidNot,

@@ -291,7 +291,7 @@ fn epoch() -> impl Strategy<Value = Epoch> {
         let issued_before = issued_before.map(Timestamp::from_millis);
         let session = session.map(|byte| [byte; 32]);
         let selector =
-            Selector { subject, client, session, tag_key, scope: None, resource: None, issued_before, online_only };
+            Selector { subject, client, session, tag_key, issued_before, online_only, ..Selector::default() };
         let reason = selector.reason();
         Epoch { number, at: Timestamp::EPOCH, selector, reason, detail: String::new(), undo_until, undone_at: None }
     })
@@ -399,6 +399,7 @@ fn questions() -> Vec<Question> {
     ];
     for id in 0..3 {
         questions.extend([Question::Session([id; 32]), Question::Logins([id; 32]), Question::AccessDenied([id; 32])]);
+        questions.extend((0..4).map(|now| Question::UsedOnce { key: [id; 32], now: Timestamp::from_millis(now) }));
     }
     for subject in SUBJECTS.map(str::to_owned) {
         questions.push(Question::ConsentsOf(subject.clone()));
@@ -433,6 +434,7 @@ fn access(subject: &str, client: &str) -> AccessToken {
         expires_at: i64::MAX,
         authenticated_at: None,
         jti: String::new(),
+        session: None,
         more: String::new(),
     }
 }

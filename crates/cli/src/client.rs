@@ -169,6 +169,24 @@ pub(crate) struct Add {
     /// What signs its userinfo answers; plain JSON unless said.
     #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
     userinfo_signed_response_alg: Option<String>,
+    /// How its ID tokens are encrypted to a key of its own: ECDH-ES, ECDH-ES+A128KW, ECDH-ES+A256KW, RSA-OAEP-256 or RSA-OAEP.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    id_token_encrypted_response_alg: Option<String>,
+    /// With what: A128CBC-HS256 (default), A128GCM or A256GCM.
+    #[arg(long, value_name = "ENC", help_heading = "OpenID Connect")]
+    id_token_encrypted_response_enc: Option<String>,
+    /// The same of its userinfo answers.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    userinfo_encrypted_response_alg: Option<String>,
+    /// With what: A128CBC-HS256 (default), A128GCM or A256GCM.
+    #[arg(long, value_name = "ENC", help_heading = "OpenID Connect")]
+    userinfo_encrypted_response_enc: Option<String>,
+    /// How it encrypts request objects, where only that is to be taken: ECDH-ES, ECDH-ES+A128KW or ECDH-ES+A256KW.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    request_object_encryption_alg: Option<String>,
+    /// With what: A128CBC-HS256 (default), A128GCM or A256GCM.
+    #[arg(long, value_name = "ENC", help_heading = "OpenID Connect")]
+    request_object_encryption_enc: Option<String>,
     /// public (default), or pairwise: a sub of its own for each user.
     #[arg(long, value_name = "TYPE", help_heading = "OpenID Connect")]
     subject_type: Option<String>,
@@ -324,6 +342,12 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         introspection_signed_response_alg: add.introspection_signed_response_alg,
         id_token_signed_response_alg: add.id_token_signed_response_alg,
         userinfo_signed_response_alg: add.userinfo_signed_response_alg,
+        id_token_encrypted_response_alg: add.id_token_encrypted_response_alg,
+        id_token_encrypted_response_enc: add.id_token_encrypted_response_enc,
+        userinfo_encrypted_response_alg: add.userinfo_encrypted_response_alg,
+        userinfo_encrypted_response_enc: add.userinfo_encrypted_response_enc,
+        request_object_encryption_alg: add.request_object_encryption_alg,
+        request_object_encryption_enc: add.request_object_encryption_enc,
         subject_type: add.subject_type,
         sector_identifier_uri: add.sector_identifier_uri,
         default_max_age: add.default_max_age,
@@ -525,6 +549,12 @@ mod tests {
             "introspection_signed_response_alg",
             "id_token_signed_response_alg",
             "userinfo_signed_response_alg",
+            "id_token_encrypted_response_alg",
+            "id_token_encrypted_response_enc",
+            "userinfo_encrypted_response_alg",
+            "userinfo_encrypted_response_enc",
+            "request_object_encryption_alg",
+            "request_object_encryption_enc",
             "subject_type",
             "sector_identifier_uri",
             "default_max_age",

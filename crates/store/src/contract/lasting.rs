@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use regrant_core::decision::Event;
+use regrant_core::epoch::Among;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::openid::ClaimsAsked;
@@ -35,7 +36,7 @@ pub fn the_greatest_values_come_back(open: Open<'_>) {
             acr: "a".repeat(1000),
             amr: vec!["m".to_owned(); 9],
             claims: ClaimsAsked { id_token: vec!["i".repeat(99); 9], userinfo: vec!["u".repeat(99); 9] },
-        more: r#"{"tier":"gold"}"#.to_owned(),
+            more: r#"{"tier":"gold"}"#.to_owned(),
         }),
         ..terms("app", "usr_ann")
     };
@@ -240,6 +241,8 @@ pub fn wide_revocations_are_there_after_reopening(open: Open<'_>) {
             resource: Some("urn:x".to_owned()),
             issued_before: Some(Timestamp::MAX),
             online_only: true,
+            among: Among::parse(&format!("but a {}", "b".repeat(255))),
+            but_session: Some([0xfe; 32]),
         },
         ..epochs::of_user(1, "")
     };

@@ -19,7 +19,7 @@ use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
 use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPES, ClientDefinition, Config, StoreLocation};
-use crate::engine::Engine;
+use crate::engine::{Engine, Stepped};
 use crate::feed;
 use crate::feed::Feed;
 use crate::fetched::Fetched;
@@ -256,13 +256,38 @@ impl App {
         Self::open_on(config, store, root, clock, None)
     }
 
+    /// The same, with a writer that works only when it is told to: for simulations.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_stepped(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
+        Self::opened(config, store, root, clock, None)
+    }
+
     fn open_on(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+        journal: Option<&Path>,
+    ) -> Result<Arc<Self>, StartError> {
+        let (app, writer) = Self::opened(config, store, root, clock, journal)?;
+        writer.start()?;
+        Ok(app)
+    }
+
+    fn opened(
         config: Config,
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
         journal: Option<&Path>,
-    ) -> Result<Arc<Self>, StartError> {
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
         believe(store.as_mut(), &clock)?;
         let now = clock.now().max(store.high_water());
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
@@ -298,8 +323,8 @@ impl App {
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
         let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
-        let engine = Engine::start(store, keys, clock, next_grant, watched, revocations)?;
-        Ok(Arc::new(Self {
+        let (engine, writer) = Engine::on(store, keys, clock, next_grant, watched, revocations);
+        let app = Self {
             engine,
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
@@ -327,7 +352,8 @@ impl App {
             numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
-        }))
+        };
+        Ok((Arc::new(app), writer))
     }
 
     /// The issuer identifier.

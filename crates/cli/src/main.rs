@@ -186,8 +186,11 @@ fn main() -> ExitCode {
                 output::raw(drawn.as_bytes());
                 Ok(())
             }
-            None => Err(Failure::new(65, "the text is longer than a QR code can say
-  remedy: use a shorter URL")),
+            None => Err(Failure::new(
+                65,
+                "the text is longer than a QR code can say
+  remedy: use a shorter URL",
+            )),
         },
         Command::Completions { shell } => {
             let mut text = Vec::new();

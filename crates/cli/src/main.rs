@@ -112,6 +112,11 @@ enum Command {
     Config(config::Command),
     /// Write the manual pages, or print the first.
     Man(man::Args),
+    /// Draw a QR code of a text: for a device that shows where its user can go on (`verification_uri_complete`).
+    Qr {
+        /// What it says: a URL, as a rule.
+        text: String,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -142,6 +147,7 @@ impl Command {
             | Self::Recover(_)
             | Self::Config(_)
             | Self::Man(_)
+            | Self::Qr { .. }
             | Self::Completions { .. } => false,
         }
     }
@@ -175,6 +181,17 @@ fn main() -> ExitCode {
         Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
+        Command::Qr { text } => match regrant_server::pages::qr::terminal(&text) {
+            Some(drawn) => {
+                output::raw(drawn.as_bytes());
+                Ok(())
+            }
+            None => Err(Failure::new(
+                65,
+                "the text is longer than a QR code can say
+  remedy: use a shorter URL",
+            )),
+        },
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "regrant", &mut text);

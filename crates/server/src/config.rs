@@ -134,7 +134,7 @@ pub struct Config {
     /// How the built-in pages look, and what they speak.
     pub pages: PagesSetting,
     /// What an application of the operator's own shows in their place.
-    pub interactions: InteractionsSetting,
+    pub interactions: Box<InteractionsSetting>,
     /// Who may register clients.
     pub registration: RegistrationSetting,
     /// How much of what is too much.
@@ -302,7 +302,7 @@ impl Config {
             webhooks: Vec::new(),
             outbound: OutboundSetting::default(),
             pages: PagesSetting::default(),
-            interactions: InteractionsSetting::default(),
+            interactions: Box::default(),
             registration: RegistrationSetting::default(),
             limits: Limits::default(),
             revocation_feed: RevocationFeed::default(),
@@ -489,7 +489,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.outbound = outbound.map(|section| outbound::read(&section, base)).unwrap_or_default();
     config.registration = registration.as_ref().map(registration::read).unwrap_or_default();
     config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
-    config.interactions = interactions.as_ref().map(interactions::read).unwrap_or_default();
+    config.interactions =
+        interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());

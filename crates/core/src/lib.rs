@@ -20,6 +20,7 @@ pub mod introspect;
 pub mod issue;
 pub mod keys;
 pub mod one_time;
+pub mod interaction;
 pub mod openid;
 pub mod pkce;
 pub mod prompt;

@@ -93,7 +93,9 @@ impl Regrant {
     async fn answer(&self, operation: &str, body: &Value) -> Response<Body> {
         match self.interactions(operation, body).await {
             Ok(told) => redirect(told["redirect_to"].as_str().unwrap_or_default()),
-            Err(failure) => page(StatusCode::BAD_REQUEST, &format!("<h1>Sorry</h1><p>{}</p>", escaped(&failure.to_string()))),
+            Err(failure) => {
+                page(StatusCode::BAD_REQUEST, &format!("<h1>Sorry</h1><p>{}</p>", escaped(&failure.to_string())))
+            }
         }
     }
 }
@@ -112,7 +114,9 @@ async fn ask(State(server): State<Arc<Regrant>>, RawQuery(query): RawQuery) -> R
     let challenge = field(&query.unwrap_or_default(), "challenge");
     let asked = match server.interactions("read", &json!({ "challenge": challenge })).await {
         Ok(asked) => asked,
-        Err(failure) => return page(StatusCode::NOT_FOUND, &format!("<h1>Sorry</h1><p>{}</p>", escaped(&failure.to_string()))),
+        Err(failure) => {
+            return page(StatusCode::NOT_FOUND, &format!("<h1>Sorry</h1><p>{}</p>", escaped(&failure.to_string())));
+        }
     };
     let text = |value: &Value| escaped(value.as_str().unwrap_or_default());
     let (client, user) = (text(&asked["client"]["name"]), text(&asked["user"]["name"]));
@@ -132,7 +136,9 @@ async fn ask(State(server): State<Arc<Regrant>>, RawQuery(query): RawQuery) -> R
         Some("consent") => {
             let scopes = asked["scope"].as_array().into_iter().flatten().map(|scope| {
                 let (name, description) = (text(&scope["name"]), text(&scope["description"]));
-                format!("<label><input type=\"checkbox\" name=\"scope\" value=\"{name}\" checked> {description}</label>")
+                format!(
+                    "<label><input type=\"checkbox\" name=\"scope\" value=\"{name}\" checked> {description}</label>"
+                )
             });
             format!(
                 "<h1>Is {client} welcome, {user}?</h1><form method=\"post\" action=\"/consent\">{carried}{}\
@@ -188,7 +194,8 @@ async fn tell(RawQuery(query): RawQuery) -> Response<Body> {
 }
 
 fn page(status: StatusCode, body: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(format!("<!doctype html><html lang=\"en\"><title>Example</title>{body}</html>")));
+    let mut response =
+        Response::new(Body::from(format!("<!doctype html><html lang=\"en\"><title>Example</title>{body}</html>")));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in [

@@ -247,8 +247,9 @@ fn is_fit(rules: &Rules<'_>, at: Timestamp, acr: &str, amr: &[String], now: Time
     if !rules.acrs.contains(&acr) {
         return Err(Unfit::Acr);
     }
-    let is_word =
-        |word: &String| !word.is_empty() && word.len() <= LONGEST_AMR && word.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_word = |word: &String| {
+        !word.is_empty() && word.len() <= LONGEST_AMR && word.bytes().all(|byte| byte.is_ascii_graphic())
+    };
     if amr.len() > MOST_AMR || !amr.iter().all(is_word) {
         return Err(Unfit::Amr);
     }

@@ -77,9 +77,17 @@ impl AuthorizationRequest {
         let to = Destination::of(redirect_uri, &form);
         let rest = Rest { app, form: &form, client: &client, mode };
         match rest.read() {
-            Ok(Read { response_type, granted, challenge, prompt, wishes }) => {
-                Ok(Self { client, to, response_type, granted, redirect_parameter, challenge, prompt, wishes, said: String::new() })
-            }
+            Ok(Read { response_type, granted, challenge, prompt, wishes }) => Ok(Self {
+                client,
+                to,
+                response_type,
+                granted,
+                redirect_parameter,
+                challenge,
+                prompt,
+                wishes,
+                said: String::new(),
+            }),
             Err(denied) => Err(Wrong::Redirect(to, denied)),
         }
     }

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::blacklist::Selection;
 use super::events::EventsWanted;
-use super::interactions::{Acceptance, Refused, WhichInteraction};
 use super::import::{Effect, Existing, Hashes, PortableUser};
+use super::interactions::{Acceptance, Refused, WhichInteraction};
 use super::{Admin, AdminError, GrantFilter, KeyTurn, MIN_PASSWORD_CHARS};
 use crate::claims::attributes::UserChange;
 use crate::config::ClientDefinition;

@@ -255,7 +255,9 @@ impl Admin {
                 let now = self.app.engine.now();
                 let at = match acceptance.auth_time {
                     None => now.millis(),
-                    Some(seconds) => i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(1000)).unwrap_or(i64::MAX),
+                    Some(seconds) => {
+                        i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(1000)).unwrap_or(i64::MAX)
+                    }
                 };
                 let most = LOGIN_LIFETIME.as_secs();
                 let lifetime = acceptance.lifetime.unwrap_or(most);
@@ -368,8 +370,19 @@ const fn told(unfit: Unfit) -> &'static str {
 
 /// A member that belongs to another kind would be taken for one that counts.
 fn foreign_member(acceptance: &Acceptance, kind: Kind) -> Result<(), AdminError> {
-    let Acceptance { challenge: _, subject, user, auth_time, acr, amr, lifetime, remember, claims, another_account, scope } =
-        acceptance;
+    let Acceptance {
+        challenge: _,
+        subject,
+        user,
+        auth_time,
+        acr,
+        amr,
+        lifetime,
+        remember,
+        claims,
+        another_account,
+        scope,
+    } = acceptance;
     let there = [
         ("subject", subject.is_some(), &[Kind::Login][..]),
         ("user", user.is_some(), &[Kind::Login]),

@@ -5,8 +5,7 @@ use regrant_core::{Resources, Scope};
 use super::document::Section;
 use super::problem::Problem;
 use super::{
-    ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims,
-    client, suggest,
+    ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims, client, suggest,
 };
 use crate::claims::Rules;
 

@@ -86,7 +86,8 @@ fn url(section: &Section<'_>, key: &'static str) -> Option<Uri> {
     let text = section.string(key)?;
     let url = text.parse::<Uri>().ok().filter(|url| {
         let is_local = matches!(url.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains(['#', ';', ',', '\'', '"', '*']);
+        let is_plain =
+            text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains(['#', ';', ',', '\'', '"', '*']);
         let has_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
         text.len() <= MAX_URL
             && is_plain

@@ -187,7 +187,9 @@ impl Visit {
 
     fn no_device(&self, typed: &str, who: &LoggedIn, none: NoDevice) -> Response<Body> {
         match none {
-            NoDevice::Mistyped => self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(&self.voice().say(MISTYPED))),
+            NoDevice::Mistyped => {
+                self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(&self.voice().say(MISTYPED)))
+            }
             NoDevice::Unknown => {
                 sight::outcome("unknown_user_code");
                 self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(&self.voice().say(UNKNOWN)))

@@ -184,7 +184,11 @@ impl Visit {
             request: query,
             csrf: csrf.as_deref().unwrap_or_default(),
         };
-        html(StatusCode::OK, voice(&self.app, &self.headers, query).logout(&page), &request.next.as_deref().map(source).unwrap_or_default())
+        html(
+            StatusCode::OK,
+            voice(&self.app, &self.headers, query).logout(&page),
+            &request.next.as_deref().map(source).unwrap_or_default(),
+        )
     }
 
     /// `POST /logout`: it was confirmed.

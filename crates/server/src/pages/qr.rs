@@ -69,7 +69,8 @@ mod tests {
         assert!(size >= 21 + 8 && path.starts_with("M4 4h7v1h-7z"), "the corner that readers look for: {path:.40}");
         assert_eq!(drawn(&"x".repeat(3000)), None);
         let shown = terminal("https://id.example/device").expect("a code");
-        let widths: Vec<usize> = shown.lines().map(|line| line.chars().filter(|c| "█▀▄ ".contains(*c)).count()).collect();
+        let widths: Vec<usize> =
+            shown.lines().map(|line| line.chars().filter(|c| "█▀▄ ".contains(*c)).count()).collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]) && widths[0] > 21, "{widths:?}");
     }
 }

@@ -257,8 +257,14 @@ fn every_page_can_be_heard_and_typed() {
 
 #[test]
 fn a_failed_login_is_heard_with_the_field() {
-    let page =
-        Login { base: "/op", client_name: "Notes", request: "a=b", csrf: "c", username: "ada", error: Some("The server is busy.") };
+    let page = Login {
+        base: "/op",
+        client_name: "Notes",
+        request: "a=b",
+        csrf: "c",
+        username: "ada",
+        error: Some("The server is busy."),
+    };
     let page = voice().login(&page);
     let tokens = scan(&page);
     let focused = tokens.iter().find(|t| t.attribute("autofocus").is_some()).expect("a field with the focus");
@@ -283,7 +289,10 @@ fn every_page_is_in_every_language() {
     for language in Language::ALL {
         for page in every_page_in(language, MARK) {
             assert!(page.contains(&format!("<html lang=\"{}\">", language.tag())), "{page}");
-            assert!(page.ends_with("</html>\n") && !page.contains('{'), "{language:?}: a name was not filled in: {page}");
+            assert!(
+                page.ends_with("</html>\n") && !page.contains('{'),
+                "{language:?}: a name was not filled in: {page}"
+            );
             scan(&page);
         }
     }

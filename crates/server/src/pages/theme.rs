@@ -63,11 +63,17 @@ pub(super) const TEMPLATES: [(&str, &str); 13] = [
 /// What the form of a page cannot do without; what else the built-in one has may go.
 const NEEDED: [(&str, &[&str]); 8] = [
     ("login", &["name=\"request\"", "name=\"csrf\"", "name=\"username\"", "name=\"password\"", "id=\"login-submit\""]),
-    ("consent", &["name=\"request\"", "name=\"csrf\"", "name=\"decision\"", "id=\"consent-allow\"", "id=\"consent-deny\""]),
+    (
+        "consent",
+        &["name=\"request\"", "name=\"csrf\"", "name=\"decision\"", "id=\"consent-allow\"", "id=\"consent-deny\""],
+    ),
     ("select", &["name=\"request\"", "name=\"csrf\"", "name=\"account\"", "id=\"select-this\"", "id=\"select-other\""]),
     ("logout", &["name=\"request\"", "name=\"csrf\"", "id=\"logout-confirm\""]),
     ("device", &["name=\"user_code\"", "id=\"device-submit\""]),
-    ("device_confirm", &["name=\"user_code\"", "name=\"csrf\"", "name=\"decision\"", "id=\"device-allow\"", "id=\"device-deny\""]),
+    (
+        "device_confirm",
+        &["name=\"user_code\"", "name=\"csrf\"", "name=\"decision\"", "id=\"device-allow\"", "id=\"device-deny\""],
+    ),
     ("account", &["name=\"csrf\"", "name=\"action\""]),
     ("form_post", &["id=\"form-post\"", "<script src="]),
 ];
@@ -83,7 +89,10 @@ const STOPPED: [(&str, &str); 16] = [
     ("javascript:", "Leave it out: the pages have no scripts."),
     ("src=\"http", "Put the image into the directory assets, and refer to {{ page.base }}/assets/ and its name."),
     ("src=\"//", "Put the image into the directory assets, and refer to {{ page.base }}/assets/ and its name."),
-    ("rel=\"stylesheet\" href=\"http", "Put it into theme.css: the policy of the pages allows no style sheet from elsewhere."),
+    (
+        "rel=\"stylesheet\" href=\"http",
+        "Put it into theme.css: the policy of the pages allows no style sheet from elsewhere.",
+    ),
     ("|safe", "Leave it out: what others chose would become markup."),
     ("| safe", "Leave it out: what others chose would become markup."),
     ("autoescape", "Leave it out: what others chose would become markup."),
@@ -342,7 +351,8 @@ impl<'a> Whole<'a> {
     /// File, line and reason of what went wrong in it.
     fn fault(&self, error: &minijinja::Error) -> (String, usize, String) {
         let mut line = error.line().unwrap_or(0);
-        let why = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+        let why =
+            error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
         for (file, text) in &self.parts {
             let lines = text.bytes().filter(|byte| *byte == b'\n').count();
             if line <= lines {
@@ -386,7 +396,11 @@ fn read(directory: &Path, faults: &mut Vec<Fault>) -> Files {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) => {
-            fault(directory.to_owned(), format!("it cannot be read: {error}"), "Name a directory that the server may read.");
+            fault(
+                directory.to_owned(),
+                format!("it cannot be read: {error}"),
+                "Name a directory that the server may read.",
+            );
             return files;
         }
     };
@@ -400,8 +414,12 @@ fn read(directory: &Path, faults: &mut Vec<Fault>) -> Files {
         if name == "assets" {
             read_images(&path, &mut files, &mut fault);
         } else if is_known(&name) {
-            match bytes(&path, MAX_FILE).and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())) {
-                Ok(text) => drop(files.texts.insert(name, if text.ends_with('\n') { text } else { format!("{text}\n") })),
+            match bytes(&path, MAX_FILE)
+                .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned()))
+            {
+                Ok(text) => {
+                    drop(files.texts.insert(name, if text.ends_with('\n') { text } else { format!("{text}\n") }))
+                }
                 Err(problem) => fault(path, problem, "Name it differently, or make it readable."),
             }
         } else if !name.starts_with('.') && !name.to_ascii_lowercase().starts_with("readme") {
@@ -419,7 +437,8 @@ fn read_images(directory: &Path, files: &mut Files, fault: &mut impl FnMut(PathB
     };
     for entry in entries.flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) && name.len() <= 100;
+        let is_plain =
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) && name.len() <= 100;
         match media_type(&name).filter(|_| is_plain) {
             None => {
                 let remedy = "Use .svg, .png, .jpg, .webp or .gif, and letters, digits, -, _ and . in the name.";

@@ -102,7 +102,9 @@ impl Voice {
     #[must_use]
     pub fn say_with(&self, key: &str, values: &[(&str, &str)]) -> String {
         let text = words::find(self.language, key).unwrap_or_default();
-        words::filled(text, |name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        words::filled(text, |name| {
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     /// "5 minutes": in the greatest unit of which there are two.

@@ -180,7 +180,14 @@ mod tests {
     fn no_translation_was_forgotten() {
         const SAME: [&str; 9] = [
             "error_title",
-            "date.day", "date.minute", "date.months", "device.code", "time.minute", "time.second", "time.hour", "time.day",
+            "date.day",
+            "date.minute",
+            "date.months",
+            "device.code",
+            "time.minute",
+            "time.second",
+            "time.hour",
+            "time.day",
         ];
         for language in Language::ALL.into_iter().skip(1) {
             for (key, text) in words(language) {
@@ -199,7 +206,8 @@ mod tests {
         // These are put together of a word and a name.
         const MADE: [&str; 6] = ["scope.", "failure.", "done.", "time.", "event.", "date."];
         let is_named = |key: &str| {
-            named.contains(&format!("\"{key}\"")) || MADE.iter().any(|made| key.starts_with(made) && named.contains(made))
+            named.contains(&format!("\"{key}\""))
+                || MADE.iter().any(|made| key.starts_with(made) && named.contains(made))
         };
         let left: Vec<_> = words(Language::En).keys().filter(|key| !is_named(key)).collect();
         assert!(left.is_empty(), "{left:?}");

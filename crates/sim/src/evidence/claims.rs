@@ -25,8 +25,10 @@ impl Claim {
     /// The command, as one types it.
     #[must_use]
     pub fn typed(&self) -> String {
-        self.sim
-            .map_or_else(|| self.command.to_owned(), |arguments| format!("cargo run --release -p sim -- {arguments}"))
+        self.sim.map_or_else(
+            || self.command.to_owned(),
+            |arguments| format!("cargo run --profile proof -p sim -- {arguments}"),
+        )
     }
 }
 
@@ -35,7 +37,7 @@ pub const CLAIMS: [Claim; 14] = [
     Claim {
         name: "model",
         says: "The whole state space of the rotation protocol in small worlds, on the core's own functions, breaks no law; planted faults are found.",
-        sim: Some("model --states 1000000"),
+        sim: Some("model --states 200000"),
         command: "",
         short: "`crates/sim/tests/model.rs`",
         beyond: "Worlds of few workers, losses and crashes; the engine and the store are those of the model, the decisions are the server's.",
@@ -50,7 +52,7 @@ pub const CLAIMS: [Claim; 14] = [
     Claim {
         name: "simulate",
         says: "Whole deployments (router, engine, core, store; one node or two) with honest clients, a thief and an operator, under lost, doubled and overtaking messages, jumping clocks, crashes and failing commits keep Hist1 to Hist10 after every step.",
-        sim: Some("simulate --seeds 20000"),
+        sim: Some("simulate --seeds 5000"),
         command: "",
         short: "5,000 seeds of 1,000 steps: `crates/sim/tests/simulate.rs`",
         beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. The clients are the simulator's.",
@@ -59,7 +61,7 @@ pub const CLAIMS: [Claim; 14] = [
     Claim {
         name: "torn",
         says: "The same on SQLite on a file whose power fails under commits: of what was not waited for, any sector may be there.",
-        sim: Some("simulate --from 1000000 --seeds 2000 --file-every 1"),
+        sim: Some("simulate --from 1000000 --seeds 500 --file-every 1"),
         command: "",
         short: "250 seeds: `a_file_whose_power_fails_breaks_no_law`",
         beyond: "A device that loses what it has confirmed, and a file system that reorders directories: no FUSE file system is mounted. Files are torn in copies, by sectors of 512 bytes.",
@@ -97,7 +99,7 @@ pub const CLAIMS: [Claim; 14] = [
     Claim {
         name: "kill",
         says: "The real process, killed under load: no acknowledged rotation is lost, nothing forks, nobody is logged out.",
-        sim: Some("kill --cycles 200 --writes turns"),
+        sim: Some("kill --cycles 60 --writes turns"),
         command: "",
         short: "60 cycles: `crates/sim/tests/process/kill.rs`",
         beyond: "The page cache survives a kill; see the system calls and the torn file.",
@@ -121,7 +123,7 @@ pub const CLAIMS: [Claim; 14] = [
     Claim {
         name: "races",
         says: "Refresh and revocation at the same time: nothing works after the revocation was answered.",
-        sim: Some("races --races 20000"),
+        sim: Some("races --races 5000"),
         command: "",
         short: "`crates/sim/tests/revocation/races.rs`",
         beyond: "One node.",
@@ -139,7 +141,7 @@ pub const CLAIMS: [Claim; 14] = [
     Claim {
         name: "timing",
         says: "The time of an answer does not tell how much of a tag or a secret was right, nor which user is there: |t| < 4.5, and a control that must be above.",
-        sim: Some("timing --samples 200000 --logins 200"),
+        sim: Some("timing --samples 100000 --logins 200"),
         command: "",
         short: "nothing: a machine that does something else would say anything",
         beyond: "Caches that others share, and what more samples would show.",
@@ -169,7 +171,7 @@ pub const CLAIMS: [Claim; 14] = [
         name: "corpora",
         says: "The corpora of all targets, and thousands of inputs like each from a seed.",
         sim: None,
-        command: "cargo test --release --workspace --all-features --test fuzz -- --nocapture",
+        command: "cargo test --profile proof --workspace --all-features --test fuzz -- --nocapture",
         short: "the same",
         beyond: "What a guided fuzzer finds.",
         read: |text| {
@@ -179,11 +181,11 @@ pub const CLAIMS: [Claim; 14] = [
     },
     Claim {
         name: "mutation",
-        says: "Mutants of the decision core that its tests do not kill, each with its reason in docs/mutants.md.",
+        says: "How many changes to the table of refreshes the core's own tests do not notice.",
         sim: None,
-        command: "cargo mutants --package regrant-core --file crates/core/src/refresh.rs --test-workspace=false",
+        command: "cargo mutants --package regrant-core --file crates/core/src/refresh.rs",
         short: "nothing",
-        beyond: "Files of the core other than the named one, client authentication.",
+        beyond: "The other files of the core, client authentication, redirect URIs; and the reasons of survivors, which nobody has written down.",
         read: |text| {
             let summary = text.lines().rev().find(|line| line.contains("mutants tested")).unwrap_or_default();
             vec![("result", json!(summary))]

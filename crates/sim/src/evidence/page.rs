@@ -11,7 +11,7 @@ use super::{All, CLAIMS, FOUND, root};
 #[must_use]
 pub fn page(all: &All) -> String {
     let mut out = String::from(
-        "# How we know\n\nWritten by `cargo run --release -p sim -- evidence` of `docs/evidence.json`, which `evidence --run` fills by running each \
+        "# How we know\n\nWritten by `cargo run --profile proof -p sim -- evidence` of `docs/evidence.json`, which `evidence --run` fills by running each \
          command. No figure here was written by hand, and no claim stands here without its command. A claim that was not run says so.\n\n\
          What `./test` runs is short; the command is for as much as one has time for. What is seeded prints its seed, and the command that replays \
          it. The named checks, each with its test: [security-checks.md](security-checks.md).\n",
@@ -124,7 +124,7 @@ mod tests {
     fn the_page_is_what_the_file_says() {
         let all = shown().expect("docs/evidence.json");
         let written = std::fs::read_to_string(root().join("docs/evidence.md")).expect("docs/evidence.md");
-        assert!(written == page(&all), "docs/evidence.md is stale: cargo run --release -p sim -- evidence");
+        assert!(written == page(&all), "docs/evidence.md is stale: cargo run --profile proof -p sim -- evidence");
         assert!(all.keys().all(|name| CLAIMS.iter().any(|claim| claim.name == name)), "a claim that nobody makes");
     }
 

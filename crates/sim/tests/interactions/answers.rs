@@ -19,13 +19,27 @@ async fn what_is_asked_is_told_in_full() {
     let more = [("login_hint", "bob"), ("ui_locales", "de en"), ("acr_values", "a b"), ("max_age", "60")];
     let request = authorization("web", &[&REQUEST[..], &more].concat());
     let asked = read(&world, &challenge(&browser.get(&request).await, "login")).await;
-    assert_eq!((&asked["kind"], &asked["client"]["id"], &asked["client"]["name"]), (&json!("login"), &json!("web"), &json!("Web App")));
+    assert_eq!(
+        (&asked["kind"], &asked["client"]["id"], &asked["client"]["name"]),
+        (&json!("login"), &json!("web"), &json!("Web App"))
+    );
     assert_eq!((&asked["client"]["host"], &asked["user"]), (&json!("app.example"), &Value::Null));
-    assert_eq!((&asked["login_hint"], &asked["acr_values"], &asked["max_age"]), (&json!("bob"), &json!(["a", "b"]), &json!(60)));
-    assert_eq!((&asked["began_at"], &asked["expires_at"]), (&json!("2026-01-01T00:00:00Z"), &json!("2026-01-01T00:10:00Z")));
+    assert_eq!(
+        (&asked["login_hint"], &asked["acr_values"], &asked["max_age"]),
+        (&json!("bob"), &json!(["a", "b"]), &json!(60))
+    );
+    assert_eq!(
+        (&asked["began_at"], &asked["expires_at"]),
+        (&json!("2026-01-01T00:00:00Z"), &json!("2026-01-01T00:10:00Z"))
+    );
     let scopes = asked["scope"].as_array().expect("a list");
-    let described = |name: &str| scopes.iter().find(|scope| scope["name"] == name).map(|scope| scope["description"].clone());
-    assert_eq!(described("openid"), Some(json!("Erfahren, wer Sie sind")), "in the language that the request wishes for");
+    let described =
+        |name: &str| scopes.iter().find(|scope| scope["name"] == name).map(|scope| scope["description"].clone());
+    assert_eq!(
+        described("openid"),
+        Some(json!("Erfahren, wer Sie sind")),
+        "in the language that the request wishes for"
+    );
     assert_eq!(described("read"), Some(json!("Read your things")), "the operator's own words");
     assert_eq!(asked["resources"], json!(["https://api.example/"]));
     let (_, consent) = at_consent(&world, &request, json!({"user": USER})).await;
@@ -44,11 +58,17 @@ async fn a_login_says_when_how_strongly_and_by_what() {
     let back = accept(&world, &consent, json!({"claims": {"ticket": 7}})).await;
     let claims = id_token(&world, &browser.get(&back).await.header("location")).await;
     assert_eq!((&claims["acr"], &claims["amr"]), (&json!(STRONG), &json!(["hwk", "pin"])));
-    assert_eq!((&claims["auth_time"], &claims["desk"], &claims["ticket"]), (&json!(START / 1000 - 30), &json!({"floor": 3}), &json!(7)));
+    assert_eq!(
+        (&claims["auth_time"], &claims["desk"], &claims["ticket"]),
+        (&json!(START / 1000 - 30), &json!({"floor": 3}), &json!(7))
+    );
     // The login's are of the session; the consent's of their grant alone.
     let next = browser.get(&authorization("web", &[("scope", "openid")])).await.header("location");
     let claims = id_token(&world, &next).await;
-    assert_eq!((&claims["acr"], &claims["desk"]["floor"], &claims["ticket"]), (&json!(STRONG), &json!(3), &Value::Null));
+    assert_eq!(
+        (&claims["acr"], &claims["desk"]["floor"], &claims["ticket"]),
+        (&json!(STRONG), &json!(3), &Value::Null)
+    );
 }
 
 /// OpenID Connect Core section 12.2: what a refreshed ID token says of the login is what the first one said.
@@ -96,7 +116,8 @@ async fn a_session_lasts_as_long_as_the_application_says_and_is_kept_if_it_says_
         let mut browser = world.browser();
         let asked = challenge(&browser.get(&authorization("opaque", &[])).await, "login");
         let reply = browser.get(&accept(&world, &asked, login).await).await;
-        let cookies: Vec<_> = reply.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()).collect();
+        let cookies: Vec<_> =
+            reply.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()).collect();
         let session = cookies.iter().find(|cookie| cookie.contains("regrant-session")).expect("a session");
         assert!(session.ends_with(kept) && session.contains("HttpOnly"), "{session}");
     }
@@ -233,7 +254,8 @@ async fn the_pages_in_whose_place_the_application_asks_are_closed() {
     let form = sim::wire::browser::form(&page.text());
     let config = sim::wire::config(&super::support::settings(APPLICATION));
     before.app.replace_config(config).await.expect("a reload");
-    let mut fields: Vec<(&str, &str)> = form.hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut fields: Vec<(&str, &str)> =
+        form.hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     fields.extend([("username", USER), ("password", sim::wire::PASSWORD)]);
     let reply = browser.post("/login", &fields).await;
     challenge(&reply, "login");
@@ -256,6 +278,7 @@ async fn the_scope_of_the_application_opens_interactions_and_nothing_else() {
     ] {
         assert_eq!(as_client(&world, who, path, &body).await.status, status, "{who:?} {path}");
     }
-    let anybody = world.http().post_raw("/admin/v1/interactions/read", &body.to_string(), "application/json", &[]).await;
+    let anybody =
+        world.http().post_raw("/admin/v1/interactions/read", &body.to_string(), "application/json", &[]).await;
     assert_eq!(anybody.status, 401);
 }

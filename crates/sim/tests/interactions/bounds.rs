@@ -81,7 +81,8 @@ async fn an_interaction_ends() {
     let back = accept(&world, &asked, json!({"user": USER})).await;
     world.advance(Duration::from_secs(1));
     for operation in ["read", "accept", "reject"] {
-        let body = if operation == "accept" { json!({"challenge": asked, "user": USER}) } else { json!({"challenge": asked}) };
+        let body =
+            if operation == "accept" { json!({"challenge": asked, "user": USER}) } else { json!({"challenge": asked}) };
         assert_eq!(ask(&world, operation, &body).await.status, 404, "{operation}");
     }
     // It was answered in time, and the browser has two minutes to come back.

@@ -63,16 +63,13 @@ async fn users_log_in_consent_and_leave_by_pages_of_the_operators_own() {
     let reply = street.press("/login", &right).await;
     let (page, challenge) = street.page(&reply).await;
     assert!(page.contains("Is Web App welcome, alice?") && page.contains("Change your things"), "{page}");
-    let some =
-        [("challenge", challenge.as_str()), ("scope", "openid"), ("scope", "read"), ("answer", "yes")];
+    let some = [("challenge", challenge.as_str()), ("scope", "openid"), ("scope", "read"), ("answer", "yes")];
     let answered = street.press("/consent", &some).await.header("location");
     let claims = id_token(&street.world, &answered).await;
-    assert_eq!((&claims["acr"], &claims["amr"][0], &claims["desk"], &claims["nonce"]), (
-        &"urn:example:acr:number".into(),
-        &"otp".into(),
-        &"north".into(),
-        &"n".into()
-    ));
+    assert_eq!(
+        (&claims["acr"], &claims["amr"][0], &claims["desk"], &claims["nonce"]),
+        (&"urn:example:acr:number".into(), &"otp".into(), &"north".into(), &"n".into())
+    );
     // Whoever is logged in, and has allowed this, is asked nothing.
     let request = authorization("web", &[("scope", "openid read"), ("prompt", "none")]);
     let again = street.go(&request).await.header("location");

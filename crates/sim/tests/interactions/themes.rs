@@ -29,7 +29,9 @@ impl Theme {
     fn faults(&self) -> Vec<(String, usize, String)> {
         let text = self.config().replace("HASH", &format!("sha256:{}", "0".repeat(64)));
         let Err(errors) = Config::parse(&text, "test.toml", Path::new(".")) else { return Vec::new() };
-        let name = |file: &str| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = |file: &str| {
+            Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
         errors.0.iter().map(|error| (name(&error.file), error.line, error.to_string())).collect()
     }
 }
@@ -57,25 +59,46 @@ const LOGIN: &str = r#"<h1>{{ t("login.title") }} at {{ brand }}</h1>
 #[tokio::test]
 async fn a_theme_changes_a_page_the_colours_and_the_icon_and_leaves_the_rest() {
     let css = ":root { --accent: #a1003c; }";
-    let theme = Theme::new("whole", &[("login.html", LOGIN), ("theme.css", css), ("README", "ours"), ("favicon.svg", "<svg/>")]);
+    let theme = Theme::new(
+        "whole",
+        &[("login.html", LOGIN), ("theme.css", css), ("README", "ours"), ("favicon.svg", "<svg/>")],
+    );
     theme.write("assets/logo.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>");
     assert_eq!(theme.faults(), []);
     let world = World::with(&theme.config()).await;
     let mut browser = world.browser();
     let page = browser.get(&authorization("web", &[("ui_locales", "de")])).await;
-    assert!(page.text().contains("<h1>Anmelden at Example &amp; Sons</h1>") && page.text().contains(">Go</button>"), "{}", page.text());
+    assert!(
+        page.text().contains("<h1>Anmelden at Example &amp; Sons</h1>") && page.text().contains(">Go</button>"),
+        "{}",
+        page.text()
+    );
     let policy = page.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "the policy is ours: {policy}");
     let style = page.text().replace("&#x2f;", "/");
-    let style = style.split("rel=\"stylesheet\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a style sheet");
+    let style = style
+        .split("rel=\"stylesheet\" href=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a style sheet");
     let sheet = browser.get(style).await.expect_status(200);
-    assert!(sheet.text().contains("--accent: #0c6b61") && sheet.text().ends_with(&format!("{css}\n")), "ours, and theirs behind it");
+    assert!(
+        sheet.text().contains("--accent: #0c6b61") && sheet.text().ends_with(&format!("{css}\n")),
+        "ours, and theirs behind it"
+    );
     let logo = browser.get("/assets/logo.svg").await.expect_status(200);
-    assert_eq!((logo.header("content-type"), logo.header("content-security-policy")), ("image/svg+xml".into(), "default-src 'none'".into()));
+    assert_eq!(
+        (logo.header("content-type"), logo.header("content-security-policy")),
+        ("image/svg+xml".into(), "default-src 'none'".into())
+    );
     assert_eq!(browser.get("/assets/favicon.svg").await.text(), "<svg/>\n");
     assert_eq!(browser.get("/assets/../login.html").await.status, 404);
     let consent = browser.log_in(&page, USER).await;
-    assert!(consent.text().contains("id=\"consent-allow\"") && consent.text().contains("<span>Example &amp; Sons</span>"), "{}", consent.text());
+    assert!(
+        consent.text().contains("id=\"consent-allow\"") && consent.text().contains("<span>Example &amp; Sons</span>"),
+        "{}",
+        consent.text()
+    );
 }
 
 /// What is wrong is said with file and line before anybody sees it, and a reload with it changes nothing.
@@ -104,10 +127,17 @@ async fn a_theme_is_judged_whole() {
     }
     let without = LOGIN.replace("name=\"csrf\"", "name=\"crsf\"");
     let faults = Theme::new("judged", &[("login.html", &without)]).faults();
-    assert!(faults.iter().any(|(file, _, said)| file == "login.html" && said.contains("lacks name=\"csrf\"")), "{faults:?}");
+    assert!(
+        faults.iter().any(|(file, _, said)| file == "login.html" && said.contains("lacks name=\"csrf\"")),
+        "{faults:?}"
+    );
     let theme = Theme::new("judged", &[]);
     theme.write("assets/font.woff2", "x");
-    assert!(theme.faults().iter().any(|(file, _, said)| file == "font.woff2" && said.contains("no image")), "{:?}", theme.faults());
+    assert!(
+        theme.faults().iter().any(|(file, _, said)| file == "font.woff2" && said.contains("no image")),
+        "{:?}",
+        theme.faults()
+    );
     let missing = Theme::new("judged", &[]);
     std::fs::remove_dir_all(&missing.0).expect("removed");
     assert_eq!(missing.faults().len(), 1);

@@ -35,7 +35,7 @@ pub fn the_greatest_values_come_back(open: Open<'_>) {
             acr: "a".repeat(1000),
             amr: vec!["m".to_owned(); 9],
             claims: ClaimsAsked { id_token: vec!["i".repeat(99); 9], userinfo: vec!["u".repeat(99); 9] },
-        more: r#"{"tier":"gold"}"#.to_owned(),
+            more: r#"{"tier":"gold"}"#.to_owned(),
         }),
         ..terms("app", "usr_ann")
     };

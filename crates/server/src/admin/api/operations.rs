@@ -475,9 +475,11 @@ fn interactions(schemas: &mut SchemaGenerator) -> Vec<Operation> {
             .finish(schemas),
         post("/interactions/reject", "rejectInteraction", "The user said no; where to send the browser then")
             .answers::<SendBrowserTo>(show::SEND_BROWSER_TO)
-            .takes::<Refused>(r#"{"challenge": "rgi_…", "error": "access_denied"}"#, "reject_interaction", |_, refused| {
-                Ok(Command::RejectInteraction { refused }.into())
-            })
+            .takes::<Refused>(
+                r#"{"challenge": "rgi_…", "error": "access_denied"}"#,
+                "reject_interaction",
+                |_, refused| Ok(Command::RejectInteraction { refused }.into()),
+            )
             .finish(schemas),
     ]
 }

@@ -124,9 +124,7 @@ fn in_words(event: &StoredEvent) -> &'static str {
         ("consent", _, UNLIMITED) => "event.unlimited",
         ("consent", ..) => "event.allowed",
         ("grant_created", ..) => "event.connected",
-        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => {
-            "event.replayed"
-        }
+        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => "event.replayed",
         ("grant_ended", Some("revoked_by_user"), _) => "event.disconnected_by_user",
         ("grant_ended", Some("revoked_by_client"), _) => "event.disconnected_by_client",
         ("grant_ended", ..) => "event.disconnected",

@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod connections;
+pub mod evidence;
 pub mod exploit;
 pub mod flood;
 pub mod fuzz;

@@ -6,6 +6,7 @@ pub mod exploit;
 pub mod flood;
 pub mod kill;
 pub mod model;
+pub mod pg;
 pub mod process;
 pub mod revoking;
 pub mod size;

@@ -8,6 +8,7 @@
 //! |------------|-------------------------------------------------|
 //! | [`Memory`] | tests, and programs that want nothing to remain |
 //! | [`Sqlite`] | one node, embedded, durable                     |
+//! | [`Postgres`] | many nodes over one server, durable           |
 
 #![warn(missing_docs)]
 
@@ -21,6 +22,8 @@ mod key;
 mod logout;
 mod memory;
 mod once;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod question;
 mod revocation;
 mod sqlite;
@@ -43,7 +46,9 @@ pub use key::{KeyChange, KeyKind, KeyRecord};
 pub use logout::LogoutNotice;
 pub use memory::Memory;
 pub use once::RegistrationToken;
-pub use question::{Answer, Question};
+#[cfg(feature = "postgres")]
+pub use postgres::{Migration, Postgres, PostgresOptions, SchemaState, known as known_schema};
+pub use question::{Answer, Changes, Question};
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
@@ -93,6 +98,11 @@ pub trait Store: Send {
     /// Something that an operator should hear and that hinders nobody. Told once.
     fn notice(&mut self) -> Option<String> {
         None
+    }
+
+    /// Whether other nodes write to it: then what is kept of it in memory is compared with [`Question::Changes`].
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 
@@ -441,7 +451,12 @@ impl Consent {
     /// What it means for a grant of a user who is in order.
     #[must_use]
     pub const fn status(&self) -> SubjectStatus {
-        match (self.paused_at, self.ends_at) {
+        Self::said(self.paused_at, self.ends_at)
+    }
+
+    /// The same of the two times alone.
+    pub(crate) const fn said(paused_at: Option<Timestamp>, ends_at: Option<Timestamp>) -> SubjectStatus {
+        match (paused_at, ends_at) {
             (Some(_), _) => SubjectStatus::Paused,
             (None, Some(end)) => SubjectStatus::Until(end),
             (None, None) => SubjectStatus::Enabled,

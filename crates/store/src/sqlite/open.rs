@@ -114,6 +114,16 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A server of a database does not serve.
+    #[error("the store {place} cannot be used: {problem}\n  remedy: {remedy}")]
+    Server {
+        /// Its address.
+        place: String,
+        /// What is wrong.
+        problem: String,
+        /// What helps.
+        remedy: String,
+    },
     /// Anything else.
     #[error("the store {path} cannot be opened: {detail}\n  remedy: check that the file system is a local one, and the system's log for failures of the device", path = .path.display())]
     Broken {

@@ -1,0 +1,4 @@
+//! The store of many nodes, over a real PostgreSQL that the tests start themselves.
+
+#[path = "postgres/contract.rs"]
+mod contract;

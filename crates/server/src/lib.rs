@@ -31,6 +31,7 @@ mod device;
 pub mod engine;
 mod feed;
 mod fetched;
+mod follow;
 pub mod form;
 mod global_revocation;
 mod hook;

@@ -14,8 +14,10 @@ use std::thread;
 
 use regrant_store::{Postgres, PostgresOptions};
 
-/// Ends the server with its own standard input.
-const HOLD: &str = r#"exec 3<&0; "$@" <&- 3<&- & server=$!; read -r _ <&3; kill -QUIT "$server" 2>/dev/null; wait "$server"; rm -rf "$HOME_OF_SERVER""#;
+/// Ends the server with its own standard input, and itself with the server.
+const HOLD: &str = r#"exec 3<&0; "$@" <&- 3<&- & server=$!
+(read -r _ <&3; kill -QUIT "$server"; while kill -0 "$server"; do sleep 0.05; done; [ -e "$HOME_OF_SERVER/keep" ] || rm -rf "$HOME_OF_SERVER") >/dev/null 2>&1 &
+exec 3<&-; wait "$server""#;
 
 /// Where the binaries are: the newest version that Debian has installed.
 #[must_use]
@@ -75,7 +77,22 @@ impl Server {
     pub fn standby(&self, name: &str) -> Self {
         let mut standby = Self::place();
         let (data, port) = (standby.data(), self.port.to_string());
-        let from = ["-D", &data, "-h", "127.0.0.1", "-p", &port, "-U", "regrant", "-X", "stream", "-c", "fast", "-R", "--no-sync"];
+        let from = [
+            "-D",
+            &data,
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-U",
+            "regrant",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "-R",
+            "--no-sync",
+        ];
         standby.run("pg_basebackup", &from);
         let conf = format!("primary_conninfo = 'host=127.0.0.1 port={port} user=regrant application_name={name}'\n");
         let auto = Path::new(&data).join("postgresql.auto.conf");
@@ -126,13 +143,15 @@ impl Server {
         let mut command = self.command(Path::new("/bin/sh"));
         command.args(["-c", HOLD, "sh"]).arg(self.bin.join("postgres"));
         command.args(["-D", &self.data(), "-p", &self.port.to_string(), "-k"]).arg(&self.home);
-        for setting in ["listen_addresses=127.0.0.1", "shared_buffers=32MB", "max_connections=200", "wal_level=replica"] {
+        for setting in ["listen_addresses=127.0.0.1", "shared_buffers=32MB", "max_connections=200", "wal_level=replica"]
+        {
             command.args(["-c", setting]);
         }
         for setting in settings {
             command.args(["-c", setting]);
         }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
         let (stdin, log) = (child.stdin.take().expect("piped"), child.stderr.take().expect("piped"));
         let mut lines = BufReader::new(log).lines().map_while(Result::ok);
         let mut said = Vec::new();
@@ -163,7 +182,10 @@ impl Server {
     pub fn database(&self) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("regrant_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"));
+        self.sql(
+            "postgres",
+            &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"),
+        );
         Database { name, port: self.port }
     }
 
@@ -177,7 +199,8 @@ impl Server {
     /// SIGKILL to the postmaster and everything below it; what is on the disk stays.
     pub fn kill(&mut self) {
         if let Some(pid) = self.pid() {
-            let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero())).unwrap_or_default();
+            let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero()))
+                .unwrap_or_default();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
                 if let Some(child) = rustix::process::Pid::from_raw(child) {
@@ -185,9 +208,9 @@ impl Server {
                 }
             }
         }
-        // The shell would remove the directory.
+        // Whoever holds the server must not remove the directory.
+        std::fs::write(self.home.join("keep"), "").expect("a mark");
         if let Some((mut shell, stdin)) = self.held.take() {
-            let _ = shell.kill();
             let _ = shell.wait();
             drop(stdin);
         }
@@ -207,8 +230,9 @@ impl Drop for Server {
                 drop(stdin);
                 let _ = shell.wait();
             }
-            None => drop(std::fs::remove_dir_all(&self.home)),
+            None => {}
         }
+        let _ = std::fs::remove_dir_all(&self.home);
     }
 }
 

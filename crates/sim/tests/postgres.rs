@@ -2,3 +2,7 @@
 
 #[path = "postgres/contract.rs"]
 mod contract;
+#[path = "postgres/faults.rs"]
+mod faults;
+#[path = "postgres/races.rs"]
+mod races;

@@ -21,8 +21,8 @@ mod failures;
 mod key;
 mod logout;
 mod memory;
+mod moving;
 mod once;
-#[cfg(feature = "postgres")]
 mod postgres;
 mod question;
 mod revocation;
@@ -45,8 +45,8 @@ pub use failures::Failures;
 pub use key::{KeyChange, KeyKind, KeyRecord};
 pub use logout::LogoutNotice;
 pub use memory::Memory;
+pub use moving::{MoveError, Moved, move_store};
 pub use once::RegistrationToken;
-#[cfg(feature = "postgres")]
 pub use postgres::{Migration, Postgres, PostgresOptions, SchemaState, known as known_schema};
 pub use question::{Answer, Changes, Question};
 pub use revocation::{Revocation, Revoked};

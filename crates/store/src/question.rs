@@ -140,6 +140,10 @@ pub struct Changes {
     pub keys: u64,
     /// The era.
     pub era: u16,
+    /// The position of the newest event.
+    pub events: u64,
+    /// The number of the newest logout that somebody is to hear of.
+    pub notices: u64,
 }
 
 /// The answer to a [`Question`], of the same name.

@@ -142,6 +142,10 @@ impl Store for Metered {
         self.store.notice()
     }
 
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     fn high_water(&self) -> Timestamp {
         self.store.high_water()
     }

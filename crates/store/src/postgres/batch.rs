@@ -40,6 +40,8 @@ pub(super) struct Written {
     pub(super) commits: u64,
     /// What there is to know behind the commit.
     pub(super) news: News,
+    /// How often the batch itself has restricted something.
+    pub(super) restricted: u64,
 }
 
 /// Whose batch it is.
@@ -95,12 +97,7 @@ fn plain(records: &[Record]) -> Option<Vec<Update<'_>>> {
         .collect()
 }
 
-async fn write_plain(
-    line: &Line,
-    writer: Writer<'_>,
-    rows: &[Update<'_>],
-    now: Timestamp,
-) -> Result<Written, Fault> {
+async fn write_plain(line: &Line, writer: Writer<'_>, rows: &[Update<'_>], now: Timestamp) -> Result<Written, Fault> {
     let parameters = update(rows);
     let types: Vec<Type> = parameters.iter().map(P::of_type).collect();
     line.prepare(grants::UPDATE, &types).await.map_err(|error| Fault::of(&error))?;
@@ -108,9 +105,8 @@ async fn write_plain(
     let node = [P::T(writer.node), at(now)];
     // Sent in this order, all of it at once.
     let all = async {
-        let updated = async {
-            if rows.is_empty() { Ok(Vec::new()) } else { line.rows(grants::UPDATE, &parameters).await }
-        };
+        let updated =
+            async { if rows.is_empty() { Ok(Vec::new()) } else { line.rows(grants::UPDATE, &parameters).await } };
         tokio::join!(
             line.simple(writer.begin),
             updated,
@@ -133,7 +129,7 @@ async fn write_plain(
     sealed(committed, line, warnings)?;
     let written: HashSet<u64> = updated.iter().map(|row| Columns::of(row).u64()).collect();
     let outcomes = rows.iter().map(|((grant, _), _)| outcome(written.contains(&grant.id.number))).collect();
-    Ok(Written { outcomes, commits: commits(&noted), news: read_news(news)? })
+    Ok(Written { outcomes, commits: commits(&noted), news: read_news(news)?, restricted: 0 })
 }
 
 async fn write_any(line: &Line, writer: Writer<'_>, records: &[Record], now: Timestamp) -> Result<Written, Fault> {
@@ -157,7 +153,7 @@ async fn write_any(line: &Line, writer: Writer<'_>, records: &[Record], now: Tim
         return Err(Fault::Lost("COMMIT was not answered in time".to_owned()));
     };
     sealed(committed, line, warnings)?;
-    Ok(Written { outcomes, commits: commits(&noted), news: read_news(news)? })
+    Ok(Written { outcomes, commits: commits(&noted), news: read_news(news)?, restricted: batch.restricted() })
 }
 
 /// Longer batches may take longer.
@@ -269,6 +265,14 @@ impl Batch<'_> {
         match (&self.ledger, &self.found) {
             (Some(ledger), found) if Some(ledger) != found.as_ref() => ledger.write(self.line).await,
             _ => Ok(()),
+        }
+    }
+
+    /// How often it has restricted something.
+    fn restricted(&self) -> u64 {
+        match (&self.ledger, &self.found) {
+            (Some(ledger), Some(found)) => ledger.restrictions.saturating_sub(found.restrictions),
+            _ => 0,
         }
     }
 

@@ -109,9 +109,8 @@ impl Ledger {
         if rows.is_empty() {
             return Ok(());
         }
-        let texts = |of: fn(&StoredEvent) -> Option<&str>| {
-            P::Us(rows.iter().map(|(row, _)| of(row).map(escaped)).collect())
-        };
+        let texts =
+            |of: fn(&StoredEvent) -> Option<&str>| P::Us(rows.iter().map(|(row, _)| of(row).map(escaped)).collect());
         let parameters = [
             P::Ns(rows.iter().map(|(row, _)| row.id.cast_signed()).collect()),
             P::Ns(rows.iter().map(|(row, _)| row.at.millis()).collect()),

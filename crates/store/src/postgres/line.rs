@@ -169,11 +169,14 @@ impl Line {
         self.run(sql, parameters).await.map(|(_, changed)| changed)
     }
 
-    async fn run(
-        &self,
-        sql: &'static str,
-        parameters: &[P<'_>],
-    ) -> Result<(Vec<Row>, u64), tokio_postgres::Error> {
+    /// The rows of a statement that is used once, or not known before.
+    pub(super) async fn unnamed(&self, sql: &str, parameters: &[P<'_>]) -> Result<Vec<Row>, Fault> {
+        let typed: Vec<(&(dyn ToSql + Sync), Type)> =
+            parameters.iter().map(|value| (value as &(dyn ToSql + Sync), value.of_type())).collect();
+        self.client.query_typed(sql, &typed).await.map_err(|error| Fault::of(&error))
+    }
+
+    async fn run(&self, sql: &'static str, parameters: &[P<'_>]) -> Result<(Vec<Row>, u64), tokio_postgres::Error> {
         let stream = if self.prepares {
             let statement = match self.known(sql) {
                 Some(statement) => statement,

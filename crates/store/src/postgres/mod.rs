@@ -34,6 +34,7 @@ mod people;
 mod questions;
 mod records;
 mod schema;
+mod target;
 mod tls;
 mod values;
 
@@ -47,24 +48,19 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Config;
 
 use crate::epochs::Epochs;
-use crate::{
-    Answer, Cause, Forged, Loaded, OpenError, Outcome, Question, Record, Store, Synchronous, Unavailable,
-};
+use crate::{Answer, Cause, Forged, Loaded, OpenError, Outcome, Question, Record, Store, Synchronous, Unavailable};
 use batch::Writer;
 use line::{Fault, Line, PATIENCE, wait};
 use news::News;
 pub use options::PostgresOptions;
 pub use schema::{Migration, SchemaState, known};
+pub(crate) use target::Target;
 use tls::Tls;
 use values::{Columns, P};
 
 /// How often something is tried that failed without a trace, and the rests in between.
-const RESTS: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_millis(20),
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-];
+const RESTS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
 /// For a connection, whatever the number of hosts.
 const REACH_ALL: Duration = Duration::from_secs(5);
 
@@ -113,6 +109,11 @@ impl Postgres {
         if state.pending().next().is_some() {
             let problem = format!("its schema is {}, and this program needs {}", state.version, known());
             let remedy = "look at what is missing with `regrant migrate plan`, and apply it with `regrant migrate apply`: nodes of the version before go on meanwhile".to_owned();
+            return Err(OpenError::Server { place, problem, remedy });
+        }
+        if store.once(async |line| is_marked(line).await).map_err(refused)? {
+            let problem = "a store is being moved into it, or that was interrupted".to_owned();
+            let remedy = "run `regrant copy` again: it goes on where it was".to_owned();
             return Err(OpenError::Server { place, problem, remedy });
         }
         store.begin().map_err(refused)?;
@@ -226,7 +227,10 @@ impl Postgres {
             );
         }
         if !is_utf8 {
-            return refused(Cause::Damaged, "the database is not encoded in UTF8; create it with ENCODING 'UTF8' TEMPLATE template0");
+            return refused(
+                Cause::Damaged,
+                "the database is not encoded in UTF8; create it with ENCODING 'UTF8' TEMPLATE template0",
+            );
         }
         if version < 150_000 {
             return refused(Cause::Damaged, "the server is older than PostgreSQL 15");
@@ -330,7 +334,8 @@ impl Postgres {
         let is_clean = match &done {
             Ok(_) => true,
             Err(Fault::Again(_) | Fault::Refused(_)) => {
-                wait(runtime, async { timeout(PATIENCE, line.simple("ROLLBACK")).await }).is_ok_and(|ended| ended.is_ok())
+                wait(runtime, async { timeout(PATIENCE, line.simple("ROLLBACK")).await })
+                    .is_ok_and(|ended| ended.is_ok())
             }
             Err(Fault::Gone(_) | Fault::Lost(_)) => false,
         };
@@ -391,6 +396,12 @@ impl Postgres {
     }
 }
 
+/// Whether a store is being moved into it.
+async fn is_marked(line: &Line) -> Result<bool, Fault> {
+    let rows = line.unnamed("SELECT (to_regclass('regrant_moving') IS NOT NULL)", &[]).await?;
+    Ok(rows.first().is_some_and(|row| Columns::of(row).boolean()))
+}
+
 /// What the contract calls a fault that nothing could be done about.
 fn told(fault: Fault) -> Unavailable {
     match fault {
@@ -428,8 +439,7 @@ impl Store for Postgres {
             let parameters = [P::Ns(numbers.clone())];
             line.prepare(news::SELECT, &[]).await.map_err(|error| Fault::of(&error))?;
             // The count of restrictions first: the rows are as it says, or newer.
-            let (news, rows) =
-                tokio::join!(line.rows(news::SELECT, &[]), line.rows(grants::LOAD, &parameters));
+            let (news, rows) = tokio::join!(line.rows(news::SELECT, &[]), line.rows(grants::LOAD, &parameters));
             let news = news::read(&news.map_err(|error| Fault::of(&error))?)?;
             let rows = rows.map_err(|error| Fault::of(&error))?;
             let rows = rows.iter().map(grants::read).collect::<Result<Vec<Loaded>, Fault>>()?;
@@ -437,8 +447,7 @@ impl Store for Postgres {
         })?;
         self.looked = news.restrictions;
         self.learn(news)?;
-        let mut found: HashMap<u64, Loaded> =
-            rows.into_iter().map(|row| (row.grant.id.number, row)).collect();
+        let mut found: HashMap<u64, Loaded> = rows.into_iter().map(|row| (row.grant.id.number, row)).collect();
         for row in found.values_mut() {
             self.epochs.cover(row);
         }
@@ -455,7 +464,7 @@ impl Store for Postgres {
         // Durable from here.
         self.commits = written.commits;
         let mut outcomes = written.outcomes;
-        let is_restricted = written.news.restrictions != self.looked;
+        let is_restricted = written.news.restrictions != self.looked.wrapping_add(written.restricted);
         // What cannot be looked at is not vouched for; who asks again hears what became of it.
         let unknown = |trouble: Unavailable| Unavailable { cause: Cause::Unknown, ..trouble };
         self.learn(News { high_water: written.news.high_water.max(now), ..written.news }).map_err(unknown)?;
@@ -518,4 +527,3 @@ impl Store for Postgres {
         true
     }
 }
-

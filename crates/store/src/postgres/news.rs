@@ -8,7 +8,7 @@ use super::values::Columns;
 use crate::Changes;
 
 /// One snapshot of it.
-pub(super) const SELECT: &str = "SELECT l.epoch, l.restrictions, l.rewritten, l.clients, l.keys, m.era, \
+pub(super) const SELECT: &str = "SELECT l.epoch, l.restrictions, l.rewritten, l.clients, l.keys, m.era, l.newest, l.notice, \
     greatest(m.high_water, coalesce((SELECT max(high_water) FROM nodes), m.high_water)) FROM ledger l, meta m";
 
 /// See the module's description.
@@ -30,7 +30,13 @@ pub(super) fn read(rows: &[Row]) -> Result<News, Fault> {
     let row = rows.first().ok_or_else(|| Fault::damaged("the ledger has no row"))?;
     let mut columns = Columns::of(row);
     let (epoch, restrictions, rewritten) = (columns.u64(), columns.u64(), columns.u64());
-    let changes = Changes { clients: columns.u64(), keys: columns.u64(), era: columns.small() };
+    let changes = Changes {
+        clients: columns.u64(),
+        keys: columns.u64(),
+        era: columns.small(),
+        events: columns.u64(),
+        notices: columns.u64(),
+    };
     let high_water = columns.time();
     columns.whole(News { epoch, restrictions, rewritten, changes, high_water })
 }

@@ -65,7 +65,9 @@ impl PostgresOptions {
                 Some(("sslrootcert", file)) if !file.is_empty() => authorities = Some(PathBuf::from(file)),
                 Some(("prepared_statements", "true")) => prepares = true,
                 Some(("prepared_statements", "false")) => prepares = false,
-                Some(("prepared_statements", _)) => return Err("prepared_statements is neither true nor false".to_owned()),
+                Some(("prepared_statements", _)) => {
+                    return Err("prepared_statements is neither true nor false".to_owned());
+                }
                 _ => others.push(parameter),
             }
         }
@@ -85,15 +87,7 @@ impl PostgresOptions {
         }
         let tls = mode.unwrap_or_else(|| !config.get_hosts().iter().all(is_here));
         let address = address.to_owned();
-        Ok(Self {
-            address,
-            password_file: None,
-            synchronous: Synchronous::Full,
-            plain,
-            tls,
-            authorities,
-            prepares,
-        })
+        Ok(Self { address, password_file: None, synchronous: Synchronous::Full, plain, tls, authorities, prepares })
     }
 
     /// Whether TLS is spoken.

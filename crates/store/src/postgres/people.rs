@@ -1,6 +1,5 @@
 //! Browser sessions and who is to hear of their end, consents, what devices asked for.
 
-
 use super::batch::Batch;
 use super::line::Fault;
 use super::records::tidy_devices;
@@ -36,11 +35,7 @@ pub(super) async fn end_session(batch: &mut Batch<'_>, id: &[u8; 32]) -> Result<
     end(batch, SQL, &[P::B(id)], None).await
 }
 
-pub(super) async fn end_sessions_of(
-    batch: &mut Batch<'_>,
-    subject: &str,
-    but: Option<[u8; 32]>,
-) -> Result<u64, Fault> {
+pub(super) async fn end_sessions_of(batch: &mut Batch<'_>, subject: &str, but: Option<[u8; 32]>) -> Result<u64, Fault> {
     const SQL: &str = "SELECT root, subject FROM sessions WHERE subject = $1 ORDER BY root FOR UPDATE";
     end(batch, SQL, &[P::T(subject)], but).await
 }
@@ -152,4 +147,3 @@ pub(super) fn consent(row: &tokio_postgres::Row) -> Result<Consent, Fault> {
     };
     columns.whole(consent)
 }
-

@@ -14,8 +14,8 @@ use super::values::{Columns, P, n};
 use super::{grants, ledger, people};
 use crate::beside::{DeadLetter, Delivery, Place, Places};
 use crate::{
-    Answer, ChainEnds, Changes, Deployment, DeviceRequest, EventFilter, Failures, KeyKind, KeyRecord, Loaded, LogoutNotice,
-    Question, RegistrationToken, StoredEvent, User,
+    Answer, ChainEnds, Changes, Deployment, DeviceRequest, EventFilter, Failures, KeyKind, KeyRecord, Loaded,
+    LogoutNotice, Question, RegistrationToken, StoredEvent, User,
 };
 
 /// Answers one question.
@@ -50,9 +50,7 @@ pub(super) async fn answer(line: &Line, question: &Question) -> Result<Answer, F
         Question::Consent { subject, client } => {
             Answer::Consent(read.one(CONSENT, &[P::T(subject), P::T(client)], people::consent).await?)
         }
-        Question::ConsentsOf(subject) => {
-            Answer::Consents(read.all(CONSENTS, &[P::T(subject)], people::consent).await?)
-        }
+        Question::ConsentsOf(subject) => Answer::Consents(read.all(CONSENTS, &[P::T(subject)], people::consent).await?),
         Question::EventsOf { subject, before, limit } => {
             let parameters = [P::T(subject), position(*before), most(*limit)];
             Answer::Events(read.all(EVENTS_OF, &parameters, event).await?)
@@ -69,9 +67,7 @@ pub(super) async fn answer(line: &Line, question: &Question) -> Result<Answer, F
             }
             Answer::Failures(found)
         }
-        Question::Revocations { after, limit } => {
-            Answer::Revocations(ledger::revocations(line, *after, *limit).await?)
-        }
+        Question::Revocations { after, limit } => Answer::Revocations(ledger::revocations(line, *after, *limit).await?),
         Question::Keys(kind) => {
             let key = |row: &Row| key(row, *kind);
             Answer::Keys(read.all(KEYS, &[P::T(kind.as_str())], key).await?)
@@ -113,10 +109,8 @@ pub(super) async fn answer(line: &Line, question: &Question) -> Result<Answer, F
 
 const DEPLOYMENT: &str = "SELECT deployment, root_check, era, next_grant, lost_from, lost_until, unproven FROM meta \
     WHERE single = 1 AND deployment IS NOT NULL";
-const USER_BY_NAME: &str =
-    "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users WHERE name = $1";
-const USER_BY_SUBJECT: &str =
-    "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users WHERE subject = $1";
+const USER_BY_NAME: &str = "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users WHERE name = $1";
+const USER_BY_SUBJECT: &str = "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users WHERE subject = $1";
 const USERS: &str = "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users \
     WHERE name > $1 ORDER BY name LIMIT $2";
 const SESSION: &str = "SELECT id, root, subject, authenticated_at, expires_at FROM sessions WHERE id = $1";
@@ -143,7 +137,8 @@ const FIND: &str = "SELECT id, at, kind, reason, grant_number, client, subject, 
     AND ($6 IS NULL OR at >= $6) AND ($7 IS NULL OR correlation = $7) ORDER BY id DESC LIMIT $8";
 const PLACES: &str = "SELECT first_at, first_network, first_agent, last_at, last_network, last_agent FROM grant_places \
     WHERE number = $1";
-const TOKENS: &str = "SELECT hash, label, uses, created_at, expires_at FROM registration_tokens ORDER BY created_at, hash";
+const TOKENS: &str =
+    "SELECT hash, label, uses, created_at, expires_at FROM registration_tokens ORDER BY created_at, hash";
 const TOKEN: &str = "SELECT hash, label, uses, created_at, expires_at FROM registration_tokens WHERE hash = $1";
 const DEAD_LETTERS: &str =
     "SELECT recipient, event, at, failure FROM dead_letters WHERE recipient = $1 ORDER BY event LIMIT $2";
@@ -223,12 +218,7 @@ fn epoch(row: &Row) -> Result<Epoch, Fault> {
     columns.whole(epoch)
 }
 
-async fn page(
-    line: &Line,
-    which: (Option<&str>, Option<&str>),
-    after: u64,
-    limit: u32,
-) -> Result<Vec<Loaded>, Fault> {
+async fn page(line: &Line, which: (Option<&str>, Option<&str>), after: u64, limit: u32) -> Result<Vec<Loaded>, Fault> {
     let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (first, last) in [(first, i64::MAX.cast_unsigned()), (first.max(i64::MIN.cast_unsigned()), u64::MAX)] {
@@ -286,9 +276,9 @@ fn deployment(row: &Row) -> Result<Deployment, Fault> {
     let (era, next_grant) = (columns.small(), columns.u64());
     let (lost_from, lost_until, word) = (columns.optional_time(), columns.optional_time(), columns.optional_text());
     let recovery = match (lost_from, lost_until, word) {
-        (Some(lost_from), Some(lost_until), Some(word)) => columns
-            .sound(Unproven::parse(&word))
-            .map(|unproven| Recovery { lost_from, lost_until, unproven }),
+        (Some(lost_from), Some(lost_until), Some(word)) => {
+            columns.sound(Unproven::parse(&word)).map(|unproven| Recovery { lost_from, lost_until, unproven })
+        }
         _ => None,
     };
     columns.whole(Deployment { id, root_check, era, next_grant, recovery })
@@ -384,8 +374,7 @@ fn delivery(row: &Row) -> Result<Delivery, Fault> {
 
 fn dead_letter(row: &Row) -> Result<DeadLetter, Fault> {
     let mut columns = Columns::of(row);
-    let letter =
-        DeadLetter { to: columns.text(), event: columns.u64(), at: columns.time(), failure: columns.text() };
+    let letter = DeadLetter { to: columns.text(), event: columns.u64(), at: columns.time(), failure: columns.text() };
     columns.whole(letter)
 }
 

@@ -26,7 +26,8 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
             1
         }
         Record::Initialise { deployment, root_check } => {
-            const SQL: &str = "UPDATE meta SET deployment = $1, root_check = $2 WHERE single = 1 AND deployment IS NULL";
+            const SQL: &str =
+                "UPDATE meta SET deployment = $1, root_check = $2 WHERE single = 1 AND deployment IS NULL";
             batch.done(SQL, &[P::B(&deployment.0), P::B(root_check)]).await?
         }
         Record::OpenEra { era, recovery, next_grant } => {
@@ -72,9 +73,7 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
         Record::EndSession { id } => people::end_session(batch, id).await?,
         Record::EndSessionsOf { subject, but } => people::end_sessions_of(batch, subject, *but).await?,
         Record::PutLogin { session, client } => people::put_login(batch, session, client).await?,
-        Record::RemoveLogoutNotice { id } => {
-            batch.done("DELETE FROM logout_notices WHERE id = $1", &[n(*id)]).await?
-        }
+        Record::RemoveLogoutNotice { id } => batch.done("DELETE FROM logout_notices WHERE id = $1", &[n(*id)]).await?,
         Record::PutDeviceRequest(request) => people::put_device_request(batch, request).await?,
         Record::PutConsent(consent) => people::put_consent(batch, consent).await?,
         Record::RemoveConsent { subject, client } => {
@@ -169,7 +168,8 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
                 created_at = excluded.created_at, expires_at = excluded.expires_at";
             let times = [at(token.created_at), at(token.expires_at)];
             let [created_at, expires_at] = times;
-            let parameters = [P::B(&token.hash), P::T(&token.label), P::N(i64::from(token.uses)), created_at, expires_at];
+            let parameters =
+                [P::B(&token.hash), P::T(&token.label), P::N(i64::from(token.uses)), created_at, expires_at];
             batch.done(SQL, &parameters).await?
         }
         Record::RemoveRegistrationToken { hash } => {
@@ -353,7 +353,8 @@ async fn has_room(batch: &Batch<'_>, selector: &Selector) -> Result<bool, Fault>
 
 /// The first failure makes the row; whoever comes second waits for it, and counts on.
 async fn count_failure(batch: &Batch<'_>, key: &[u8; 32], leak: i64, most: u32) -> Result<u64, Fault> {
-    const FIRST: &str = "INSERT INTO login_failures (key, last_at, forgotten_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    const FIRST: &str =
+        "INSERT INTO login_failures (key, last_at, forgotten_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     const HELD: &str = "SELECT last_at, forgotten_at FROM login_failures WHERE key = $1 FOR UPDATE";
     const NEXT: &str = "UPDATE login_failures SET last_at = $2, forgotten_at = $3 WHERE key = $1";
     let now = batch.now;
@@ -371,12 +372,7 @@ const FORGOTTEN: &str = "DELETE FROM login_failures WHERE key IN \
     (SELECT key FROM login_failures WHERE forgotten_at < $1 ORDER BY forgotten_at, key LIMIT $2)";
 
 /// The client, and one use of the token, if there is one to use: both or neither.
-async fn register(
-    batch: &mut Batch<'_>,
-    id: &str,
-    definition: &str,
-    token: Option<&[u8; 32]>,
-) -> Result<u64, Fault> {
+async fn register(batch: &mut Batch<'_>, id: &str, definition: &str, token: Option<&[u8; 32]>) -> Result<u64, Fault> {
     const TAKEN: &str = "SELECT 1::bigint FROM clients WHERE id = $1";
     const USE: &str = "UPDATE registration_tokens SET uses = uses - 1 WHERE hash = $1 AND uses > 0 AND expires_at > $2";
     batch.ledger().await?;

@@ -74,7 +74,8 @@ pub(super) async fn look(line: &Line) -> Result<SchemaState, Fault> {
 }
 
 async fn state(line: &Line) -> Result<SchemaState, Fault> {
-    const STATE: &str = "SELECT coalesce(max(version), 0)::bigint, coalesce(max(works_with), 0)::bigint FROM regrant_schema";
+    const STATE: &str =
+        "SELECT coalesce(max(version), 0)::bigint, coalesce(max(works_with), 0)::bigint FROM regrant_schema";
     let rows = line.rows(STATE, &[]).await.map_err(|error| Fault::of(&error))?;
     let row = rows.first().ok_or_else(|| Fault::damaged("the schema has no state"))?;
     let mut columns = Columns::of(row);
@@ -91,7 +92,9 @@ pub(super) async fn apply_next(line: &Line) -> Result<Option<&'static Migration>
     )
     .await
     .map_err(fault)?;
-    line.simple("BEGIN; SET LOCAL synchronous_commit = on; LOCK TABLE regrant_schema IN EXCLUSIVE MODE").await.map_err(fault)?;
+    line.simple("BEGIN; SET LOCAL synchronous_commit = on; LOCK TABLE regrant_schema IN EXCLUSIVE MODE")
+        .await
+        .map_err(fault)?;
     let next = state(line).await?.pending().next();
     if let Some(migration) = next {
         let noted = format!(

@@ -79,7 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
 
     fn connect(self, stream: S) -> Self::Future {
         let Self { config, name } = self;
-        Box::pin(async move { TlsConnector::from(config).connect(name, stream).await.map(|stream| Stream(Box::new(stream))) })
+        Box::pin(async move {
+            TlsConnector::from(config).connect(name, stream).await.map(|stream| Stream(Box::new(stream)))
+        })
     }
 }
 

@@ -173,7 +173,7 @@ CREATE TABLE events (
     detail text COLLATE "C" NOT NULL,
     correlation text COLLATE "C" NOT NULL,
     minute bigint,
-    link bytea NOT NULL
+    link bytea
 );
 CREATE INDEX events_by_grant ON events (grant_number, id) WHERE grant_number IS NOT NULL;
 CREATE INDEX events_by_subject ON events (subject, id) WHERE subject IS NOT NULL;

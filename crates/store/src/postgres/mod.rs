@@ -84,6 +84,8 @@ pub struct Postgres {
     looked: u64,
     /// How many commits of this node were answered.
     commits: u64,
+    /// Whether the server has standbys, and waits for none.
+    is_asynchronous: bool,
     notices: VecDeque<String>,
 }
 
@@ -97,7 +99,7 @@ impl Postgres {
         let refused = |fault| refused(options, fault);
         let mut state = store.once(async |line| schema::look(line).await).map_err(refused)?;
         while state.version == 0 {
-            store.once(async |line| schema::apply_next(line).await).map_err(refused)?;
+            store.migrate_next().map_err(refused)?;
             state = store.once(async |line| schema::look(line).await).map_err(refused)?;
         }
         let place = options.address.clone();
@@ -136,12 +138,24 @@ impl Postgres {
     pub fn migrate(options: &PostgresOptions, mut told: impl FnMut(&Migration)) -> Result<(), OpenError> {
         let mut store = Self::connected(options)?;
         loop {
-            let done = store.once(async |line| schema::apply_next(line).await);
-            match done.map_err(|fault| refused(options, fault))? {
+            match store.migrate_next().map_err(|fault| refused(options, fault))? {
                 Some(migration) => told(migration),
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Nodes that do it at the same moment are in each other's way, once.
+    fn migrate_next(&mut self) -> Result<Option<&'static Migration>, Fault> {
+        let mut done = self.once(async |line| schema::apply_next(line).await);
+        for rest in RESTS {
+            if !matches!(done, Err(Fault::Again(_))) {
+                break;
+            }
+            wait(self.runtime()?, async { sleep(rest).await });
+            done = self.once(async |line| schema::apply_next(line).await);
+        }
+        done
     }
 
     fn connected(options: &PostgresOptions) -> Result<Self, OpenError> {
@@ -170,11 +184,10 @@ impl Postgres {
             news: News::default(),
             looked: 0,
             commits: 0,
+            is_asynchronous: false,
             notices: VecDeque::new(),
         };
-        let (line, notice) = store.connect().map_err(|fault| refused(options, fault))?;
-        store.notices.extend(notice);
-        store.line = Some(line);
+        store.line = Some(store.connect().map_err(|fault| refused(options, fault))?);
         Ok(store)
     }
 
@@ -187,17 +200,21 @@ impl Postgres {
             let name = columns.text();
             columns.whole(name)
         })?;
-        // The connection has made no commit of its own yet.
-        self.line = None;
-        self.again(async |_| Ok(())).map_err(Fault::Refused)
+        let line = match self.line.take() {
+            Some(line) => line,
+            None => self.connect()?,
+        };
+        self.greet(&line)?;
+        self.line = Some(line);
+        Ok(())
     }
 
     fn runtime(&self) -> Result<&Runtime, Fault> {
         self.runtime.as_ref().ok_or_else(|| Fault::damaged("the store is closed"))
     }
 
-    /// A new connection, to a server that keeps what it has answered; and what an operator should hear of it.
-    fn connect(&self) -> Result<(Line, Option<String>), Fault> {
+    /// A new connection, to a server that keeps what it has answered.
+    fn connect(&mut self) -> Result<Line, Fault> {
         const CHECK: &str = "SELECT pg_is_in_recovery(), current_setting('fsync') = 'on', \
             current_setting('full_page_writes') = 'on', current_setting('server_encoding') = 'UTF8', \
             current_setting('synchronous_standby_names') <> '', (SELECT count(*) FROM pg_stat_replication), \
@@ -235,14 +252,16 @@ impl Postgres {
         if version < 150_000 {
             return refused(Cause::Damaged, "the server is older than PostgreSQL 15");
         }
-        let notice = (standbys > 0 && !waits).then(|| {
-            format!(
+        let is_asynchronous = standbys > 0 && !waits;
+        if is_asynchronous && !self.is_asynchronous {
+            self.notices.push_back(format!(
                 "the database has {standbys} standbys and waits for none of them (synchronous_standby_names is empty): if one of them takes over, \
                  refreshes and revocations that were answered may be lost with the primary. Set synchronous_standby_names, or know what \
-                 `regrant recover` does"
-            )
-        });
-        Ok((line, notice))
+                 docs/operations.md says of a failover that lost something"
+            ));
+        }
+        self.is_asynchronous = is_asynchronous;
+        Ok(line)
     }
 
     /// The first thing on a connection: a commit, which waits for the standby and so for everything that can be read; and all that this
@@ -289,7 +308,7 @@ impl Postgres {
     fn once<T>(&mut self, act: impl AsyncFnOnce(&Line) -> Result<T, Fault>) -> Result<T, Fault> {
         let line = match self.line.take() {
             Some(line) if !line.is_closed() => line,
-            _ => self.connect()?.0,
+            _ => self.connect()?,
         };
         let done = wait(self.runtime()?, act(&line));
         if done.is_ok() {
@@ -322,8 +341,7 @@ impl Postgres {
         let line = match self.line.take() {
             Some(line) if !line.is_closed() => line,
             _ => {
-                let (line, notice) = self.connect()?;
-                self.notices.extend(notice);
+                let line = self.connect()?;
                 self.greet(&line)?;
                 line
             }

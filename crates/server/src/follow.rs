@@ -40,7 +40,7 @@ pub(crate) async fn run(app: Arc<App>) {
         match look(&app, known).await {
             Ok(changes) => known = Some(changes),
             Err(trouble) => {
-                tracing::warn!(%trouble, "what other nodes have changed could not be read; it is asked for again")
+                tracing::warn!(%trouble, "what other nodes have changed could not be read; it is asked for again");
             }
         }
         tokio::time::sleep(REST).await;

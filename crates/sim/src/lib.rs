@@ -1,6 +1,7 @@
 //! How we know: what the specification tests, the model and the simulators share. Never shipped.
 
 pub mod canary;
+pub mod cluster;
 pub mod connections;
 pub mod exploit;
 pub mod flood;

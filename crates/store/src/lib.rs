@@ -508,6 +508,9 @@ pub enum Cause {
     /// be written behind it before.
     #[error("the device failed while it was written; what it holds is unknown until the store is opened anew")]
     Device,
+    /// The database's server cannot be reached, or cannot be written: nothing of the batch has happened.
+    #[error("the database cannot be reached")]
+    Unreachable,
     /// The answer to COMMIT was lost, and the store can be read: whether the rows are there is a question of reading them.
     #[error("the answer to a commit was lost")]
     Unknown,

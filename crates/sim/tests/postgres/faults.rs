@@ -37,7 +37,7 @@ fn step(store: &mut dyn Store, reached: &mut u64) -> u64 {
             1
         }
         Err(trouble) => {
-            assert_eq!(trouble.cause, Cause::Io, "{trouble}");
+            assert_eq!(trouble.cause, Cause::Unreachable, "{trouble}");
             0
         }
     }
@@ -129,7 +129,7 @@ fn a_server_that_was_killed_has_kept_what_was_answered() {
         }
         server.kill();
         let trouble = store.commit(&[version(reached + 1)], at(2)).expect_err("nobody is there");
-        assert!(matches!(trouble.cause, Cause::Io | Cause::Unknown), "{trouble}");
+        assert!(matches!(trouble.cause, Cause::Unreachable | Cause::Unknown), "{trouble}");
         server.begin(&[]);
         assert_eq!(found(&mut store), reached);
     }

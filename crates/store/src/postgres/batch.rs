@@ -26,9 +26,6 @@ use crate::{EventRecord, Outcome, Record, Revoked, revocation};
 /// the standby would be told as committed.
 pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; \
     SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '15s'";
-/// The same for the test that must notice it: what was answered may be lost.
-pub(super) const BEGIN_UNSAFE: &str = "BEGIN; SET LOCAL synchronous_commit = off";
-
 const NODE: &str = "INSERT INTO nodes (id, version, commits, high_water) VALUES ($1, '', 1, $2) ON CONFLICT (id) DO UPDATE \
     SET commits = nodes.commits + 1, high_water = greatest(nodes.high_water, excluded.high_water) RETURNING commits";
 
@@ -49,7 +46,6 @@ pub(super) struct Written {
 pub(super) struct Writer<'a> {
     pub(super) node: &'a str,
     pub(super) key: &'a ChainKey,
-    pub(super) begin: &'static str,
 }
 
 /// A transaction that is under way.
@@ -108,7 +104,7 @@ async fn write_plain(line: &Line, writer: Writer<'_>, rows: &[Update<'_>], now: 
         let updated =
             async { if rows.is_empty() { Ok(Vec::new()) } else { line.rows(grants::UPDATE, &parameters).await } };
         tokio::join!(
-            line.simple(writer.begin),
+            line.simple(BEGIN),
             updated,
             line.rows(NODE, &node),
             line.simple("COMMIT"),
@@ -136,7 +132,7 @@ async fn write_any(line: &Line, writer: Writer<'_>, records: &[Record], now: Tim
     let mut batch = Batch { line, now, key: writer.key, ledger: None, found: None, told: Vec::new() };
     let node = [P::T(writer.node), at(now)];
     let prepared = async {
-        line.simple(writer.begin).await.map_err(|error| Fault::of(&error))?;
+        line.simple(BEGIN).await.map_err(|error| Fault::of(&error))?;
         let outcomes = batch.write(records).await?;
         let noted = line.rows(NODE, &node).await.map_err(|error| Fault::of(&error))?;
         batch.finish().await?;

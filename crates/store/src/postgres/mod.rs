@@ -19,7 +19,7 @@
 //! | 40001, 40P01, 55P03                              | nothing happened   | the batch is done again                            |
 //! | 57P01, 08xxx, 25006, a closed or silent connection | nothing happened | the same on another connection, to whichever host can be written |
 //! | the answer to COMMIT is lost                     | nothing            | [`Cause::Unknown`]: settled by reading the rows, behind a commit of our own |
-//! | no host can be written, or none in time          | nothing happened   | [`Cause::Io`]: 503                                 |
+//! | no host can be written, or none in time          | nothing happened   | [`Cause::Unreachable`]: 503                        |
 //!
 //! A connection begins with a commit of its own, so that what is read over it is what a standby has, too: a server that was restarted
 //! shows rows of which no standby has heard.
@@ -48,7 +48,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Config;
 
 use crate::epochs::Epochs;
-use crate::{Answer, Cause, Forged, Loaded, OpenError, Outcome, Question, Record, Store, Synchronous, Unavailable};
+use crate::{Answer, Cause, Forged, Loaded, OpenError, Outcome, Question, Record, Store, Unavailable};
 use batch::Writer;
 use line::{Fault, Line, PATIENCE, wait};
 use news::News;
@@ -267,7 +267,7 @@ impl Postgres {
     /// The first thing on a connection: a commit, which waits for the standby and so for everything that can be read; and all that this
     /// node keeps in memory.
     fn greet(&mut self, line: &Line) -> Result<(), Fault> {
-        let writer = Writer { node: &self.node, key: &self.key, begin: self.begins() };
+        let writer = Writer { node: &self.node, key: &self.key };
         let high_water = self.news.high_water;
         let greeting = async {
             let written = batch::write(line, writer, &[], high_water).await?;
@@ -290,13 +290,6 @@ impl Postgres {
         self.epochs = Epochs::new(news.epoch, epochs);
         self.took(news);
         Ok(())
-    }
-
-    const fn begins(&self) -> &'static str {
-        match self.options.synchronous {
-            Synchronous::Full => batch::BEGIN,
-            Synchronous::Off => batch::BEGIN_UNSAFE,
-        }
     }
 
     fn took(&mut self, news: News) {
@@ -334,7 +327,7 @@ impl Postgres {
                 Fault::Lost(_) | Fault::Refused(_) => return Err(told(fault)),
             }
         }
-        Err(Unavailable { cause: Cause::Io, detail: format!("the database cannot be reached or written: {trouble}") })
+        Err(Unavailable { cause: Cause::Unreachable, detail: trouble })
     }
 
     fn attempt<T>(&mut self, act: &mut impl AsyncFnMut(&Line) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -423,7 +416,7 @@ async fn is_marked(line: &Line) -> Result<bool, Fault> {
 /// What the contract calls a fault that nothing could be done about.
 fn told(fault: Fault) -> Unavailable {
     match fault {
-        Fault::Again(detail) | Fault::Gone(detail) => Unavailable { cause: Cause::Io, detail },
+        Fault::Again(detail) | Fault::Gone(detail) => Unavailable { cause: Cause::Unreachable, detail },
         Fault::Lost(detail) => Unavailable { cause: Cause::Unknown, detail },
         Fault::Refused(trouble) => trouble,
     }
@@ -476,8 +469,8 @@ impl Store for Postgres {
         if records.is_empty() && now <= self.news.high_water {
             return Ok(Vec::new());
         }
-        let (node, key, begin) = (self.node.clone(), self.key.clone(), self.begins());
-        let writer = Writer { node: &node, key: &key, begin };
+        let (node, key) = (self.node.clone(), self.key.clone());
+        let writer = Writer { node: &node, key: &key };
         let written = self.again(async |line| batch::write(line, writer, records, now).await)?;
         // Durable from here.
         self.commits = written.commits;

@@ -9,7 +9,6 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use super::line::REACH;
-use crate::Synchronous;
 
 /// An address of the form `postgres://user@host,host/database?…`, and what goes with it.
 ///
@@ -27,8 +26,6 @@ pub struct PostgresOptions {
     pub address: String,
     /// The file that holds the password.
     pub password_file: Option<PathBuf>,
-    /// What COMMIT waits for. [`Synchronous::Off`] is for the test that must notice it.
-    pub synchronous: Synchronous,
     plain: String,
     tls: bool,
     pub(super) authorities: Option<PathBuf>,
@@ -87,7 +84,7 @@ impl PostgresOptions {
         }
         let tls = mode.unwrap_or_else(|| !config.get_hosts().iter().all(is_here));
         let address = address.to_owned();
-        Ok(Self { address, password_file: None, synchronous: Synchronous::Full, plain, tls, authorities, prepares })
+        Ok(Self { address, password_file: None, plain, tls, authorities, prepares })
     }
 
     /// Whether TLS is spoken.

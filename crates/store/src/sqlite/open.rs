@@ -429,7 +429,9 @@ pub(super) fn unavailable_at(path: &Path, Unavailable { cause, detail }: Unavail
         Cause::Full => OpenError::Full { path },
         Cause::ReadOnly => OpenError::ReadOnly { path, detail },
         Cause::Locked => OpenError::InUse { path, pid: None },
-        Cause::Io | Cause::Device | Cause::Unknown | Cause::Clock => OpenError::Broken { path, detail },
+        Cause::Io | Cause::Device | Cause::Unreachable | Cause::Unknown | Cause::Clock => {
+            OpenError::Broken { path, detail }
+        }
         Cause::Damaged => OpenError::Damaged { path, detail },
     }
 }

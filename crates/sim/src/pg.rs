@@ -225,12 +225,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        match self.held.take() {
-            Some((mut shell, stdin)) => {
-                drop(stdin);
-                let _ = shell.wait();
-            }
-            None => {}
+        if let Some((mut shell, stdin)) = self.held.take() {
+            drop(stdin);
+            let _ = shell.wait();
         }
         let _ = std::fs::remove_dir_all(&self.home);
     }

@@ -40,6 +40,10 @@ pub(super) fn read(top: &Section<'_>, base: &Path, config: &mut Config) {
     config.store_password_file = read_path(top, "store_password_file", base);
     if let StoreLocation::Postgres(options) = &mut config.store {
         options.password_file.clone_from(&config.store_password_file);
+        if config.issuer.is_none() {
+            let notice = "nodes that share a store need one name: without `issuer` each of them calls itself by its own address, and takes no other one's tokens for its own";
+            config.notices.push(notice.to_owned());
+        }
     }
     config.anchor_file = read_path(top, "anchor_file", base);
     config.revocations_file = read_path(top, "revocations_file", base);

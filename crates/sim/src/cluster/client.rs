@@ -80,13 +80,13 @@ impl Client {
             }
             left -= 1;
             if left == 0 {
-                self.lost("was never answered".to_owned());
+                self.lost("was never answered");
                 return self.heard;
             }
         }
     }
 
-    fn lost(&mut self, what: String) {
+    fn lost(&mut self, what: &str) {
         self.heard.sessions_lost += 1;
         self.heard.troubles.push(format!("client {} ({:?}) {what}", self.number, self.holder));
     }
@@ -116,7 +116,7 @@ impl Client {
                 pause(Duration::from_millis(50)).await;
             }
             status => {
-                self.lost(format!("presented its last token and heard {status} {}", reply.text()));
+                self.lost(&format!("presented its last token and heard {status} {}", reply.text()));
                 return false;
             }
         }

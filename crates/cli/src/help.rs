@@ -37,6 +37,10 @@ sessions live when they should, and die when they should.
   \x1b[1;36mwebhooks\x1b[0m     who is told of events: list; retry or drop what did not arrive
   \x1b[1;36mkeys\x1b[0m         what tokens are made with: list, rotate, retire, compromise
 
+\x1b[1;32mMany nodes\x1b[0m
+  \x1b[1;36mcopy\x1b[0m         move a deployment from SQLite to PostgreSQL; nobody is logged out
+  \x1b[1;36mmigrate\x1b[0m      the schema of a PostgreSQL: plan, apply
+
 \x1b[1;32mOn bad days\x1b[0m
   \x1b[1;36mbackup\x1b[0m       copy the store to a file, while the server runs or not
   \x1b[1;36mrestore\x1b[0m      put a backup in the place of the store, which is kept aside

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod context;
 mod control;
+mod copy;
 mod demo;
 mod doctor;
 mod events;
@@ -19,6 +20,7 @@ mod init;
 mod keys;
 mod log;
 mod man;
+mod migrate;
 mod output;
 mod progress;
 mod recover;
@@ -81,6 +83,11 @@ enum Command {
     Restore(restore::Args),
     /// Make a store that went back fit to be served from: replay the revocations, and open a new era.
     Recover(recover::Args),
+    /// Say what the schema of a PostgreSQL lacks, and apply it.
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Move a deployment from a SQLite file to a PostgreSQL. Nobody is logged out.
+    Copy(copy::Args),
     /// Look at the deployment from outside, and say what to do about what is wrong.
     Doctor,
     /// Add, list, show and remove clients.
@@ -145,6 +152,8 @@ impl Command {
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::Recover(_)
+            | Self::Migrate(_)
+            | Self::Copy(_)
             | Self::Config(_)
             | Self::Man(_)
             | Self::Qr { .. }
@@ -169,6 +178,8 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&context, &args),
         Command::Restore(args) => restore::run(&context, &args),
         Command::Recover(args) => recover::run(&context, &args),
+        Command::Migrate(command) => migrate::run(&context, command),
+        Command::Copy(args) => copy::run(&context, args),
         Command::Doctor => doctor::run(&context),
         Command::Client(command) => client::run(&context, command),
         Command::Registration(command) => registration::run(&context, command),

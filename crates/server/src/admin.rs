@@ -324,7 +324,10 @@ impl Admin {
     pub async fn back_up(&self, file: std::path::PathBuf) -> Result<Backup, AdminError> {
         let config = Arc::clone(&self.app.settings().config);
         let StoreLocation::Sqlite(store) = config.store.clone() else {
-            return Err(AdminError::Invalid("the store is in memory: there is nothing to copy".to_owned()));
+            return Err(AdminError::Invalid(
+                "the store is no SQLite file: copy a PostgreSQL with its own tools (pg_basebackup and WAL archiving)"
+                    .to_owned(),
+            ));
         };
         let to = file.clone();
         let copied = tokio::task::spawn_blocking(move || regrant_store::back_up(&store, &to)).await;

@@ -13,7 +13,9 @@ use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
-use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
+use regrant_store::{
+    Answer, EventRecord, Look, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable, known_schema,
+};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
@@ -91,6 +93,7 @@ pub struct App {
     /// the queue, so that they come to the store in their order.
     pub(crate) numbering: Mutex<u64>,
     leaves: AtomicBool,
+    is_shared: bool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
 }
@@ -250,6 +253,7 @@ impl App {
         let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
             StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &config.sqlite_options())?),
+            StoreLocation::Postgres(options) => Box::new(Postgres::open(options)?),
             StoreLocation::Memory => Box::new(Memory::new()),
         };
         Self::open_on(config, store, root, clock, journal.as_deref())
@@ -336,6 +340,7 @@ impl App {
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
         let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
+        let is_shared = store.is_shared();
         let (engine, writer) = Engine::on(store, keys, clock, next_grant, watched, revocations);
         let app = Self {
             engine,
@@ -366,6 +371,7 @@ impl App {
             reloads: watch::Sender::new(0),
             numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
+            is_shared,
             certificates: OnceLock::new(),
         };
         Ok((Arc::new(app), writer))
@@ -375,6 +381,12 @@ impl App {
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.issuer.as_str()
+    }
+
+    /// Whether other nodes use the same store.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Waits until the process must end, because the store has to be opened anew; `serve` does that by itself. What failed is
@@ -508,6 +520,23 @@ impl App {
         });
     }
 
+    /// Takes over the clients of the store, which another node has changed: all of them, or none if one does not fit.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub(crate) async fn follow_clients(&self) -> Result<(), StartError> {
+        let _changing = self.changing.lock().await;
+        let added = match self.engine.ask(Question::Clients).await? {
+            Answer::Clients(added) => added,
+            _ => return Ok(()),
+        };
+        let config = Arc::clone(&self.settings().config);
+        let clients = clients(&config, added)?;
+        let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await?;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings { config, clients });
+        Ok(())
+    }
+
     fn change_clients(&self, change: impl FnOnce(&mut Clients)) {
         let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let mut clients = current.clients.clone();
@@ -569,6 +598,10 @@ pub struct Examined {
 /// # Errors
 /// Why the server would not start, as far as that can be seen without the changes of a start.
 pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
+    if let StoreLocation::Postgres(options) = &config.store {
+        let versions = (Postgres::schema(options)?.version, known_schema());
+        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions });
+    }
     let StoreLocation::Sqlite(path) = &config.store else {
         return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions: (0, 0) });
     };

@@ -39,7 +39,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regrant_core::{Client, Scope};
-use regrant_store::{SqliteOptions, Writes};
+use regrant_store::{PostgresOptions, SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
@@ -111,6 +111,8 @@ pub struct Config {
     pub store: StoreLocation,
     /// How it writes changed rows of grants.
     pub store_writes: Writes,
+    /// The file that holds the password of a PostgreSQL.
+    pub store_password_file: Option<PathBuf>,
     /// Where the anchor of a SQLite store is; beside it unless set.
     pub anchor_file: Option<PathBuf>,
     /// Where the revocation journal of a SQLite store is; beside it unless set.
@@ -188,6 +190,8 @@ pub struct Source {
 pub enum StoreLocation {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL, which many nodes share.
+    Postgres(PostgresOptions),
     /// Nothing remains. For tests and programs; no file can say it.
     Memory,
 }
@@ -291,6 +295,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             store_writes: Writes::default(),
+            store_password_file: None,
             anchor_file: None,
             revocations_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
@@ -349,7 +354,9 @@ impl Config {
     pub fn revocations_file(&self) -> Option<PathBuf> {
         match (&self.revocations_file, &self.store) {
             (_, StoreLocation::Memory) => None,
-            (Some(path), StoreLocation::Sqlite(_)) => Some(path.clone()),
+            (Some(path), StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => Some(path.clone()),
+            // Nodes come and go: a journal of one of them is kept where somebody says so.
+            (None, StoreLocation::Postgres(_)) => None,
             (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
         }
     }
@@ -364,7 +371,7 @@ impl Config {
                 path.push(".sock");
                 Some(path.into())
             }
-            (None, StoreLocation::Memory) => None,
+            (None, StoreLocation::Postgres(_) | StoreLocation::Memory) => None,
         }
     }
 
@@ -381,6 +388,7 @@ impl Config {
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
         keep("store_writes", &mut self.store_writes, &running.store_writes, &mut waiting);
+        keep("store_password_file", &mut self.store_password_file, &running.store_password_file, &mut waiting);
         keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
         keep("revocations_file", &mut self.revocations_file, &running.revocations_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);

@@ -38,7 +38,7 @@ use std::sync::{Arc, RwLock, mpsc};
 use regrant_core::decision::Decision;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::{Entropy, Grant, GrantId, Keys, Refusal, Timestamp};
-use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, Changes, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
@@ -186,6 +186,7 @@ impl Engine {
             told: Told::default(),
             places: Places::default(),
             teller: Teller::here(),
+            changes: Changes::default(),
         };
         let engine = Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings };
         (engine, Stepped::new(writer, queue))

@@ -1,6 +1,7 @@
 //! How we know: what the specification tests, the model and the simulators share. Never shipped.
 
 pub mod canary;
+pub mod cluster;
 pub mod connections;
 pub mod evidence;
 pub mod exploit;
@@ -8,6 +9,7 @@ pub mod flood;
 pub mod fuzz;
 pub mod kill;
 pub mod model;
+pub mod pg;
 pub mod process;
 pub mod revoking;
 pub mod simulate;

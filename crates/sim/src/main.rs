@@ -20,7 +20,7 @@ use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{flood, kill, revoking, simulate, startup, syscalls, timing, wire};
+use sim::{cluster, flood, kill, revoking, simulate, startup, syscalls, timing, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -52,6 +52,30 @@ enum Command {
         /// How the store writes.
         #[arg(long, value_enum, default_value = "journal")]
         writes: Way,
+    },
+    /// Nodes over a PostgreSQL with a synchronous standby: killed, failed over and cut off under load. Nothing answered is lost.
+    Cluster {
+        /// How many nodes.
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        /// How many clients refresh at the same time.
+        #[arg(long, default_value_t = 24)]
+        clients: u64,
+        /// How often a node is killed.
+        #[arg(long, default_value_t = 15)]
+        kills: u64,
+        /// How often the primary is killed.
+        #[arg(long, default_value_t = 2)]
+        failovers: u64,
+        /// How often a wire is cut, goes silent, or loses an answer.
+        #[arg(long, default_value_t = 10)]
+        partitions: u64,
+        /// Where the chance comes from; a fresh one is printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Turn `synchronous_commit` off behind the nodes' backs: this must fail.
+        #[arg(long)]
+        planted: bool,
     },
     /// Record the server's system calls: every 200 comes after the device has confirmed its batch. Then EIO, ENOSPC and SIGKILL at each of them.
     Syscalls {
@@ -242,6 +266,12 @@ fn main() -> ExitCode {
                 let seed = seed.unwrap_or_else(fresh_seed);
                 let options = kill::Options { cycles, clients, seed, fault: None, writes: writes.in_turn() };
                 kill_again(options, json).await
+            }
+            Command::Cluster { nodes, clients, kills, failovers, partitions, seed, planted } => {
+                let seed = seed.unwrap_or_else(fresh_seed);
+                let options =
+                    cluster::Options { nodes, clients, kills, failovers, partitions, seed, is_planted: planted };
+                trouble(options, json).await
             }
             Command::Syscalls { only, clients, times, synchronous, recording_only, writes } => {
                 let mut holds = true;
@@ -499,6 +529,23 @@ async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {
         println!("the most, while sweeping  {:.1} MiB", mib(rss_most));
     }
     true
+}
+
+/// Troubles a cluster.
+async fn trouble(options: cluster::Options, json: bool) -> bool {
+    let scratch = Scratch::new("cluster");
+    let report = cluster::run(options, scratch.path(), &mut |what| {
+        if !json {
+            println!("{what}");
+        }
+    })
+    .await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
 }
 
 /// Loots a copy, and attacks a server on another copy: nothing happens to the deployment itself.

@@ -42,6 +42,11 @@ impl Epochs {
         self.counter
     }
 
+    /// There were so many, though the newest of them may be forgotten by now.
+    pub(crate) fn count(&mut self, counter: u64) {
+        self.counter = self.counter.max(counter);
+    }
+
     /// In order of number.
     pub(crate) fn all(&self) -> Vec<Epoch> {
         self.rows.values().cloned().collect()

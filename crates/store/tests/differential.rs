@@ -459,6 +459,7 @@ fn said(answer: Answer) -> Vec<String> {
         }
         Answer::Grants(rows) => rows.into_iter().map(|row| format!("{row:?}")).collect(),
         Answer::Deployment(_)
+        | Answer::Changes(_)
         | Answer::Clients(_)
         | Answer::Session(_)
         | Answer::Logins(_)

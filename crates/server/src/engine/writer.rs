@@ -9,7 +9,7 @@ use std::thread;
 use regrant_core::decision::{Decision, Event};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
-use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, Changes, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
 use super::heard::{self, Asked, Teller};
@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) told: Told,
     pub(super) places: Places,
     pub(super) teller: Teller,
+    /// What was known of other nodes' doings when somebody asked last.
+    pub(super) changes: Changes,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -181,13 +183,31 @@ impl Writer {
     fn read(&mut self, job: Job) {
         match job {
             Job::Ask { question, reply } => {
-                let _ = reply.send(self.usable().and_then(|()| self.store.ask(&question)));
+                let answer = self.usable().and_then(|()| self.store.ask(&question));
+                self.learn(answer.as_ref().ok());
+                let _ = reply.send(answer);
             }
             Job::Load { ids, reply } => {
-                let _ = reply.send(self.usable().and_then(|()| self.store.load(&ids)));
+                let rows = self.usable().and_then(|()| self.store.load(&ids));
+                self.learn(None);
+                let _ = reply.send(rows);
             }
             Job::Decide { .. } | Job::Commit { .. } | Job::Stop { .. } => {}
         }
+    }
+
+    /// Reading, too, tells of what other nodes have done: known before anybody is answered.
+    fn learn(&mut self, answer: Option<&Answer>) {
+        self.newest.store(self.store.high_water().millis(), Ordering::Release);
+        self.epoch.store(self.store.epoch(), Ordering::Release);
+        let Some(Answer::Changes(found)) = answer else { return };
+        if found.events != self.changes.events {
+            self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+        if found.notices != self.changes.notices {
+            self.ending.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+        self.changes = *found;
     }
 
     /// Decides and commits, and again for those whose row somebody else wrote meanwhile.
@@ -395,8 +415,14 @@ impl Writer {
                     self.unused = first + 1..next;
                     return Ok(first);
                 }
-                // Another node has that block: go behind it.
-                Some(Outcome::Stale) | None => self.unused = next..next,
+                // Another node has that block, and perhaps many behind it: go behind what it says.
+                Some(Outcome::Stale) | None => {
+                    let next = match self.store.ask(&Question::Deployment)? {
+                        Answer::Deployment(Some(deployment)) => deployment.next_grant.max(next),
+                        _ => next,
+                    };
+                    self.unused = next..next;
+                }
             }
         }
     }

@@ -114,6 +114,16 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A server of a database does not serve.
+    #[error("the store {place} cannot be used: {problem}\n  remedy: {remedy}")]
+    Server {
+        /// Its address.
+        place: String,
+        /// What is wrong.
+        problem: String,
+        /// What helps.
+        remedy: String,
+    },
     /// Anything else.
     #[error("the store {path} cannot be opened: {detail}\n  remedy: check that the file system is a local one, and the system's log for failures of the device", path = .path.display())]
     Broken {
@@ -419,7 +429,9 @@ pub(super) fn unavailable_at(path: &Path, Unavailable { cause, detail }: Unavail
         Cause::Full => OpenError::Full { path },
         Cause::ReadOnly => OpenError::ReadOnly { path, detail },
         Cause::Locked => OpenError::InUse { path, pid: None },
-        Cause::Io | Cause::Device | Cause::Unknown | Cause::Clock => OpenError::Broken { path, detail },
+        Cause::Io | Cause::Device | Cause::Unreachable | Cause::Unknown | Cause::Clock => {
+            OpenError::Broken { path, detail }
+        }
         Cause::Damaged => OpenError::Damaged { path, detail },
     }
 }

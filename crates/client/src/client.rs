@@ -1,0 +1,98 @@
+//! An HTTP client whose requests carry a fresh token. A request that is refused as `invalid_token` is sent once more, with another.
+
+use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{IntoUrl, Method, RequestBuilder, Response, StatusCode};
+
+use crate::error::Error;
+use crate::secret::Secret;
+use crate::session::Session;
+
+/// Sends requests to an API. It never sends a token anywhere but where it is told to.
+#[derive(Clone, Debug)]
+pub struct Client {
+    session: Session,
+    http: reqwest::Client,
+}
+
+/// Why a request to an API has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// There is no token for it.
+    #[error(transparent)]
+    Token(#[from] Error),
+    /// There is one, and the request failed.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
+/// A request that is being put together, as reqwest's own.
+#[derive(Debug)]
+pub struct Request {
+    session: Session,
+    builder: RequestBuilder,
+}
+
+impl Client {
+    pub(crate) fn new(session: Session, http: reqwest::Client) -> Self {
+        Self { session, http }
+    }
+
+    /// A request.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> Request {
+        Request { session: self.session.clone(), builder: self.http.request(method, url) }
+    }
+
+    /// A GET request.
+    pub fn get(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::GET, url)
+    }
+
+    /// A POST request.
+    pub fn post(&self, url: impl IntoUrl) -> Request {
+        self.request(Method::POST, url)
+    }
+}
+
+impl Request {
+    /// Adds to the request what reqwest can: a header, a body, a deadline.
+    #[must_use]
+    pub fn with(self, add: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
+        Self { builder: add(self.builder), ..self }
+    }
+
+    /// Sends it.
+    ///
+    /// # Errors
+    /// If there is no token, or no answer.
+    pub async fn send(self) -> Result<Response, RequestError> {
+        let token = self.session.token().await?;
+        // A body that is a stream can be sent once only.
+        let again = self.builder.try_clone();
+        let response = self.builder.header(AUTHORIZATION, bearer(&token)?).send().await?;
+        match again {
+            Some(again) if is_invalid_token(&response) => {
+                let other = self.session.token_after(&token).await?;
+                Ok(again.header(AUTHORIZATION, bearer(&other)?).send().await?)
+            }
+            _ => Ok(response),
+        }
+    }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
+    let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+    let mut value = value.map_err(|_| Error::Misconfigured("the access token is fit for no header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// RFC 6750 section 3.1: "The access token provided is expired, revoked, malformed, or invalid for other reasons. [...] The client MAY
+/// request a new access token and retry the protected resource request."
+fn is_invalid_token(response: &Response) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED
+        && response
+            .headers()
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .any(|value| value.to_str().is_ok_and(|value| value.contains("invalid_token")))
+}

@@ -1,0 +1,211 @@
+//! One refresh, from the lock to the kept answer.
+//!
+//! ```text
+//! lock ── read ── somebody else's is newer? take it
+//!           │
+//!           └─ keep the intent (its key, or the key of an intent that is there already) ── send ── judge ── keep the answer
+//! ```
+//!
+//! What if we end here?
+//!
+//! | after                | then                                                                                                 |
+//! |----------------------|------------------------------------------------------------------------------------------------------|
+//! | the intent is kept   | the next refresh finds it and sends the same key: a server that heard us answers the same            |
+//! | the answer came      | the same; until then it is held in memory, and kept as soon as the store can                         |
+//! | the answer is kept   | nothing is missing                                                                                    |
+//!
+//! Nothing is sent before the store has taken a write: a disk that is full does not cost a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use crate::answer::{self, Verdict};
+use crate::chance;
+use crate::clock::Clock;
+use crate::discovery::{self, Metadata};
+use crate::error::{Error, StoreError};
+use crate::freshness::{self, Freshness};
+use crate::profile::Profile;
+use crate::record::{Intent, Record, Tokens};
+use crate::secret::Secret;
+use crate::store::{Replaced, Store};
+use crate::transport::{Call, Transport};
+
+/// How often a request without an answer is sent again at once, each time with the same key.
+const REPEATS: u32 = 2;
+/// The longest pause that is waited for with the lock held.
+const SHORT: Duration = Duration::from_secs(2);
+/// How often a record that somebody else replaces meanwhile is read again.
+const ROUNDS: u32 = 8;
+
+/// Why a token is wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// The one that is there is over, or soon will be.
+    Expired,
+    /// An API refused the one with this fingerprint.
+    Refused(String),
+}
+
+/// What a refresh led to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Ours, kept.
+    Renewed(Record),
+    /// Somebody else's, newer than what we had.
+    Adopted(Record),
+    /// Ours, in memory only: the store failed after the answer.
+    Unkept(Record, StoreError),
+}
+
+/// What a refresh is made with.
+#[derive(Debug)]
+pub(crate) struct Refresher {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Clock,
+    pub(crate) profile: Profile,
+    pub(crate) patience: Duration,
+    pub(crate) metadata: OnceCell<Metadata>,
+}
+
+impl Refresher {
+    /// What the server says of itself, asked once.
+    pub(crate) async fn metadata(&self) -> Result<&Metadata, Error> {
+        self.metadata.get_or_try_init(|| discovery::discover(&*self.transport, &self.profile.issuer)).await
+    }
+
+    async fn token_endpoint(&self) -> Result<String, Error> {
+        match &self.profile.token_endpoint {
+            Some(url) => Ok(url.clone()),
+            None => self.metadata().await.map(|metadata| metadata.token_endpoint.clone()),
+        }
+    }
+
+    /// Renews the tokens, or finds them renewed.
+    pub(crate) async fn refresh(&self, why: &Why) -> Result<Outcome, Error> {
+        // Before the lock, and before anything is written: a server that cannot be found costs nobody a wait.
+        let url = self.token_endpoint().await?;
+        let _lock = self.store.lock(&self.profile.name, self.patience).await?;
+        let Some((record, intent)) = self.intend(why).await? else { return self.stored().await.map(Outcome::Adopted) };
+        let call = self.call(url, &record, &intent);
+        let mut repeats = 0;
+        loop {
+            let verdict = match self.transport.send(&call).await {
+                Ok(answer) => answer::judge(&answer),
+                Err(no_answer) => Verdict::Later { after: Duration::from_millis(300), cause: no_answer.to_string() },
+            };
+            match verdict {
+                Verdict::Success(tokens) => {
+                    let tokens = Tokens::from_answer(*tokens, self.clock.now(), record.tokens.as_ref());
+                    return self.keep(record.revision, record.followed_by(tokens)).await;
+                }
+                Verdict::Over(words) => return self.end(&record, words).await,
+                Verdict::Refused(words) => return Err(Error::Misconfigured(words)),
+                Verdict::Later { after, cause } => {
+                    // A server that saw a straggler says so: whoever was first may have kept his answer by now.
+                    let stored = self.stored().await?;
+                    if stored.revision != record.revision && self.serves(&stored, why) {
+                        return Ok(Outcome::Adopted(stored));
+                    }
+                    repeats += 1;
+                    if repeats > REPEATS || after > SHORT {
+                        return Err(Error::Retry { after, cause });
+                    }
+                    tokio::time::sleep(after * repeats).await;
+                }
+            }
+        }
+    }
+
+    async fn stored(&self) -> Result<Record, Error> {
+        Ok(self.store.load(&self.profile.name).await?.unwrap_or_default())
+    }
+
+    /// Keeps the intent to refresh, and tells the record with it; `None` if somebody else has done the work.
+    async fn intend(&self, why: &Why) -> Result<Option<(Record, Intent)>, Error> {
+        for _ in 0..ROUNDS {
+            let record = self.stored().await?;
+            if self.serves(&record, why) {
+                return Ok(None);
+            }
+            let of = match (record.refresh_token(), &self.profile.client_credentials, &record.ended) {
+                (Some(token), ..) => token.fingerprint(),
+                (None, Some(_), _) => String::new(),
+                (None, None, Some(ended)) => return Err(Error::Terminal(ended.clone())),
+                (None, None, None) if record.tokens.is_some() => {
+                    return Err(Error::Terminal("the server gave no refresh token".to_owned()));
+                }
+                (None, None, None) => return Err(Error::LoggedOut),
+            };
+            let begun = record.intent.clone().filter(|intent| intent.of == of);
+            let intent = begun.unwrap_or_else(|| Intent { key: Secret::new(chance::text()), of });
+            let intending = record.intending(intent.clone());
+            if self.store.replace(&self.profile.name, record.revision, &intending).await? == Replaced::Done {
+                return Ok(Some((intending, intent)));
+            }
+        }
+        let cause = "others write the session all the time".to_owned();
+        Err(Error::Retry { after: answer::PAUSE, cause })
+    }
+
+    /// Whether these tokens are what is wanted.
+    fn serves(&self, record: &Record, why: &Why) -> bool {
+        let Some(tokens) = &record.tokens else { return false };
+        let lifetime = tokens.expires_in.map(Duration::from_secs);
+        let freshness = freshness::judge(lifetime, tokens.at.age(&self.clock.now()), 0.0);
+        match why {
+            Why::Expired => freshness == Freshness::Fresh,
+            Why::Refused(fingerprint) => {
+                freshness != Freshness::Over && tokens.access_token.fingerprint() != *fingerprint
+            }
+        }
+    }
+
+    fn call(&self, url: String, record: &Record, intent: &Intent) -> Call {
+        let form = match record.refresh_token() {
+            Some(token) => {
+                vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token.expose().to_owned())]
+            }
+            None => {
+                let scope = self.profile.client_credentials.clone().filter(|scope| !scope.is_empty());
+                let scope = scope.map(|scope| ("scope", scope));
+                std::iter::once(("grant_type", "client_credentials".to_owned())).chain(scope).collect()
+            }
+        };
+        let (form, authorization) = self.profile.authenticated(form);
+        Call { url, form: Some(form), authorization, idempotency_key: Some(intent.key.expose().to_owned()) }
+    }
+
+    /// Keeps an answer. Whoever was first with a newer record wins: it is adopted, and never overwritten.
+    pub(crate) async fn keep(&self, expected: u64, record: Record) -> Result<Outcome, Error> {
+        match self.store.replace(&self.profile.name, expected, &record).await {
+            Ok(Replaced::Done) => Ok(Outcome::Renewed(record)),
+            Ok(Replaced::Stale) => {
+                let stored = self.stored().await?;
+                match stored.tokens {
+                    Some(_) => Ok(Outcome::Adopted(stored)),
+                    None => Err(stored.ended.map_or(Error::LoggedOut, Error::Terminal)),
+                }
+            }
+            Err(error) => Ok(Outcome::Unkept(record, error)),
+        }
+    }
+
+    /// The server says that the session is over. It is, if the token that it spoke of is still the one on record.
+    async fn end(&self, record: &Record, words: String) -> Result<Outcome, Error> {
+        let ended = record.ended(words.clone());
+        match self.store.replace(&self.profile.name, record.revision, &ended).await? {
+            Replaced::Done => Err(Error::Terminal(words)),
+            Replaced::Stale => {
+                let stored = self.stored().await?;
+                match stored.refresh_token() {
+                    Some(token) if Some(token) != record.refresh_token() => Ok(Outcome::Adopted(stored)),
+                    _ => Err(Error::Terminal(words)),
+                }
+            }
+        }
+    }
+}

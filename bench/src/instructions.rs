@@ -5,7 +5,8 @@
 //! one batch, and time stands still. A run of twice as many rounds, less a run of so many, leaves what a round takes: starting and
 //! ending fall out.
 //!
-//! The counts hold for one compiler. Under another one they are told, and nothing fails.
+//! The counts hold for one compiler. Under another one they are told, and nothing fails. What wide revocations of others cost a refresh is
+//! no count of a compiler, but a share: it is asked of the same program without them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,6 +28,7 @@ use regrant_server::Clock;
 use regrant_server::engine::{Engine, Moment, Row};
 use serde::{Deserialize, Serialize};
 use sim::process::{Home, Inside, Scratch};
+use sim::revoking;
 use sim::startup;
 use sim::wire::{SECRET, START};
 use tokio::task::JoinSet;
@@ -42,6 +44,10 @@ pub const ROUND: usize = 32;
 const ROUNDS: usize = 8;
 /// More than this above what is stored fails.
 const TOLERANCE: f64 = 0.05;
+/// How many wide revocations of others a refresh is counted beside.
+pub const REVOCATIONS: u64 = 1000;
+/// More than this for them fails.
+const FOR_REVOCATIONS: f64 = 0.03;
 /// What is counted.
 const SCENARIOS: [&str; 3] = ["refresh-single_use-opaque", "refresh-single_use-es256", "introspect-opaque"];
 
@@ -86,13 +92,50 @@ impl Count {
 pub fn count(stored: &Stored, mut told: impl FnMut(&Count)) -> Result<Vec<Count>, String> {
     let mut counts = Vec::new();
     for scenario in SCENARIOS {
-        let (short, long) = (run(scenario, ROUNDS)?, run(scenario, 2 * ROUNDS)?);
-        let now = long.saturating_sub(short) / (ROUNDS * ROUND) as u64;
+        let now = one(scenario, 0)?;
         let count = Count { scenario, stored: stored.instructions.get(scenario).copied(), now };
         told(&count);
         counts.push(count);
     }
     Ok(counts)
+}
+
+/// A refresh without wide revocations, and beside [`REVOCATIONS`] of others.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// Without.
+    pub plain: u64,
+    /// Beside them.
+    pub now: u64,
+}
+
+impl Beside {
+    /// How much more it takes.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        self.now as f64 / self.plain.max(1) as f64 - 1.0
+    }
+
+    /// Whether that is little enough.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.cost() <= FOR_REVOCATIONS
+    }
+}
+
+/// Counts the first scenario beside wide revocations; `counts` has it without.
+///
+/// # Errors
+/// What valgrind said.
+pub fn beside_revocations(counts: &[Count]) -> Result<Beside, String> {
+    let [scenario, ..] = SCENARIOS;
+    let plain = counts.iter().find(|count| count.scenario == scenario).map_or(0, |count| count.now);
+    Ok(Beside { plain, now: one(scenario, REVOCATIONS)? })
+}
+
+fn one(scenario: &str, revocations: u64) -> Result<u64, String> {
+    let (short, long) = (run(scenario, ROUNDS, revocations)?, run(scenario, 2 * ROUNDS, revocations)?);
+    Ok(long.saturating_sub(short) / (ROUNDS * ROUND) as u64)
 }
 
 /// The compiler on this machine.
@@ -105,16 +148,23 @@ pub fn compiler() -> String {
 }
 
 /// All instructions of one run.
-fn run(scenario: &str, rounds: usize) -> Result<u64, String> {
+fn run(scenario: &str, rounds: usize, revocations: u64) -> Result<u64, String> {
     let scratch = Scratch::new("instructions");
     let out = scratch.path().join("callgrind.out");
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let home = scratch.path().join("home");
+    let prepared = Command::new(&program).args(["drive", scenario, "--rounds", "0", "--directory"]).arg(&home).output();
+    let prepared = prepared.map_err(|error| error.to_string())?;
+    if !prepared.status.success() {
+        return Err(format!("{scenario}: {}\n{}", prepared.status, String::from_utf8_lossy(&prepared.stderr)));
+    }
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--fair-sched=yes"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(program)
-        .args(["drive", scenario, "--rounds", &rounds.to_string(), "--directory"])
-        .arg(scratch.path().join("home"))
+        .args(["drive", scenario, "--rounds", &rounds.to_string(), "--revocations", &revocations.to_string()])
+        .arg("--directory")
+        .arg(&home)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("valgrind does not run: {error}"))?;
@@ -127,15 +177,23 @@ fn run(scenario: &str, rounds: usize) -> Result<u64, String> {
     total.ok_or_else(|| format!("{scenario}: callgrind told no total\n{said}"))
 }
 
-/// What callgrind looks at: so many rounds of a scenario on a fresh store.
+/// What callgrind looks at: so many rounds of a scenario. No rounds at all make the store with its keys, for the others to be run on:
+/// how long it takes to find the primes of an RSA key is chance.
 ///
 /// # Panics
 /// If an answer is wrong.
-pub async fn drive(case: Case, rounds: usize, directory: &Path) {
-    let home = Home::make_with(directory, &clients(Kind::SingleUse, case.format));
+pub async fn drive(case: Case, rounds: usize, revocations: u64, directory: &Path) {
+    let home = match rounds {
+        0 => Home::make_with(directory, &clients(Kind::SingleUse, case.format)),
+        _ => Home::at(directory),
+    };
     let clock = Clock::manual(Timestamp::from_millis(START));
     let inside = Inside::open(home.config(), clock).unwrap_or_else(|error| panic!("{error}"));
+    if rounds == 0 {
+        return inside.close(&home.store()).await;
+    }
     stock::add_users(&inside, 1).await;
+    revoking::revoke_others(&inside, revocations).await;
     let keys = inside.app.engine.keys();
     let mut tokens = Vec::new();
     startup::make(

@@ -39,6 +39,9 @@ enum Command {
         /// How many rounds of requests.
         #[arg(long)]
         rounds: usize,
+        /// Beside how many bulk revocations of others.
+        #[arg(long, default_value_t = 0)]
+        revocations: u64,
         /// Where the store is made.
         #[arg(long)]
         directory: PathBuf,
@@ -101,8 +104,8 @@ fn main() -> ExitCode {
     let runtime = runtime.expect("a runtime");
     let done = match command {
         Command::Instructions { bless, file } => count(bless, &file),
-        Command::Drive { case, rounds, directory } => {
-            runtime.block_on(instructions::drive(case, rounds, &directory));
+        Command::Drive { case, rounds, revocations, directory } => {
+            runtime.block_on(instructions::drive(case, rounds, revocations, &directory));
             Ok(true)
         }
         Command::Refresh(asked) => measure(asked, &runtime),
@@ -163,6 +166,10 @@ fn count(bless: bool, file: &Path) -> std::io::Result<bool> {
         println!("{:28} {was:>12} {:>12} {change:>+7.1}%", count.scenario, report::thousands(count.now as f64));
     })
     .map_err(std::io::Error::other)?;
+    let beside = instructions::beside_revocations(&counts).map_err(std::io::Error::other)?;
+    let (plain, now) = (report::thousands(beside.plain as f64), report::thousands(beside.now as f64));
+    let what = format!("beside {} bulk revocations", instructions::REVOCATIONS);
+    println!("{what:28} {plain:>12} {now:>12} {:>+7.1}%", 100.0 * beside.cost());
     if bless {
         let instructions = counts.iter().map(|count| (count.scenario.to_owned(), count.now)).collect();
         let text = toml::to_string(&instructions::Stored { compiler, instructions }).map_err(std::io::Error::other)?;
@@ -170,6 +177,10 @@ fn count(bless: bool, file: &Path) -> std::io::Result<bool> {
             # cargo run --release -p bench -- instructions --bless\n";
         std::fs::write(file, format!("{head}{text}"))?;
         return Ok(true);
+    }
+    if !beside.holds() {
+        println!("bulk revocations of others cost a refresh too much");
+        return Ok(false);
     }
     if !is_same {
         println!("not compared: the stored counts are of {}, this is {compiler}", stored.compiler);

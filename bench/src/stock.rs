@@ -89,6 +89,7 @@ impl Stock {
                             granted,
                             authenticated_at: moment.now,
                             session: None,
+                            openid: None,
                             epoch: 0,
                         };
                         let request = CodeRequest { challenge: None, redirect_uri: None, lifetime: CODE_LIFETIME };

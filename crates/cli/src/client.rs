@@ -3,7 +3,7 @@
 use regrant_core::one_time::{client_secret, client_secret_hash};
 use regrant_server::admin::{ClientView, Command as Ask, SecretReplaced};
 use regrant_server::chance;
-use regrant_server::config::{ClientDefinition, Problem, hash_text};
+use regrant_server::config::{ClientDefinition, PlainSecret, Problem, hash_text};
 
 use crate::context::{Context, Done, Failure, operate_on};
 use crate::output;
@@ -51,12 +51,42 @@ pub(crate) struct Add {
     /// A client without a secret: a browser, phone or desktop application.
     #[arg(long, conflicts_with = "auth_method", help_heading = "Who it is")]
     public: bool,
-    /// client_secret_basic (default), client_secret_post or none.
+    /// client_secret_basic (default), client_secret_post, client_secret_jwt, private_key_jwt or none.
     #[arg(long, value_name = "METHOD", help_heading = "Who it is")]
     auth_method: Option<String>,
     /// The hash of a secret that it has already, as `regrant client secret` prints it. Without it a secret is made.
     #[arg(long, value_name = "HASH", conflicts_with = "public", help_heading = "Who it is")]
     secret_hash: Option<String>,
+    /// A file with its public keys, a JWK set. For private_key_jwt and signed request objects.
+    #[arg(long, value_name = "FILE", value_parser = key_set, conflicts_with = "jwks_uri", help_heading = "Who it is")]
+    jwks: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Where its public keys are: an https URL, read again when it signs with a new one.
+    #[arg(long, value_name = "URL", help_heading = "Who it is")]
+    jwks_uri: Option<String>,
+    /// What its assertions are signed with: RS256, PS256, ES256 or EdDSA. Default: whichever its keys fit.
+    #[arg(long, value_name = "ALG", help_heading = "Who it is")]
+    token_endpoint_auth_signing_alg: Option<String>,
+    /// What its request objects are signed with; "none" for not at all. Default: whichever its keys fit.
+    #[arg(long, value_name = "ALG", help_heading = "Who it is")]
+    request_object_signing_alg: Option<String>,
+    /// Where its request objects may be; may be repeated.
+    #[arg(long, value_name = "URL", help_heading = "Who it is")]
+    request_uri: Vec<String>,
+    /// Its home page, for the consent page.
+    #[arg(long, value_name = "URL", help_heading = "Who it is")]
+    client_uri: Option<String>,
+    /// Its logo, for the consent page.
+    #[arg(long, value_name = "URL", help_heading = "Who it is")]
+    logo_uri: Option<String>,
+    /// Its privacy policy, for the consent page.
+    #[arg(long, value_name = "URL", help_heading = "Who it is")]
+    policy_uri: Option<String>,
+    /// Its terms of service, for the consent page.
+    #[arg(long, value_name = "URL", help_heading = "Who it is")]
+    tos_uri: Option<String>,
+    /// Somebody who answers for it; may be repeated.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Who it is")]
+    contact: Vec<String>,
     /// Where answers may go; may be repeated.
     #[arg(long, value_name = "URI", help_heading = "What it may do")]
     redirect_uri: Vec<String>,
@@ -88,6 +118,24 @@ pub(crate) struct Add {
     /// Do not ask its users for consent.
     #[arg(long, help_heading = "What it may do")]
     skip_consent: bool,
+    /// Where its users may be sent after a logout; may be repeated.
+    #[arg(long, value_name = "URI", help_heading = "Logout")]
+    post_logout_redirect_uri: Vec<String>,
+    /// Where it is told that a session has ended, by a POST of the server.
+    #[arg(long, value_name = "URI", help_heading = "Logout")]
+    backchannel_logout_uri: Option<String>,
+    /// Its logout tokens must carry sid. They do all the same.
+    #[arg(long, requires = "backchannel_logout_uri", help_heading = "Logout")]
+    backchannel_logout_session_required: bool,
+    /// What is shown in a frame when its user logs out.
+    #[arg(long, value_name = "URI", help_heading = "Logout")]
+    frontchannel_logout_uri: Option<String>,
+    /// Add iss and sid to it.
+    #[arg(long, requires = "frontchannel_logout_uri", help_heading = "Logout")]
+    frontchannel_logout_session_required: bool,
+    /// keep, end_online or end: what becomes of its grants when their user logs out. As [revocation] says unless given.
+    #[arg(long, value_name = "CHOICE", help_heading = "Logout")]
+    on_logout: Option<String>,
     /// auto (default), single_use or reusable: whether a refresh gives a new refresh token.
     #[arg(long, value_name = "MODE", help_heading = "Its tokens")]
     rotation: Option<String>,
@@ -115,6 +163,24 @@ pub(crate) struct Add {
     /// What signs the introspection answers that it asks for as JWT: RS256 (default), ES256, EdDSA or PS256.
     #[arg(long, value_name = "ALG", help_heading = "Its tokens")]
     introspection_signed_response_alg: Option<String>,
+    /// What signs its ID tokens: RS256 (default), ES256, EdDSA or PS256.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    id_token_signed_response_alg: Option<String>,
+    /// What signs its userinfo answers; plain JSON unless said.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    userinfo_signed_response_alg: Option<String>,
+    /// public (default), or pairwise: a sub of its own for each user.
+    #[arg(long, value_name = "TYPE", help_heading = "OpenID Connect")]
+    subject_type: Option<String>,
+    /// An https URI whose host is the sector of a pairwise client. Default: the host of its redirect URIs.
+    #[arg(long, value_name = "URI", help_heading = "OpenID Connect")]
+    sector_identifier_uri: Option<String>,
+    /// How old a login may be for requests that do not say it.
+    #[arg(long, value_name = "TIME", help_heading = "OpenID Connect")]
+    default_max_age: Option<String>,
+    /// When it gets refresh tokens: always (default), or offline_access.
+    #[arg(long, value_name = "WHEN", help_heading = "OpenID Connect")]
+    refresh_tokens: Option<String>,
     /// An attribute of the user that its access tokens carry, like groups or "department as dept". Again for each.
     #[arg(long, value_name = "ATTRIBUTE", help_heading = "Its tokens")]
     access_token_claim: Vec<String>,
@@ -132,6 +198,12 @@ pub(crate) struct Add {
 fn name_and_value(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("it is not of the form NAME=VALUE")?;
     Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+}
+
+/// A file of public keys.
+fn key_set(file: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    let text = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"))?;
+    serde_json::from_slice(&text).map_err(|error| format!("it is no JWK set: {error}"))
 }
 
 pub(crate) fn run(context: &Context, command: Command) -> Done {
@@ -231,8 +303,13 @@ fn add(context: &Context, add: Add) -> Done {
 /// The definition that the flags describe, and the secret that was made for it.
 fn define(add: Add) -> (ClientDefinition, Option<String>) {
     let method = if add.public { Some("none".to_owned()) } else { add.auth_method };
-    let made = (method.as_deref() != Some("none") && add.secret_hash.is_none()).then(new_secret);
+    let has_none = matches!(method.as_deref(), Some("none" | "private_key_jwt"));
+    let made = (!has_none && add.secret_hash.is_none()).then(new_secret);
     let (secret, hash) = made.unzip();
+    // A hash computes no HMAC: the server has to know this one, and keeps it wrapped.
+    let is_known = method.as_deref() == Some("client_secret_jwt");
+    let known = secret.clone().filter(|_| is_known).map(|secret| PlainSecret::new(secret.into()));
+    let hash = hash.filter(|_| !is_known);
     let optional = |list: Vec<String>| (!list.is_empty()).then_some(list);
     let asks_only =
         (add.may_introspect || add.may_revoke_users) && add.grant_type.is_empty() && add.redirect_uri.is_empty();
@@ -245,6 +322,12 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         previous_secret_expires_at: None,
         access_token_signed_response_alg: add.access_token_signed_response_alg,
         introspection_signed_response_alg: add.introspection_signed_response_alg,
+        id_token_signed_response_alg: add.id_token_signed_response_alg,
+        userinfo_signed_response_alg: add.userinfo_signed_response_alg,
+        subject_type: add.subject_type,
+        sector_identifier_uri: add.sector_identifier_uri,
+        default_max_age: add.default_max_age,
+        refresh_tokens: add.refresh_tokens,
         secret_hash: add.secret_hash.or(hash),
         token_endpoint_auth_method: method,
         redirect_uris: add.redirect_uri,
@@ -269,6 +352,25 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         static_claims: add.static_claim.into_iter().collect(),
         token_hook: add.no_token_hook.then_some(false),
         tell_reason: add.tell_reason.then_some(true),
+        jwks: add.jwks,
+        jwks_uri: add.jwks_uri,
+        token_endpoint_auth_signing_alg: add.token_endpoint_auth_signing_alg,
+        shared_secret: known,
+        sealed_secret: None,
+        request_object_signing_alg: add.request_object_signing_alg,
+        request_uris: add.request_uri,
+        client_uri: add.client_uri,
+        logo_uri: add.logo_uri,
+        policy_uri: add.policy_uri,
+        tos_uri: add.tos_uri,
+        contacts: add.contact,
+        registration: None,
+        post_logout_redirect_uris: add.post_logout_redirect_uri,
+        backchannel_logout_uri: add.backchannel_logout_uri,
+        backchannel_logout_session_required: add.backchannel_logout_session_required.then_some(true),
+        frontchannel_logout_uri: add.frontchannel_logout_uri,
+        frontchannel_logout_session_required: add.frontchannel_logout_session_required.then_some(true),
+        on_logout: add.on_logout,
     };
     (definition, secret)
 }
@@ -282,11 +384,14 @@ fn in_flags(problem: &Problem) -> String {
         "token_hook" => "--no-token-hook".to_owned(),
         // Lists are named in the plural in the file, and given one by one here.
         key @ ("redirect_uris"
+        | "post_logout_redirect_uris"
         | "grant_types"
         | "response_types"
         | "scopes"
         | "resources"
         | "allowed_origins"
+        | "request_uris"
+        | "contacts"
         | "access_token_claims"
         | "static_claims") => {
             format!("--{}", key.trim_end_matches('s').replace('_', "-"))
@@ -407,6 +512,16 @@ mod tests {
             "access_token_format",
             "access_token_signed_response_alg",
             "introspection_signed_response_alg",
+            "id_token_signed_response_alg",
+            "userinfo_signed_response_alg",
+            "subject_type",
+            "sector_identifier_uri",
+            "default_max_age",
+            "refresh_tokens",
+            "post_logout_redirect_uris",
+            "backchannel_logout_uri",
+            "frontchannel_logout_uri",
+            "on_logout",
         ] {
             let shown = in_flags(&Problem::new(key, "x", "y"));
             assert!(flags.iter().any(|flag| shown.starts_with(&format!("{flag}:"))), "{shown}: {flags:?}");

@@ -28,6 +28,7 @@ sessions live when they should, and die when they should.
 
 \x1b[1;32mLook after it\x1b[0m
   \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make or replace a secret
+  \x1b[1;36mregistration\x1b[0m who may register applications: make, list, remove tokens
   \x1b[1;36muser\x1b[0m         people: add, show, set, import, export, disable, remove …
   \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
   \x1b[1;36mrevoke\x1b[0m       the blacklist: tokens, users, clients, sessions …, and undo

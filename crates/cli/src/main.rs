@@ -22,6 +22,7 @@ mod man;
 mod output;
 mod progress;
 mod recover;
+mod registration;
 mod reload;
 mod remote;
 mod restore;
@@ -81,6 +82,9 @@ enum Command {
     /// Add, list, show and remove clients.
     #[command(subcommand)]
     Client(client::Command),
+    /// Let clients register themselves: the tokens for it.
+    #[command(subcommand)]
+    Registration(registration::Command),
     /// Add, import, list and disable users; set their passwords, groups and attributes.
     #[command(subcommand)]
     User(user::Command),
@@ -117,6 +121,7 @@ impl Command {
         match self {
             Self::Reload
             | Self::Client(_)
+            | Self::Registration(_)
             | Self::User(_)
             | Self::Grants(_)
             | Self::Revoke(_)
@@ -156,6 +161,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&context, &args),
         Command::Doctor => doctor::run(&context),
         Command::Client(command) => client::run(&context, command),
+        Command::Registration(command) => registration::run(&context, command),
         Command::User(command) => user::run(&context, command),
         Command::Grants(command) => grants::run(&context, command),
         Command::Revoke(args) => revoke::run(&context, *args),

@@ -109,7 +109,18 @@ fn tell(report: &Report) {
         ("  rotated", format!("{} sessions go on with a token of the copy, {rotated}", grants.of_secrets_rotated)),
         ("public clients", format!("{} sessions {public}", grants.of_public_clients)),
         ("begun in the lost span", "gone: their users log in again".to_owned()),
-        ("not brought back", "users, passwords and clients that were changed in the lost span".to_owned()),
+        (
+            "restricted again",
+            format!(
+                "{} users (disabled, removed, or with their newer password), {} clients, {} consents; {} ends of browser sessions",
+                revocations.users, revocations.clients, revocations.consents, revocations.sessions
+            ),
+        ),
+        (
+            "not brought back",
+            "users and clients that were added, and attributes and consents that were given, in the lost span"
+                .to_owned(),
+        ),
     ]);
     for (count, says) in [
         (revocations.damaged, "entries of the revocation journal are damaged, and are not replayed"),

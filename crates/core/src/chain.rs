@@ -1,7 +1,8 @@
 //! The chain that holds events together: each row carries a link, an HMAC over the link before it and its own content.
 //!
 //! Whoever can write to the store and has not the key cannot change, insert or remove a row in the middle without breaking the
-//! chain behind it. Cutting off the newest rows leaves a shorter chain that is whole: only somebody who kept a later link can tell.
+//! chain behind it. Cutting off the newest rows leaves a shorter chain that is whole: where it ends is under a seal of the same key, with
+//! what else a store holds that has no MAC of its own.
 
 use std::fmt;
 
@@ -26,6 +27,19 @@ impl Link {
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// A value of a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value<'a> {
+    /// None.
+    Null,
+    /// A whole number.
+    Number(i64),
+    /// A text, as its bytes.
+    Text(&'a [u8]),
+    /// Bytes.
+    Bytes(&'a [u8]),
 }
 
 /// The key of a chain.
@@ -64,6 +78,45 @@ impl ChainKey {
         for text in texts {
             writer.optional(text.map(str::as_bytes));
         }
+        self.mac(&writer)
+    }
+
+    /// Of a row of a table: no two rows of all tables are fed alike.
+    #[must_use]
+    pub fn row(&self, table: &str, values: &[Value<'_>]) -> Link {
+        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(LINK_LEN)));
+        writer.bytes(b"regrant row v1");
+        writer.bytes(table.as_bytes());
+        writer.numbers(&[values.len() as u64]);
+        for value in values {
+            match value {
+                Value::Null => writer.numbers(&[0]),
+                Value::Number(number) => writer.numbers(&[1, number.cast_unsigned()]),
+                Value::Text(text) => {
+                    writer.numbers(&[2]);
+                    writer.bytes(text);
+                }
+                Value::Bytes(bytes) => {
+                    writer.numbers(&[3]);
+                    writer.bytes(bytes);
+                }
+            }
+        }
+        self.mac(&writer)
+    }
+
+    /// Over everything that a store seals.
+    #[must_use]
+    pub fn seal(&self, numbers: &[u64], links: &[Link]) -> Link {
+        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(LINK_LEN)));
+        writer.bytes(b"regrant seal v1");
+        writer.numbers(&[numbers.len() as u64]);
+        writer.numbers(numbers);
+        links.iter().for_each(|link| writer.bytes(&link.0));
+        self.mac(&writer)
+    }
+
+    fn mac(&self, writer: &MacWriter) -> Link {
         let mut link = [0; 32];
         link.copy_from_slice(hmac::sign(&self.0, &writer.0).as_ref());
         Link(link)
@@ -88,6 +141,26 @@ mod tests {
             ChainKey::new(&[1; 32]).link(&Link::START, &[1, 2], &[Some("a"), None]),
         ] {
             assert_ne!(other, known);
+        }
+    }
+
+    #[test]
+    fn no_two_rows_are_fed_alike() {
+        let key = ChainKey::public();
+        let rows = [
+            key.row("keys", &[Value::Text(b"a"), Value::Null]),
+            key.row("epochs", &[Value::Text(b"a"), Value::Null]),
+            key.row("keys", &[Value::Bytes(b"a"), Value::Null]),
+            key.row("keys", &[Value::Text(b"a")]),
+            key.row("keys", &[Value::Null, Value::Text(b"a")]),
+            key.row("keys", &[Value::Text(b"a"), Value::Number(0)]),
+            key.seal(&[1], &[Link::START]),
+            key.seal(&[1, 0], &[Link::START]),
+            key.seal(&[1], &[Link([1; 32])]),
+            ChainKey::new(&[1; 32]).seal(&[1], &[Link::START]),
+        ];
+        for (place, row) in rows.iter().enumerate() {
+            assert!(!rows[..place].contains(row), "{place}");
         }
     }
 }

@@ -46,17 +46,43 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// `client_id` and `client_secret` in the body.
     ClientSecretPost,
+    /// A JWT under the secret (OpenID Connect Core section 9, RFC 7523 section 2.2).
+    ClientSecretJwt,
+    /// A JWT signed by a key of the client's (the same sections).
+    PrivateKeyJwt,
     /// A public client.
     None,
 }
 
 impl AuthMethod {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::ClientSecretBasic, Self::ClientSecretPost, Self::ClientSecretJwt, Self::PrivateKeyJwt, Self::None];
+
+    /// What its user can prove.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::PrivateKeyJwt => Class::Key,
+            Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt => Class::Secret,
+            Self::None => Class::Public,
+        }
+    }
+
+    /// Whether it needs a secret that both sides have.
+    #[must_use]
+    pub const fn has_secret(self) -> bool {
+        matches!(self.class(), Class::Secret)
+    }
+
     /// The registered name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt => "client_secret_jwt",
+            Self::PrivateKeyJwt => "private_key_jwt",
             Self::None => "none",
         }
     }
@@ -75,12 +101,20 @@ pub enum GrantType {
     ClientCredentials,
     /// Section 6.
     RefreshToken,
+    /// RFC 8628.
+    DeviceCode,
 }
 
 impl GrantType {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::AuthorizationCode, Self::Implicit, Self::Password, Self::ClientCredentials, Self::RefreshToken];
+    pub const ALL: [Self; 6] = [
+        Self::AuthorizationCode,
+        Self::Implicit,
+        Self::Password,
+        Self::ClientCredentials,
+        Self::RefreshToken,
+        Self::DeviceCode,
+    ];
 
     /// The registered name.
     #[must_use]
@@ -91,8 +125,27 @@ impl GrantType {
             Self::Password => "password",
             Self::ClientCredentials => "client_credentials",
             Self::RefreshToken => "refresh_token",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
+}
+
+/// When a client that may refresh gets a refresh token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefreshTokens {
+    /// With every grant.
+    Always,
+    /// With a grant that holds `offline_access` (OpenID Connect Core section 11).
+    OfflineAccess,
+}
+
+/// By which `sub` a client knows its users: OpenID Connect Core section 8.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SubjectType {
+    /// By the one that all clients know.
+    Public,
+    /// By one of its own, the same for all clients of this sector.
+    Pairwise(String),
 }
 
 /// What the holder of a client's refresh tokens can prove: it decides the retry rule.
@@ -228,6 +281,58 @@ impl ClientSecret {
     }
 }
 
+/// What becomes of the grants that a client got in a session, when its user logs out of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnLogout {
+    /// They go on.
+    Keep,
+    /// Those without `offline_access` end (OpenID Connect Core section 11).
+    EndOnline,
+    /// They end.
+    End,
+}
+
+impl OnLogout {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::EndOnline, Self::End];
+
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::EndOnline => "end_online",
+            Self::End => "end",
+        }
+    }
+}
+
+/// What a logout means to a client, where it is told of one, and where its users go after it: OpenID Connect RP-Initiated Logout 1.0 section 3,
+/// Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogoutSettings {
+    /// `post_logout_redirect_uris`: compared byte by byte.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// `backchannel_logout_uri`.
+    pub backchannel: Option<String>,
+    /// `backchannel_logout_session_required`: whether its logout tokens must carry `sid`. Ours always do.
+    pub backchannel_session_required: bool,
+    /// `frontchannel_logout_uri`.
+    pub frontchannel: Option<String>,
+    /// `frontchannel_logout_session_required`: whether `iss` and `sid` are added to it.
+    pub frontchannel_session_required: bool,
+    /// What becomes of its grants; what the policy of all clients says unless set.
+    pub on_logout: Option<OnLogout>,
+}
+
+impl LogoutSettings {
+    /// Whether anybody has to be told.
+    #[must_use]
+    pub const fn is_told(&self) -> bool {
+        self.backchannel.is_some() || self.frontchannel.is_some()
+    }
+}
+
 /// A registered client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Client {
@@ -243,7 +348,7 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// What it may use.
     pub grant_types: BTreeSet<GrantType>,
-    /// `response_type` values it may use: `code`, `token`.
+    /// `response_type` values it may use, as [`ResponseType::as_str`](crate::ResponseType::as_str) spells them.
     pub response_types: BTreeSet<String>,
     /// All scopes it may have.
     pub scopes: Scope,
@@ -255,6 +360,16 @@ pub struct Client {
     pub may_introspect: bool,
     /// What signs its introspection answers (RFC 9701).
     pub introspection_algorithm: SignatureAlgorithm,
+    /// What signs its ID tokens (OpenID Connect Registration section 2).
+    pub id_token_algorithm: SignatureAlgorithm,
+    /// What signs its userinfo answers; `None` for plain JSON.
+    pub userinfo_algorithm: Option<SignatureAlgorithm>,
+    /// By which `sub` it knows its users.
+    pub subject_type: SubjectType,
+    /// `max_age` of a request that names none.
+    pub default_max_age: Option<Duration>,
+    /// When it gets refresh tokens.
+    pub refresh_tokens: RefreshTokens,
     /// Whether it may revoke everything of a user (draft-parecki-oauth-global-token-revocation).
     pub may_revoke_users: bool,
     /// Origins whose scripts may call the token and revocation endpoints as this client.
@@ -265,6 +380,8 @@ pub struct Client {
     pub disabled: bool,
     /// Its settings for refreshes.
     pub policy: Policy,
+    /// What a logout means to it.
+    pub logout: LogoutSettings,
 }
 
 impl Client {

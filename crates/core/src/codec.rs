@@ -8,9 +8,12 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const NOT_A_DIGIT: u8 = 255;
 const VALUES: [u8; 256] = values();
 const CHECKSUM_DIGITS: usize = 6;
-/// 62^5 fits 32 bits: digits are converted five at a time.
-const CHUNK: usize = 5;
-const CHUNK_BASE: u64 = 62 * 62 * 62 * 62 * 62;
+/// 62^10 fits 64 bits: digits are converted ten at a time.
+const CHUNK: usize = 10;
+const CHUNK_BASE: u64 = 62_u64.pow(10);
+/// A limb, and the bytes in it.
+type Limb = u64;
+const LIMB: usize = 8;
 
 const fn values() -> [u8; 256] {
     let mut table = [NOT_A_DIGIT; 256];
@@ -80,23 +83,20 @@ pub fn decode_plain<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Appends the big-endian number `bytes` as exactly `width` digits.
 fn push_digits(text: &mut String, bytes: &[u8], width: usize) {
-    // The number as 32-bit limbs, most significant first, divided by 62^5 until nothing is left.
-    let mut limbs: Vec<u32> = Vec::with_capacity(bytes.len().div_ceil(4));
+    // The number in limbs, most significant first, divided by 62^10 until nothing is left.
+    let mut limbs: Vec<Limb> = Vec::with_capacity(bytes.len().div_ceil(LIMB));
     limbs.extend(
-        bytes.rchunks(4).rev().map(|chunk| chunk.iter().fold(0_u32, |limb, byte| (limb << 8) | u32::from(*byte))),
+        bytes.rchunks(LIMB).rev().map(|chunk| chunk.iter().fold(0, |limb: Limb, byte| (limb << 8) | Limb::from(*byte))),
     );
     let mut digits = vec![DIGITS[0]; width.next_multiple_of(CHUNK)];
     let mut first = 0;
     for chunk in digits.rchunks_mut(CHUNK) {
-        let mut rest = 0_u64;
+        let mut rest = 0;
         for limb in limbs.iter_mut().skip(first) {
-            let number = (rest << 32) | u64::from(*limb);
-            *limb = (number / CHUNK_BASE) as u32;
-            rest = number % CHUNK_BASE;
+            (*limb, rest) = divided(rest, *limb);
         }
         // What has become zero stays zero: each step leaves a smaller number to divide.
         first += limbs.iter().skip(first).take_while(|limb| **limb == 0).count();
-        let mut rest = rest as u32;
         for digit in chunk.iter_mut().rev() {
             *digit = DIGITS[(rest % 62) as usize];
             rest /= 62;
@@ -108,36 +108,43 @@ fn push_digits(text: &mut String, bytes: &[u8], width: usize) {
     zeroize::Zeroize::zeroize(&mut limbs);
 }
 
+/// The limbs `rest` and `limb` divided by 62^10, and what is left. `rest` was left by a division, and so the quotient is a limb.
+const fn divided(rest: Limb, limb: Limb) -> (Limb, Limb) {
+    let number = ((rest as u128) << Limb::BITS) | limb as u128;
+    let quotient = number / CHUNK_BASE as u128;
+    (quotient as Limb, (number - quotient * CHUNK_BASE as u128) as Limb)
+}
+
 /// Reads a big-endian number of at most `N` bytes; `None` for a foreign character or a larger number.
 fn parse_digits<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     // Least significant first; those above `used` are zero still.
-    let mut limbs = vec![0_u32; N.div_ceil(4)];
+    let mut limbs = vec![0; N.div_ceil(LIMB)];
     let mut used = 0;
     for chunk in digits.chunks(CHUNK) {
-        let (mut factor, mut carry) = (1_u64, 0_u64);
+        let (mut factor, mut carry): (Limb, Limb) = (1, 0);
         for digit in chunk {
             let value = VALUES[usize::from(*digit)];
             if value == NOT_A_DIGIT {
                 return None;
             }
             factor *= 62;
-            carry = carry * 62 + u64::from(value);
+            carry = carry * 62 + Limb::from(value);
         }
         for limb in limbs.iter_mut().take(used) {
-            let number = u64::from(*limb) * factor + carry;
-            *limb = number as u32;
-            carry = number >> 32;
+            let number = u128::from(*limb) * u128::from(factor) + u128::from(carry);
+            *limb = number as Limb;
+            carry = (number >> Limb::BITS) as Limb;
         }
-        // Less than 62^5, and so one limb at most.
+        // Less than 62^10, and so one limb at most.
         if carry != 0 {
-            *limbs.get_mut(used)? = carry as u32;
+            *limbs.get_mut(used)? = carry;
             used += 1;
         }
     }
     let (mut out, mut spare) = ([0; N], 0);
     for (index, limb) in limbs.iter().enumerate() {
         for (byte, value) in limb.to_le_bytes().into_iter().enumerate() {
-            match N.checked_sub(4 * index + byte + 1) {
+            match N.checked_sub(LIMB * index + byte + 1) {
                 Some(at) => out[at] = value,
                 None => spare |= value,
             }

@@ -139,6 +139,8 @@ pub enum EventKind {
     LoginFailed,
     /// A user logged out.
     Logout,
+    /// A client could not be told that a session has ended.
+    LogoutUndelivered,
     /// A user consented.
     Consent,
     /// An operator changed something.
@@ -160,6 +162,7 @@ impl EventKind {
             Self::Login => "login",
             Self::LoginFailed => "login_failed",
             Self::Logout => "logout",
+            Self::LogoutUndelivered => "logout_undelivered",
             Self::Consent => "consent",
             Self::Admin => "admin",
         }
@@ -195,6 +198,7 @@ impl EventKind {
             | Self::Login
             | Self::LoginFailed
             | Self::Logout
+            | Self::LogoutUndelivered
             | Self::Consent
             | Self::Admin => None,
         }

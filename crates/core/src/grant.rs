@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::client::ClientId;
 use crate::keys::{Keys, cut};
+use crate::openid::OpenId;
 use crate::scope::{Resources, Scope};
 use crate::secret::{Hash, Seed};
 use crate::time::Timestamp;
@@ -69,7 +70,7 @@ pub enum Rotation {
 pub enum EndReason {
     /// A spent refresh token was presented: two parties hold tokens of one grant.
     RefreshReplayed,
-    /// A redeemed authorization code was presented again.
+    /// A redeemed authorization or device code was presented again.
     CodeReplayed,
     /// The client revoked its token (RFC 7009).
     RevokedByClient,
@@ -119,11 +120,13 @@ pub enum EndReason {
     UserRemoved,
     /// The store was restored from an older copy, and which of its tokens is the newest cannot be known.
     LostInRestore,
+    /// The user refused what a device asked for.
+    DeniedByUser,
 }
 
 impl EndReason {
     /// All of them, in the order of their numbers in the store, which count from 1.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::RefreshReplayed,
         Self::CodeReplayed,
         Self::RevokedByClient,
@@ -150,6 +153,7 @@ impl EndReason {
         Self::GlobalRevocation,
         Self::UserRemoved,
         Self::LostInRestore,
+        Self::DeniedByUser,
     ];
 
     /// The stable word for logs, events and commands.
@@ -182,6 +186,7 @@ impl EndReason {
             Self::GlobalRevocation => "global_revocation",
             Self::UserRemoved => "user_removed",
             Self::LostInRestore => "lost_in_restore",
+            Self::DeniedByUser => "denied_by_user",
         }
     }
 
@@ -215,6 +220,7 @@ impl EndReason {
             Self::GlobalRevocation => 24,
             Self::UserRemoved => 25,
             Self::LostInRestore => 26,
+            Self::DeniedByUser => 27,
         }
     }
 
@@ -263,6 +269,8 @@ pub struct Terms {
     pub session: Option<[u8; 32]>,
     /// What the authorization code was bound to; `None` for grants without a code.
     pub code: Option<CodeTerms>,
+    /// What its ID tokens say; `None` for grants that have none.
+    pub openid: Option<OpenId>,
 }
 
 /// What an authorization code is bound to (RFC 6749 section 4.1.3, RFC 7636 section 4.6). Kept as long as the grant, so
@@ -406,11 +414,14 @@ impl Terms {
             writer.optional(code.redirect_uri.as_ref().map(|hash| hash.0.as_slice()));
             writer.times(&[code.expires_at]);
         }
-        // Rows of before there were epochs have neither, and an encoding that ends here. No row can pass for one of the other kind: all
-        // that stands before tells where it ends.
-        if self.epoch != 0 || self.session.is_some() {
+        // Rows of before there were epochs have neither, and an encoding that ends here; rows without ID tokens end after both. No row can
+        // pass for one of another kind: all that stands before tells where it ends.
+        if self.epoch != 0 || self.session.is_some() || self.openid.is_some() {
             writer.numbers(&[self.epoch]);
             writer.optional(self.session.as_ref().map(<[u8; 32]>::as_slice));
+        }
+        if let Some(openid) = &self.openid {
+            writer.bytes(openid.text().as_bytes());
         }
     }
 }

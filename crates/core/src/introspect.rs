@@ -57,7 +57,6 @@ pub fn refresh_yields(
         client,
         grant_type: GrantType::RefreshToken,
         subject,
-        consented: true,
         scope: None,
         resources: &Resources::default(),
         held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),

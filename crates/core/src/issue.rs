@@ -68,8 +68,6 @@ pub struct Ask<'a> {
     pub grant_type: GrantType,
     /// For whom.
     pub subject: SubjectStatus,
-    /// Whether the user consented, where a user must.
-    pub consented: bool,
     /// The scope asked for; `None` asks for all that can be had.
     pub scope: Option<&'a Scope>,
     /// The resources asked for; empty asks for all that can be had.
@@ -96,7 +94,7 @@ pub fn verdict(ask: &Ask<'_>) -> Result<Granted, Refusal> {
     what(ask)
 }
 
-/// The part that does not depend on what is asked for: client, flow, user, consent.
+/// The part that does not depend on what is asked for: client, flow, user, and whether the user has paused the client.
 pub(crate) fn who(ask: &Ask<'_>) -> Result<(), Refusal> {
     if ask.client.disabled {
         return Err(Refusal::ClientDisabled);
@@ -105,12 +103,11 @@ pub(crate) fn who(ask: &Ask<'_>) -> Result<(), Refusal> {
         return Err(Refusal::GrantTypeNotAllowed);
     }
     match ask.subject {
-        SubjectStatus::Disabled => return Err(Refusal::SubjectDisabled),
-        SubjectStatus::Gone => return Err(Refusal::SubjectGone),
-        SubjectStatus::Paused => return Err(Refusal::ConsentPaused),
-        SubjectStatus::Enabled | SubjectStatus::None | SubjectStatus::Until(_) => {}
+        SubjectStatus::Disabled => Err(Refusal::SubjectDisabled),
+        SubjectStatus::Gone => Err(Refusal::SubjectGone),
+        SubjectStatus::Paused => Err(Refusal::ConsentPaused),
+        SubjectStatus::Enabled | SubjectStatus::None | SubjectStatus::Until(_) => Ok(()),
     }
-    if !ask.consented { Err(Refusal::ConsentMissing) } else { Ok(()) }
 }
 
 /// Scope and resources: within what was granted, and within what the client may have now.

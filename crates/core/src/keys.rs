@@ -83,6 +83,12 @@ pub enum Purpose {
     RefreshTag,
     /// Tags of authorization codes.
     CodeTag,
+    /// Tags of device codes.
+    DeviceTag,
+    /// Hashes user codes.
+    UserCode,
+    /// What scripts see of a browser session.
+    SessionState,
     /// Message authentication of grant rows.
     RowMac,
     /// Hides grant numbers inside grant ids. Never rotates.
@@ -107,13 +113,20 @@ pub enum Purpose {
     PageCursor,
     /// Places grants in status lists, and names the lists. Never rotates.
     StatusList,
+    /// Pairwise subject identifiers. Never rotates: clients know their users by them.
+    PairwiseSubject,
+    /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
+    ClientSecret,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::RefreshTag,
         Self::CodeTag,
+        Self::DeviceTag,
+        Self::UserCode,
+        Self::SessionState,
         Self::RowMac,
         Self::GrantId,
         Self::Jti,
@@ -126,12 +139,17 @@ impl Purpose {
         Self::EventChain,
         Self::PageCursor,
         Self::StatusList,
+        Self::PairwiseSubject,
+        Self::ClientSecret,
     ];
 
     const fn label(self) -> &'static str {
         match self {
             Self::RefreshTag => "regrant key refresh-tag v1",
             Self::CodeTag => "regrant key code-tag v1",
+            Self::DeviceTag => "regrant key device-tag v1",
+            Self::UserCode => "regrant key user-code v1",
+            Self::SessionState => "regrant key session-state v1",
             Self::RowMac => "regrant key row-mac v1",
             Self::GrantId => "regrant key grant-id v1",
             Self::Jti => "regrant key jti v1",
@@ -144,6 +162,8 @@ impl Purpose {
             Self::EventChain => "regrant key event-chain v1",
             Self::PageCursor => "regrant key page-cursor v1",
             Self::StatusList => "regrant key status-list v1",
+            Self::PairwiseSubject => "regrant key pairwise-subject v1",
+            Self::ClientSecret => "regrant key client-secret v1",
         }
     }
 }
@@ -153,6 +173,7 @@ struct TagKey {
     status: KeyStatus,
     refresh: hmac::Key,
     code: hmac::Key,
+    device: hmac::Key,
 }
 
 /// All keys of one moment, parsed once. Decisions get it by reference; a rotation replaces it whole.
@@ -225,7 +246,8 @@ impl Keys {
             .map(|(id, status)| {
                 let wide = u32::from(*id);
                 let (refresh, code) = (mac(Purpose::RefreshTag, wide), mac(Purpose::CodeTag, wide));
-                (*id, TagKey { status: *status, refresh, code })
+                let device = mac(Purpose::DeviceTag, wide);
+                (*id, TagKey { status: *status, refresh, code, device })
             })
             .collect();
         let mut access = BTreeMap::new();
@@ -307,6 +329,10 @@ impl Keys {
 
     pub(crate) fn code_tag(&self, id: u8) -> Option<&hmac::Key> {
         self.tag.get(&id).map(|key| &key.code)
+    }
+
+    pub(crate) fn device_tag(&self, id: u8) -> Option<&hmac::Key> {
+        self.tag.get(&id).map(|key| &key.device)
     }
 
     /// The seed key of this number, or why there is none: numbers above the newest were made elsewhere.

@@ -13,13 +13,27 @@ pub enum Kind {
     Access,
     /// Authorization code.
     Code,
+    /// Device code.
+    Device,
     /// Client secret.
     ClientSecret,
+    /// Initial access token: lets its holder register clients (RFC 7591 section 3).
+    InitialAccess,
+    /// Registration access token: lets a registered client read and change what was registered (RFC 7592).
+    Registration,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Refresh, Self::Access, Self::Code, Self::ClientSecret];
+    pub const ALL: [Self; 7] = [
+        Self::Refresh,
+        Self::Access,
+        Self::Code,
+        Self::Device,
+        Self::ClientSecret,
+        Self::InitialAccess,
+        Self::Registration,
+    ];
 
     /// Its published prefix.
     #[must_use]
@@ -28,7 +42,10 @@ impl Kind {
             Self::Refresh => crate::token::REFRESH_PREFIX,
             Self::Access => crate::access::ACCESS_PREFIX,
             Self::Code => crate::token::CODE_PREFIX,
+            Self::Device => crate::token::DEVICE_PREFIX,
             Self::ClientSecret => "rgs_",
+            Self::InitialAccess => "rgi_",
+            Self::Registration => "rgm_",
         }
     }
 
@@ -48,6 +65,18 @@ pub const MAX_SECRET_LEN: usize = 256;
 #[must_use]
 pub fn client_secret(random: [u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(codec::encode(Kind::ClientSecret.prefix(), &random))
+}
+
+/// A new initial access token, or registration access token, of 256 bits.
+#[must_use]
+pub fn registration_token(kind: Kind, random: [u8; 32]) -> Zeroizing<String> {
+    Zeroizing::new(codec::encode(kind.prefix(), &random))
+}
+
+/// What the store keeps of one: its hash, with its kind in it. `None` for a text that is none of this kind.
+#[must_use]
+pub fn registration_token_hash(kind: Kind, text: &str) -> Option<Hash> {
+    codec::decode::<32>(kind.prefix(), text).map(|_| Hash::of(text.as_bytes()))
 }
 
 /// What the store and the configuration keep of a client secret. 256 bits need no slow hash.

@@ -16,15 +16,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{Class, Client, GrantType};
+use crate::client::{Class, Client, GrantType, RefreshTokens};
 use crate::decision::{Change, Decision, EventKind, ended, event, next_version};
 use crate::grant::{Binding, CodeTerms, EndReason, Grant, GrantId, Rotation, Terms};
 use crate::issue::{self, Ask, Granted, SubjectStatus};
 use crate::keys::{KeyStatus, Keys};
+use crate::openid::{OFFLINE_ACCESS, OpenId};
 use crate::pkce;
 use crate::refresh::expires_in;
 use crate::refusal::Refusal;
-use crate::scope::Resources;
+use crate::scope::{Resources, Scope};
 use crate::secret::{Entropy, Hash, Seed};
 use crate::time::Timestamp;
 use crate::token::{Code, RefreshToken};
@@ -46,6 +47,8 @@ pub struct Consent {
     /// How many wide revocations there had been *before* session or password were looked at: one that comes in between ends the grant,
     /// too.
     pub epoch: u64,
+    /// What ID tokens are to say; `None` if there are to be none.
+    pub openid: Option<OpenId>,
 }
 
 /// What a code is bound to.
@@ -104,7 +107,7 @@ pub fn grant_at_once(
 /// The first tokens of a grant.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    /// The first refresh token; `None` unless the client has the `refresh_token` grant type.
+    /// The first refresh token; `None` unless the client has the `refresh_token` grant type, and by its setting `offline_access`.
     pub token: Option<RefreshToken>,
     /// The grant as it is now.
     pub grant: Grant,
@@ -138,11 +141,25 @@ pub fn decide(
     now: Timestamp,
     entropy: &Entropy,
 ) -> Decision<Issued> {
+    decide_as(GrantType::AuthorizationCode, grant, request, client, keys, now, entropy)
+}
+
+/// The same for each kind of code.
+pub(crate) fn decide_as(
+    grant_type: GrantType,
+    grant: Option<(&Grant, SubjectStatus)>,
+    request: &Request<'_>,
+    client: &Client,
+    keys: &Keys,
+    now: Timestamp,
+    entropy: &Entropy,
+) -> Decision<Issued> {
+    let what = if grant_type == GrantType::DeviceCode { "device code" } else { "authorization code" };
     let Some((grant, subject)) = grant.filter(|(grant, _)| grant.id == request.code.grant) else {
         return Decision::refuse(Refusal::UnknownGrant);
     };
     // RFC 6749 section 4.1.3: "ensure that the authorization code was issued to the authenticated confidential client".
-    let tell = |refusal| Decision::tell(refusal, grant, &client.id, "authorization code".to_owned());
+    let tell = |refusal| Decision::tell(refusal, grant, &client.id, what.to_owned());
     if grant.terms.client != client.id {
         return tell(Refusal::OtherClient);
     }
@@ -153,15 +170,15 @@ pub fn decide(
         return tell(refusal);
     }
     if request.code.era > keys.era() {
-        let told =
-            event(EventKind::Alarm, grant, "an authorization code of an era that the store has not reached".to_owned());
+        let told = event(EventKind::Alarm, grant, format!("{what} of an era that the store has not reached"));
         return Decision::report(Refusal::EraAhead, told);
     }
     if request.code.era < keys.era() && grant.redeemed_at.is_none() {
         return Decision::refuse(Refusal::EraPast);
     }
     if let Some(redeemed_at) = grant.redeemed_at {
-        return presented_again(grant, redeemed_at, keys.tag_status(request.code.tag_key), now, entropy);
+        let tag_key = keys.tag_status(request.code.tag_key);
+        return presented_again((grant, what), redeemed_at, tag_key, now, entropy);
     }
     if let Some((_, reason)) = grant.ended {
         return tell(Refusal::Ended(reason));
@@ -174,9 +191,8 @@ pub fn decide(
     }
     let ask = Ask {
         client,
-        grant_type: GrantType::AuthorizationCode,
+        grant_type,
         subject,
-        consented: true,
         scope: None,
         resources: request.resources,
         held: Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources }),
@@ -206,14 +222,13 @@ fn is_otherwise_valid(code: &CodeTerms, request: &Request<'_>) -> Result<(), Ref
 /// and SHOULD revoke (when possible) all tokens previously issued based on that authorization code." What a compromised key
 /// tagged proves nothing, and ends nothing.
 fn presented_again(
-    grant: &Grant,
+    (grant, what): (&Grant, &str),
     redeemed_at: Timestamp,
     tag_key: KeyStatus,
     now: Timestamp,
     entropy: &Entropy,
 ) -> Decision<Issued> {
-    let tell =
-        |refusal| Decision::tell(refusal, grant, &grant.terms.client, "authorization code presented again".to_owned());
+    let tell = |refusal| Decision::tell(refusal, grant, &grant.terms.client, format!("{what} presented again"));
     if let Some((_, reason)) = grant.ended {
         return tell(Refusal::Ended(reason));
     }
@@ -224,7 +239,7 @@ fn presented_again(
         return tell(Refusal::SpentUnderCompromisedKey);
     }
     let reason = EndReason::CodeReplayed;
-    let told = event(EventKind::GrantEnded(reason), grant, "authorization code presented again".to_owned());
+    let told = event(EventKind::GrantEnded(reason), grant, format!("{what} presented again"));
     Decision::end(ended(grant, now, reason, entropy), Refusal::CodeReplayed, told)
 }
 
@@ -268,7 +283,8 @@ fn issue_first(
     Decision::accept(change, row, issued).with_event(told)
 }
 
-fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timestamp) -> Terms {
+pub(crate) fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timestamp) -> Terms {
+    let refreshable = may_refresh(client, &consent.granted.scope);
     Terms {
         client: client.id.clone(),
         subject: consent.subject,
@@ -280,16 +296,27 @@ fn terms(client: &Client, consent: Consent, code: Option<CodeTerms>, now: Timest
         },
         // RFC 9700 section 4.14.2: a public client's tokens are rotated, whatever the settings say.
         rotation: if client.is_public() { Rotation::SingleUse } else { client.policy.rotation },
-        refreshable: client.may_use(GrantType::RefreshToken),
+        refreshable,
         authenticated_at: consent.authenticated_at,
         created_at: now,
         epoch: consent.epoch,
         session: consent.session,
         code,
+        openid: consent.openid,
     }
 }
 
-fn blank(id: GrantId, terms: Terms, keys: &Keys, now: Timestamp, entropy: &Entropy) -> Grant {
+/// Whether a grant of this scope has refresh tokens: by the client's grant types, and by its setting `offline_access`.
+#[must_use]
+pub fn may_refresh(client: &Client, scope: &Scope) -> bool {
+    client.may_use(GrantType::RefreshToken)
+        && match client.refresh_tokens {
+            RefreshTokens::Always => true,
+            RefreshTokens::OfflineAccess => scope.contains(OFFLINE_ACCESS),
+        }
+}
+
+pub(crate) fn blank(id: GrantId, terms: Terms, keys: &Keys, now: Timestamp, entropy: &Entropy) -> Grant {
     Grant {
         id,
         version: 1,

@@ -181,7 +181,7 @@ fn ask<'a>(
     resources: &'a Resources,
 ) -> Ask<'a> {
     let held = Some(issue::Held { scope: &grant.terms.scope, resources: &grant.terms.resources });
-    Ask { client, grant_type: GrantType::RefreshToken, subject, consented: true, scope, resources, held }
+    Ask { client, grant_type: GrantType::RefreshToken, subject, scope, resources, held }
 }
 
 fn stands(grant: &Grant, ask: &Ask<'_>, now: Timestamp) -> Result<(), Refusal> {

@@ -34,8 +34,6 @@ pub enum Refusal {
     NotRefreshable,
     /// A reusable grant whose client has become public.
     ReusableForPublic,
-    /// The user's consent is not there.
-    ConsentMissing,
     /// The user has paused the client.
     ConsentPaused,
     /// The end that the user set for the client has come.
@@ -87,6 +85,14 @@ pub enum Refusal {
     CodeReplayed,
     /// The code's secret is not the one that the row knows.
     CodeForged,
+    /// Nobody has answered what the device asked for yet (RFC 8628 section 3.5).
+    DevicePending,
+    /// The same, and the device asks more often than it was told to.
+    DeviceTooFast,
+    /// The user refused what the device asked for.
+    DeviceDenied,
+    /// The device code is past its time.
+    DeviceCodeExpired,
     /// `redirect_uri` differs from the authorization request's.
     RedirectUriMismatch,
     /// No `code_verifier`, and a challenge was sent.
@@ -104,7 +110,7 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal, for documents and tests. Where it carries a value, with any.
     pub fn all() -> impl Iterator<Item = Self> {
-        const PLAIN: [Refusal; 44] = [
+        const PLAIN: [Refusal; 47] = [
             Refusal::NotOurs,
             Refusal::UnknownGrant,
             Refusal::OtherClient,
@@ -118,7 +124,6 @@ impl Refusal {
             Refusal::GrantTypeNotAllowed,
             Refusal::NotRefreshable,
             Refusal::ReusableForPublic,
-            Refusal::ConsentMissing,
             Refusal::ConsentPaused,
             Refusal::ConsentOver,
             Refusal::ScopeExceeded,
@@ -143,6 +148,10 @@ impl Refusal {
             Refusal::CodeSpent,
             Refusal::CodeReplayed,
             Refusal::CodeForged,
+            Refusal::DevicePending,
+            Refusal::DeviceTooFast,
+            Refusal::DeviceDenied,
+            Refusal::DeviceCodeExpired,
             Refusal::RedirectUriMismatch,
             Refusal::VerifierMissing,
             Refusal::VerifierUnexpected,
@@ -177,7 +186,6 @@ impl Refusal {
             Self::GrantTypeNotAllowed => "grant_type_not_allowed",
             Self::NotRefreshable => "not_refreshable",
             Self::ReusableForPublic => "reusable_for_public",
-            Self::ConsentMissing => "consent_missing",
             Self::ConsentPaused => "consent_paused",
             Self::ConsentOver => "consent_over",
             Self::ScopeExceeded => "scope_exceeded",
@@ -202,6 +210,10 @@ impl Refusal {
             Self::CodeSpent => "code_spent",
             Self::CodeReplayed => "code_replayed_now",
             Self::CodeForged => "code_forged",
+            Self::DevicePending => "device_pending",
+            Self::DeviceTooFast => "device_too_fast",
+            Self::DeviceDenied => "device_denied",
+            Self::DeviceCodeExpired => "device_code_expired",
             Self::RedirectUriMismatch => "redirect_uri_mismatch",
             Self::VerifierMissing => "verifier_missing",
             Self::VerifierUnexpected => "verifier_unexpected",

@@ -19,7 +19,9 @@ use crate::secret::Seed;
 pub const REFRESH_PREFIX: &str = "rgr_";
 /// The published prefix of an authorization code.
 pub const CODE_PREFIX: &str = "rgk_";
-/// Characters of either, prefix included.
+/// The published prefix of a device code.
+pub const DEVICE_PREFIX: &str = "rgd_";
+/// Characters of each, prefix included.
 pub const TOKEN_LEN: usize = codec::text_len(4, TOKEN_BYTES);
 
 const VERSION: u8 = 1;
@@ -104,6 +106,47 @@ impl Code {
     }
 }
 
+/// A device code (RFC 8628 section 3.2) whose tag proved that we minted it: a grant that nobody has given yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceCode(Code);
+
+impl DeviceCode {
+    /// A new one, for the grant that will be of this id.
+    pub(crate) const fn new(tag_key: u8, era: u16, grant: GrantId, seed: Seed) -> Self {
+        Self(Code { tag_key, era, grant, seed })
+    }
+
+    /// Reads and verifies a presented device code. `None` means "not ours".
+    #[must_use]
+    pub fn open(text: &str, keys: &Keys) -> Option<Self> {
+        let bytes = codec::decode::<TOKEN_BYTES>(DEVICE_PREFIX, text)?;
+        let parts = Parts::read(&bytes)?;
+        verify(keys.device_tag(parts.tag_key)?, DEVICE_LABEL, keys, &bytes)?;
+        let Parts { tag_key, era, wire_id, generation, seed } = parts;
+        (generation == 0).then(|| Self::new(tag_key, era, GrantId::from_wire(wire_id, keys), seed))
+    }
+
+    /// The text for the client. `None` only if the tag key is gone.
+    #[must_use]
+    pub fn text(&self, keys: &Keys) -> Option<String> {
+        let Code { tag_key, era, grant, seed } = &self.0;
+        let (tag_key, era, wire_id) = (*tag_key, *era, grant.to_wire(keys));
+        let parts = Parts { tag_key, era, wire_id, generation: 0, seed: seed.clone() };
+        Some(parts.write(DEVICE_PREFIX, keys.device_tag(tag_key)?, DEVICE_LABEL, keys))
+    }
+
+    /// The grant that it makes once somebody has allowed it.
+    #[must_use]
+    pub const fn grant(&self) -> GrantId {
+        self.0.grant
+    }
+
+    /// As the rules of redeeming see it.
+    pub(crate) const fn code(&self) -> &Code {
+        &self.0
+    }
+}
+
 /// One step of the ratchet: the next seed, which needs the presented one, the row's ratchet and the seed key.
 ///
 /// `seed' = HMAC-SHA-256(K_seed, "regrant ratchet v1" | ratchet' | presented seed | grant id | generation + 1)`
@@ -120,6 +163,7 @@ pub(crate) fn next_seed(key: &hmac::Key, ratchet: &[u8; 32], presented: &Seed, w
 
 const REFRESH_LABEL: &[u8] = b"regrant refresh v1";
 const CODE_LABEL: &[u8] = b"regrant code v1";
+const DEVICE_LABEL: &[u8] = b"regrant device v1";
 
 /// The fields before the tag, in wire order, big-endian.
 struct Parts {

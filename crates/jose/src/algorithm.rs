@@ -1,7 +1,7 @@
 //! The signature algorithms of RFC 7518 section 3.1 and RFC 8037 section 3.1 that Regrant signs and verifies with.
 //!
 //! RFC 8725 section 3.2: "applications MUST only allow the use of cryptographically current algorithms". So there
-//! is no `none`, no HMAC (a secret shared with a client cannot prove who signed), and no SHA-1.
+//! is no `none`, no HMAC (a secret shared with a client cannot prove who signed; see `shared.rs`), and no SHA-1.
 
 use std::fmt;
 use std::str::FromStr;

@@ -23,7 +23,7 @@
 //!
 //! | known fault                                   | here                                                         |
 //! |-----------------------------------------------|--------------------------------------------------------------|
-//! | `alg: none`, an RSA key used as an HMAC key   | the key has its algorithm; there is no `none` and no HMAC    |
+//! | `alg: none`, an RSA key used as an HMAC key   | the key has its algorithm; `none` and HMAC are other functions |
 //! | a key taken from `jwk`, `jku`, `x5c`, `x5u`   | [`verify`] uses the caller's keys only                       |
 //! | an ID token taken for an access token         | the caller names the `typ`, and it must be there             |
 //! | an unknown `crit` extension passed over       | any `crit`, and any `b64`, is refused                        |
@@ -40,6 +40,7 @@ mod claims;
 mod error;
 mod json;
 mod jwk;
+mod shared;
 mod signing_key;
 mod verify;
 mod verifying_key;
@@ -49,6 +50,7 @@ pub use claims::{Expected, Times, check_audience, check_issuer, check_times};
 pub use error::{ClaimError, JsonFault, KeyError, Part, SignError, VerifyError};
 pub use json::read_object;
 pub use jwk::{Jwk, JwkSet};
+pub use shared::{HS256, NONE, Peeked, peek, read_unsecured, sign_shared, verify_shared};
 pub use signing_key::SigningKey;
 pub use verify::{Header, MAX_TOKEN_BYTES, Typ, Unverified, Verified, verify};
 pub use verifying_key::VerifyingKey;

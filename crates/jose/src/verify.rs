@@ -20,6 +20,9 @@ pub enum Typ<'a> {
     /// `typ` must be absent or `JWT`: for kinds that were standardized before typing, such as the client assertions
     /// of RFC 7523 and the ID tokens of other providers. What sets these apart must be in the claims.
     JwtOrAbsent,
+    /// As [`Typ::JwtOrAbsent`], or this media type: for kinds that got a type of their own after they were in use, such as
+    /// request objects (RFC 9101 section 10.8).
+    JwtOr(&'a str),
 }
 
 /// What the header of a token says. Of the members that name keys (`jwk`, `jku`, `x5c`, `x5u`) we obey none.
@@ -71,17 +74,8 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// [`VerifyError`], for the first of these that is not so.
     pub fn parse(token: &'a str) -> Result<Self, VerifyError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(VerifyError::TooLarge);
-        }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(VerifyError::NotThreeParts)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(VerifyError::NotThreeParts)?;
-        if payload.contains('.') {
-            return Err(VerifyError::NotThreeParts);
-        }
-        let header = read_part(header, Part::Header)?;
-        let header = read_header(header)?;
-        let signature = base64url::decode(signature).map_err(|_| VerifyError::NotBase64url(Part::Signature))?;
+        let Parts { members, signing_input, payload, signature } = Parts::of(token)?;
+        let header = read_header(members)?;
         Ok(Self { header, signing_input, payload, signature })
     }
 
@@ -118,12 +112,46 @@ impl<'a> Unverified<'a> {
     }
 }
 
-fn read_part(text: &str, part: Part) -> Result<Map<String, Value>, VerifyError> {
+/// A compact JWS taken apart, whatever its algorithm.
+pub(crate) struct Parts<'a> {
+    pub(crate) members: Map<String, Value>,
+    pub(crate) signing_input: &'a str,
+    pub(crate) payload: &'a str,
+    pub(crate) signature: Vec<u8>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(token: &'a str) -> Result<Self, VerifyError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(VerifyError::TooLarge);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(VerifyError::NotThreeParts)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(VerifyError::NotThreeParts)?;
+        if payload.contains('.') {
+            return Err(VerifyError::NotThreeParts);
+        }
+        let members = read_part(header, Part::Header)?;
+        let signature = base64url::decode(signature).map_err(|_| VerifyError::NotBase64url(Part::Signature))?;
+        Ok(Self { members, signing_input, payload, signature })
+    }
+
+    /// What every kind of header must and must not say, and its `alg`.
+    pub(crate) fn named_algorithm(&self) -> Result<&str, VerifyError> {
+        check_extensions(&self.members)?;
+        text(&self.members, "alg")?.ok_or(VerifyError::BadHeaderMember("alg"))
+    }
+
+    pub(crate) fn check_typ(&self, typ: Typ<'_>) -> Result<(), VerifyError> {
+        if typ.admits(text(&self.members, "typ")?) { Ok(()) } else { Err(VerifyError::WrongType) }
+    }
+}
+
+pub(crate) fn read_part(text: &str, part: Part) -> Result<Map<String, Value>, VerifyError> {
     let bytes = base64url::decode(text).map_err(|_| VerifyError::NotBase64url(part))?;
     read_object(&bytes).map_err(|fault| VerifyError::BadJson(part, fault))
 }
 
-fn read_header(members: Map<String, Value>) -> Result<Header, VerifyError> {
+fn check_extensions(members: &Map<String, Value>) -> Result<(), VerifyError> {
     // RFC 7515 section 4.1.11: "If any of the listed extension Header Parameters are not understood and supported
     // by the recipient, then the JWS is invalid." We support none, and an empty list is forbidden.
     if members.contains_key("crit") {
@@ -133,14 +161,22 @@ fn read_header(members: Map<String, Value>) -> Result<Header, VerifyError> {
     if members.contains_key("b64") {
         return Err(VerifyError::UnencodedPayload);
     }
-    let text = |name: &'static str| match members.get(name) {
+    Ok(())
+}
+
+fn text<'m>(members: &'m Map<String, Value>, name: &'static str) -> Result<Option<&'m str>, VerifyError> {
+    match members.get(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(VerifyError::BadHeaderMember(name)),
-    };
-    let algorithm = text("alg")?.ok_or(VerifyError::BadHeaderMember("alg"))?;
+    }
+}
+
+fn read_header(members: Map<String, Value>) -> Result<Header, VerifyError> {
+    check_extensions(&members)?;
+    let algorithm = text(&members, "alg")?.ok_or(VerifyError::BadHeaderMember("alg"))?;
     let algorithm = algorithm.parse().map_err(|_| VerifyError::UnsupportedAlgorithm)?;
-    let (typ, kid) = (text("typ")?, text("kid")?);
+    let (typ, kid) = (text(&members, "typ")?.map(str::to_owned), text(&members, "kid")?.map(str::to_owned));
     Ok(Header { algorithm, typ, kid, members })
 }
 
@@ -162,7 +198,10 @@ impl Typ<'_> {
             (Self::Is(expected), Some(typ)) => subtype(typ).eq_ignore_ascii_case(subtype(expected)),
             (Self::Is(_), None) => false,
             (Self::JwtOrAbsent, Some(typ)) => subtype(typ).eq_ignore_ascii_case("JWT"),
-            (Self::JwtOrAbsent, None) => true,
+            (Self::JwtOr(own), Some(typ)) => {
+                [own, "JWT"].iter().any(|known| subtype(typ).eq_ignore_ascii_case(subtype(known)))
+            }
+            (Self::JwtOrAbsent | Self::JwtOr(_), None) => true,
         }
     }
 }

@@ -3,13 +3,15 @@
 //! | a line of the feed                                  | is about                                                             |
 //! |-----------------------------------------------------|----------------------------------------------------------------------|
 //! | `list`, `idx`                                       | every token whose `status.status_list` names this bit: one grant     |
+//! | `list`, `idxs`                                      | the same of many bits: distances in groups of 7 bits, base64url      |
 //! | `jti_hash`                                          | the token whose `jti` has this SHA-256                               |
 //! | `all`: `client_id`, `sub_hash`, `scope`, `aud`      | every token that fits all that is there, issued up to `revoked_at`   |
 //!
-//! Lines are kept until `expires_at`: no token is left then that they could be about. Lines are only ever added; so whatever order and
-//! however often pages come, nothing that was revoked works again.
+//! Lines are kept until `expires_at`: no token is left then that they could be about. A line with an `id` goes when `taken_back` has that
+//! `id`, which is never used again: so whatever order and however often pages come, what was taken back works, and nothing else that was
+//! revoked works again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ const MAX_PAGES: usize = 10_000;
 /// The most lines that are held, and the most of them that are about many: each token is compared with each of those.
 const MAX_LINES: usize = 500_000;
 const MAX_WIDE: usize = 10_000;
+/// How many bits a list has at most.
+const LIST_SIZE: u64 = 1 << 16;
 /// How long what is over is held at most beyond its time.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -48,6 +52,12 @@ struct Lines {
     /// By the hash of the `jti`, until when.
     tokens: HashMap<[u8; 32], u64>,
     wide: Vec<Wide>,
+    /// What can be taken back, by its `id`.
+    bulk: HashMap<u64, Bulk>,
+    /// What was taken back, until when.
+    taken_back: HashMap<u64, u64>,
+    /// How many lines and places `bulk` holds.
+    in_bulk: usize,
     /// What the addresses of status lists begin with.
     lists: String,
     /// When the authorization server last said that this is all, and when it was last asked.
@@ -61,6 +71,14 @@ struct Looking {
     cursor: String,
     etag: Option<HeaderValue>,
     tidied: Duration,
+}
+
+/// The lines of one `id`.
+#[derive(Debug, Default)]
+struct Bulk {
+    places: HashSet<(String, u64)>,
+    wide: Vec<Wide>,
+    expires_at: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -215,6 +233,11 @@ impl Feed {
         for line in lines {
             held.take(line.as_object()?)?;
         }
+        // A server of before there was this has none.
+        for taken in page.get("taken_back").and_then(Value::as_array).into_iter().flatten() {
+            let number = |name: &str| taken.get(name).and_then(Value::as_u64);
+            held.take_back(number("id")?, number("expires_at")?);
+        }
         Some((cursor.to_owned(), more))
     }
 }
@@ -230,8 +253,15 @@ impl Lines {
     fn take(&mut self, line: &Map<String, Value>) -> Option<()> {
         let number = |name: &str| line.get(name).and_then(Value::as_u64);
         let (revoked_at, expires_at) = (number("revoked_at")?, number("expires_at")?);
-        if self.grants.len() + self.tokens.len() + self.wide.len() >= MAX_LINES {
+        let id = match line.get("id") {
+            None => None,
+            Some(id) => Some(id.as_u64()?),
+        };
+        if self.grants.len() + self.tokens.len() + self.wide.len() + self.in_bulk >= MAX_LINES {
             return None;
+        }
+        if id.is_some_and(|id| self.taken_back.contains_key(&id)) {
+            return Some(());
         }
         let later = |held: &mut u64| *held = (*held).max(expires_at);
         if let Some(hash) = line.get("jti_hash") {
@@ -252,30 +282,77 @@ impl Lines {
                 expires_at,
             };
             let known = ["client_id", "sub_hash", "scope", "aud"];
-            if self.wide.len() >= MAX_WIDE || all.keys().any(|name| !known.contains(&name.as_str())) {
+            if self.wide.len() + self.bulk.len() >= MAX_WIDE || all.keys().any(|name| !known.contains(&name.as_str())) {
                 return None;
             }
-            if !self.wide.contains(&wide) {
-                self.wide.push(wide);
+            let place = match id {
+                Some(id) => &mut self.bulk(id, expires_at)?.wide,
+                None => &mut self.wide,
+            };
+            if !place.contains(&wide) {
+                place.push(wide);
+                self.in_bulk += usize::from(id.is_some());
             }
         } else {
-            let list = line.get("list")?.as_str()?.to_owned();
-            self.grants.entry((list, number("idx")?)).and_modify(later).or_insert(expires_at);
+            let list = line.get("list")?.as_str()?;
+            let indexes = match line.get("idxs") {
+                Some(indexes) => indexes_of(indexes.as_str()?)?,
+                None => vec![number("idx")?],
+            };
+            let places = indexes.into_iter().map(|index| (list.to_owned(), index));
+            match id {
+                Some(id) => {
+                    let bulk = self.bulk(id, expires_at)?;
+                    let before = bulk.places.len();
+                    bulk.places.extend(places);
+                    self.in_bulk += bulk.places.len() - before;
+                }
+                None => places.for_each(|place| {
+                    self.grants.entry(place).and_modify(later).or_insert(expires_at);
+                }),
+            }
         }
         Some(())
     }
 
+    fn bulk(&mut self, id: u64, expires_at: u64) -> Option<&mut Bulk> {
+        if self.bulk.len() >= MAX_WIDE && !self.bulk.contains_key(&id) {
+            return None;
+        }
+        let bulk = self.bulk.entry(id).or_default();
+        bulk.expires_at = bulk.expires_at.max(expires_at);
+        Some(bulk)
+    }
+
+    fn take_back(&mut self, id: u64, expires_at: u64) {
+        if let Some(bulk) = self.bulk.remove(&id) {
+            self.in_bulk = self.in_bulk.saturating_sub(bulk.places.len() + bulk.wide.len());
+        }
+        // With too many, a line that comes again would mean more than it must, and nothing less.
+        if self.taken_back.len() < MAX_WIDE {
+            let until = self.taken_back.entry(id).or_default();
+            *until = (*until).max(expires_at);
+        }
+    }
+
     fn hold(&self, names: &Names<'_>) -> bool {
-        let by_grant = names.place(&self.lists).is_some_and(|place| self.grants.contains_key(&place));
+        let place = names.place(&self.lists);
+        let by_grant = place.as_ref().is_some_and(|place| {
+            self.grants.contains_key(place) || self.bulk.values().any(|bulk| bulk.places.contains(place))
+        });
         by_grant
             || names.text("jti").is_some_and(|jti| self.tokens.contains_key(&sha256(jti)))
             || self.wide.iter().any(|wide| wide.means(names))
+            || self.bulk.values().flat_map(|bulk| &bulk.wide).any(|wide| wide.means(names))
     }
 
     fn tidy(&mut self, date: u64) {
         self.grants.retain(|_, expires_at| *expires_at > date);
         self.tokens.retain(|_, expires_at| *expires_at > date);
         self.wide.retain(|wide| wide.expires_at > date);
+        self.bulk.retain(|_, bulk| bulk.expires_at > date);
+        self.taken_back.retain(|_, expires_at| *expires_at > date);
+        self.in_bulk = self.bulk.values().map(|bulk| bulk.places.len() + bulk.wide.len()).sum();
     }
 }
 
@@ -321,6 +398,29 @@ impl Names<'_> {
             _ => false,
         }
     }
+}
+
+/// Places in ascending order, each as its distance from the one before. At most a list's worth, and none beyond its end.
+fn indexes_of(text: &str) -> Option<Vec<u64>> {
+    let bytes = base64url::decode(text).ok()?;
+    let (mut indexes, mut last, mut distance, mut shift) = (Vec::new(), 0_u64, 0_u64, 0);
+    for byte in bytes {
+        distance |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 != 0 {
+            shift += 7;
+            if shift > 14 {
+                return None;
+            }
+            continue;
+        }
+        last += distance;
+        if last >= LIST_SIZE {
+            return None;
+        }
+        indexes.push(last);
+        (distance, shift) = (0, 0);
+    }
+    (shift == 0).then_some(indexes)
 }
 
 fn sha256(text: &str) -> [u8; 32] {

@@ -13,11 +13,13 @@ pub mod users;
 
 mod client_secret;
 mod keys;
+pub mod registration;
 mod views;
 
 pub mod chain;
 pub mod events;
 pub mod explain;
+pub mod logouts;
 pub mod webhooks;
 
 use std::sync::Arc;
@@ -54,6 +56,8 @@ use views::{client_view, event_view, grant_view, user_view};
 /// a second factor. Here: 8, and no other rule).
 pub const MIN_PASSWORD_CHARS: usize = 8;
 
+/// What an event says of a user whose password was set.
+const NEW_PASSWORD: &str = "has a new password";
 /// The longest reason for the end of a grant, in characters.
 const MAX_REASON: usize = 200;
 
@@ -300,10 +304,12 @@ impl Admin {
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
         let _changing = self.app.changing.lock().await;
+        let definition = ClientDefinition { registration: None, sealed_secret: None, ..definition };
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
         }
+        let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
@@ -402,13 +408,34 @@ impl Admin {
     pub async fn set_password(&self, name: &str, password: Zeroizing<String>) -> Result<(), AdminError> {
         self.user(name).await?;
         let password = self.hashed(password).await?;
-        self.change_user(name, "has a new password", |user| {
-            let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone() }];
-            records.extend(self.follows(&Happened::PasswordChanged(&user.subject)));
-            Ok((User { password: password.clone(), ..user.clone() }, records))
-        })
-        .await?;
+        self.change_user(name, NEW_PASSWORD, |user| Ok(self.with_password(user, &password))).await?;
         Ok(())
+    }
+
+    /// The same for a user who has proved the password before it; `None` if that was replaced by somebody else meanwhile.
+    pub(crate) async fn replace_password(
+        &self,
+        proved: &User,
+        password: Zeroizing<String>,
+    ) -> Result<Option<User>, AdminError> {
+        let password = self.hashed(password).await?;
+        let changed = self.change_user(&proved.name, NEW_PASSWORD, |user| {
+            let is_his = user.subject == proved.subject && user.password == proved.password;
+            let changed = is_his.then(|| self.with_password(user, &password));
+            changed.ok_or_else(|| AdminError::Changed("the password was replaced meanwhile".to_owned()))
+        });
+        match changed.await {
+            Ok(user) => Ok(Some(user)),
+            Err(AdminError::Changed(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The user with this hash, and what ends with the one before it.
+    fn with_password(&self, user: &User, password: &str) -> (User, Vec<Record>) {
+        let mut records = vec![Record::EndSessionsOf { subject: user.subject.clone(), but: None }];
+        records.extend(self.follows(&Happened::PasswordChanged(&user.subject)));
+        (User { password: password.to_owned(), ..user.clone() }, records)
     }
 
     /// Switches a user off or on. Switched off, nothing of the user's is refreshed or vouched for; by `on_user_disabled` not again when the
@@ -422,7 +449,7 @@ impl Admin {
             let disabled_at = disabled.then(|| user.disabled_at.unwrap_or_else(|| self.app.engine.now()));
             let mut records = Vec::new();
             if disabled {
-                records.push(Record::EndSessionsOf { subject: user.subject.clone() });
+                records.push(Record::EndSessionsOf { subject: user.subject.clone(), but: None });
                 records.extend(self.follows(&Happened::UserDisabled(&user.subject)));
             }
             Ok((User { disabled_at, ..user.clone() }, records))

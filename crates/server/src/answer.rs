@@ -12,11 +12,13 @@ use regrant_core::{Client, Refusal};
 use regrant_store::Unavailable;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::client_auth::NotAuthenticated;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
 pub use crate::limits::budget::Budget;
+use crate::reasons_page;
+use crate::registration::metadata::{self, BadMetadata};
 use crate::sight;
 
 /// An error, as the endpoints meet it.
@@ -56,6 +58,12 @@ pub enum Failure {
     MayNotRevoke,
     /// There is no such user to revoke.
     NoSuchSubject,
+    /// A registration is not what it must be (RFC 7591 section 3.2.2).
+    Registration(BadMetadata),
+    /// Nobody may register here.
+    RegistrationOff,
+    /// There are as many registered clients as there may be.
+    RegistrationFull,
 }
 
 /// RFC 6750 section 3.1.
@@ -89,6 +97,12 @@ impl From<Refusal> for Failure {
     }
 }
 
+impl From<BadMetadata> for Failure {
+    fn from(bad: BadMetadata) -> Self {
+        Self::Registration(bad)
+    }
+}
+
 impl From<Unavailable> for Failure {
     fn from(trouble: Unavailable) -> Self {
         Self::Unavailable(trouble)
@@ -117,10 +131,24 @@ pub enum Code {
     TemporarilyUnavailable,
     /// RFC 6749 section 4.1.2.1; at the token endpoint RFC 8628 section 3.5, "The authorization request was denied".
     AccessDenied,
+    /// RFC 8628 section 3.5.
+    AuthorizationPending,
+    /// RFC 8628 section 3.5.
+    SlowDown,
+    /// RFC 8628 section 3.5.
+    ExpiredToken,
     /// RFC 6750 section 3.1.
     InvalidToken,
     /// RFC 6750 section 3.1.
     InsufficientScope,
+    /// RFC 7591 section 3.2.2.
+    InvalidRedirectUri,
+    /// RFC 7591 section 3.2.2.
+    InvalidClientMetadata,
+    /// RFC 7591 section 3.2.2.
+    InvalidSoftwareStatement,
+    /// RFC 7591 section 3.2.2.
+    UnapprovedSoftwareStatement,
 }
 
 impl Code {
@@ -137,8 +165,15 @@ impl Code {
             Self::InvalidTarget => "invalid_target",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::AccessDenied => "access_denied",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidSoftwareStatement => "invalid_software_statement",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
         }
     }
 
@@ -153,8 +188,15 @@ impl Code {
             Self::InvalidTarget => "the resource is malformed, unknown, or exceeds what was granted",
             Self::TemporarilyUnavailable => "the server cannot answer now; ask again shortly with the same request",
             Self::AccessDenied => "the request was denied",
+            Self::AuthorizationPending => "nobody has answered yet; ask again after the interval",
+            Self::SlowDown => "nobody has answered yet; ask again after an interval that is 5 seconds longer",
+            Self::ExpiredToken => "the device code has expired; ask for a new one",
             Self::InvalidToken => "the access token is invalid, expired or revoked",
             Self::InsufficientScope => "the access token is not a user's",
+            Self::InvalidRedirectUri => "a redirect URI is missing, or none that this kind of client may have",
+            Self::InvalidClientMetadata => "a member of the client's metadata has a value that is not supported",
+            Self::InvalidSoftwareStatement => "the software statement is no signed JWT",
+            Self::UnapprovedSoftwareStatement => "software statements are approved of by nobody here",
         }
     }
 }
@@ -202,7 +244,10 @@ pub const fn code_of(refusal: Refusal) -> Code {
         Refusal::TargetExceeded | Refusal::TargetNotAllowed => Code::InvalidTarget,
         Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared => Code::TemporarilyUnavailable,
         // What is paused goes on later, with the token that it has: `invalid_grant` would tell the client to throw it away.
-        Refusal::ConsentMissing | Refusal::ConsentPaused => Code::AccessDenied,
+        Refusal::ConsentPaused | Refusal::DeviceDenied => Code::AccessDenied,
+        Refusal::DevicePending => Code::AuthorizationPending,
+        Refusal::DeviceTooFast => Code::SlowDown,
+        Refusal::DeviceCodeExpired => Code::ExpiredToken,
     }
 }
 
@@ -216,13 +261,20 @@ impl Failure {
             Self::UnsupportedGrantType => Code::UnsupportedGrantType,
             Self::MalformedScope => Code::InvalidScope,
             Self::MalformedTarget => Code::InvalidTarget,
+            Self::Registration(BadMetadata::RedirectUri) => Code::InvalidRedirectUri,
+            Self::Registration(BadMetadata::Member(_)) => Code::InvalidClientMetadata,
+            Self::Registration(BadMetadata::SoftwareStatement) => Code::InvalidSoftwareStatement,
+            Self::Registration(BadMetadata::UnapprovedSoftwareStatement) => Code::UnapprovedSoftwareStatement,
             Self::Refused(refusal) => code_of(*refusal),
             // Not invalid_grant, at which clients throw their refresh token away: the grant is as good as before.
-            Self::HookDenied | Self::MayNotRevoke => Code::AccessDenied,
+            Self::HookDenied | Self::MayNotRevoke | Self::RegistrationOff => Code::AccessDenied,
             Self::NotAReader => Code::UnauthorizedClient,
-            Self::Busy | Self::TooMany(..) | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
-                Code::TemporarilyUnavailable
-            }
+            Self::Busy
+            | Self::TooMany(..)
+            | Self::Unavailable(_)
+            | Self::HookFailed
+            | Self::ClaimsTooLarge(_)
+            | Self::RegistrationFull => Code::TemporarilyUnavailable,
             Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => Code::InvalidToken,
             Self::Bearer(BearerFailure::Malformed) => Code::InvalidRequest,
             Self::Bearer(BearerFailure::InsufficientScope) => Code::InsufficientScope,
@@ -238,13 +290,14 @@ impl Failure {
             Self::Client(_) | Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Bearer(BearerFailure::InsufficientScope) | Self::NotAReader | Self::MayNotRevoke => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Bearer(BearerFailure::InsufficientScope)
+            | Self::NotAReader
+            | Self::MayNotRevoke
+            | Self::RegistrationOff => StatusCode::FORBIDDEN,
             Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) => {
+            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) | Self::RegistrationFull => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared) => {
@@ -280,6 +333,8 @@ impl Failure {
             Self::Method(_) => "method_not_allowed".to_owned(),
             Self::MayNotRevoke => "may_not_revoke".to_owned(),
             Self::NoSuchSubject => "no_such_subject".to_owned(),
+            Self::Registration(BadMetadata::Member(name)) => format!("bad_client_metadata: {name}"),
+            Self::Registration(_) | Self::RegistrationOff | Self::RegistrationFull => self.outcome().to_owned(),
         }
     }
 
@@ -307,6 +362,12 @@ impl Failure {
             Self::Method(_) => "method_not_allowed",
             Self::MayNotRevoke => "may_not_revoke",
             Self::NoSuchSubject => "no_such_subject",
+            Self::Registration(BadMetadata::RedirectUri) => "bad_redirect_uri",
+            Self::Registration(BadMetadata::Member(_)) => "bad_client_metadata",
+            Self::Registration(BadMetadata::SoftwareStatement) => "bad_software_statement",
+            Self::Registration(BadMetadata::UnapprovedSoftwareStatement) => "unapproved_software_statement",
+            Self::RegistrationOff => "registration_off",
+            Self::RegistrationFull => "registration_full",
         }
     }
 
@@ -321,6 +382,7 @@ impl Failure {
                 Some(Duration::from_secs(1))
             }
             Self::HookFailed | Self::ClaimsTooLarge(_) => Some(Duration::from_secs(5)),
+            Self::RegistrationFull => Some(Duration::from_secs(600)),
             _ => None,
         }
     }
@@ -336,6 +398,8 @@ impl Failure {
             | Self::MalformedScope
             | Self::MalformedTarget
             | Self::Bearer(_)
+            | Self::Registration(_)
+            | Self::RegistrationOff
             | Self::TooMany(Budget::Network | Budget::Secrets, _)
             | Self::Refused(Refusal::NotOurs) => true,
             Self::Refused(_)
@@ -347,6 +411,7 @@ impl Failure {
             | Self::ClaimsTooLarge(_)
             | Self::MayNotRevoke
             | Self::NoSuchSubject
+            | Self::RegistrationFull
             | Self::Unavailable(_) => false,
         }
     }
@@ -356,14 +421,16 @@ impl Failure {
             Self::Malformed(malformed) => malformed.description(),
             Self::Method(_) => "the method is not supported here",
             Self::NoSuchSubject => "there is no such subject",
+            // Which member it is says nothing of anybody's state, and spares who registers a search.
+            Self::Registration(BadMetadata::Member(name)) => metadata::description(name),
             Self::TooMany(..) => "too many requests; ask again after the time in Retry-After with the same request",
             _ => self.code().description(),
         }
     }
 
     /// The reason code for a client that may hear it (`tell_reason`), and whose own business it is.
-    fn reason_for(&self, app: &App, client: Option<&Client>) -> Option<&'static str> {
-        let is_told = client.is_some_and(|client| app.settings().clients.is_told(&client.id));
+    fn reason_for(&self, settings: &Settings, client: Option<&Client>) -> Option<&'static str> {
+        let is_told = client.is_some_and(|client| settings.clients.is_told(&client.id));
         match self {
             // Whose a token is that somebody found is not told, nor who cannot prove who he is.
             Self::Refused(refusal) if refusal.is_about_a_stranger() => None,
@@ -375,32 +442,42 @@ impl Failure {
     /// The answer, after a line in the log.
     #[must_use]
     pub fn answer(&self, app: &App, correlation: &Correlation) -> Response<Body> {
-        self.answer_to(None, app, correlation)
+        self.answer_to(None, app, &app.settings(), correlation)
     }
 
     /// The same to a client that has proved who it is.
     #[must_use]
-    pub fn answer_to(&self, client: Option<&Client>, app: &App, correlation: &Correlation) -> Response<Body> {
+    pub fn answer_to(
+        &self,
+        client: Option<&Client>,
+        app: &App,
+        settings: &Settings,
+        correlation: &Correlation,
+    ) -> Response<Body> {
         let (status, code, realm) = (self.status(), self.code(), app.issuer());
-        let reason = self.reason();
-        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), %reason, "refused");
+        let why = self.reason();
+        tracing::debug!(correlation = %correlation, status = status.as_u16(), error = code.as_str(), reason = %why, "refused");
         // The detail is what the outcome leaves out.
-        sight::refused(self.outcome(), reason.split_once(": ").map_or("", |(_, detail)| detail));
+        sight::refused(self.outcome(), why.split_once(": ").map_or("", |(_, detail)| detail));
         let mut response = match self {
             // RFC 6750 section 3.1: "If the request lacks any authentication information […], the resource server SHOULD NOT
             // include an error code".
             Self::Bearer(BearerFailure::NoToken) => {
                 json(status, &serde_json::json!({"correlation_id": correlation.as_str()}))
             }
-            _ => json(
-                status,
-                &Error {
-                    error: code.as_str(),
-                    error_description: self.description(),
-                    correlation_id: correlation.as_str(),
-                    reason: self.reason_for(app, client),
-                },
-            ),
+            _ => {
+                let reason = self.reason_for(settings, client);
+                json(
+                    status,
+                    &Error {
+                        error: code.as_str(),
+                        error_description: self.description(),
+                        correlation_id: correlation.as_str(),
+                        error_uri: reason.map(|reason| app.issuer.url(&format!("{}#{reason}", reasons_page::PATH))),
+                        reason,
+                    },
+                )
+            }
         };
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after() {
@@ -434,6 +511,9 @@ struct Error<'a> {
     /// A member of our own: RFC 6749 section 5.1, "The client MUST ignore unrecognized value names in the response".
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Where it is explained: section 5.2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_uri: Option<String>,
 }
 
 /// A JSON answer that nobody may keep: RFC 6749 section 5.1, "The authorization server MUST include the HTTP "Cache-Control"
@@ -442,7 +522,11 @@ struct Error<'a> {
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {
     // Most answers with tokens fit, and none grows step by step.
     let mut text = Vec::with_capacity(1024);
-    let body = serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default();
+    json_text(status, serde_json::to_writer(&mut text, body).map(|()| text).unwrap_or_default())
+}
+
+/// The same with JSON that is written already.
+pub(crate) fn json_text(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

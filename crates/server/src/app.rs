@@ -1,26 +1,28 @@
 //! The running server: everything that a request needs, opened once.
 
-use std::collections::{HashMap, HashSet};
+mod clients;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
 use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
-use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
+use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
 use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::cascade;
-use crate::claims::ClientClaims;
 use crate::clock::Clock;
-use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
+use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
 use crate::engine::Engine;
 use crate::feed;
 use crate::feed::Feed;
+use crate::fetched::Fetched;
 use crate::hook::Hook;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
@@ -29,11 +31,15 @@ use crate::limits::Limits;
 use crate::metrics::{Metered, Metrics};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
+use crate::profile::SecretWrap;
 use crate::revocations::Revocations;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
 use crate::spans::Spans;
 use crate::timekeeper;
+
+pub use clients::Clients;
+use clients::Origin;
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -45,15 +51,24 @@ pub struct App {
     pub(crate) issuer: Issuer,
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
-    /// Tells others of events.
+    /// Tells others of events, and reads what clients name by URL.
     pub(crate) outbound: Outbound,
+    /// Keys of clients, by `jwks_uri`.
+    pub(crate) key_sets: Fetched<JwkSet>,
+    /// Request objects of clients, by `request_uri`.
+    pub(crate) request_objects: Fetched<String>,
+    /// Wraps secrets of clients that have to be known.
+    pub(crate) secret_wrap: SecretWrap,
     pub(crate) limits: Limits,
     pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
     pub(crate) session_key: hmac::Key,
     pub(crate) csrf_key: hmac::Key,
+    pub(crate) browser_state_key: hmac::Key,
+    pub(crate) user_code_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
+    pub(crate) pairwise_key: hmac::Key,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -63,8 +78,9 @@ pub struct App {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Steps with each reload.
     reloads: watch::Sender<u64>,
-    /// Held while a wide revocation that an operator is to know by its number takes the next one.
-    pub(crate) numbering: tokio::sync::Mutex<()>,
+    /// The last number that a wide revocation took that an operator is to know by its number. Held while the next one takes its place in
+    /// the queue, so that they come to the store in their order.
+    pub(crate) numbering: Mutex<u64>,
     leaves: AtomicBool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
@@ -100,7 +116,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE {
+            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
@@ -125,75 +141,6 @@ pub struct Signing {
 impl std::fmt::Debug for Signing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signing").field("current", &self.current).finish_non_exhaustive()
-    }
-}
-
-/// All clients of one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Clients {
-    by_id: HashMap<ClientId, Arc<Client>>,
-    claims: HashMap<ClientId, Arc<ClientClaims>>,
-    added: HashMap<ClientId, ClientDefinition>,
-    /// Those whose error answers carry the reason.
-    told: HashSet<ClientId>,
-}
-
-/// Where a client is defined.
-#[derive(Clone, Copy)]
-enum Origin {
-    File,
-    Store,
-}
-
-impl Clients {
-    /// The client of this identifier.
-    #[must_use]
-    pub fn get(&self, id: &ClientId) -> Option<Arc<Client>> {
-        self.by_id.get(id).cloned()
-    }
-
-    /// What access tokens of this client carry.
-    #[must_use]
-    pub fn claims(&self, id: &ClientId) -> Option<Arc<ClientClaims>> {
-        self.claims.get(id).cloned()
-    }
-
-    fn insert(&mut self, client: Client, definition: &ClientDefinition, origin: Origin) {
-        // A definition that resolves has claims that do.
-        if let Ok(claims) = definition.claims() {
-            self.claims.insert(client.id.clone(), Arc::new(claims));
-        }
-        if definition.tell_reason == Some(true) {
-            self.told.insert(client.id.clone());
-        } else {
-            self.told.remove(&client.id);
-        }
-        if let Origin::Store = origin {
-            self.added.insert(client.id.clone(), definition.clone());
-        }
-        self.by_id.insert(client.id.clone(), Arc::new(client));
-    }
-
-    /// Whether error answers to this client carry the reason.
-    #[must_use]
-    pub fn is_told(&self, id: &ClientId) -> bool {
-        self.told.contains(id)
-    }
-
-    /// All of them, with whether each was declared in the file.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Client>, Option<&ClientDefinition>)> {
-        self.by_id.values().map(|client| (client, self.added.get(&client.id)))
-    }
-
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Client> {
-        self.by_id.values().map(Arc::as_ref)
-    }
-
-    /// Whether any client lists this origin.
-    #[must_use]
-    pub fn any_allows(&self, origin: &str) -> bool {
-        self.by_id.values().any(|client| client.allowed_origins.iter().any(|known| known == origin))
     }
 }
 
@@ -337,6 +284,10 @@ impl App {
         let key = |purpose| hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(purpose).as_ref());
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
+        let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
+        let pairwise_key = key(Purpose::PairwiseSubject);
+        let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
+            .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
@@ -349,19 +300,25 @@ impl App {
             passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
             outbound: Outbound::new(),
+            key_sets: Fetched::new(),
+            request_objects: Fetched::new(),
+            secret_wrap,
             limits,
             feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,
             csrf_key,
+            browser_state_key,
+            user_code_key,
             cursor_key,
+            pairwise_key,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),
             settings: RwLock::new(Arc::new(Settings { config: Arc::new(config), clients })),
             changing: tokio::sync::Mutex::new(()),
             reloads: watch::Sender::new(0),
-            numbering: tokio::sync::Mutex::new(()),
+            numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
         }))
@@ -499,6 +456,7 @@ impl App {
             clients.added.remove(id);
             clients.by_id.remove(id);
             clients.claims.remove(id);
+            clients.profiles.remove(id);
             clients.told.remove(id);
         });
     }

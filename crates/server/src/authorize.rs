@@ -1,18 +1,29 @@
-//! The authorization endpoint: RFC 6749 sections 3.1, 4.1.1 and 4.2.1, RFC 7636, RFC 8707, RFC 9207.
+//! The authorization endpoint: RFC 6749 sections 3.1, 4.1.1 and 4.2.1, RFC 7636, RFC 8707, RFC 9207; OpenID Connect Core section 3.
 //!
 //! Reading a request has two halves. Until client and redirect URI are certain, an error is a page: RFC 6749 section 4.1.2.1,
 //! "MUST NOT automatically redirect the user-agent to the invalid redirection URI". From then on an error goes to the client.
 
+mod denied;
+mod destination;
+mod openid;
+
 use std::sync::Arc;
 
-use regrant_core::client::GrantType;
+use regrant_core::client::RefreshTokens;
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
+use regrant_core::openid::{ACR_PASSWORD, AMR_PASSWORD, OFFLINE_ACCESS, SCOPE};
+use regrant_core::prompt::Prompt;
+use regrant_core::response_type::{BadMode, mode_of_unknown};
 use regrant_core::secret::Hash;
-use regrant_core::{Client, ClientId, Refusal, Resources, Scope, pkce, redirect};
+use regrant_core::{Client, ClientId, OpenId, Refusal, Resources, ResponseMode, ResponseType, Scope, pkce, redirect};
 
 use crate::app::App;
-use crate::form::{self, Form};
+use crate::form::Form;
 use crate::sight;
+
+pub(crate) use denied::Denied;
+pub(crate) use destination::{Destination, Way, source};
+pub(crate) use openid::Wishes;
 
 /// The longest authorization request that is read, in bytes: it must fit into a URL again.
 pub const MAX_REQUEST: usize = 8 * 1024;
@@ -24,38 +35,14 @@ const MAX_STATE: usize = 4 * 1024;
 pub(crate) struct AuthorizationRequest {
     pub(crate) client: Arc<Client>,
     pub(crate) to: Destination,
-    pub(crate) flow: Flow,
+    pub(crate) response_type: ResponseType,
     /// What could be granted, were the user to consent.
     pub(crate) granted: Granted,
     /// The `redirect_uri` parameter, if one was sent: a code is bound to it.
     pub(crate) redirect_parameter: Option<String>,
     pub(crate) challenge: Option<Hash>,
     pub(crate) prompt: Prompt,
-}
-
-/// Where an answer goes, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Destination {
-    pub(crate) redirect_uri: String,
-    state: Option<String>,
-    in_fragment: bool,
-}
-
-/// The two flows that begin here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Flow {
-    /// `response_type=code`.
-    Code,
-    /// `response_type=token`: never yields a refresh token.
-    Implicit,
-}
-
-/// What the client wants the user to be asked (OpenID Connect Core section 3.1.2.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Prompt {
-    pub(crate) none: bool,
-    pub(crate) login: bool,
-    pub(crate) consent: bool,
+    pub(crate) wishes: Wishes,
 }
 
 /// What is wrong with a request.
@@ -65,44 +52,6 @@ pub(crate) enum Wrong {
     Page(&'static str, &'static str),
     /// Told to the client.
     Redirect(Destination, Denied),
-}
-
-/// RFC 6749 section 4.1.2.1, and OpenID Connect Core section 3.1.2.6.
-#[derive(Clone, Debug)]
-pub(crate) struct Denied {
-    pub(crate) error: &'static str,
-    pub(crate) description: &'static str,
-}
-
-impl Denied {
-    const fn new(error: &'static str, description: &'static str) -> Self {
-        Self { error, description }
-    }
-
-    pub(crate) const ACCESS: Self = Self::new("access_denied", "the user denied the request");
-    pub(crate) const LOGIN_REQUIRED: Self = Self::new("login_required", "the user is not logged in");
-    pub(crate) const CONSENT_REQUIRED: Self = Self::new("consent_required", "the user has not consented");
-    pub(crate) const HOOK: Self = Self::new("access_denied", "the request was denied");
-    pub(crate) const TOO_MANY_CODES: Self =
-        Self::new("temporarily_unavailable", "too many codes were issued to this user; ask again in a minute");
-    pub(crate) const UNAVAILABLE: Self =
-        Self::new("temporarily_unavailable", "the server cannot answer now; ask again shortly with the same request");
-
-    /// What a refusal of the rules is called here.
-    pub(crate) const fn of(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::ScopeExceeded | Refusal::ScopeNotAllowed => {
-                Self::new("invalid_scope", "the scope is unknown, or the client may not have it")
-            }
-            Refusal::TargetExceeded | Refusal::TargetNotAllowed => {
-                Self::new("invalid_target", "the resource is unknown, or the client may not have tokens for it")
-            }
-            Refusal::ClientDisabled | Refusal::GrantTypeNotAllowed => {
-                Self::new("unauthorized_client", "the client may not use this flow")
-            }
-            _ => Self::ACCESS,
-        }
-    }
 }
 
 const NO_CLIENT: Wrong = Wrong::Page(crate::pages::UNKNOWN_CLIENT, "unknown_client");
@@ -118,21 +67,64 @@ impl AuthorizationRequest {
         let form = Form::parse_repeated(query.as_bytes()).map_err(|_| UNREADABLE)?;
         let client = client(app, &form)?;
         let (redirect_uri, redirect_parameter) = redirect_uri(&form, &client)?;
-        // The response type decides where the answer stands; an unreadable one is told in the query.
-        let response_type = form.credential("response_type").unwrap_or_default().to_owned();
-        let to = Destination {
+        let kind = form.credential("response_type").and_then(ResponseType::parse);
+        let named = form.credential("response_mode");
+        let mode = kind.map(|kind| (kind, kind.mode(named)));
+        let to = Destination::of(redirect_uri, &form);
+        let rest = Rest { app, form: &form, client: &client, mode };
+        match rest.read() {
+            Ok(Read { response_type, granted, challenge, prompt, wishes }) => {
+                Ok(Self { client, to, response_type, granted, redirect_parameter, challenge, prompt, wishes })
+            }
+            Err(denied) => Err(Wrong::Redirect(to, denied)),
+        }
+    }
+
+    /// What the user is asked for: the scope, and the scopes of the claims that are asked for by name.
+    pub(crate) fn asks_for(&self) -> Scope {
+        let scope = &self.granted.scope;
+        let all = Scope::from_tokens(scope.iter().chain(self.wishes.claims.scopes()));
+        all.unwrap_or_else(|_| scope.clone())
+    }
+
+    /// What the ID tokens of a login by password say, if there are to be any.
+    pub(crate) fn openid(&self) -> Option<OpenId> {
+        self.granted.scope.contains(SCOPE).then(|| OpenId {
+            nonce: self.wishes.nonce.clone(),
+            acr: ACR_PASSWORD.to_owned(),
+            amr: vec![AMR_PASSWORD.to_owned()],
+            claims: self.wishes.claims.clone(),
+        })
+    }
+
+    /// How old the login may be, in seconds.
+    pub(crate) fn max_age(&self) -> Option<u64> {
+        self.wishes.max_age.or_else(|| self.client.default_max_age.map(|age| age.as_secs()))
+    }
+}
+
+impl Destination {
+    /// Where an answer may go by the parameters alone, were nothing else of the request to be read.
+    pub(crate) fn read(app: &App, query: &str) -> Result<Self, Wrong> {
+        let form = Form::parse_repeated(query.as_bytes()).map_err(|_| UNREADABLE)?;
+        let client = client(app, &form)?;
+        let (redirect_uri, _) = redirect_uri(&form, &client)?;
+        Ok(Self::of(redirect_uri, &form))
+    }
+
+    /// Response type and mode decide where an answer stands, an error as well.
+    fn of(redirect_uri: String, form: &Form) -> Self {
+        let response_type = form.credential("response_type").unwrap_or_default();
+        let named = form.credential("response_mode");
+        Self {
             redirect_uri,
             // RFC 6749 section 4.1.2: "the exact value received from the client". A repeated one is no value, and one that is
             // not UTF-8 cannot be given back as it was.
             state: form.utf8("state").filter(|_| !form.is_repeated("state")).map(str::to_owned),
-            in_fragment: response_type == "token",
-        };
-        let rest = Rest { form: &form, client: &client, response_type: &response_type };
-        match rest.read() {
-            Ok((flow, granted, challenge, prompt)) => {
-                Ok(Self { client, to, flow, granted, redirect_parameter, challenge, prompt })
-            }
-            Err(denied) => Err(Wrong::Redirect(to, denied)),
+            mode: match ResponseType::parse(response_type) {
+                Some(kind) => kind.mode(named).unwrap_or(kind.default_mode()),
+                None => mode_of_unknown(response_type, named),
+            },
         }
     }
 }
@@ -161,17 +153,25 @@ fn redirect_uri(form: &Form, client: &Client) -> Result<(String, Option<String>)
 
 /// The second half: whatever is wrong here is told to the client.
 struct Rest<'a> {
+    app: &'a App,
     form: &'a Form,
     client: &'a Client,
-    response_type: &'a str,
+    /// `None` for a response type that is none of ours.
+    mode: Option<(ResponseType, Result<ResponseMode, BadMode>)>,
 }
 
-type Read = (Flow, Granted, Option<Hash>, Prompt);
+struct Read {
+    response_type: ResponseType,
+    granted: Granted,
+    challenge: Option<Hash>,
+    prompt: Prompt,
+    wishes: Wishes,
+}
 
 impl Rest<'_> {
     fn read(&self) -> Result<Read, Denied> {
-        const REPEATED: Denied = Denied::new("invalid_request", "a parameter is included more than once");
-        const KNOWN: [&str; 9] = [
+        const REPEATED: Denied = Denied::invalid("a parameter is included more than once");
+        const KNOWN: [&str; 19] = [
             "response_type",
             "response_mode",
             "scope",
@@ -180,130 +180,112 @@ impl Rest<'_> {
             "code_challenge_method",
             "prompt",
             "nonce",
+            "max_age",
+            "id_token_hint",
+            "login_hint",
+            "claims",
+            "acr_values",
+            "display",
+            "ui_locales",
+            "claims_locales",
             "request",
+            "request_uri",
+            "registration",
         ];
         if KNOWN.iter().any(|name| self.form.is_repeated(name)) {
             return Err(REPEATED);
         }
         if self.form.text("state", MAX_STATE).is_err() {
-            return Err(Denied::new("invalid_request", "state is too long or holds control characters"));
+            return Err(Denied::invalid("state is too long or holds control characters"));
         }
-        if self.form.credential("request").is_some() {
-            return Err(Denied::new("request_not_supported", "request objects are not supported"));
+        if self.form.credential("registration").is_some() {
+            return Err(Denied::new("registration_not_supported", "the registration parameter is not supported"));
         }
-        if self.form.credential("request_uri").is_some() {
-            return Err(Denied::new("request_uri_not_supported", "request objects are not supported"));
-        }
-        let flow = self.flow()?;
-        let challenge = self.challenge(flow)?;
-        let prompt = self.prompt()?;
+        let response_type = self.response_type()?;
+        let challenge = self.challenge(response_type)?;
+        let prompt = Prompt::parse(self.form.credential("prompt").unwrap_or_default());
+        let prompt = prompt.map_err(|_| Denied::invalid("prompt=none cannot be combined"))?;
         let scope = match self.form.credential("scope") {
             None => None,
             Some(text) => Some(Scope::parse(text).map_err(|_| Denied::new("invalid_scope", "the scope is malformed"))?),
         };
         let resources = Resources::new(self.form.all("resource"))
             .map_err(|_| Denied::new("invalid_target", "a resource is malformed"))?;
-        let granted =
-            verdict(self.client, flow, SubjectStatus::Enabled, true, scope.as_ref(), &resources).map_err(Denied::of)?;
-        Ok((flow, granted, challenge, prompt))
+        let granted = verdict(self.client, response_type, SubjectStatus::Enabled, scope.as_ref(), &resources);
+        let mut granted = granted.map_err(Denied::of)?;
+        if self.client.refresh_tokens == RefreshTokens::OfflineAccess && self.client.skip_consent && !prompt.consent {
+            // OpenID Connect Core section 11: "the Authorization Server MUST explicitly receive or have consent"; nobody is asked here.
+            granted.scope = granted.scope.filtered(|token| token != OFFLINE_ACCESS);
+        }
+        let wishes = Wishes::read(self.app, self.form, self.client.id.as_str(), &self.client.scopes)?;
+        if response_type.has_id_token() {
+            if !granted.scope.contains(SCOPE) {
+                return Err(Denied::invalid("the response type has an ID token, and the scope lacks openid"));
+            }
+            // OpenID Connect Core sections 3.2.2.1 and 3.3.2.11: "REQUIRED".
+            if wishes.nonce.is_none() {
+                return Err(Denied::invalid("nonce is missing: the response type has an ID token"));
+            }
+        }
+        Ok(Read { response_type, granted, challenge, prompt, wishes })
     }
 
-    fn flow(&self) -> Result<Flow, Denied> {
-        let flow = match self.response_type {
-            "" => return Err(Denied::new("invalid_request", "response_type is missing")),
-            "code" => Flow::Code,
-            "token" => Flow::Implicit,
-            _ => return Err(Denied::new("unsupported_response_type", "the response type is not supported")),
+    fn response_type(&self) -> Result<ResponseType, Denied> {
+        let Some((kind, mode)) = self.mode else {
+            return Err(match self.form.credential("response_type") {
+                None => Denied::invalid("response_type is missing"),
+                Some(_) => Denied::new("unsupported_response_type", "the response type is not supported"),
+            });
         };
-        if !self.client.response_types.contains(self.response_type) {
+        if !self.client.response_types.contains(kind.as_str()) {
             return Err(Denied::new("unauthorized_client", "the client may not use this response type"));
         }
-        match (self.form.credential("response_mode"), flow) {
-            (None, _) | (Some("query"), Flow::Code) | (Some("fragment"), Flow::Implicit) => Ok(flow),
-            _ => Err(Denied::new("invalid_request", "the response mode is not supported")),
+        match mode {
+            Ok(_) => Ok(kind),
+            Err(BadMode::Unknown) => Err(Denied::invalid("the response mode is not supported")),
+            Err(BadMode::TokensInQuery) => {
+                Err(Denied::invalid("the response mode cannot carry what the response type has"))
+            }
         }
     }
 
-    fn challenge(&self, flow: Flow) -> Result<Option<Hash>, Denied> {
+    fn challenge(&self, kind: ResponseType) -> Result<Option<Hash>, Denied> {
         let (challenge, method) =
             (self.form.credential("code_challenge"), self.form.credential("code_challenge_method"));
-        // There is no code to protect in the implicit flow.
-        let required = self.client.require_pkce && flow == Flow::Code;
-        pkce::challenge(challenge, method, required).map_err(|bad| match bad {
-            pkce::BadChallenge::PlainMethod | pkce::BadChallenge::UnknownMethod => {
-                Denied::new("invalid_request", "code_challenge_method must be S256")
-            }
-            pkce::BadChallenge::Missing => {
-                Denied::new("invalid_request", "code_challenge is missing: PKCE is required")
-            }
-            pkce::BadChallenge::Malformed | pkce::BadChallenge::MethodWithoutChallenge => {
-                Denied::new("invalid_request", "code_challenge must be 43 base64url characters")
-            }
+        // Where there is no code, there is none to protect.
+        let required = self.client.require_pkce && kind.has_code();
+        pkce::challenge(challenge, method, required).map_err(|bad| {
+            Denied::invalid(match bad {
+                pkce::BadChallenge::PlainMethod | pkce::BadChallenge::UnknownMethod => {
+                    "code_challenge_method must be S256"
+                }
+                pkce::BadChallenge::Missing => "code_challenge is missing: PKCE is required",
+                pkce::BadChallenge::Malformed | pkce::BadChallenge::MethodWithoutChallenge => {
+                    "code_challenge must be 43 base64url characters"
+                }
+            })
         })
-    }
-
-    fn prompt(&self) -> Result<Prompt, Denied> {
-        let mut prompt = Prompt::default();
-        for word in self.form.credential("prompt").unwrap_or_default().split(' ') {
-            match word {
-                "none" => prompt.none = true,
-                "login" | "select_account" => prompt.login = true,
-                "consent" => prompt.consent = true,
-                _ => {}
-            }
-        }
-        if prompt.none && (prompt.login || prompt.consent) {
-            return Err(Denied::new("invalid_request", "prompt=none cannot be combined"));
-        }
-        Ok(prompt)
     }
 }
 
-/// The verdict for a flow that begins here.
+/// The verdict for a flow that begins here: for each grant type that its response type stands for.
 pub(crate) fn verdict(
     client: &Client,
-    flow: Flow,
+    response_type: ResponseType,
     subject: SubjectStatus,
-    consented: bool,
     scope: Option<&Scope>,
     resources: &Resources,
 ) -> Result<Granted, Refusal> {
-    let grant_type = match flow {
-        Flow::Code => GrantType::AuthorizationCode,
-        Flow::Implicit => GrantType::Implicit,
-    };
-    issue::verdict(&Ask { client, grant_type, subject, consented, scope, resources, held: None })
-}
-
-impl Destination {
-    /// The URL of an error answer (RFC 6749 section 4.1.2.1), with `iss` (RFC 9207 section 2).
-    pub(crate) fn error(&self, issuer: &str, denied: &Denied) -> String {
-        self.answer(issuer, &[("error", denied.error), ("error_description", denied.description)])
+    let mut granted = Err(Refusal::GrantTypeNotAllowed);
+    for grant_type in response_type.grant_types() {
+        let ask = Ask { client, grant_type: *grant_type, subject, scope, resources, held: None };
+        granted = Ok(issue::verdict(&ask)?);
     }
-
-    /// The URL of an answer: the parameters, `state` as it was sent, and `iss`.
-    pub(crate) fn answer(&self, issuer: &str, parameters: &[(&str, &str)]) -> String {
-        let mut all = parameters.to_vec();
-        all.extend(self.state.as_deref().map(|state| ("state", state)));
-        all.push(("iss", issuer));
-        let separator = match (self.in_fragment, self.redirect_uri.contains('?')) {
-            (true, _) => '#',
-            (false, true) => '&',
-            (false, false) => '?',
-        };
-        format!("{}{separator}{}", self.redirect_uri, form::write(&all))
+    let mut granted = granted?;
+    if !response_type.has_code() {
+        // OpenID Connect Core section 11: the server "MUST ignore the offline_access request unless the Client is using a
+        // response_type value that would result in an Authorization Code being returned".
+        granted.scope = granted.scope.filtered(|token| token != OFFLINE_ACCESS);
     }
-
-    /// For the `form-action` of our pages: browsers apply it to the redirect that follows a form, too.
-    pub(crate) fn form_action(&self) -> String {
-        let Some((scheme, rest)) = self.redirect_uri.split_once(':') else { return String::new() };
-        let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next());
-        match authority {
-            // A host source cannot hold an IPv6 address: the scheme stands for it.
-            Some(authority) if scheme.starts_with("http") && !authority.starts_with('[') => {
-                format!("{scheme}://{authority}")
-            }
-            _ => format!("{scheme}:"),
-        }
-    }
+    Ok(granted)
 }

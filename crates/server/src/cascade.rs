@@ -5,7 +5,7 @@
 //! | `UserDisabled`        | the user's grants             | `on_user_disabled`         | end              | no            |
 //! | `UserRemoved`         | the user's grants             | always                     | end              | no            |
 //! | `PasswordChanged`     | the user's grants             | `on_password_changed`      | end              | no            |
-//! | `LoggedOut`           | grants given in the session   | `on_logout`                | this one ends    | no            |
+//! | `LoggedOut`           | grants given in the session   | `on_logout`, the client's own first | this one ends | no      |
 //! | `ConsentWithdrawn`    | the user's at the client      | `on_consent_withdrawn`     | stay             | no            |
 //! | `ClientRemoved`       | the client's grants           | `on_client_removed`        | stay             | yes           |
 //! | `ClientDisabled`      | the client's grants           | `on_client_disabled`       | stay             | yes           |
@@ -16,10 +16,12 @@
 //! at anew at each request: scopes, resources and grant types that a client lost (`core/src/issue.rs`), and the replay of a code or a
 //! refresh token, which ends its own grant (`core/src/redeem.rs`, `core/src/refresh.rs`).
 
+use std::collections::BTreeSet;
+
 use regrant_core::client::Client;
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
-use regrant_store::Record;
+use regrant_store::{Record, Session};
 
 use crate::app::Clients;
 use crate::config::{OnEvent, RevocationSettings};
@@ -30,8 +32,9 @@ pub(crate) enum Happened<'a> {
     UserDisabled(&'a str),
     UserRemoved(&'a str),
     PasswordChanged(&'a str),
-    /// Which session, and whose: by the user it is found without a look at every grant.
-    LoggedOut([u8; 32], &'a str),
+    /// Which session, and whose: by the user it is found without a look at every grant. Where the clients of the session are not of one
+    /// mind, one of them, and what is to become of its grants ([`logged_out`]).
+    LoggedOut([u8; 32], &'a str, Option<(ClientId, OnEvent)>),
     ConsentWithdrawn(&'a str, ClientId),
     ClientRemoved(ClientId),
     ClientDisabled(ClientId),
@@ -46,7 +49,8 @@ impl Happened<'_> {
             // A subject can be brought back by an import.
             Self::UserRemoved(_) => OnEvent::End,
             Self::PasswordChanged(_) => settings.password_changed,
-            Self::LoggedOut(..) => settings.logout,
+            Self::LoggedOut(_, _, Some((_, own))) => *own,
+            Self::LoggedOut(_, _, None) => settings.logout,
             Self::ConsentWithdrawn(..) => settings.consent_withdrawn,
             Self::ClientRemoved(_) => settings.client_removed,
             Self::ClientDisabled(_) => settings.client_disabled,
@@ -75,8 +79,9 @@ impl Happened<'_> {
             Self::UserDisabled(subject) | Self::UserRemoved(subject) | Self::PasswordChanged(subject) => {
                 Selector { subject: Some((*subject).to_owned()), ..none() }
             }
-            Self::LoggedOut(session, subject) => {
-                Selector { session: Some(*session), subject: Some((*subject).to_owned()), ..none() }
+            Self::LoggedOut(session, subject, own) => {
+                let client = own.as_ref().map(|(client, _)| client.clone());
+                Selector { session: Some(*session), subject: Some((*subject).to_owned()), client, ..none() }
             }
             Self::ConsentWithdrawn(subject, client) => {
                 Selector { subject: Some((*subject).to_owned()), client: Some(client.clone()), ..none() }
@@ -102,6 +107,29 @@ impl Happened<'_> {
             | Self::RedirectUrisReduced(_) => true,
         }
     }
+}
+
+/// What a logout is, by the clients that have grants of the session: one thing where all of them do as `[revocation]` says, and else one
+/// for each.
+pub(crate) fn logged_out<'a>(
+    session: &'a Session,
+    of_session: BTreeSet<ClientId>,
+    clients: &Clients,
+    settings: &RevocationSettings,
+) -> Vec<Happened<'a>> {
+    let own = |id: &ClientId| clients.get(id).and_then(|client| client.logout.on_logout);
+    let effect = |id: &ClientId| own(id).map_or(settings.logout, OnEvent::from);
+    let happened = |own| Happened::LoggedOut(session.root, &session.subject, own);
+    if of_session.iter().all(|id| effect(id) == settings.logout) {
+        return vec![happened(None)];
+    }
+    of_session
+        .into_iter()
+        .map(|id| {
+            let effect = effect(&id);
+            happened(Some((id, effect)))
+        })
+        .collect()
 }
 
 /// What must be durable together with what happened: nothing, where nothing ends.

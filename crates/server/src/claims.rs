@@ -20,7 +20,7 @@ pub mod rules;
 use serde_json::{Map, Value};
 
 pub use attributes::Attributes;
-pub use names::{BadClaim, RESERVED, check_name, check_value};
+pub use names::{BadClaim, RESERVED, USERINFO_CLAIMS, check_name, check_value};
 pub use rules::{ClientClaims, Rules};
 
 /// The most that all claims of one token together may take, in bytes of JSON.
@@ -42,6 +42,15 @@ pub(crate) struct TooLarge {
 }
 
 impl TokenClaims {
+    /// The claims that the userinfo endpoint is asked for by name, in a token that belongs to no grant. They are few: names of OpenID
+    /// Connect Core section 5.1.
+    pub(crate) fn ask_at_userinfo(&mut self, names: &[String]) {
+        if !names.is_empty() {
+            self.all.insert(USERINFO_CLAIMS.to_owned(), Value::from(names));
+            self.from_hook.insert(USERINFO_CLAIMS.to_owned(), Value::from(names));
+        }
+    }
+
     /// Puts together what was found.
     pub(crate) fn new(mut found: Map<String, Value>, from_hook: Map<String, Value>) -> Result<Self, TooLarge> {
         found.extend(from_hook.clone());

@@ -15,7 +15,8 @@ use regrant_core::{Client, ClientId, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
-use crate::app::{App, Clients};
+use crate::app::{App, Clients, Settings};
+use crate::client_assertion;
 use crate::correlation::Correlation;
 use crate::form::{Form, Malformed};
 use crate::peer::Peer;
@@ -24,6 +25,8 @@ use crate::sight;
 /// What a request offered to prove who it is.
 pub struct Presented {
     method: AuthMethod,
+    /// A JWT, in place of all else: which of the two methods it stands for is for the client's registration to say.
+    assertion: Option<Zeroizing<String>>,
     /// As it was sent, and form-decoded where that differs: RFC 6749 section 2.3.1 wants the latter and many clients send the
     /// former. Both are tried (check C12); identifiers of ours are the same in both readings.
     readings: Vec<(String, Zeroizing<String>)>,
@@ -48,6 +51,20 @@ pub enum NotAuthenticated {
     WrongSecret,
     /// An authorization scheme other than Basic.
     UnknownScheme,
+    /// A `client_assertion_type` other than that of JWTs.
+    UnknownAssertionType,
+    /// The assertion is no JWT of the client's: its form, kind, algorithm or signature.
+    BadAssertion,
+    /// The client's keys cannot be had.
+    NoKeys,
+    /// `iss`, `sub` or `jti` of the assertion.
+    AssertionClaims,
+    /// `aud` of the assertion.
+    AssertionAudience,
+    /// `exp`, `nbf` or `iat` of the assertion.
+    AssertionTimes,
+    /// The assertion was used before.
+    AssertionReplayed,
 }
 
 impl NotAuthenticated {
@@ -60,6 +77,13 @@ impl NotAuthenticated {
             Self::OtherMethod => "other_auth_method",
             Self::WrongSecret => "wrong_client_secret",
             Self::UnknownScheme => "unknown_auth_scheme",
+            Self::UnknownAssertionType => "unknown_assertion_type",
+            Self::BadAssertion => "bad_client_assertion",
+            Self::NoKeys => "no_client_keys",
+            Self::AssertionClaims => "client_assertion_claims",
+            Self::AssertionAudience => "client_assertion_audience",
+            Self::AssertionTimes => "client_assertion_times",
+            Self::AssertionReplayed => "client_assertion_replayed",
         }
     }
 }
@@ -72,6 +96,13 @@ pub fn read(headers: &HeaderMap, form: &Form) -> Result<Result<Presented, NotAut
     let client_id = form.ascii("client_id", 255)?;
     let secret = form.credential("client_secret");
     let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+    if form.has_any(&["client_assertion", "client_assertion_type"]) {
+        // Check C1.
+        if secret.is_some() || authorizations.next().is_some() {
+            return Err(Malformed::TwoAuthentications);
+        }
+        return assertion(form, client_id);
+    }
     let Some(header) = authorizations.next() else {
         return Ok(match (client_id, secret) {
             (None, _) => Err(NotAuthenticated::NoClient),
@@ -94,6 +125,25 @@ pub fn read(headers: &HeaderMap, form: &Form) -> Result<Result<Presented, NotAut
     Ok(Ok(presented))
 }
 
+/// RFC 7523 section 2.2. Empty ones are as absent ones (check C3), and prove nothing.
+fn assertion(form: &Form, client_id: Option<&str>) -> Result<Result<Presented, NotAuthenticated>, Malformed> {
+    let kind = form.credential("client_assertion_type").ok_or(Malformed::Missing("client_assertion_type"))?;
+    let assertion = form.credential("client_assertion").ok_or(Malformed::Missing("client_assertion"))?;
+    if kind != client_assertion::TYPE {
+        return Ok(Err(NotAuthenticated::UnknownAssertionType));
+    }
+    let Some(claimed) = client_assertion::claimed(assertion) else {
+        return Ok(Err(NotAuthenticated::BadAssertion));
+    };
+    // RFC 7521 section 4.2: "The value of the "client_id" parameter MUST identify the same client as is identified by the client
+    // assertion." Check C10.
+    if client_id.is_some_and(|id| id != claimed) {
+        return Err(Malformed::OtherClientId);
+    }
+    let assertion = Some(Zeroizing::new(assertion.to_owned()));
+    Ok(Ok(Presented { assertion, ..Presented::one(AuthMethod::PrivateKeyJwt, &claimed, "") }))
+}
+
 fn basic(credentials: &str) -> Result<Presented, Malformed> {
     let bytes = Zeroizing::new(STANDARD.decode(credentials).map_err(|_| Malformed::Authorization)?);
     let text = std::str::from_utf8(&bytes).map_err(|_| Malformed::Authorization)?;
@@ -107,7 +157,7 @@ fn basic(credentials: &str) -> Result<Presented, Malformed> {
     if readings.first().is_none_or(|(known, decoded)| known != id || decoded.as_str() != secret) {
         readings.push((id.to_owned(), Zeroizing::new(secret.to_owned())));
     }
-    Ok(Presented { method: AuthMethod::ClientSecretBasic, readings })
+    Ok(Presented { method: AuthMethod::ClientSecretBasic, assertion: None, readings })
 }
 
 fn form_decoded(text: &str) -> Option<String> {
@@ -121,22 +171,37 @@ impl Presented {
     /// what a failed one hears depends on that.
     ///
     /// # Errors
-    /// [`Failure::Client`] or [`Failure::TooMany`].
-    pub(crate) fn prove(&self, app: &App, peer: Peer, correlation: &Correlation) -> Result<Arc<Client>, Failure> {
-        let settings = app.settings();
+    /// [`Failure::Client`] or [`Failure::TooMany`]; [`Failure::Unavailable`] if it cannot be kept that an assertion was used.
+    pub(crate) async fn prove(
+        &self,
+        app: &App,
+        settings: &Settings,
+        peer: Peer,
+        endpoint: &str,
+        correlation: &Correlation,
+    ) -> Result<Arc<Client>, Failure> {
         let limits = &settings.config.limits;
-        match self.verify(&settings.clients, app.engine.now()) {
+        let proved = match &self.assertion {
+            Some(assertion) => {
+                // Check X10: a signature costs more than a hash.
+                app.limits.before_a_signature(app, peer)?;
+                client_assertion::verify(app, assertion, &app.issuer.url(endpoint), correlation).await
+            }
+            None => self.verify(&settings.clients, app.engine.now()).map_err(Failure::from),
+        };
+        match proved {
             Ok(client) => app.limits.client(limits.requests_per_client, &client).map(|()| client),
-            Err(refused) => {
+            Err(Failure::Client(refused)) => {
                 tracing::debug!(%correlation, reason = refused.as_str(), "client authentication failed");
                 app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
                 Err(refused.into())
             }
+            Err(failure) => Err(failure),
         }
     }
 
     fn one(method: AuthMethod, id: &str, secret: &str) -> Self {
-        Self { method, readings: vec![(id.to_owned(), Zeroizing::new(secret.to_owned()))] }
+        Self { method, assertion: None, readings: vec![(id.to_owned(), Zeroizing::new(secret.to_owned()))] }
     }
 
     /// The client that was named, for the log: it has proved nothing yet. Whoever sends a secret or token of ours in its place has
@@ -168,7 +233,7 @@ impl Presented {
     }
 
     fn fits(&self, client: &Client, secret: &str, now: Timestamp) -> Result<(), NotAuthenticated> {
-        if client.auth != self.method {
+        if client.auth != self.method || self.assertion.is_some() {
             return Err(NotAuthenticated::OtherMethod);
         }
         if self.method == AuthMethod::None {

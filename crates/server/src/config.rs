@@ -19,9 +19,11 @@ mod keys;
 mod limits;
 mod log;
 mod metrics;
+mod outbound;
 mod places;
 mod problem;
 pub mod proxies;
+mod registration;
 mod revocation;
 mod revocation_feed;
 mod suggest;
@@ -39,15 +41,20 @@ use regrant_store::{SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
-pub use client::{ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, hash_text};
+pub use client::{
+    ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, ObjectAlgorithm, PlainSecret, Registration, hash_text,
+    parse_hash_text,
+};
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
 pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
 pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
+pub use outbound::OutboundSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
+pub use registration::{RegistrationMode, RegistrationSetting};
 pub use revocation::{OnEvent, RevocationSettings};
 pub use revocation_feed::{Readers, RevocationFeed};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
@@ -64,6 +71,8 @@ use top::TOP;
 pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 /// The scope that opens the admin API. It is always there, and means something at [`ADMIN_RESOURCE`] alone.
 pub const ADMIN_SCOPE: &str = "regrant.admin";
+/// The scope that opens what the admin API shows, and nothing that it changes.
+pub const ADMIN_READ_SCOPE: &str = "regrant.admin.read";
 /// The resource indicator of the admin API (RFC 8707), whatever its address. It is always there.
 pub const ADMIN_RESOURCE: &str = "urn:regrant:admin";
 /// `listen` unless set.
@@ -112,6 +121,10 @@ pub struct Config {
     pub events: EventsSetting,
     /// Whom to tell what happened, in the order of the file.
     pub webhooks: Vec<WebhookSetting>,
+    /// Where clients' URLs may lead.
+    pub outbound: OutboundSetting,
+    /// Who may register clients.
+    pub registration: RegistrationSetting,
     /// How much of what is too much.
     pub limits: Limits,
     /// What resource servers hear of what is over.
@@ -275,6 +288,8 @@ impl Config {
             token_hook: None,
             events: EventsSetting::default(),
             webhooks: Vec::new(),
+            outbound: OutboundSetting::default(),
+            registration: RegistrationSetting::default(),
             limits: Limits::default(),
             revocation_feed: RevocationFeed::default(),
             metrics: MetricsSetting::default(),
@@ -431,6 +446,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let resources = top.entries("resource", "uri", MAX_RESOURCES);
     let clients = top.entries("client", "id", MAX_CLIENTS);
     let limits = top.table("limits");
+    let (outbound, registration) = (top.table("outbound"), top.table("registration"));
     let (events, webhooks) = (top.table("events"), top.entries("webhook", "name", events::MAX_WEBHOOKS));
     match reach_notice(config.listen, &config) {
         Ok(notice) => config.notices.extend(notice),
@@ -455,6 +471,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     }
     config.events = events.map(|section| events::read(&section, base)).unwrap_or_default();
     config.webhooks = events::read_webhooks(&webhooks, base);
+    config.outbound = outbound.map(|section| outbound::read(&section, base)).unwrap_or_default();
+    config.registration = registration.as_ref().map(registration::read).unwrap_or_default();
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());
@@ -466,7 +484,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     }
     let mut ids = std::collections::BTreeSet::new();
     for section in &clients {
-        let definition = read_client(section);
+        let mut definition = read_client(section);
+        definition.take_secret(base);
         if !definition.id.is_empty() && !ids.insert(definition.id.clone()) {
             section.problem(Problem::new(
                 "id",
@@ -545,11 +564,36 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         static_claims: section.json("static_claims").unwrap_or_default(),
         token_hook: section.flag("token_hook"),
         tell_reason: section.flag("tell_reason"),
+        post_logout_redirect_uris: section.strings("post_logout_redirect_uris").unwrap_or_default(),
+        backchannel_logout_uri: section.string("backchannel_logout_uri"),
+        backchannel_logout_session_required: section.flag("backchannel_logout_session_required"),
+        frontchannel_logout_uri: section.string("frontchannel_logout_uri"),
+        frontchannel_logout_session_required: section.flag("frontchannel_logout_session_required"),
+        on_logout: section.string("on_logout"),
         access_token_signed_response_alg: section.string("access_token_signed_response_alg"),
         introspection_signed_response_alg: section.string("introspection_signed_response_alg"),
+        id_token_signed_response_alg: section.string("id_token_signed_response_alg"),
+        userinfo_signed_response_alg: section.string("userinfo_signed_response_alg"),
+        subject_type: section.string("subject_type"),
+        sector_identifier_uri: section.string("sector_identifier_uri"),
+        default_max_age: section.string("default_max_age"),
+        refresh_tokens: section.string("refresh_tokens"),
         previous_secret_file: section.string("previous_secret_file"),
         previous_secret_hash: section.string("previous_secret_hash"),
         previous_secret_expires_at: section.string("previous_secret_expires_at"),
+        jwks: section.json("jwks"),
+        jwks_uri: section.string("jwks_uri"),
+        token_endpoint_auth_signing_alg: section.string("token_endpoint_auth_signing_alg"),
+        request_object_signing_alg: section.string("request_object_signing_alg"),
+        request_uris: section.strings("request_uris").unwrap_or_default(),
+        client_uri: section.string("client_uri"),
+        logo_uri: section.string("logo_uri"),
+        policy_uri: section.string("policy_uri"),
+        tos_uri: section.string("tos_uri"),
+        contacts: section.strings("contacts").unwrap_or_default(),
+        shared_secret: None,
+        sealed_secret: None,
+        registration: None,
     };
     section.finish(&TOP);
     definition

@@ -2,24 +2,31 @@
 
 use std::fmt;
 
-/// 16 hexadecimal digits of fresh chance. Never taken from the request: a name that others choose can be made to lie.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Correlation(String);
+use axum::http::{HeaderName, HeaderValue, Response};
+
+/// 16 hexadecimal digits. Never taken from the request: a name that others choose can be made to lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Correlation([u8; 16]);
 
 /// The header that carries it.
-pub const HEADER: &str = "x-correlation-id";
+pub const HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 
 impl Correlation {
     /// A new name.
     #[must_use]
     pub fn new() -> Self {
-        Self(format!("{:016x}", u64::from_be_bytes(crate::chance::bytes())))
+        let name = crate::chance::name();
+        let mut text = [0; 16];
+        for (place, digit) in text.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(name >> (60 - 4 * place)) as usize & 15];
+        }
+        Self(text)
     }
 
     /// Puts the name into the headers of an answer.
     #[must_use]
-    pub fn mark<B>(&self, mut response: axum::http::Response<B>) -> axum::http::Response<B> {
-        if let Ok(value) = axum::http::HeaderValue::from_str(&self.0) {
+    pub fn mark<B>(&self, mut response: Response<B>) -> Response<B> {
+        if let Ok(value) = HeaderValue::from_bytes(&self.0) {
             response.headers_mut().insert(HEADER, value);
         }
         response
@@ -28,7 +35,8 @@ impl Correlation {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Only digits stand in it.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
@@ -40,6 +48,12 @@ impl Default for Correlation {
 
 impl fmt::Display for Correlation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Correlation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

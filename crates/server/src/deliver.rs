@@ -14,6 +14,7 @@
 //!
 //! A recipient that is new begins with what happens from then on.
 
+pub(crate) mod logout;
 pub(crate) mod recipient;
 
 use std::collections::HashSet;

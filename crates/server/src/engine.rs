@@ -25,10 +25,10 @@
 //! Why a device failure ends the process: a second wait for the same device may succeed and say nothing of what the first one
 //! lost (check Z4). Nothing is read from that store any more either: what the failed batch ended might be vouched for.
 
+mod heard;
 mod told;
 mod writer;
 
-use std::any::Any;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
@@ -46,12 +46,15 @@ use crate::revocations::Revocations;
 use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
-use crate::whereabouts::{Places, Whereabouts};
+use crate::whereabouts::Places;
+use heard::{Asking, Teller};
 use told::Told;
 use writer::{Failing, Writer};
 
 /// The most jobs in one batch.
 const MAX_BATCH: usize = 1024;
+/// The most records of writes that are no decision in one transaction, unless one of them has more.
+const MAX_RECORDS: usize = 1024;
 /// The most jobs that may wait: beyond it the caller hears [`Unavailable`] at once, and the client 503.
 const MAX_WAITING: usize = 16_384;
 /// How many of them may be reads, and how many writes that are no decisions: introspection and what operators list cannot starve
@@ -80,6 +83,7 @@ pub struct Engine {
     failure: watch::Receiver<Option<Unavailable>>,
     /// Steps with each commit that holds events.
     news: watch::Receiver<u64>,
+    endings: watch::Receiver<u64>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -102,20 +106,11 @@ pub struct Moment<'a> {
 /// The row a decision is asked about: intact, with its user's status.
 pub type Row<'a> = Option<(&'a Grant, SubjectStatus)>;
 
-type Decide = Box<dyn FnMut(Row<'_>, GrantId, &Moment<'_>) -> Decision<Box<dyn Any + Send>> + Send>;
-type Verdict = Result<Box<dyn Any + Send>, Refusal>;
 type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
 enum Job {
     /// Decide about one grant. `None` asks for a new one.
-    Decide {
-        grant: Option<GrantId>,
-        decide: Decide,
-        correlation: String,
-        from: Option<Whereabouts>,
-        span: Span,
-        reply: Reply<Verdict>,
-    },
+    Decide { grant: Option<GrantId>, asked: Box<dyn heard::Asked>, span: Span, reply: heard::Reply },
     /// Make records durable as they are.
     Commit { records: Vec<Record>, below: Parent, reply: Reply<Vec<Outcome>> },
     /// Read.
@@ -171,6 +166,7 @@ impl Engine {
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
         let (telling, news) = watch::channel(0);
+        let (ending, endings) = watch::channel(0);
         let writer = Writer {
             newest: Arc::clone(&newest),
             epoch: Arc::clone(&epoch),
@@ -186,11 +182,13 @@ impl Engine {
             waiting: waiting.clone(),
             spans: spans.clone(),
             telling,
+            ending,
             told: Told::default(),
             places: Places::default(),
+            teller: Teller::here(),
         };
         thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news })
+        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings })
     }
 
     /// The keys of this moment.
@@ -245,6 +243,11 @@ impl Engine {
         self.news.clone()
     }
 
+    /// Changes with each commit that ends sessions.
+    pub(crate) fn endings(&self) -> watch::Receiver<u64> {
+        self.endings.clone()
+    }
+
     /// Waits until the process must end. Never done while all is well, nor when the store was closed in good order.
     pub async fn failed(&self) -> Unavailable {
         let mut failure = self.failure.clone();
@@ -267,7 +270,7 @@ impl Engine {
         decide: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T> + Send + 'static,
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let mut decide = decide;
-        self.decided(Some(grant), correlation, Box::new(move |row, _, moment| erase(decide(row, moment)))).await
+        self.decided(Some(grant), correlation, move |row, _, moment| decide(row, moment)).await
     }
 
     /// Makes a new grant: the decision gets its id.
@@ -280,22 +283,23 @@ impl Engine {
         decide: impl FnMut(GrantId, &Moment<'_>) -> Decision<T> + Send + 'static,
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let mut decide = decide;
-        self.decided(None, correlation, Box::new(move |_, id, moment| erase(decide(id, moment)))).await
+        self.decided(None, correlation, move |_, id, moment| decide(id, moment)).await
     }
 
     async fn decided<T: Send + 'static>(
         &self,
         grant: Option<GrantId>,
         correlation: &str,
-        decide: Decide,
+        decide: impl FnMut(Row<'_>, GrantId, &Moment<'_>) -> Decision<T> + Send + 'static,
     ) -> Result<Result<T, Refusal>, Unavailable> {
-        let correlation = correlation.to_owned();
+        let (correlation, from) = (correlation.to_owned(), sight::whereabouts());
+        let asked = Box::new(Asking { decide, correlation, from, outcome: None::<T> });
         let span = self.spans.child("decide", &sight::span());
-        let from = sight::whereabouts();
-        match self.answer(|reply| Job::Decide { grant, decide, correlation, from, span, reply }).await? {
-            Err(refusal) => Ok(Err(refusal)),
-            Ok(outcome) => outcome.downcast().map(|outcome| Ok(*outcome)).map_err(|_| stopped()),
-        }
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Decide { grant, asked, span, reply })?;
+        let (verdict, mut asked) = answer.await.map_err(|_| stopped())??;
+        let outcome = asked.outcome().downcast_mut::<Option<T>>().and_then(Option::take);
+        verdict.map_or_else(|refusal| Ok(Err(refusal)), |()| outcome.map(Ok).ok_or_else(stopped))
     }
 
     /// Makes records durable as they are.
@@ -303,8 +307,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::decide`].
     pub async fn commit(&self, records: Vec<Record>) -> Result<Vec<Outcome>, Unavailable> {
-        let below = sight::span();
-        self.answer(|reply| Job::Commit { records, below, reply }).await
+        self.committing(records).await
+    }
+
+    /// The same: the records have their place in the queue when this returns, before anybody waits.
+    pub(crate) fn committing(
+        &self,
+        records: Vec<Record>,
+    ) -> impl Future<Output = Result<Vec<Outcome>, Unavailable>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.send(Job::Commit { records, below: sight::span(), reply });
+        async move {
+            sent?;
+            answer.await.map_err(|_| stopped())?
+        }
     }
 
     /// Asks the store.
@@ -364,11 +380,6 @@ impl Engine {
             mpsc::TrySendError::Disconnected(_) => stopped(),
         })
     }
-}
-
-fn erase<T: Send + 'static>(decision: Decision<T>) -> Decision<Box<dyn Any + Send>> {
-    let Decision { write, event, outcome } = decision;
-    Decision { write, event, outcome: outcome.map(|value| Box::new(value) as Box<dyn Any + Send>) }
 }
 
 fn stopped() -> Unavailable {

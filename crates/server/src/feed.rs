@@ -27,7 +27,8 @@ use regrant_store::{Answer, Question, Record, Revocation, Revoked, Unavailable};
 
 use crate::app::{App, Clients};
 use crate::config::LONGEST_ACCESS_TOKEN;
-use index::Index;
+use index::{Ended, Index};
+use told::Told;
 
 pub(crate) use endpoint::{feed, lists, status_list};
 
@@ -35,10 +36,12 @@ pub(crate) use endpoint::{feed, lists, status_list};
 const FRESH: Duration = Duration::from_secs(1);
 /// Rows of one read.
 const PAGE: u32 = 4096;
-/// The most grants that take the place of a row about some of a user's.
+/// Up to so many grants that a wide revocation ended are a line each; more are told together.
 const MAX_EXPANDED: usize = 16;
-/// The most grants of one user that are looked up for the status lists.
-const MAX_GRANTS_OF_A_USER: usize = 16_384;
+/// The most grants that are looked at for one wide revocation: with more, one line means all of its client's, or of everybody.
+const MAX_LOOKED_AT: usize = 65_536;
+/// Grants of one read.
+const SLICE: u32 = 512;
 
 /// The copy, and who is at work on it.
 #[derive(Debug, Default)]
@@ -72,8 +75,9 @@ impl Feed {
             let is_last = rows.len() < PAGE as usize;
             let (mut told, mut places) = (Vec::new(), Vec::new());
             for row in &rows {
-                told.push((row.position, told_as(app, row, &keys).await?));
-                places.extend(ended_places(app, row, &keys).await?);
+                let (told_as, ended) = told_as(app, row, &keys).await?;
+                told.push((row.position, told_as));
+                places.push(ended);
             }
             self.index().add(told, places, app.engine.now().minus(window(app)));
             if is_last {
@@ -102,65 +106,108 @@ pub(crate) fn without<'a>(
     gone.map(move |client| Record::Revoke { revoked: Revoked::client(client.id.clone()), at: now.plus(FRESH) })
 }
 
-/// What a row is told as. A line may mean more tokens than have ended, never fewer:
+/// What a row is told as, and which bits of status lists it sets. A line may mean more tokens than have ended, never fewer:
 ///
-/// | what was revoked                          | is told as                                                                   |
-/// |-------------------------------------------|------------------------------------------------------------------------------|
-/// | a grant, a token                          | itself                                                                       |
-/// | all of a user, a client, a user at a client | one line that says so                                                      |
-/// | less of a user: a session, a scope …      | the user's grants that have ended; beyond [`MAX_EXPANDED`] all of the user's |
-/// | less than all, of nobody in particular    | all of the client's, or of everybody: who is refused wrongly refreshes       |
+/// | what was revoked                            | is told as                                              | bits             |
+/// |---------------------------------------------|---------------------------------------------------------|------------------|
+/// | a grant                                     | itself                                                  | its own          |
+/// | a token                                     | itself                                                  |                  |
+/// | all of a user, a client, a user at a client | one line that says so                                   | the user's       |
+/// | less: a scope, a resource, a time …         | the grants that have ended, a line each or together; and a line for tokens that show it themselves | theirs |
+/// | the same, of too many to look at or to tell | all of the user's or the client's, or of everybody      | the user's       |
+/// | a wide revocation that was taken back       | its number: what it said by that number is over         | its own go       |
 ///
-/// A narrowed token does not show all scopes and resources of its grant, and no token its session: those cannot be asked for in a line.
-/// Tokens of users without a grant name no list, and are introspected.
-async fn told_as(app: &App, row: &Revocation, keys: &Keys) -> Result<Vec<Revocation>, Unavailable> {
-    let Revoked::Matching(selector) = &row.revoked else { return Ok(vec![row.clone()]) };
-    let whole = Selector { subject: selector.subject.clone(), client: selector.client.clone(), ..Selector::default() };
-    if *selector != whole && selector.subject.is_some() {
-        let ended = grants_of(app, selector, keys, |grant| grant.ended.is_some()).await?;
-        if ended.len() <= MAX_EXPANDED {
-            let told = |number: &u64| Revocation { revoked: Revoked::Grant(*number), ..row.clone() };
-            return Ok(ended.iter().map(told).collect());
+/// A narrowed token does not show all scopes and resources of its grant, and no token its session: those cannot be asked for in a line. A
+/// client's own token has no grant, and shows what it has.
+/// Tokens of users without a grant name no list, and are introspected. Grants whose last token is over are left out.
+async fn told_as(app: &App, row: &Revocation, keys: &Keys) -> Result<(Vec<Told>, Ended), Unavailable> {
+    let (bulk, selector) = match &row.revoked {
+        Revoked::Matching(selector) => (None, selector),
+        Revoked::Bulk(number, selector) => (Some(*number), selector),
+        Revoked::Grant(number) => {
+            let set = vec![Place::of(*number, keys)];
+            return Ok((vec![Told::Line(row.clone())], Ended { at: row.at, bulk: None, set, taken_back: None }));
         }
+        Revoked::Access(_) => return Ok((vec![Told::Line(row.clone())], Ended::nothing(row.at))),
+        Revoked::TakenBack(number) => {
+            let ended = Ended { taken_back: Some(*number), ..Ended::nothing(row.at) };
+            return Ok((vec![Told::Line(row.clone())], ended));
+        }
+    };
+    let whole = Selector { subject: selector.subject.clone(), client: selector.client.clone(), ..Selector::default() };
+    let as_whole = || {
+        let whole = whole.clone();
+        let revoked = bulk.map_or(Revoked::Matching(whole.clone()), |number| Revoked::Bulk(number, whole));
+        vec![Told::Line(Revocation { revoked, ..row.clone() })]
+    };
+    let ended = |numbers: &[u64]| {
+        let set = numbers.iter().map(|number| Place::of(*number, keys)).collect();
+        Ended { at: row.at, bulk, set, taken_back: None }
+    };
+    if *selector == whole {
+        let is_of_user = *selector == of_user(selector);
+        let bits = match () {
+            () if is_of_user => grants_of(app, selector, keys, |grant| grant.terms.created_at <= row.at).await?,
+            () if selector.subject.is_some() => grants_of(app, selector, keys, |grant| grant.ended.is_some()).await?,
+            // A bit each would be a look at every grant of a client.
+            () => Some(Vec::new()),
+        };
+        return Ok((as_whole(), ended(&bits.unwrap_or_default())));
     }
-    Ok(vec![Revocation { revoked: Revoked::Matching(whole), ..row.clone() }])
+    let alive = app.engine.now().minus(window(app));
+    let found = grants_of(app, selector, keys, |grant| grant.ended.is_some() && grant.answered_at >= alive).await?;
+    let Some(numbers) = found else { return Ok((as_whole(), ended(&[]))) };
+    let grants = if numbers.len() <= MAX_EXPANDED {
+        Some(numbers.iter().map(|number| Told::Grant { number: *number, bulk, at: row.at }).collect())
+    } else {
+        let places: Vec<Place> = numbers.iter().map(|number| Place::of(*number, keys)).collect();
+        told::sets(&places, bulk, row.at)
+    };
+    let Some(mut lines) = grants else { return Ok((as_whole(), ended(&numbers))) };
+    lines.extend(shown(row, selector, bulk).map(Told::Line));
+    Ok((lines, ended(&numbers)))
 }
 
-/// Which bits of status lists a row sets. What is wider than a user is in the feed alone: a bit each would be a look at every grant.
-async fn ended_places(app: &App, row: &Revocation, keys: &Keys) -> Result<Vec<(Place, Timestamp)>, Unavailable> {
-    let numbers = match &row.revoked {
-        Revoked::Grant(number) => vec![*number],
-        Revoked::Matching(selector) if *selector == of_user(selector) => {
-            grants_of(app, selector, keys, |grant| grant.terms.created_at <= row.at).await?
-        }
-        Revoked::Matching(selector) if selector.subject.is_some() => {
-            grants_of(app, selector, keys, |grant| grant.ended.is_some()).await?
-        }
-        Revoked::Access(_) | Revoked::Matching(_) => Vec::new(),
-    };
-    Ok(numbers.into_iter().map(|number| (Place::of(number, keys), row.at)).collect())
+/// The tokens that show by themselves that a wide revocation means them, by the rule of [`Epoch::covers_access`](regrant_core::Epoch): a
+/// user's that fits is of a grant that has ended.
+fn shown(row: &Revocation, selector: &Selector, bulk: Option<u64>) -> Option<Revocation> {
+    let Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only: _ } = selector;
+    if subject.is_some() || session.is_some() || tag_key.is_some() {
+        return None;
+    }
+    // Of the last second before it, for tokens tell whole ones.
+    let before = issued_before.map(|before| Timestamp::from_millis(before.seconds().saturating_mul(1000) - 1));
+    let selector =
+        Selector { client: client.clone(), scope: scope.clone(), resource: resource.clone(), ..Selector::default() };
+    let revoked = bulk.map_or(Revoked::Matching(selector.clone()), |number| Revoked::Bulk(number, selector));
+    Some(Revocation { revoked, at: before.map_or(row.at, |before| before.min(row.at)), ..row.clone() })
 }
 
 fn of_user(selector: &Selector) -> Selector {
     Selector { subject: Some(selector.subject.clone().unwrap_or_default()), ..Selector::default() }
 }
 
-/// Numbers of a user's grants, as everybody is to see them, that are `wanted`: by the index of users.
+/// Numbers of the grants of a user, a client, both or anybody, as everybody is to see them, that are `wanted`: by an index where there is
+/// one. `None` if there are too many to look at.
 async fn grants_of(
     app: &App,
     selector: &Selector,
     keys: &Keys,
     wanted: impl Fn(&Grant) -> bool,
-) -> Result<Vec<u64>, Unavailable> {
-    let (mut numbers, mut after) = (Vec::new(), 0);
-    while numbers.len() < MAX_GRANTS_OF_A_USER {
+) -> Result<Option<Vec<u64>>, Unavailable> {
+    let (mut numbers, mut after, mut looked_at) = (Vec::new(), 0, 0);
+    loop {
         let client = selector.client.as_ref().map(ToString::to_string);
-        let question = Question::Grants { client, subject: selector.subject.clone(), after, limit: 256 };
+        let question = Question::Grants { client, subject: selector.subject.clone(), after, limit: SLICE };
         let Answer::Grants(grants) = app.engine.ask(question).await? else { break };
         let Some(last) = grants.last() else { break };
         after = last.grant.id.number;
+        looked_at += grants.len();
+        if looked_at > MAX_LOOKED_AT {
+            return Ok(None);
+        }
         let believed = grants.into_iter().filter_map(|found| found.believed(keys));
         numbers.extend(believed.filter(|found| wanted(&found.grant)).map(|found| found.grant.id.number));
     }
-    Ok(numbers)
+    Ok(Some(numbers))
 }

@@ -81,7 +81,9 @@ async fn answer(
     }
     let body = read(&parts.headers, body).await?;
     let form = Form::parse(b"")?;
-    let client = client_auth::read(&parts.headers, &form)??.prove(app, Peer::of(&parts.extensions), correlation)?;
+    let peer = Peer::of(&parts.extensions);
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let client = presented.prove(app, &app.settings(), peer, "/oauth2/global-revoke", correlation).await?;
     *known = Some(Arc::clone(&client));
     if client.disabled || !client.may_revoke_users {
         return Err(Failure::MayNotRevoke);
@@ -116,7 +118,7 @@ async fn revoke(app: &App, client: &Client, subjects: Vec<String>, correlation: 
             undo_until: None,
             undone_at: None,
         };
-        records.extend([Record::Epoch { epoch, events }, Record::EndSessionsOf { subject }]);
+        records.extend([Record::Epoch { epoch, events }, Record::EndSessionsOf { subject, but: None }]);
     }
     let outcomes = app.engine.commit(records).await?;
     sight::outcome("user_revoked");

@@ -4,8 +4,14 @@
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
 
 mod account;
+mod answer;
+mod came;
+mod device;
+mod end_session;
 mod login;
+mod select;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,32 +20,27 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use regrant_core::client::GrantType;
-use regrant_core::decision::{Change, Decision};
-use regrant_core::issue::SubjectStatus;
-use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Event, EventKind, Refusal, Resources, Scope, Timestamp, redirect};
+use regrant_core::prompt::{self, Next, Present};
+use regrant_core::redeem;
+use regrant_core::{Client, Event, EventKind, Resources, Scope, Timestamp, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
-use zeroize::Zeroizing;
 
-use crate::answer::Failure;
 use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, Flow, MAX_REQUEST, Wrong, verdict};
-use crate::cascade::Happened;
-use crate::claims::prepare::{self, Minting};
+use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong};
 use crate::correlation::Correlation;
-use crate::form::{self, Form};
-use crate::mint::{self, Access};
+use crate::form::Form;
+use crate::outbound::check_url;
 use crate::pages;
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
+use crate::request_object;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
+use crate::subject;
 
 pub(crate) use account::{account, history};
-
-/// How long a code may be redeemed: 60 seconds (RFC 6749 section 4.1.2 recommends at most ten minutes).
-const CODE_LIFETIME: Duration = Duration::from_secs(60);
+pub(crate) use device::device;
+pub(crate) use end_session::end_session;
 
 /// One request of a browser.
 struct Visit {
@@ -56,7 +57,10 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
     let response = if parts.method == Method::POST {
         // RFC 6749 section 3.1: POST is for requests that do not fit a URL. Ours fit, and a GET carries the cookies.
         match read_body(&visit.headers, body).await {
-            Some(query) if query.len() <= MAX_REQUEST => visit.redirect(&visit.url(&query)),
+            Some(query) if query.len() <= MAX_REQUEST => {
+                let query = came::printable(&query);
+                visit.redirect(&format!("{}/oauth2/authorize?{query}", visit.app.issuer.path()))
+            }
             _ => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_request"),
         }
     } else {
@@ -87,6 +91,17 @@ pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Re
     visit.correlation.mark(response)
 }
 
+/// `POST /select`.
+pub(crate) async fn select(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let visit = Visit::of(app, &parts);
+    let response = match read_form(&visit.headers, body).await {
+        Ok(form) => visit.select(&form).await,
+        Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
+    };
+    visit.correlation.mark(response)
+}
+
 /// `GET` and `POST /logout`.
 pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -97,7 +112,7 @@ pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Res
             Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
         }
     } else {
-        visit.logout_page().await
+        visit.ask_to_log_out().await
     };
     visit.correlation.mark(response)
 }
@@ -132,12 +147,32 @@ impl Visit {
 
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
     async fn authorize(&self, query: &str) -> Response<Body> {
+        let (query, proof) = came::split(query);
+        let query = match request_object::effective(&self.app, query, &self.correlation).await {
+            Ok(None) => Cow::Borrowed(query),
+            Ok(Some(effective)) => Cow::Owned(effective),
+            // Without the object only what stands outside of it says where an answer may go.
+            Err(denied) => return self.refuse_object(query, &denied),
+        };
+        self.proceed(&query, proof).await
+    }
+
+    /// A request object that does not count.
+    fn refuse_object(&self, query: &str, denied: &Denied) -> Response<Body> {
+        match Destination::read(&self.app, query) {
+            Ok(to) => self.deny(&to, denied),
+            Err(_) => self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, denied.error),
+        }
+    }
+
+    /// The same for a request that is whole.
+    async fn proceed(&self, query: &str, proof: Option<&str>) -> Response<Body> {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
-            Err(Wrong::Redirect(to, denied)) => return self.deny(&to.error(self.app.issuer(), &denied), &denied),
+            Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
-        match self.step(&request, query).await {
+        match self.step(&request, query, proof).await {
             Ok(response) => response,
             Err(trouble) => {
                 tracing::error!(correlation = %self.correlation, %trouble, "the store failed during an authorization");
@@ -146,28 +181,39 @@ impl Visit {
         }
     }
 
-    async fn step(&self, request: &AuthorizationRequest, query: &str) -> Result<Response<Body>, Unavailable> {
+    async fn step(
+        &self,
+        request: &AuthorizationRequest,
+        query: &str,
+        proof: Option<&str>,
+    ) -> Result<Response<Body>, Unavailable> {
         let who = session::current(&self.app, &self.headers).await?;
-        let Some(who) = who.filter(|_| !request.prompt.login) else {
-            if request.prompt.none {
-                return Ok(self.denied(request, &Denied::LOGIN_REQUIRED));
+        let present = match &who {
+            None => None,
+            Some(who) => {
+                let sub = subject::told(&self.app, &request.client, &who.user.subject);
+                Some(Present {
+                    authenticated_at: who.session.authenticated_at,
+                    is_named: request.wishes.named.iter().all(|named| *named == sub),
+                    consented: self.is_consented(request, who).await?,
+                    came: came::from(&self.app, &who.cookie, query, proof),
+                })
             }
-            return Ok(self.login_page(StatusCode::OK, Some(request), query, "", None));
         };
-        if !self.is_consented(request, &who).await? {
-            if request.prompt.none {
-                return Ok(self.denied(request, &Denied::CONSENT_REQUIRED));
+        match (prompt::next(request.prompt, request.max_age(), present, self.app.engine.now()), who) {
+            (Next::LoginRequired, _) => Ok(self.denied(request, &Denied::LOGIN_REQUIRED)),
+            (Next::ConsentRequired, _) => Ok(self.denied(request, &Denied::CONSENT_REQUIRED)),
+            (Next::Select, Some(who)) => Ok(self.select_page(request, query, &who)),
+            (Next::Consent, Some(who)) => Ok(self.consent_page(request, query, &who)),
+            (Next::Answer, Some(who)) => self.grant(request, &who).await,
+            (Next::Login, _) | (Next::Select | Next::Consent | Next::Answer, None) => {
+                Ok(self.login_page(StatusCode::OK, Some(request), query, &request.wishes.login_hint, None))
             }
-            return Ok(self.consent_page(request, query, &who));
         }
-        self.grant(request, &who).await
     }
 
     /// Whether this user need not be asked: the client is trusted, or all of it was allowed before.
     async fn is_consented(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<bool, Unavailable> {
-        if request.prompt.consent {
-            return Ok(false);
-        }
         if request.client.skip_consent {
             return Ok(true);
         }
@@ -176,18 +222,13 @@ impl Visit {
         if request.client.is_public() && !request.to.redirect_uri.starts_with("https://") {
             return Ok(false);
         }
-        let Some(known) = self.remembered(request, who).await? else { return Ok(false) };
-        Ok(request.granted.scope.is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
+        let Some(known) = self.remembered(&request.client, who).await? else { return Ok(false) };
+        Ok(request.asks_for().is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
     /// What this user allowed this client before. What was paused, or is over, is asked anew.
-    async fn remembered(
-        &self,
-        request: &AuthorizationRequest,
-        who: &LoggedIn,
-    ) -> Result<Option<Remembered>, Unavailable> {
-        let question =
-            Question::Consent { subject: who.user.subject.clone(), client: request.client.id.as_str().to_owned() };
+    async fn remembered(&self, client: &Client, who: &LoggedIn) -> Result<Option<Remembered>, Unavailable> {
+        let question = Question::Consent { subject: who.user.subject.clone(), client: client.id.as_str().to_owned() };
         let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
         let ends_at = known.ends_at;
         if known.paused_at.is_some() || ends_at.is_some_and(|end| end.is_over(self.app.engine.now())) {
@@ -196,114 +237,6 @@ impl Visit {
         let scope = Scope::parse(&known.scope).unwrap_or_default();
         let resources = Resources::parse(&known.resources).unwrap_or_default();
         Ok(Some(Remembered { scope, resources, ends_at }))
-    }
-
-    /// Everything is known: a code, or for the implicit flow an access token, goes to the client.
-    async fn grant(&self, request: &AuthorizationRequest, who: &LoggedIn) -> Result<Response<Body>, Unavailable> {
-        let (scope, resources) = (&request.granted.scope, &request.granted.resources);
-        let granted = match verdict(&request.client, request.flow, SubjectStatus::Enabled, true, Some(scope), resources)
-        {
-            Ok(granted) => granted,
-            Err(refusal) => return Ok(self.denied(request, &Denied::of(refusal))),
-        };
-        let consent = redeem::Consent {
-            subject: who.user.subject.clone(),
-            granted,
-            authenticated_at: who.session.authenticated_at,
-            session: Some(who.session.id),
-            epoch: who.epoch,
-        };
-        match request.flow {
-            Flow::Code => {
-                // Each code is a row (check X9).
-                let rate = self.app.settings().config.limits.codes_per_user;
-                if self.app.limits.code(rate, &consent.subject).is_err() {
-                    return Ok(self.denied(request, &Denied::TOO_MANY_CODES));
-                }
-                self.grant_code(request, consent).await
-            }
-            Flow::Implicit => Ok(self.grant_token(request, &consent).await),
-        }
-    }
-
-    async fn grant_code(
-        &self,
-        request: &AuthorizationRequest,
-        consent: redeem::Consent,
-    ) -> Result<Response<Body>, Unavailable> {
-        let client = Arc::clone(&request.client);
-        let bound = CodeRequest {
-            challenge: request.challenge,
-            redirect_uri: request.redirect_parameter.clone(),
-            lifetime: CODE_LIFETIME,
-        };
-        let made = self
-            .app
-            .engine
-            .create(self.correlation.as_str(), move |id, moment| {
-                let (grant, code) = redeem::grant_with_code(
-                    id,
-                    &client,
-                    consent.clone(),
-                    &bound,
-                    moment.keys,
-                    moment.now,
-                    &moment.entropy,
-                );
-                match code.text(moment.keys) {
-                    Some(text) => Decision::accept(Change::Created, grant, Zeroizing::new(text)),
-                    None => Decision::refuse(Refusal::SeedKeyNotYet),
-                }
-            })
-            .await?;
-        let Ok(code) = made else { return Ok(self.denied(request, &Denied::UNAVAILABLE)) };
-        tracing::info!(correlation = %self.correlation, client = %request.client.id, "authorization code issued");
-        Ok(self.redirect(&request.to.answer(self.app.issuer(), &[("code", &code)])))
-    }
-
-    /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."
-    async fn grant_token(&self, request: &AuthorizationRequest, consent: &redeem::Consent) -> Response<Body> {
-        let minting = Minting {
-            client: &request.client,
-            grant_type: GrantType::Implicit,
-            subject: &consent.subject,
-            granted: &consent.granted,
-            grant: None,
-            auth_time: Some(consent.authenticated_at.seconds()),
-            correlation: &self.correlation,
-        };
-        let claims = match prepare::of(&self.app, minting).await {
-            Ok(claims) => claims,
-            Err(Failure::HookDenied) => return self.denied(request, &Denied::HOOK),
-            Err(failure) => {
-                tracing::error!(correlation = %self.correlation, reason = %failure.reason(), "no access token");
-                return self.denied(request, &Denied::UNAVAILABLE);
-            }
-        };
-        let expires_in = request.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&consent.granted.scope, &consent.granted.resources);
-        let access = Access {
-            grant: None,
-            client: &request.client,
-            subject: &consent.subject,
-            scope: &scope,
-            resources: &consent.granted.resources,
-            authenticated_at: Some(consent.authenticated_at),
-            claims: &claims,
-            expires_in,
-            now: self.app.engine.now(),
-        };
-        tracing::warn!(correlation = %self.correlation, client = %request.client.id, "implicit grant used: RFC 9700 section 2.1.2 says that it SHOULD NOT be");
-        let Some(token) = mint::access_token(&self.app, &access).map(Zeroizing::new) else {
-            return self.denied(request, &Denied::UNAVAILABLE);
-        };
-        let (expires_in, scope) = (expires_in.to_string(), scope.to_string());
-        let mut parameters =
-            vec![("access_token", token.as_str()), ("token_type", "Bearer"), ("expires_in", expires_in.as_str())];
-        if !scope.is_empty() {
-            parameters.push(("scope", &scope));
-        }
-        self.redirect(&request.to.answer(self.app.issuer(), &parameters))
     }
 
     /// Allow or deny was pressed.
@@ -322,7 +255,7 @@ impl Visit {
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
-            Err(Wrong::Redirect(to, denied)) => return self.deny(&to.error(self.app.issuer(), &denied), &denied),
+            Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
         if form.credential("decision") != Some("allow") {
             return self.denied(&request, &Denied::ACCESS);
@@ -341,62 +274,33 @@ impl Visit {
         request: &AuthorizationRequest,
         who: &LoggedIn,
     ) -> Result<Response<Body>, Unavailable> {
-        let granted = &request.granted;
-        // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
-        let (scope, ends_at) = match self.remembered(request, who).await? {
-            Some(Remembered { scope, resources, ends_at }) if resources == granted.resources => {
-                let both = Scope::from_tokens(scope.iter().chain(granted.scope.iter()));
-                (both.unwrap_or_else(|_| granted.scope.clone()), ends_at)
-            }
-            _ => (granted.scope.clone(), None),
-        };
-        let consent = Consent {
-            subject: who.user.subject.clone(),
-            client: request.client.id.as_str().to_owned(),
-            scope: scope.to_string(),
-            resources: granted.resources.to_string(),
-            at: self.app.engine.now(),
-            paused_at: None,
-            ends_at,
-        };
-        self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
+        self.remember(&request.client, request.asks_for(), &request.granted.resources, who).await?;
         sight::outcome("consented");
         self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
         self.grant(request, who).await
     }
 
-    async fn logout(&self, form: &Form) -> Response<Body> {
-        let token = form.credential("csrf").unwrap_or_default();
-        let who = match session::current(&self.app, &self.headers).await {
-            Ok(who) => who,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
-        };
-        if let Some(who) = &who {
-            if !session::is_own_form(&self.app, FormKind::Logout, &who.cookie, "", token) {
-                return self.page_error(StatusCode::FORBIDDEN, pages::EXPIRED_FORM, "foreign_form");
+    /// What a user allows a client, for the next time.
+    async fn remember(&self, client: &Client, asked: Scope, at: &Resources, who: &LoggedIn) -> Result<(), Unavailable> {
+        // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
+        let (scope, ends_at) = match self.remembered(client, who).await? {
+            Some(Remembered { scope, resources, ends_at }) if resources == *at => {
+                let both = Scope::from_tokens(scope.iter().chain(asked.iter()));
+                (both.unwrap_or_else(|_| asked.clone()), ends_at)
             }
-            self.note(EventKind::Logout, &who.user.subject, None).await;
-        }
-        let happened = who.as_ref().map(|who| Happened::LoggedOut(who.session.id, &who.session.subject));
-        let cookie = match session::end(&self.app, &self.headers, happened.as_ref()).await {
-            Ok(cookie) => cookie,
-            Err(trouble) => return self.unavailable(&trouble.to_string()),
+            _ => (asked, None),
         };
-        let page = pages::logged_out(&pages::LoggedOut { base: self.app.issuer.path() });
-        let mut response = html(StatusCode::OK, page, "");
-        response.headers_mut().append(SET_COOKIE, cookie);
-        response
-    }
-
-    async fn logout_page(&self) -> Response<Body> {
-        let who = session::current(&self.app, &self.headers).await.ok().flatten();
-        let csrf = who
-            .as_ref()
-            .map(|who| session::form_token(&self.app, FormKind::Logout, &who.cookie, ""))
-            .unwrap_or_default();
-        let username = who.as_ref().map(|who| who.user.name.as_str());
-        let page = pages::Logout { base: self.app.issuer.path(), username, csrf: &csrf };
-        html(StatusCode::OK, pages::logout(&page), "")
+        let consent = Consent {
+            subject: who.user.subject.clone(),
+            client: client.id.as_str().to_owned(),
+            scope: scope.to_string(),
+            resources: at.to_string(),
+            at: self.app.engine.now(),
+            paused_at: None,
+            ends_at,
+        };
+        self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
+        Ok(())
     }
 
     fn login_page(
@@ -421,18 +325,14 @@ impl Visit {
     }
 
     fn consent_page(&self, request: &AuthorizationRequest, query: &str, who: &LoggedIn) -> Response<Body> {
-        let settings = self.app.settings();
         let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
-        let described = |name: &str| {
-            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
-            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
-        };
-        let scopes: Vec<(String, String)> =
-            request.granted.scope.iter().map(|name| (name.to_owned(), described(name))).collect();
+        let scopes = self.described(&request.asks_for());
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
         let lifetime = lifetime(request);
+        let profile = self.app.settings().clients.profile(&request.client.id);
+        let links = profile.map(|profile| profile.links.clone()).unwrap_or_default();
         let page = pages::Consent {
             base: self.app.issuer.path(),
             client_name: &request.client.name,
@@ -441,20 +341,23 @@ impl Visit {
             scopes: &scopes,
             resources: &resources,
             lifetime: &lifetime,
+            links: &links,
             request: query,
             csrf: &csrf,
         };
-        html(StatusCode::OK, pages::consent(&page), &request.to.form_action())
+        let mut response = html(StatusCode::OK, pages::consent(&page), &request.to.form_action());
+        show_image(&mut response, links.logo.as_deref());
+        response
     }
 
-    fn denied(&self, request: &AuthorizationRequest, denied: &Denied) -> Response<Body> {
-        self.deny(&request.to.error(self.app.issuer(), denied), denied)
-    }
-
-    fn deny(&self, url: &str, denied: &Denied) -> Response<Body> {
-        sight::refused(denied.error, denied.description);
-        tracing::debug!(correlation = %self.correlation, error = denied.error, reason = denied.description, "authorization denied");
-        self.redirect(url)
+    /// Scopes with what they mean to people.
+    fn described(&self, scope: &Scope) -> Vec<(String, String)> {
+        let settings = self.app.settings();
+        let described = |name: &str| {
+            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
+            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
+        };
+        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
     }
 
     /// RFC 9700 section 4.12: "the authorization server MUST use HTTP status code 303".
@@ -482,16 +385,9 @@ impl Visit {
         later(response, 1)
     }
 
-    /// The request again, in the characters that a URI has: some clients send others, and we send none on (check R16).
-    fn url(&self, query: &str) -> String {
-        let mut url = format!("{}/oauth2/authorize?", self.app.issuer.path());
-        for byte in query.bytes() {
-            match byte {
-                0x21..=0x7E => url.push(char::from(byte)),
-                other => url.push_str(&format!("%{other:02X}")),
-            }
-        }
-        url
+    /// A query again, in the characters that a URI has.
+    fn address(&self, path: &str, query: &str) -> String {
+        format!("{}{path}?{}", self.app.issuer.path(), came::printable(query))
     }
 
     /// Leaves an event about a user. That it cannot be kept does not undo what it tells of.
@@ -511,6 +407,11 @@ impl Visit {
     }
 }
 
+/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
+fn rounded_up(seconds: u64) -> Duration {
+    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
+}
+
 /// Come again after so many seconds.
 fn later(mut response: Response<Body>, seconds: u64) -> Response<Body> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -525,22 +426,17 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
     (is_form(headers) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }
 
-/// The request without the login that it asked for, which has been done: or the login page would come again and again. What
-/// else `prompt` asks for stays.
-fn without_login(query: &str) -> String {
-    let done = |pair: &str| {
-        let form = Form::parse_repeated(pair.as_bytes()).ok()?;
-        let words = form.credential("prompt")?.split(' ');
-        let left: Vec<&str> = words.filter(|word| !matches!(*word, "login" | "select_account")).collect();
-        Some(form::write(&[("prompt", &left.join(" "))]))
-    };
-    query.split('&').map(|pair| done(pair).unwrap_or_else(|| pair.to_owned())).collect::<Vec<_>>().join("&")
-}
-
 /// For the consent page: how long the application keeps what it gets.
 fn lifetime(request: &AuthorizationRequest) -> String {
-    let policy = &request.client.policy;
-    if request.flow == Flow::Implicit || !request.client.may_use(regrant_core::client::GrantType::RefreshToken) {
+    if !request.response_type.has_code() {
+        return String::new();
+    }
+    lifetime_of(&request.client, &request.granted.scope)
+}
+
+fn lifetime_of(client: &Client, scope: &Scope) -> String {
+    let policy = &client.policy;
+    if !redeem::may_refresh(client, scope) {
         return String::new();
     }
     format!("{} without use, {} at most", spoken(policy.idle_lifetime), spoken(policy.absolute_lifetime))
@@ -570,13 +466,32 @@ fn spoken(duration: Duration) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Lets a page show one image more: from this origin, and from no other.
+fn show_image(response: &mut Response<Body>, url: Option<&str>) {
+    let authority = url.and_then(check_url).and_then(|url| url.authority().map(ToString::to_string));
+    let Some(authority) = authority else { return };
+    let headers = response.headers_mut();
+    let known = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let policy =
+        known.map(|policy| policy.replacen("img-src 'self'", &format!("img-src 'self' https://{authority}"), 1));
+    if let Some(Ok(policy)) = policy.map(HeaderValue::try_from) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
 /// An HTML answer under the one policy of all pages: no script, nothing from elsewhere, no frame (checks W1 to W3, W6).
 /// `form_action` is where a form's redirect may lead besides here.
 pub(crate) fn html(status: StatusCode, body: String, form_action: &str) -> Response<Body> {
+    framing(status, body, form_action, "")
+}
+
+/// The same with frames from these places.
+fn framing(status: StatusCode, body: String, form_action: &str, frames: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    let frames = if frames.is_empty() { String::new() } else { format!(" frame-src {frames};") };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self' {form_action}; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none';{frames} style-src 'self'; img-src 'self' data:; form-action 'self' {form_action}; base-uri 'none'; frame-ancestors 'none'"
     );
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

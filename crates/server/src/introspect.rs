@@ -18,13 +18,14 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{self, Failure};
 use crate::app::App;
-use crate::claims::{RESERVED, prepare};
+use crate::claims::{RESERVED, USERINFO_CLAIMS, prepare};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::form::Malformed;
 use crate::peer::Peer;
 use crate::request::post_form;
 use crate::sight;
+use crate::subject;
 
 /// `POST /oauth2/introspect`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
@@ -48,7 +49,8 @@ async fn answer(app: &App, request: Request, correlation: &Correlation) -> Resul
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
-    let caller = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let caller = presented.prove(app, &app.settings(), peer, "/oauth2/introspect", correlation).await?;
     let told = told(app, token, &caller).await?;
     Ok((told.unwrap_or(json!({"active": false})), caller))
 }
@@ -68,7 +70,7 @@ async fn told(app: &App, token: &str, caller: &Client) -> Result<Option<Value>, 
     };
     let Some(token) = active(app, token).await? else { return Ok(None) };
     let known = if is_sealed { known_now(app, &token).await? } else { Map::new() };
-    Ok(Some(described(app, &token, known)))
+    Ok(app.client(&token.client).map(|client| described(app, &client, &token, known)))
 }
 
 /// What the user's record and the configuration say of this token now: whoever was taken out of a group is out of it in the
@@ -92,7 +94,7 @@ async fn refresh_token(app: &App, token: &RefreshToken, caller: &Client) -> Resu
         json!({
             "active": true,
             "client_id": grant.terms.client.as_str(),
-            "sub": grant.terms.subject,
+            "sub": subject::told(app, caller, &grant.terms.subject),
             "scope": granted.scope.to_string(),
             "iat": grant.rotated_at.seconds(),
             "exp": grant.ends_at().seconds(),
@@ -109,12 +111,13 @@ fn is_shown_to(token: &AccessToken, caller: &Client, app: &App) -> bool {
         || token.audience.iter().any(|audience| audience == app.issuer() || caller.resources.contains(audience))
 }
 
-fn described(app: &App, token: &AccessToken, known: Map<String, Value>) -> Value {
+fn described(app: &App, client: &Client, token: &AccessToken, known: Map<String, Value>) -> Value {
     let mut body = json!({
         "active": true,
         "token_type": "Bearer",
         "client_id": token.client,
-        "sub": token.subject,
+        // As its client knows him.
+        "sub": subject::told(app, client, &token.subject),
         "iat": token.issued_at,
         "exp": token.expires_at,
         "iss": app.issuer(),
@@ -136,6 +139,7 @@ fn described(app: &App, token: &AccessToken, known: Map<String, Value>) -> Value
         let carried: Map<String, Value> = serde_json::from_str(&token.more).unwrap_or_default();
         let mut more = known;
         more.extend(carried);
+        more.remove(USERINFO_CLAIMS);
         for (name, value) in more {
             members.entry(name).or_insert(value);
         }
@@ -174,7 +178,7 @@ pub(crate) fn open_access_token(app: &App, text: &str) -> Option<AccessToken> {
 
 /// The claims of a token beside those that RFC 9068 section 2.2 prescribes.
 fn more_of(mut claims: Map<String, Value>) -> String {
-    claims.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    claims.retain(|name, _| name == USERINFO_CLAIMS || !RESERVED.contains(&name.as_str()));
     if claims.is_empty() { String::new() } else { serde_json::to_string(&claims).unwrap_or_default() }
 }
 

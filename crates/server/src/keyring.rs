@@ -16,7 +16,7 @@ use std::sync::Arc;
 use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, Keys, Purpose, RootKey};
 use regrant_core::{ChainKey, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
-use regrant_store::{Answer, Deployment, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Deployment, Forged, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable};
 use zeroize::Zeroizing;
 
 use crate::app::Signing;
@@ -49,6 +49,11 @@ pub enum KeyringError {
         "the root key does not belong to this store\n  remedy: use the root key that the store was made with (root_key_file), or the store that belongs to this key; nothing was changed"
     )]
     RootKeyMismatch,
+    /// Something without the key has changed the store.
+    #[error(
+        "the store was changed by something that is not this program: {0}\n  remedy: find out who can write the file; then restore it from a backup of before, and run `regrant recover`. Nothing was changed"
+    )]
+    Forged(#[from] Forged),
     /// A wrapped key that does not open.
     #[error(
         "{0} key {1} of the store does not open: the row was changed or damaged\n  remedy: restore the store from a backup; nothing was changed"
@@ -114,7 +119,7 @@ impl Keyring {
         if root.check_value(deployment.id) != deployment.root_check {
             return Err(KeyringError::RootKeyMismatch);
         }
-        store.chain_under(ChainKey::new(&root.derive(Purpose::EventChain, deployment.id, 1)));
+        store.chain_under(ChainKey::new(&root.derive(Purpose::EventChain, deployment.id, 1)))?;
         let wrap = Arc::new(Wrap::new(&root, deployment.id)?);
         let mut rows = Vec::new();
         for kind in KeyKind::ALL {

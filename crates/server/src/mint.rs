@@ -7,7 +7,7 @@ use regrant_core::{Client, Grant, Keys, Resources, Scope, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::chance;
 use crate::claims::TokenClaims;
 use crate::feed;
@@ -69,7 +69,7 @@ enum Audience<'a> {
 }
 
 /// The text of an access token. `None` if it cannot be made, which leaves the refresh token as it is: the client asks again.
-pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
+pub(crate) fn access_token(app: &App, settings: &Settings, access: &Access<'_>) -> Option<String> {
     let keys = app.engine.keys();
     // Chance is asked once for all that it is needed for.
     let (jti, nonce) = halves(chance::bytes());
@@ -90,7 +90,7 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
                 jti: &token.jti,
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
-                status: status(app, access.grant, &keys),
+                status: status(app, settings, access.grant, &keys),
                 more: &access.claims.all,
             };
             let algorithm = algorithm(access.client.policy.access_token_algorithm);
@@ -99,8 +99,8 @@ pub(crate) fn access_token(app: &App, access: &Access<'_>) -> Option<String> {
     }
 }
 
-fn status(app: &App, grant: Option<&Grant>, keys: &Keys) -> Option<Status> {
-    let grant = grant.filter(|_| app.settings().config.revocation_feed.status_claim)?;
+fn status(app: &App, settings: &Settings, grant: Option<&Grant>, keys: &Keys) -> Option<Status> {
+    let grant = grant.filter(|_| settings.config.revocation_feed.status_claim)?;
     let place = Place::of(grant.id.number, keys);
     let uri = format!("{}{}", feed::lists(app), place.list(keys));
     Some(Status { status_list: StatusList { idx: place.index, uri } })

@@ -8,8 +8,12 @@
 //! | a compressed body is refused: 64 KiB stay 64 KiB                                 | S8     |
 //! | no cookies, no credentials, no header but those named here and by the caller; no proxy from the environment | S9 |
 //!
-//! Where it may go is the caller's to check. Its callers name URLs of the operator's configuration, which may lie in a
-//! private network; a caller whose URLs come from anybody else needs a resolver that refuses such addresses (S2, S3).
+//! URLs of the operator's configuration may lie in a private network: [`Outbound::post`] and [`Outbound::tell`] go where they are
+//! told to. Whatever a client names goes by [`Outbound::fetch`] and [`Outbound::tell_stranger`], which look where it leads
+//! (`outbound/strangers.rs`).
+
+mod address;
+mod strangers;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -23,6 +27,11 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::config::OutboundSetting;
+use strangers::Strangers;
+
+pub(crate) use strangers::check_url;
 
 /// The most that is read of an answer.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
@@ -76,13 +85,14 @@ pub(crate) struct Outbound {
     plain: Client<HttpConnector, Full<Bytes>>,
     /// Made at the first https request: the roots are read then, and only where they are needed.
     https: OnceLock<Result<Https, String>>,
+    strangers: Strangers,
 }
 
 impl Outbound {
     pub(crate) fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Self { plain: pooled().build(connector), https: OnceLock::new() }
+        Self { plain: pooled().build(connector), https: OnceLock::new(), strangers: Strangers::new() }
     }
 
     /// Sends it; the body of a 200 within the deadline, or nothing.
@@ -94,7 +104,36 @@ impl Outbound {
     /// Sends it to somebody who has nothing to say but that it came: any 2xx within the deadline. Of the body nothing is read.
     pub(crate) async fn tell(&self, call: Call<'_>, deadline: Duration) -> Result<(), NoAnswer> {
         let sent = tokio::time::timeout(deadline, self.send(call)).await.unwrap_or(Err(NoAnswer::TimedOut))?;
-        if sent.status().is_success() { Ok(()) } else { Err(NoAnswer::Status(sent.status().as_u16())) }
+        heard(&sent)
+    }
+
+    /// The same at a URL that a client named, within their deadline.
+    pub(crate) async fn tell_stranger(&self, setting: &OutboundSetting, call: Call<'_>) -> Result<(), NoAnswer> {
+        let client = self.strangers.client(setting)?;
+        let request = to_send(call)?;
+        let sent = tokio::time::timeout(strangers::DEADLINE, client.request(request)).await;
+        let sent = sent.map_err(|_| NoAnswer::TimedOut)?.map_err(|error| NoAnswer::Broken(chain(&error)))?;
+        heard(&sent)
+    }
+
+    /// Reads what a client's URL leads to: the body of a 200.
+    pub(crate) async fn fetch(
+        &self,
+        setting: &OutboundSetting,
+        url: &Uri,
+        accept: &'static str,
+    ) -> Result<Bytes, NoAnswer> {
+        let client = self.strangers.client(setting)?;
+        let request = Request::get(url)
+            .header(ACCEPT, accept)
+            .header(ACCEPT_ENCODING, "identity")
+            .header(USER_AGENT, AGENT)
+            .body(Full::default())
+            .map_err(|error| NoAnswer::Broken(error.to_string()))?;
+        let answered = tokio::time::timeout(strangers::DEADLINE, async {
+            read(client.request(request).await.map_err(|error| NoAnswer::Broken(chain(&error)))?).await
+        });
+        answered.await.unwrap_or(Err(NoAnswer::TimedOut))
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Bytes, NoAnswer> {
@@ -102,17 +141,9 @@ impl Outbound {
     }
 
     async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>, NoAnswer> {
-        let mut request = Request::post(call.url)
-            .header(CONTENT_TYPE, call.media_type)
-            .header(ACCEPT, call.media_type)
-            .header(ACCEPT_ENCODING, "identity")
-            .header(USER_AGENT, AGENT);
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        let request =
-            request.body(Full::new(Bytes::from(call.body))).map_err(|error| NoAnswer::Broken(error.to_string()))?;
-        let sent = if call.url.scheme_str() == Some("https") {
+        let is_https = call.url.scheme_str() == Some("https");
+        let request = to_send(call)?;
+        let sent = if is_https {
             let https = self.https.get_or_init(https).as_ref().map_err(|error| NoAnswer::Roots(error.clone()))?;
             https.request(request).await
         } else {
@@ -120,6 +151,22 @@ impl Outbound {
         };
         sent.map_err(|error| NoAnswer::Broken(chain(&error)))
     }
+}
+
+fn heard(response: &Response<Incoming>) -> Result<(), NoAnswer> {
+    if response.status().is_success() { Ok(()) } else { Err(NoAnswer::Status(response.status().as_u16())) }
+}
+
+fn to_send(call: Call<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
+    let mut request = Request::post(call.url)
+        .header(CONTENT_TYPE, call.media_type)
+        .header(ACCEPT, call.media_type)
+        .header(ACCEPT_ENCODING, "identity")
+        .header(USER_AGENT, AGENT);
+    for (name, value) in call.headers {
+        request = request.header(name, value);
+    }
+    request.body(Full::new(Bytes::from(call.body))).map_err(|error| NoAnswer::Broken(error.to_string()))
 }
 
 async fn read(response: Response<Incoming>) -> Result<Bytes, NoAnswer> {

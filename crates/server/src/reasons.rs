@@ -8,13 +8,15 @@ use std::time::Duration;
 use regrant_core::Refusal;
 use regrant_core::grant::EndReason;
 use regrant_store::{Cause, Unavailable};
+use serde::Serialize;
 
 use crate::answer::{BearerFailure, Budget, Failure};
 use crate::client_auth::NotAuthenticated;
 use crate::form::Malformed;
+use crate::registration::BadMetadata;
 
 /// One reason.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Reason {
     /// The stable code.
     pub code: &'static str,
@@ -66,7 +68,8 @@ Why a request was refused. Each reason has one code, and it is the same in the l
 
 The client hears the RFC's code and a correlation id (`correlation_id`, and the header `x-correlation-id`);
 `regrant explain CORRELATION-ID` finds the event. With `tell_reason = true` in its `[[client]]` the answer has the member
-`reason` as well, but where the token is not the client's own: that is nobody's business.
+`reason` as well, and `error_uri`, the place of the reason on the server's own page `/reasons`; but not where the token is
+not the client's own: that is nobody's business.
 
 Written from the code: `REGRANT_BLESS=1 cargo test --release -p sim --test tidy`.
 
@@ -119,7 +122,6 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             "the grant's token is reusable, and its client has become public since (RFC 9700 section 4.14.2)",
             "nothing any more: the user logs in again and gets a token that rotates",
         ),
-        Refusal::ConsentMissing => ("the user has not allowed it", "the same request after the user's consent"),
         Refusal::ConsentPaused => {
             ("the user has paused the client", "the same token, once the user lets the client go on (/account)")
         }
@@ -197,6 +199,18 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
         Refusal::CodeForged => {
             ("the code's secret is not the one that was sent", "the code as it was sent; a key may have leaked")
         }
+        Refusal::DevicePending => (
+            "nobody has answered what the device asked for yet",
+            "the same request after the interval, until somebody has",
+        ),
+        Refusal::DeviceTooFast => (
+            "nobody has answered yet, and the device asks more often than it was told to",
+            "the same request after an interval that is 5 seconds longer each time",
+        ),
+        Refusal::DeviceDenied => ("the user refused what the device asked for", "a new device code, which is allowed"),
+        Refusal::DeviceCodeExpired => {
+            ("nobody answered within expires_in, or the device came too late", "a new device code")
+        }
         Refusal::RedirectUriMismatch => (
             "redirect_uri differs from the authorization request's",
             "the same redirect_uri, byte by byte, or none if none was sent",
@@ -237,6 +251,7 @@ const fn ended(reason: EndReason) -> (&'static str, &'static str) {
         EndReason::SelectionRevoked => ("an operator revoked in bulk by several criteria", LOG_IN),
         EndReason::PasswordChanged => ("the user's password was changed (on_password_changed)", LOG_IN),
         EndReason::UserDisabled => ("the user was disabled, and perhaps enabled again (on_user_disabled)", LOG_IN),
+        EndReason::DeniedByUser => ("the user refused what the device asked for", "a new device code"),
         EndReason::LostInRestore => (
             "the store was restored from an older copy, and which token of the grant is the newest could not be known",
             LOG_IN,
@@ -254,8 +269,19 @@ const fn ended(reason: EndReason) -> (&'static str, &'static str) {
     }
 }
 
+/// What would have been accepted where somebody asked too often.
+const LATER: &str = "the same request after Retry-After";
+
+const fn too_many(
+    budget: Budget,
+    happened: &'static str,
+    accepted: &'static str,
+) -> (Failure, &'static str, &'static str) {
+    (Failure::TooMany(budget, Duration::ZERO), happened, accepted)
+}
+
 /// What the edge refuses before, or beside, the rules: one example of each.
-const EDGE: [(Failure, &str, &str); 25] = [
+const EDGE: [(Failure, &str, &str); 39] = [
     (
         Failure::Malformed(Malformed::Encoding),
         "the request cannot be read; error_description and the log say what of it",
@@ -278,6 +304,71 @@ const EDGE: [(Failure, &str, &str); 25] = [
         "the client's secret, or the one before it while both work",
     ),
     (Failure::Client(NotAuthenticated::UnknownScheme), "an Authorization scheme other than Basic", "Basic"),
+    (
+        Failure::Client(NotAuthenticated::UnknownAssertionType),
+        "a client_assertion_type that is not the one of JWTs",
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    ),
+    (
+        Failure::Client(NotAuthenticated::BadAssertion),
+        "the client's assertion is no JWT of its kind, has another algorithm than the registered one, or is not signed by a key of the client",
+        "a JWT by a key of jwks or jwks_uri, or under the client's secret; a new key is seen within a minute",
+    ),
+    (
+        Failure::Client(NotAuthenticated::NoKeys),
+        "the client's keys cannot be had: jwks_uri did not answer, or [outbound] does not let it be asked",
+        "the same request once jwks_uri answers; the log names the cause",
+    ),
+    (
+        Failure::Client(NotAuthenticated::AssertionClaims),
+        "iss or sub of the assertion is not the client, or it has no jti of 1 to 255 characters",
+        "both the client_id, and a fresh jti",
+    ),
+    (
+        Failure::Client(NotAuthenticated::AssertionAudience),
+        "aud of the assertion is not the one text that it must be",
+        "the issuer; or the token endpoint, or the endpoint that is asked; never a list",
+    ),
+    (
+        Failure::Client(NotAuthenticated::AssertionTimes),
+        "the assertion has expired, is not valid yet, or expires more than an hour from now",
+        "an exp at most an hour away, by a clock that is right",
+    ),
+    (
+        Failure::Client(NotAuthenticated::AssertionReplayed),
+        "the assertion was used before",
+        "an assertion with a fresh jti for each request",
+    ),
+    (
+        Failure::Registration(BadMetadata::RedirectUri),
+        "a redirect URI of a registration is missing, or none that this kind of client may have",
+        "https; of native clients also a loopback address or a scheme of their own",
+    ),
+    (
+        Failure::Registration(BadMetadata::Member("")),
+        "a member of the client's metadata is not supported; error_description and the log say which",
+        "what docs/clients.md lists",
+    ),
+    (
+        Failure::Registration(BadMetadata::SoftwareStatement),
+        "the software statement is no signed JWT",
+        "a registration without one",
+    ),
+    (
+        Failure::Registration(BadMetadata::UnapprovedSoftwareStatement),
+        "a software statement was sent, and nobody is trusted to make them",
+        "a registration without one",
+    ),
+    (
+        Failure::RegistrationOff,
+        "clients do not register themselves here",
+        "[registration] mode = \"token\" or \"open\"",
+    ),
+    (
+        Failure::RegistrationFull,
+        "there are as many registered clients as [registration] most allows",
+        "the same request once unused ones are removed",
+    ),
     (Failure::Busy, "too many wait for what this needs", "the same request a second later"),
     (
         Failure::HookDenied,
@@ -294,36 +385,21 @@ const EDGE: [(Failure, &str, &str); 25] = [
         "the claims that the token would carry are too large; nothing was consumed",
         "the same request once fewer claims are configured",
     ),
-    (
-        Failure::TooMany(Budget::Network, Duration::ZERO),
-        "this network sent too much that proves nothing",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Secrets, Duration::ZERO),
+    too_many(Budget::Network, "this network sent too much that proves nothing", LATER),
+    too_many(
+        Budget::Secrets,
         "this network sent too many wrong secrets for this client",
         "the right secret at any time",
     ),
-    (
-        Failure::TooMany(Budget::Grant, Duration::ZERO),
-        "this grant's tokens come more often than requests_per_grant: the client runs wild",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Client, Duration::ZERO),
-        "this client asks more often than requests_per_client",
-        "the same request after Retry-After",
-    ),
-    (
-        Failure::TooMany(Budget::Logins, Duration::ZERO),
+    too_many(Budget::Grant, "this grant's tokens come more often than requests_per_grant: the client runs wild", LATER),
+    too_many(Budget::Client, "this client asks more often than requests_per_client", LATER),
+    too_many(
+        Budget::Logins,
         "too many failed log-ins to this account, or from this network",
         "the right password after Retry-After",
     ),
-    (
-        Failure::TooMany(Budget::Passwords, Duration::ZERO),
-        "too many passwords of this network are verified at once",
-        "the same request after Retry-After",
-    ),
+    too_many(Budget::Registrations, "this network registered more clients than registrations_per_network", LATER),
+    too_many(Budget::Passwords, "too many passwords of this network are verified at once", LATER),
     (
         Failure::Unavailable(Unavailable { cause: Cause::Io, detail: String::new() }),
         "the store failed, or the clock cannot be believed; nothing has happened",

@@ -3,7 +3,8 @@
 //! A restored store is older than what was answered. [`recover`] makes it fit to be served from, in this order, so that a crash at any
 //! point leaves a store that refuses to start and can be recovered again:
 //!
-//! 1. replays the revocation journal: what was revoked after the copy was made is revoked again
+//! 1. replays the revocation journal: what was revoked after the copy was made is revoked again, and who was disabled, removed or logged
+//!    out, or has another password, is that again
 //! 2. opens the next era in one transaction: the lost span and the decision about it are in the store, grant numbers of the lost
 //!    span are not used again, time goes on from the newest that was answered
 //! 3. sets the anchor
@@ -11,6 +12,7 @@
 //! What becomes of each grant from then on is [`regrant_core::recovery`]'s to say.
 
 mod bulk;
+mod state;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -248,6 +250,14 @@ pub struct Replayed {
     pub bulk_ended_already: u64,
     /// Bulk revocations that an operator took back in the lost span.
     pub bulk_taken_back: u64,
+    /// Users who are disabled, removed, or have their newer password again.
+    pub users: u64,
+    /// Clients that are removed, or as they were, again.
+    pub clients: u64,
+    /// Consents that are withdrawn, paused or limited again.
+    pub consents: u64,
+    /// Ends of browser sessions: of one, or of all of a user.
+    pub sessions: u64,
     /// Entries that somebody changed, or the device lost.
     pub damaged: u64,
     /// Entries of a kind that this program does not know.
@@ -441,19 +451,22 @@ fn replay(
                     records.push(Record::DenyAccess { jti: *jti, expires_at: entry.over_at });
                 }
                 // All of them together, below.
-                Revoked::Bulk(_) | Revoked::TakenBack(_) => {}
+                Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) => {}
                 Revoked::Other(..) => replayed.unknown += 1,
             }
         }
     }
     records.extend(bulk::replay(store, &contents.entries, lost_from, &mut replayed)?);
+    records.extend(state::replay(store, &contents.entries, lost_from, &mut replayed)?);
     Ok((replayed, records))
 }
 
 fn grant_of(entry: &Entry) -> Option<(GrantId, EndReason)> {
     match entry.what {
         Revoked::Grant(id, reason) => Some((id, reason)),
-        Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::Other(..) => None,
+        Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) | Revoked::Other(..) => {
+            None
+        }
     }
 }
 

@@ -11,13 +11,14 @@ use crate::answer::Failure;
 use crate::form::{Form, MAX_BODY, Malformed};
 
 /// What must never stand in a URI (RFC 6749 section 2.3.1): URIs end up in logs and histories.
-const NEVER_IN_QUERY: [&str; 14] = [
+const NEVER_IN_QUERY: [&str; 15] = [
     "client_secret",
     "client_id",
     "refresh_token",
     "access_token",
     "code",
     "code_verifier",
+    "device_code",
     "username",
     "password",
     "token",

@@ -8,7 +8,7 @@
 //! header  magic 8 | deployment 16
 //! entry   length of body 2 | kind 1 | at 8 | over at 8 | body | MAC 16
 //! body    1 grant: number 8 | random half 8 | reason 1;   2 access token: SHA-256 of its jti 32
-//!         3 bulk revocation, 4 the same taken back: see `bulk`
+//!         3 bulk revocation, 4 the same taken back: see `bulk`;   5 what restricts without ending a grant: see `state`
 //! MAC     HMAC-SHA-256(K, the MAC before | the entry up to here), cut to 128 bits; before the first: of the header
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! doubled. A kind that this program does not know is kept as it is. A last entry that is not whole was never answered.
 
 mod bulk;
+mod state;
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -29,14 +30,17 @@ use regrant_core::keys::DeploymentId;
 use regrant_core::{Epoch, EventKind, GrantId, Timestamp};
 use regrant_store::{Outcome, Record};
 
+use crate::session::LOGIN_LIFETIME;
+
 pub use bulk::Bulk;
+pub use state::State;
 
 const MAGIC: [u8; 8] = *b"RGREVOK1";
 const HEADER: usize = 24;
 const HEAD: usize = 19;
 const MAC: usize = 16;
 /// The longest body: those of kinds to come included.
-const MAX_BODY: usize = 8192;
+const MAX_BODY: usize = 64_000;
 /// Below this size nothing is left out.
 const SMALL: u64 = 4 * 1024 * 1024;
 
@@ -62,6 +66,8 @@ pub enum Revoked {
     Bulk(Bulk),
     /// Nothing: that bulk revocation was taken back.
     TakenBack(Bulk),
+    /// No grant: what a user, client, consent or browser session was from then on.
+    State(State),
     /// Something of a newer program.
     Other(u8, Vec<u8>),
 }
@@ -84,7 +90,11 @@ impl Entry {
                 let epoch = epochs.iter().find(|epoch| epoch.number == *number)?;
                 Some(Self::of_bulk(now, Revoked::TakenBack(Bulk::of(epoch))))
             }
-            _ => None,
+            Record::EndSession { .. } | Record::EndSessionsOf { .. } => {
+                let what = Revoked::State(State::of(record, now)?);
+                Some(Self { at: now, over_at: now.plus(LOGIN_LIFETIME), what })
+            }
+            _ => Some(Self::of_bulk(now, Revoked::State(State::of(record, now)?))),
         }
     }
 
@@ -103,6 +113,7 @@ impl Entry {
             Revoked::AccessToken(jti) => (2, jti.to_vec()),
             Revoked::Bulk(bulk) => (3, bulk.write()),
             Revoked::TakenBack(bulk) => (4, bulk.write()),
+            Revoked::State(state) => (5, state.write()),
             Revoked::Other(kind, body) => (*kind, body.clone()),
         };
         let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
@@ -131,6 +142,7 @@ impl Entry {
                 Some(bulk) => Revoked::TakenBack(bulk),
                 None => Revoked::Other(kind, body.to_vec()),
             },
+            (5, _) => State::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::State),
             _ => Revoked::Other(kind, body.to_vec()),
         };
         Some(Self { at: time(3)?, over_at: time(11)?, what })
@@ -292,7 +304,11 @@ impl Revocations {
     pub(crate) fn unkept(&self) -> HashSet<u64> {
         let grant = |entry: &Entry| match entry.what {
             Revoked::Grant(id, _) => Some(id.number),
-            Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::Other(..) => None,
+            Revoked::AccessToken(_)
+            | Revoked::Bulk(_)
+            | Revoked::TakenBack(_)
+            | Revoked::State(_)
+            | Revoked::Other(..) => None,
         };
         self.waiting.iter().filter_map(grant).collect()
     }
@@ -367,11 +383,12 @@ mod tests {
         let selector = Selector { subject: Some(format!("usr_{number}")), ..Selector::default() };
         let at = Timestamp::from_millis(1);
         let bulk = Bulk { at, reason: selector.reason(), selector, undo_until: None };
-        let what = match number % 5 {
+        let what = match number % 6 {
             0 => Revoked::AccessToken([3; 32]),
             1 => Revoked::Grant(GrantId { number, random: 5 }, EndReason::RevokedByUser),
             2 => Revoked::Bulk(bulk),
             3 => Revoked::TakenBack(bulk),
+            4 => Revoked::State(State::NoUser { subject: format!("usr_{number}") }),
             _ => Revoked::Other(200, vec![1; 40]),
         };
         Entry { at, over_at: Timestamp::from_millis(over_at), what }

@@ -14,7 +14,7 @@ use regrant_core::{Client, Refusal, Timestamp, revoke};
 use regrant_store::Record;
 
 use crate::answer::Failure;
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::cors;
@@ -28,8 +28,10 @@ use crate::sight;
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
+    // Once: the request sees one configuration.
+    let settings = app.settings();
     let mut client = None;
-    let mut response = match answer(&app, request, &correlation, &mut client).await {
+    let mut response = match answer(&app, &settings, request, &correlation, &mut client).await {
         // RFC 7009 section 2.2: 200 "if the token has been revoked successfully or if the client submitted an invalid token".
         Ok(()) => {
             let mut response = Response::new(Body::empty());
@@ -38,15 +40,17 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
             response
         }
         Err(failure) => {
-            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+            let failure = app.limits.failed(&app, peer, client.as_deref(), failure);
+            failure.answer_to(client.as_deref(), &app, &settings, &correlation)
         }
     };
-    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &settings.clients);
     correlation.mark(response)
 }
 
 async fn answer(
     app: &App,
+    settings: &Settings,
     request: Request,
     correlation: &Correlation,
     known: &mut Option<Arc<Client>>,
@@ -54,10 +58,11 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
-    let client = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let client = presented.prove(app, settings, peer, "/oauth2/revoke", correlation).await?;
     *known = Some(Arc::clone(&client));
     if let Some(token) = RefreshToken::open(token, &app.engine.keys()) {
-        app.limits.grant(app.settings().config.limits.requests_per_grant, token.grant, &client)?;
+        app.limits.grant(settings.config.limits.requests_per_grant, token.grant, &client)?;
         return refresh_token(app, token, &client, correlation).await;
     }
     if client.is_public() {

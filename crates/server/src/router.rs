@@ -13,23 +13,29 @@ use serde_json::json;
 use crate::app::App;
 use crate::config::AdminApi;
 use crate::{
-    admin, answer, cors, feed, global_revocation, interaction, introspect, metadata, pages, revoke, sight, token,
-    userinfo,
+    admin, answer, cors, device, feed, global_revocation, interaction, introspect, metadata, pages, reasons_page,
+    registration, revoke, session_state, sight, token, userinfo,
 };
 
 /// Everything under the issuer's path, and the metadata where RFC 8414 section 3.1 and OpenID Connect Discovery section 4 want it.
 pub fn router(app: Arc<App>) -> Router {
     let base = app.issuer.path().to_owned();
     let at = |path: &str| format!("{base}{path}");
-    let (style, _) = pages::stylesheet();
+    let (style, script) = (pages::stylesheet().0, pages::form_post_script().0);
+    let check_session = pages::check_session_script().0;
     let metadata = || get(metadata::endpoint);
     let mut router = Router::new()
         .route(&at("/oauth2/authorize"), get(interaction::authorize).post(interaction::authorize))
         .route(&at("/login"), post(interaction::login))
         .route(&at("/consent"), post(interaction::consent))
+        .route(&at("/select"), post(interaction::select))
         .route(&at("/logout"), get(interaction::logout).post(interaction::logout))
+        .route(&at("/device"), get(interaction::device).post(interaction::device))
         .route(&at("/account"), get(interaction::account).post(interaction::account))
         .route(&at("/account/history"), get(interaction::history))
+        .route(&at("/oauth2/logout"), get(interaction::end_session).post(interaction::end_session))
+        .route(&at("/oauth2/check-session"), get(session_state::check_session))
+        .route(&at("/oauth2/device_authorization"), back_channel(any(device::endpoint)))
         .route(&at("/oauth2/token"), back_channel(any(token::endpoint)))
         .route(&at("/oauth2/revoke"), back_channel(any(revoke::endpoint)))
         .route(&at("/oauth2/introspect"), any(introspect::endpoint))
@@ -37,11 +43,16 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/oauth2/userinfo"), get(userinfo::endpoint).post(userinfo::endpoint).options(cors::preflight))
         .route(&at("/oauth2/revocations"), get(feed::feed))
         .route(&at("/oauth2/status-lists/{name}"), get(feed::status_list))
+        .route(&at("/oauth2/register"), any(registration::endpoint))
+        .route(&at("/oauth2/register/{id}"), any(registration::one))
         .route(&at("/oauth2/jwks"), get(metadata::jwks))
         .route(&at("/.well-known/oauth-authorization-server"), metadata())
         .route(&at("/.well-known/openid-configuration"), metadata())
         .route(&at(&format!("/assets/{style}")), get(stylesheet))
+        .route(&at(&format!("/assets/{script}")), get(form_post_script))
+        .route(&at(&format!("/assets/{check_session}")), get(check_session_script))
         .route(&at("/assets/favicon.svg"), get(favicon))
+        .route(&at("/reasons"), get(reasons_page::endpoint))
         .route(&at("/"), get(interaction::home))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
@@ -71,6 +82,16 @@ fn back_channel(endpoint: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
 
 async fn stylesheet() -> Response<Body> {
     asset(pages::stylesheet().1, "text/css; charset=utf-8", "public, max-age=31536000, immutable")
+}
+
+async fn check_session_script() -> Response<Body> {
+    let text = pages::check_session_script().1;
+    asset(text, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable")
+}
+
+async fn form_post_script() -> Response<Body> {
+    let caching = "public, max-age=31536000, immutable";
+    asset(pages::form_post_script().1, "text/javascript; charset=utf-8", caching)
 }
 
 async fn favicon() -> Response<Body> {

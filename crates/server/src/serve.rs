@@ -145,6 +145,7 @@ pub async fn serve_with(
     let mut background = JoinSet::new();
     background.spawn(sweep::run(Arc::clone(&app)));
     background.spawn(deliver::run(Arc::clone(&app)));
+    background.spawn(deliver::logout::run(Arc::clone(&app)));
     background.spawn(rotation::run(Arc::clone(&app)));
     if let Some(certificates) = certificates {
         background.spawn(certificates.keep_fresh(Arc::clone(&app), certificate_check));

@@ -4,6 +4,7 @@
 //! bound to the cookie and to the very request that the page shows: a page of one browser, of one user, or of another request
 //! decides nothing here (checks W11, W14, W16).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use aws_lc_rs::{constant_time, hmac};
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use regrant_core::codec;
-use regrant_store::{Answer, Outcome, Question, Record, Session, Unavailable, User};
+use regrant_store::{Answer, EventRecord, Outcome, Question, Record, Session, Unavailable, User};
 use zeroize::Zeroizing;
 
 use crate::answer::Failure;
@@ -27,6 +28,9 @@ use crate::passwords::Stored;
 pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The longest user name, in bytes.
 pub(crate) const MAX_USERNAME_LEN: usize = 256;
+
+/// Grants of one question.
+const SLICE: u32 = 256;
 
 const COOKIE_PREFIX: &str = "rgb_";
 
@@ -48,6 +52,12 @@ pub(crate) enum FormKind {
     Consent,
     Logout,
     Account,
+    Device,
+    /// The page that shows the account.
+    Select,
+    /// No form: that the browser comes from the login page, or from the one that shows the account, with this request.
+    LoggedIn,
+    Chose,
 }
 
 impl FormKind {
@@ -57,6 +67,10 @@ impl FormKind {
             Self::Consent => b"consent",
             Self::Logout => b"logout",
             Self::Account => b"account",
+            Self::Device => b"device",
+            Self::Select => b"select",
+            Self::LoggedIn => b"logged in",
+            Self::Chose => b"chose",
         }
     }
 }
@@ -77,38 +91,121 @@ pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<Log
     Ok(user.disabled_at.is_none().then_some(LoggedIn { session, user, cookie, epoch }))
 }
 
-/// Begins a session, and ends the one that this browser had. Returns the `Set-Cookie` value.
-pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<HeaderValue, Unavailable> {
-    let cookie = Zeroizing::new(chance::bytes::<32>());
-    let now = app.engine.now();
-    let session = Session {
-        id: session_id(app, &cookie),
-        subject: user.subject.clone(),
-        authenticated_at: now,
-        expires_at: now.plus(LOGIN_LIFETIME),
-    };
-    let mut records = Vec::new();
-    if let Some(old) = read_cookie(app, headers, "session") {
-        records.push(Record::EndSession { id: session_id(app, &old) });
-    }
-    records.push(Record::PutSession(session));
-    app.engine.commit(records).await?;
-    Ok(set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME)))
+/// A session that has begun.
+pub(crate) struct Begun {
+    /// The `Set-Cookie` value.
+    pub(crate) header: HeaderValue,
+    /// The cookie's bytes.
+    pub(crate) cookie: Zeroizing<[u8; 32]>,
+    /// The root of the session.
+    pub(crate) root: [u8; 32],
 }
 
-/// Ends this browser's session, with what follows from it. Returns the `Set-Cookie` value that clears the cookie.
+/// Whether the user has this password still, and may log in.
+async fn is_still(app: &App, user: &User) -> Result<bool, Unavailable> {
+    let found = app.engine.ask(Question::UserBySubject(user.subject.clone())).await?;
+    Ok(matches!(found, Answer::User(Some(now)) if now.password == user.password && now.disabled_at.is_none()))
+}
+
+/// Begins a session of the user as the password was compared with. Where this browser had one of the same user, it goes on under another
+/// cookie; another user's is ended, as by a logout. `None` if the password was changed, or the user disabled or removed, while it was
+/// compared: what that ended must not begin again.
+pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Option<Begun>, Unavailable> {
+    let cookie = Zeroizing::new(chance::bytes::<32>());
+    let now = app.engine.now();
+    let id = session_id(app, &cookie);
+    let subject = user.subject.clone();
+    let session = Session { id, root: id, subject, authenticated_at: now, expires_at: now.plus(LOGIN_LIFETIME) };
+    let mut root = id;
+    match before(app, headers).await? {
+        Some(old) if old.subject == user.subject && !old.expires_at.is_over(now) => {
+            let renewed = Session { root: old.root, ..session.clone() };
+            let renew = Record::RenewSession { before: old.id, session: renewed };
+            // Somebody ended it meanwhile: this is the first one, then.
+            if app.engine.commit(vec![renew]).await?.first() == Some(&Outcome::Committed) {
+                root = old.root;
+            } else {
+                app.engine.commit(vec![Record::PutSession(session)]).await?;
+            }
+        }
+        Some(old) => {
+            let happened = logged_out(app, &old).await?;
+            let settings = app.settings();
+            let follows =
+                happened.iter().filter_map(|happened| cascade::follows(happened, &settings.config.revocation, now));
+            let end = Record::EndSession { id: old.id };
+            let records = [end].into_iter().chain(follows).chain([Record::PutSession(session)]).collect();
+            app.engine.commit(records).await?;
+        }
+        None => {
+            app.engine.commit(vec![Record::PutSession(session)]).await?;
+        }
+    }
+    // Looked at behind the commit, and before anybody has the cookie: what ends sessions from here on ends this one as well.
+    if !is_still(app, user).await? {
+        app.engine.commit(vec![Record::EndSession { id }]).await?;
+        return Ok(None);
+    }
+    let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME));
+    Ok(Some(Begun { header, cookie, root }))
+}
+
+/// What it is that the user of a session logs out of it. Nobody's grants are looked at where no client has a setting of its own.
+pub(crate) async fn logged_out<'a>(app: &App, session: &'a Session) -> Result<Vec<Happened<'a>>, Unavailable> {
+    let settings = app.settings();
+    let mut of_session = BTreeSet::new();
+    if settings.clients.all().any(|client| client.logout.on_logout.is_some()) {
+        let (subject, mut after) = (Some(session.subject.clone()), 0);
+        loop {
+            let question = Question::Grants { client: None, subject: subject.clone(), after, limit: SLICE };
+            let Answer::Grants(found) = app.engine.ask(question).await? else { break };
+            let Some(last) = found.last() else { break };
+            after = last.grant.id.number;
+            let of_it = found.into_iter().filter(|found| found.grant.terms.session == Some(session.root));
+            of_session.extend(of_it.map(|found| found.grant.terms.client.clone()));
+        }
+    }
+    Ok(cascade::logged_out(session, of_session, &settings.clients, &settings.config.revocation))
+}
+
+/// Ends this browser's session, with what follows from it and is told of it, in one commit. Returns the `Set-Cookie` value that clears the cookie.
 pub(crate) async fn end(
     app: &App,
     headers: &HeaderMap,
-    happened: Option<&Happened<'_>>,
+    ended: Option<(&[Happened<'_>], EventRecord)>,
 ) -> Result<HeaderValue, Unavailable> {
     if let Some(cookie) = read_cookie(app, headers, "session") {
         let (settings, now) = (app.settings(), app.engine.now());
         let mut records = vec![Record::EndSession { id: session_id(app, &cookie) }];
-        records.extend(happened.and_then(|happened| cascade::follows(happened, &settings.config.revocation, now)));
+        if let Some((happened, told)) = ended {
+            let revocation = &settings.config.revocation;
+            records.extend(happened.iter().filter_map(|happened| cascade::follows(happened, revocation, now)));
+            records.push(Record::Event(told));
+        }
         app.engine.commit(records).await?;
     }
     Ok(cleared(app))
+}
+
+/// The session that this browser had, whatever has become of it.
+async fn before(app: &App, headers: &HeaderMap) -> Result<Option<Session>, Unavailable> {
+    let Some(cookie) = read_cookie(app, headers, "session") else { return Ok(None) };
+    match app.engine.ask(Question::Session(session_id(app, &cookie))).await? {
+        Answer::Session(session) => Ok(session),
+        _ => Ok(None),
+    }
+}
+
+/// The `sid` of a session, by its root: what ID tokens, logout tokens, commands and views call it. It is the keyed hash of the session's
+/// first cookie, which opens nothing; the same for as long as the browser stays logged in as this user.
+pub(crate) fn sid(root: &[u8; 32]) -> String {
+    codec::encode_plain(root)
+}
+
+/// What scripts see of a session: OpenID Connect Session Management 1.0 section 3.2.
+pub(crate) fn browser_state(app: &App, root: &[u8; 32]) -> String {
+    let state = hmac::sign(&app.browser_state_key, root);
+    codec::encode_plain(state.as_ref().get(..16).unwrap_or_default())
 }
 
 /// The `Set-Cookie` value that clears the cookie.
@@ -177,30 +274,31 @@ pub(crate) async fn verify_password(
         Busy::Share => Failure::TooMany(Budget::Passwords, Duration::from_secs(1)),
     })?;
     Ok(match user {
-        Some(user) if fits => {
-            if user.disabled_at.is_none() {
-                renew_hash(app, &user, password).await;
-            }
-            Verified::Fits(user)
-        }
+        Some(user) if fits && user.disabled_at.is_none() => Verified::Fits(renewed(app, user, password).await),
+        Some(user) if fits => Verified::Fits(user),
         user => Verified::Wrong(user),
     })
 }
 
 /// Makes a hash of another server, or of weaker parameters than today's, anew: the password is known at this moment only. One
 /// durable write. Where it cannot be done now it is done at the next login; and never over what an operator wrote meanwhile.
-async fn renew_hash(app: &App, user: &User, password: Zeroizing<String>) {
+/// The user as he is then.
+async fn renewed(app: &App, user: User, password: Zeroizing<String>) -> User {
     if Stored::read(&user.password).is_ok_and(|stored| stored.is_current()) {
-        return;
+        return user;
     }
-    let Ok(password) = app.passwords.hash(password).await else { return };
+    let Ok(password) = app.passwords.hash(password).await else { return user };
     let renewed = User { password, version: user.version.saturating_add(1), ..user.clone() };
-    let put = Record::PutUser { expected: user.version, user: renewed };
+    let put = Record::PutUser { expected: user.version, user: renewed.clone() };
     match app.engine.commit(vec![put]).await.as_deref() {
-        Ok([Outcome::Committed]) => tracing::info!(subject = %user.subject, "password hash renewed"),
+        Ok([Outcome::Committed]) => {
+            tracing::info!(subject = %user.subject, "password hash renewed");
+            return renewed;
+        }
         Ok(_) => tracing::info!(subject = %user.subject, "password hash not renewed: the user was changed meanwhile"),
         Err(trouble) => tracing::warn!(subject = %user.subject, %trouble, "password hash not renewed"),
     }
+    user
 }
 
 fn session_id(app: &App, cookie: &[u8; 32]) -> [u8; 32] {

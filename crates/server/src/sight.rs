@@ -12,7 +12,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::USER_AGENT;
-use axum::http::{HeaderMap, Method, Response};
+use axum::http::{HeaderMap, HeaderName, Method, Response};
 use axum::middleware::Next;
 use regrant_core::{Client, Grant, GrantId};
 
@@ -24,6 +24,8 @@ use crate::metrics::{Rotation, Told, Verdict};
 use crate::peer::Peer;
 use crate::spans::{Answered, Asked, Parent};
 use crate::whereabouts::{Whereabouts, network};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 tokio::task_local! {
     static SEEN: Seen;
@@ -43,7 +45,7 @@ struct Seen {
 
 /// The name of the request under way; a new one outside of any.
 pub(crate) fn correlation() -> Correlation {
-    SEEN.try_with(|seen| seen.correlation.clone()).unwrap_or_else(|_| Correlation::new())
+    SEEN.try_with(|seen| seen.correlation).unwrap_or_else(|_| Correlation::new())
 }
 
 /// What spans of its parts are below; nothing outside of any.
@@ -207,10 +209,14 @@ fn endpoint(app: &App, path: &str) -> &'static str {
         "/oauth2/global-revoke" => "global_revoke",
         "/oauth2/userinfo" => "userinfo",
         "/oauth2/authorize" => "authorize",
+        "/oauth2/device_authorization" => "device_authorization",
+        "/oauth2/logout" => "end_session",
+        "/oauth2/check-session" => "check_session",
         "/oauth2/jwks" => "jwks",
         "/login" => "login",
         "/consent" => "consent",
         "/logout" => "logout",
+        "/device" => "device",
         "/healthz" => "healthz",
         "/readyz" => "readyz",
         path if path.starts_with("/admin/v1") => "admin",
@@ -237,7 +243,7 @@ fn method(method: &Method) -> &'static str {
 /// W3C Trace Context section 3.2: `traceparent`, if it is there once and well-formed. It is noted, and never taken for our own name
 /// of the request: whoever sends it can make it lie.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all("traceparent").iter();
+    let mut values = headers.get_all(TRACEPARENT).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let text = value.to_str().ok()?;
     let mut parts = text.split('-');

@@ -4,6 +4,7 @@
 //! long ago, writes wide revocations that nobody can take back any more into the rows that they cover, and takes note of what hangs on which key: seed keys that no pending retry needs are destroyed at its end (law L6), tag
 //! keys when every grant that lived while they were current has ended (law L4).
 
+mod reaped;
 mod settled;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::keyring::schedule::GRACE;
 use crate::keyring::step::Step;
 use crate::keyring::usage::Usage;
 use crate::rotation::{self, By};
+use reaped::Used;
 use settled::Settled;
 
 /// Rows of one slice.
@@ -63,13 +65,15 @@ pub struct Swept {
     pub seed_keys: u64,
     /// Tag keys gone.
     pub tag_keys: u64,
+    /// Registered clients removed, for nobody used them.
+    pub clients: u64,
 }
 
 /// One pass over everything. `pause` is slept between slices.
 ///
 /// # Errors
 /// [`KeyringError`] if the store failed; the next pass begins anew.
-pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
+pub async fn pass(app: &Arc<App>, pause: Duration) -> Result<Swept, KeyringError> {
     rotation::tend(app).await?;
     // Rows that change behind the walk use these keys or newer ones.
     let floor = app.engine.keys().current_seed();
@@ -81,6 +85,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     let mut settled = Settled::begin(app).await?;
     let kept = app.settings().config.events.clone();
     let (mut swept, mut after) = (Swept::default(), 0);
+    let mut used = Used::default();
     loop {
         let question = Question::Grants { client: None, subject: None, after, limit: SLICE };
         let Answer::Grants(slice) = app.engine.ask(question).await? else { break };
@@ -90,6 +95,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
         let intact = slice.into_iter().filter(|found| found.grant.is_intact(found.mac, &keys));
         let mut records = Vec::new();
         for Loaded { grant, covered, .. } in intact {
+            used.note(&grant, covered.is_some(), now);
             if let Some(ended) = covered.and_then(|_| settled.ends(&grant)) {
                 swept.ended += 1;
                 let mac = ended.mac(&keys);
@@ -128,6 +134,7 @@ pub async fn pass(app: &App, pause: Duration) -> Result<Swept, KeyringError> {
     let before = app.engine.now().minus(feed::window(app) + GRACE);
     app.engine.commit(vec![sweep, Record::ForgetRevocations { before, limit: SLICE * 16 }]).await?;
     swept.epochs = settled.forget(app).await?;
+    swept.clients = reaped::reap(app, &used).await?;
     // An erased ratchet is gone from the file when the store has brought everything into its place.
     for _ in 0..FOLDS {
         if app.engine.commit(vec![Record::Fold]).await? != [Outcome::Committed] {

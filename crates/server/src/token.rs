@@ -1,4 +1,4 @@
-//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6.
+//! The token endpoint: RFC 6749 section 3.2, with sections 4.1.3, 4.3.2, 4.4.2 and 6, and RFC 8628 section 3.4.
 //!
 //! The answer has one precedence, which a test pins: a malformed request, then `invalid_client`, then the token. The work may
 //! be done in the cheap order, but nothing is read from the grant store, and nothing is told about the token, before the
@@ -6,55 +6,68 @@
 //!
 //! Where a token carries more than RFC 9068 prescribes, that is found before the decision: see `claims/prepare.rs`.
 
+mod tokens;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use regrant_core::client::GrantType;
+use regrant_core::decision::Decision;
+use regrant_core::device::{self, Soon};
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
+use regrant_core::openid::SCOPE;
 use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
-use regrant_core::token::{Code, RefreshToken};
+use regrant_core::token::{Code, DeviceCode, RefreshToken};
 use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use regrant_store::{Answer, Question};
 use zeroize::Zeroizing;
 
-use crate::answer::{Failure, json};
-use crate::app::App;
+use crate::answer::{self, Failure};
+use crate::app::{App, Settings};
 use crate::claims::TokenClaims;
-use crate::claims::prepare::{self, Minting};
+use crate::claims::prepare::{self, Grants, Minting};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::cors;
 use crate::engine::{Moment, Row};
 use crate::form::{Form, Malformed};
+use crate::id_token::{self, IdToken};
 use crate::limits::guessing::{self, Place};
 use crate::mint::{self, Access};
 use crate::peer::Peer;
 use crate::request::post_form;
 use crate::session;
 use crate::sight;
+use tokens::{RefreshAnswer, Tokens};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `POST /oauth2/token` and its aliases.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
+    // Once: the request sees one configuration, whatever is reloaded meanwhile.
+    let settings = app.settings();
     let mut client = None;
-    let answered = answer(&app, request, &correlation, &mut client).await;
+    let answered = answer(&app, &settings, request, &correlation, &mut client).await;
     let mut response = match answered {
-        Ok(tokens) => json(StatusCode::OK, &tokens),
+        Ok(tokens) => answer::json_text(StatusCode::OK, tokens.text().into_bytes()),
         Err(failure) => {
-            app.limits.failed(&app, peer, client.as_deref(), failure).answer_to(client.as_deref(), &app, &correlation)
+            let failure = app.limits.failed(&app, peer, client.as_deref(), failure);
+            failure.answer_to(client.as_deref(), &app, &settings, &correlation)
         }
     };
-    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &app.settings().clients);
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &settings.clients);
     correlation.mark(response)
 }
 
 async fn answer(
     app: &App,
+    settings: &Settings,
     request: Request,
     correlation: &Correlation,
     client: &mut Option<Arc<Client>>,
@@ -62,13 +75,15 @@ async fn answer(
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
-    let known = client_auth::read(&parts.headers, &form)??.prove(app, peer, correlation)?;
+    let presented = client_auth::read(&parts.headers, &form)??;
+    let known = presented.prove(app, settings, peer, "/oauth2/token", correlation).await?;
     *client = Some(Arc::clone(&known));
-    let ask = Asking { app, client: &known, peer, correlation };
+    let ask = Asking { app, settings, client: &known, peer, correlation };
     match asked? {
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
         Asked::Password(asked) => ask.password(asked).await,
+        Asked::Device { code } => ask.device(&code).await,
         Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources).await,
     }
 }
@@ -78,6 +93,7 @@ enum Asked {
     Refresh(RefreshRequest),
     Code(CodeRequest),
     Password(PasswordRequest),
+    Device { code: Zeroizing<String> },
     ClientCredentials { scope: Option<Scope>, resources: Resources },
 }
 
@@ -139,6 +155,9 @@ impl Asked {
                     Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
                 })
             }
+            "urn:ietf:params:oauth:grant-type:device_code" => {
+                Ok(Asked::Device { code: secret(required("device_code")?) })
+            }
             "client_credentials" => {
                 scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
             }
@@ -150,7 +169,7 @@ impl Asked {
 
 /// `Idempotency-Key`: 1 to 255 visible ASCII characters; empty is absent; twice is malformed.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() || value.len() > 255 || !value.as_bytes().iter().all(u8::is_ascii_graphic) {
         return Err(Malformed::IdempotencyKey);
@@ -161,6 +180,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
 /// An authenticated client's question.
 struct Asking<'a> {
     app: &'a App,
+    settings: &'a Settings,
     client: &'a Arc<Client>,
     peer: Peer,
     correlation: &'a Correlation,
@@ -174,7 +194,7 @@ impl Asking<'_> {
         let token = RefreshToken::open(&token, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (token.grant, Arc::clone(self.client));
         self.charge(grant)?;
-        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+        let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = refresh::Request {
                 token: &token,
                 scope: scope.as_ref(),
@@ -184,15 +204,7 @@ impl Asking<'_> {
             };
             refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
-        let caller = (self.client.as_ref(), GrantType::RefreshToken, self.correlation);
-        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
-        let claims = prepared.claims();
-        let refreshed = self
-            .app
-            .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
-            .await?;
-        let refreshed = refreshed.inspect_err(|refusal| self.refused(grant, *refusal))?;
+        let (refreshed, claims) = self.decided(grant, GrantType::RefreshToken, judge).await?;
         self.granted(
             &refreshed.grant,
             match refreshed.how {
@@ -202,7 +214,30 @@ impl Asking<'_> {
             },
         );
         let Refreshed { grant, granted, token, expires_in, at, .. } = &refreshed;
-        self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)
+        let tokens = self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)?;
+        // OpenID Connect Core section 12.2: the answer "might not contain an id_token", and "it SHOULD NOT have a nonce Claim".
+        Ok(match self.id_token(grant, granted, None, &tokens.access_token, *at).await {
+            Some(id_token) => Tokens { id_token, ..tokens },
+            None => tokens,
+        })
+    }
+
+    /// What a token or code that is presented leads to, and what the tokens for it carry, which is found before.
+    async fn decided<T: Grants + Send + 'static>(
+        &self,
+        grant: GrantId,
+        grant_type: GrantType,
+        mut judge: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T> + Send + 'static,
+    ) -> Result<(T, TokenClaims), Failure> {
+        let caller = (self.client.as_ref(), grant_type, self.correlation);
+        let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
+        let claims = prepared.claims();
+        let decided = self
+            .app
+            .engine
+            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
+            .await?;
+        Ok((decided.inspect_err(|refusal| self.refused(grant, *refusal))?, claims))
     }
 
     /// RFC 6749 section 4.1.3.
@@ -211,7 +246,7 @@ impl Asking<'_> {
         let code = Code::open(&code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (code.grant, Arc::clone(self.client));
         self.charge(grant)?;
-        let mut judge = move |row: Row<'_>, moment: &Moment<'_>| {
+        let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = redeem::Request {
                 code: &code,
                 redirect_uri: redirect_uri.as_deref(),
@@ -220,16 +255,33 @@ impl Asking<'_> {
             };
             redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
-        let caller = (self.client.as_ref(), GrantType::AuthorizationCode, self.correlation);
-        let prepared = prepare::of_grant(self.app, caller, grant, &mut judge).await?;
-        let claims = prepared.claims();
-        let issued = self
-            .app
-            .engine
-            .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
-            .await?;
-        let issued = issued.inspect_err(|refusal| self.refused(grant, *refusal))?;
-        self.first_tokens(&issued, &claims, "redeemed")
+        let (issued, claims) = self.decided(grant, GrantType::AuthorizationCode, judge).await?;
+        let tokens = self.first_tokens(&issued, &claims, "redeemed")?;
+        let Issued { grant, granted, at, .. } = &issued;
+        let nonce = grant.terms.openid.as_ref().and_then(|openid| openid.nonce.as_deref());
+        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at).await;
+        // OpenID Connect Core section 3.1.3.3: this answer must have it.
+        Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
+    }
+
+    /// RFC 8628 section 3.4: a device asks whether somebody has answered.
+    async fn device(&self, code: &str) -> Result<Tokens, Failure> {
+        let code = DeviceCode::open(code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
+        let (grant, client) = (code.grant(), Arc::clone(self.client));
+        self.charge(grant)?;
+        // Read before the grant: whoever answers in between is seen.
+        let asked = match self.app.engine.ask(Question::DeviceRequest(grant.number)).await? {
+            Answer::DeviceRequest(found) => found.map(|request| request.asked),
+            _ => None,
+        };
+        let is_its_own = asked.as_ref().is_some_and(|asked| asked.grant == grant && asked.client == client.id);
+        let soon = if is_its_own { self.app.limits.poll(grant) } else { Soon::No };
+        let judge = move |row: Row<'_>, moment: &Moment<'_>| {
+            let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
+            device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
+        };
+        let (issued, claims) = self.decided(grant, GrantType::DeviceCode, judge).await?;
+        self.first_tokens(&issued, &claims, "given_to_device")
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
@@ -246,7 +298,7 @@ impl Asking<'_> {
         let user =
             guessing::verify_password(self.app, &asked.username, asked.password, &place, self.correlation).await??;
         let minting = self.minting(GrantType::Password, &user.subject, &granted, Some(self.app.engine.now()));
-        let claims = prepare::of(self.app, minting).await?;
+        let claims = prepare::of((self.app, self.settings), minting).await?;
         let client = Arc::clone(self.client);
         let issued = self
             .app
@@ -258,6 +310,7 @@ impl Asking<'_> {
                     authenticated_at: moment.now,
                     session: None,
                     epoch,
+                    openid: None,
                 };
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
@@ -272,10 +325,10 @@ impl Asking<'_> {
         self.app.engine.check()?;
         let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
         let minting = self.minting(GrantType::ClientCredentials, self.client.id.as_str(), &granted, None);
-        let claims = prepare::of(self.app, minting).await?;
+        let claims = prepare::of((self.app, self.settings), minting).await?;
         let now = self.app.engine.now();
         let expires_in = self.client.policy.access_token_lifetime.as_secs().max(1);
-        let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
+        let scope = self.settings.scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: None,
             client: self.client,
@@ -288,13 +341,14 @@ impl Asking<'_> {
             now,
         };
         sight::outcome("granted_by_client_credentials");
-        let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
-        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, scope: scope.to_string() })
+        let access_token = mint::access_token(self.app, self.settings, &access).ok_or(Failure::Busy)?;
+        let scope = scope.to_string();
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, id_token: None, scope })
     }
 
     /// A genuine token is charged to its grant, before its state is known and before anybody waits for it.
     fn charge(&self, grant: GrantId) -> Result<(), Failure> {
-        self.app.limits.grant(self.app.settings().config.limits.requests_per_grant, grant, self.client)
+        self.app.limits.grant(self.settings.config.limits.requests_per_grant, grant, self.client)
     }
 
     fn verdict(
@@ -304,7 +358,7 @@ impl Asking<'_> {
         scope: Option<&Scope>,
         resources: &Resources,
     ) -> Result<Granted, Refusal> {
-        issue::verdict(&Ask { client: self.client, grant_type, subject, consented: true, scope, resources, held: None })
+        issue::verdict(&Ask { client: self.client, grant_type, subject, scope, resources, held: None })
     }
 
     fn minting<'a>(
@@ -336,7 +390,7 @@ impl Asking<'_> {
         now: Timestamp,
     ) -> Result<Tokens, Failure> {
         let keys = self.app.engine.keys();
-        let scope = self.app.settings().scope_at(&granted.scope, &granted.resources);
+        let scope = self.settings.scope_at(&granted.scope, &granted.resources);
         let access = Access {
             grant: Some(grant),
             client: self.client,
@@ -348,9 +402,38 @@ impl Asking<'_> {
             expires_in,
             now,
         };
-        let access_token = mint::access_token(self.app, &access).ok_or(Failure::Busy)?;
+        let access_token = mint::access_token(self.app, self.settings, &access).ok_or(Failure::Busy)?;
         let refresh = refresh_token.and_then(|token| Some(RefreshAnswer::new(token.text(&keys)?, grant, now)));
-        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, scope: scope.to_string() })
+        let scope = scope.to_string();
+        Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, id_token: None, scope })
+    }
+
+    /// The ID token of an answer: `Some(None)` for a grant, or a narrowed scope, that has none. `None` if it cannot be made.
+    async fn id_token(
+        &self,
+        grant: &Grant,
+        granted: &Granted,
+        nonce: Option<&str>,
+        access_token: &str,
+        now: Timestamp,
+    ) -> Option<Option<String>> {
+        let Some(openid) = grant.terms.openid.as_ref().filter(|_| granted.scope.contains(SCOPE)) else {
+            return Some(None);
+        };
+        let claims = id_token::claims_of_grant(self.app, grant, openid).await;
+        let token = IdToken {
+            client: self.client,
+            subject: &grant.terms.subject,
+            openid,
+            nonce,
+            authenticated_at: grant.terms.authenticated_at,
+            session: grant.terms.session.as_ref(),
+            access_token: Some(access_token),
+            code: None,
+            claims,
+            now,
+        };
+        id_token::mint(self.app, token).map(Some)
     }
 
     fn granted(&self, grant: &Grant, how: &'static str) {
@@ -361,57 +444,5 @@ impl Asking<'_> {
     fn refused(&self, grant: GrantId, refusal: Refusal) {
         sight::grant(grant);
         tracing::debug!(correlation = %self.correlation, client = %self.client.id, grant = %grant.display(&self.app.engine.keys()), reason = refusal.as_str(), "grant refused");
-    }
-}
-
-/// RFC 6749 section 5.1.
-struct Tokens {
-    access_token: String,
-    token_type: &'static str,
-    expires_in: u64,
-    refresh: Option<RefreshAnswer>,
-    scope: String,
-}
-
-impl Serialize for Tokens {
-    /// In the order in which people read it; what is not there is left out.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(None)?;
-        object.serialize_entry("access_token", &self.access_token)?;
-        object.serialize_entry("token_type", self.token_type)?;
-        object.serialize_entry("expires_in", &self.expires_in)?;
-        if let Some(refresh) = &self.refresh {
-            object.serialize_entry("refresh_token", &refresh.refresh_token)?;
-            object.serialize_entry("refresh_token_expires_in", &refresh.refresh_token_expires_in)?;
-            object.serialize_entry("refresh_token_timeout", &refresh.refresh_token_timeout)?;
-            object.serialize_entry("authorization_expires_in", &refresh.authorization_expires_in)?;
-        }
-        if !self.scope.is_empty() {
-            object.serialize_entry("scope", &self.scope)?;
-        }
-        object.end()
-    }
-}
-
-/// The refresh token, and when it all ends: an upper bound, for a revocation may come earlier.
-struct RefreshAnswer {
-    refresh_token: String,
-    /// Whole seconds to the earlier of the two clocks: the de-facto name.
-    refresh_token_expires_in: u64,
-    /// draft-ietf-oauth-refresh-token-expiration: seconds for which it may be held without a refresh.
-    refresh_token_timeout: u64,
-    /// The same draft: seconds of the user's authorization.
-    authorization_expires_in: u64,
-}
-
-impl RefreshAnswer {
-    fn new(refresh_token: String, grant: &Grant, now: Timestamp) -> Self {
-        let ends_in = grant.ends_at().since(now).as_secs();
-        Self {
-            refresh_token,
-            refresh_token_expires_in: ends_in,
-            refresh_token_timeout: ends_in,
-            authorization_expires_in: grant.absolute_at.since(now).as_secs(),
-        }
     }
 }

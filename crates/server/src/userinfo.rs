@@ -1,39 +1,46 @@
-//! The userinfo endpoint: OpenID Connect Core section 5.3, with the claims that the scope asks for (section 5.4); RFC 6750 for
-//! its token. The values are those of this moment.
+//! The userinfo endpoint: OpenID Connect Core section 5.3, with the claims that the scope asks for (section 5.4) and those asked for by
+//! name (section 5.5); RFC 6750 for its token. The values are those of this moment.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use regrant_core::Client;
+use regrant_core::access::AccessToken;
 use regrant_core::client::SUBJECT_PREFIX;
+use regrant_core::openid::at_userinfo;
 use regrant_store::{Answer, Question};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::answer::{self, BearerFailure, Failure};
 use crate::app::App;
-use crate::claims::Attributes;
+use crate::claims::{Attributes, USERINFO_CLAIMS};
 use crate::cors;
-use crate::introspect::{active, open_access_token};
+use crate::introspect::{active, by_number, open_access_token};
+use crate::keyring::schedule::algorithm;
 use crate::peer::Peer;
 use crate::request::read_form;
 use crate::sight;
+use crate::subject;
 
 /// `GET` and `POST /oauth2/userinfo`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     let mut response = match answer(&app, request).await {
-        Ok(body) => answer::json(StatusCode::OK, &body),
+        Ok((claims, client)) => {
+            told(&app, claims, &client).unwrap_or_else(|failure| failure.answer(&app, &correlation))
+        }
         Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
     };
     cors::allow(&mut response, origin.as_deref(), None, &app.settings().clients);
     correlation.mark(response)
 }
 
-async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
+async fn answer(app: &App, request: Request) -> Result<(Map<String, Value>, Arc<Client>), Failure> {
     let (parts, body) = request.into_parts();
     let header = from_header(&parts.headers)?;
     let has_form = parts.method == Method::POST && parts.headers.contains_key(CONTENT_TYPE);
@@ -49,45 +56,51 @@ async fn answer(app: &App, request: Request) -> Result<Value, Failure> {
     app.limits.before_a_signature(app, Peer::of(&parts.extensions))?;
     let token = open_access_token(app, &token).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
     let token = active(app, token).await?.ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
+    // A user's token without the scope openid is told what it says itself, and the claims of its other scopes.
     if !token.subject.starts_with(SUBJECT_PREFIX) {
         return Err(Failure::Bearer(BearerFailure::InsufficientScope));
     }
+    let client = app.client(&token.client).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
     let Answer::User(Some(user)) = app.engine.ask(Question::UserBySubject(token.subject.clone())).await? else {
         return Err(Failure::Bearer(BearerFailure::InvalidToken));
     };
-    let attributes = Attributes::stored(&user)?;
-    let mut claims = Map::from_iter([("sub".to_owned(), json!(token.subject))]);
-    for name in token.scope.split(' ').flat_map(claims_of) {
+    let (attributes, asked) = (Attributes::stored(&user)?, asked(app, &token).await?);
+    let mut claims = Map::from_iter([("sub".to_owned(), json!(subject::told(app, &client, &token.subject)))]);
+    for name in at_userinfo(&token.scope, &asked, &client.scopes) {
         // OpenID Connect Core section 5.3.2: "If a Claim is not returned, that Claim Name SHOULD be omitted".
-        claims.extend(attributes.of(&user, name).map(|value| ((*name).to_owned(), value)));
+        claims.extend(attributes.of(&user, name).map(|value| (name.to_owned(), value)));
     }
-    Ok(Value::Object(claims))
+    Ok((claims, client))
 }
 
-/// OpenID Connect Core section 5.4.
-fn claims_of(scope: &str) -> &'static [&'static str] {
-    match scope {
-        "profile" => &[
-            "name",
-            "family_name",
-            "given_name",
-            "middle_name",
-            "nickname",
-            "preferred_username",
-            "profile",
-            "picture",
-            "website",
-            "gender",
-            "birthdate",
-            "zoneinfo",
-            "locale",
-            "updated_at",
-        ],
-        "email" => &["email", "email_verified"],
-        "address" => &["address"],
-        "phone" => &["phone_number", "phone_number_verified"],
-        _ => &[],
+/// The claims that were asked for by name (section 5.5): the grant knows them, or a token without a grant carries them.
+async fn asked(app: &App, token: &AccessToken) -> Result<Vec<String>, Failure> {
+    if let Some((number, _)) = token.grant {
+        let found = by_number(app, number).await?;
+        let openid = found.and_then(|found| found.grant.terms.openid.clone());
+        return Ok(openid.map(|openid| openid.claims.userinfo).unwrap_or_default());
     }
+    let carried: Map<String, Value> = serde_json::from_str(&token.more).unwrap_or_default();
+    let names = carried.get(USERINFO_CLAIMS).and_then(Value::as_array);
+    Ok(names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// Section 5.3.2: "If the UserInfo Response is signed […] the Claims are returned in a JWT and the content-type MUST be
+/// application/jwt", with iss and aud.
+fn told(app: &App, mut claims: Map<String, Value>, client: &Client) -> Result<Response<Body>, Failure> {
+    let Some(signed_with) = client.userinfo_algorithm else {
+        return Ok(answer::json(StatusCode::OK, &Value::Object(claims)));
+    };
+    claims.insert("iss".to_owned(), json!(app.issuer()));
+    claims.insert("aud".to_owned(), json!(client.id.as_str()));
+    let signing = app.signing();
+    let key = signing.current.get(&algorithm(signed_with)).ok_or(Failure::Busy)?;
+    let token = key.sign("JWT", &claims).map_err(|_| Failure::Busy)?;
+    let mut response = Response::new(Body::from(token));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwt"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Failure> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use regrant_server::config::StoreLocation;
 use regrant_server::{App, Clock, Config, keyring};
-use regrant_store::{Sqlite, SqliteOptions, Synchronous};
+use regrant_store::{Sqlite, SqliteOptions, Synchronous, Writes};
 use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
@@ -46,6 +46,9 @@ enum Command {
         /// Where the chance comes from; a fresh one is printed.
         #[arg(long)]
         seed: Option<u64>,
+        /// How the store writes.
+        #[arg(long, value_enum, default_value = "journal")]
+        writes: Way,
     },
     /// Record the server's system calls: every 200 comes after the device has confirmed its batch. Then EIO, ENOSPC and SIGKILL at each of them.
     Syscalls {
@@ -64,6 +67,9 @@ enum Command {
         /// Only the recording, without the faults.
         #[arg(long)]
         recording_only: bool,
+        /// How the store writes.
+        #[arg(long, value_enum, default_value = "journal")]
+        writes: Way,
     },
     /// Open idle and slow connections to the real server, and measure honest refreshes without and with them.
     Connections {
@@ -159,20 +165,50 @@ enum Waits {
     Off,
 }
 
+/// How the store writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Way {
+    /// One row a batch.
+    Journal,
+    /// Each in its place.
+    Rows,
+    /// The two in turns, from start to start.
+    Turns,
+}
+
+impl Way {
+    const fn in_turn(self) -> &'static [Writes] {
+        match self {
+            Self::Journal => &[Writes::Journal],
+            Self::Rows => &[Writes::Rows],
+            Self::Turns => &[Writes::Journal, Writes::Rows],
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let Arguments { json, command } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let holds = runtime.block_on(async {
         match command {
-            Command::Kill { cycles, clients, seed } => {
+            Command::Kill { cycles, clients, seed, writes } => {
                 let seed = seed.unwrap_or_else(fresh_seed);
-                let options = kill::Options { cycles, clients, seed, fault: None, writes: &[] };
+                let options = kill::Options { cycles, clients, seed, fault: None, writes: writes.in_turn() };
                 kill_again(options, json).await
             }
-            Command::Syscalls { only: Some(case), .. } => faults(Some(case), json).await,
-            Command::Syscalls { clients, times, synchronous, recording_only, .. } => {
-                let holds = record(clients, times, synchronous, json).await;
-                holds && (recording_only || synchronous == Waits::Off || faults(None, json).await)
+            Command::Syscalls { only, clients, times, synchronous, recording_only, writes } => {
+                let mut holds = true;
+                for way in writes.in_turn() {
+                    if only.is_some() {
+                        holds &= faults(only.clone(), *way, json).await;
+                        continue;
+                    }
+                    holds &= record((clients, times), synchronous, *way, json).await;
+                    if !recording_only && synchronous == Waits::Full {
+                        holds = holds && faults(None, *way, json).await;
+                    }
+                }
+                holds
             }
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
@@ -239,7 +275,15 @@ async fn epochs(size: revoking::Size, json: bool) -> bool {
 
 async fn race(races: u64, json: bool) -> bool {
     let scratch = Scratch::new("races");
-    let report = revoking::race(scratch.path(), races, |done| show(&format!("race {done} of {races}"))).await;
+    let clock = Clock::system();
+    let began = clock.ran();
+    let report = revoking::race(scratch.path(), races, |done| {
+        let spent = clock.ran().saturating_sub(began).as_secs_f64();
+        let left = spent / done.max(1) as f64 * races.saturating_sub(done) as f64;
+        let bar = "#".repeat((30 * done / races.max(1)) as usize);
+        show(&format!("[{bar:<30}] race {done} of {races}, {left:.0} s left"));
+    })
+    .await;
     show("");
     if json {
         println!("{}", report.json());
@@ -249,13 +293,14 @@ async fn race(races: u64, json: bool) -> bool {
     report.holds()
 }
 
-async fn record(clients: u64, times: u64, synchronous: Waits, json: bool) -> bool {
+async fn record((clients, times): (u64, u64), synchronous: Waits, writes: Writes, json: bool) -> bool {
     if let Err(why) = syscalls::can_record() {
         eprintln!("strace cannot run: {why}");
         return false;
     }
     let scratch = Scratch::new("syscalls");
     let home = Home::make(scratch.path());
+    home.write_by(writes);
     home.add_user();
     let instead = (synchronous == Waits::Off).then(|| {
         let mut command = std::process::Command::new(std::env::current_exe().expect("this program has a path"));
@@ -278,13 +323,13 @@ async fn record(clients: u64, times: u64, synchronous: Waits, json: bool) -> boo
 }
 
 /// Every fault, or one.
-async fn faults(only: Option<inject::Case>, json: bool) -> bool {
+async fn faults(only: Option<inject::Case>, writes: Writes, json: bool) -> bool {
     if let Err(why) = syscalls::can_record() {
         eprintln!("strace cannot run: {why}");
         return false;
     }
     let scratch = Scratch::new("faults");
-    let template = Template::make(&scratch.path().join("template")).await;
+    let template = Template::make(&scratch.path().join("template"), writes).await;
     let cases = match only {
         Some(case) => vec![case],
         None => template.cases(scratch.path()).await,
@@ -313,7 +358,8 @@ async fn faults(only: Option<inject::Case>, json: bool) -> bool {
         println!("faults                    {all} ({fired} came)");
         println!("wrong                     {}", failed.len());
         for outcome in &failed {
-            println!("  cargo run --release -p sim -- syscalls --only {}", outcome.case);
+            let way = format!("{writes:?}").to_lowercase();
+            println!("  cargo run --release -p sim -- syscalls --writes {way} --only {}", outcome.case);
             outcome.violations.iter().for_each(|violation| println!("    {violation}"));
         }
     }
@@ -366,17 +412,19 @@ async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {
     let home = Home::make(scratch.path());
     startup::fill(&home, grants, |made| show(&format!("{made} of {grants} grants made"))).await;
     show("watching the server");
-    let startup::Startup { bytes, ready, rss_ready, rss_most, .. } = startup::watch(&home, grants, watched);
+    let startup::Startup { bytes, events, ready, rss_ready, rss_most, .. } = startup::watch(&home, grants, watched);
     show("");
     let ready = ready.as_secs_f64() * 1000.0;
     let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
     if json {
         println!(
             "{}",
-            json!({"grants": grants, "bytes": bytes, "ready_ms": ready, "rss_ready_mib": mib(rss_ready), "rss_most_mib": mib(rss_most)})
+            json!({"grants": grants, "bytes": bytes, "event_bytes": events, "ready_ms": ready, "rss_ready_mib": mib(rss_ready), "rss_most_mib": mib(rss_most)})
         );
     } else {
-        println!("grants                    {grants}, {:.0} bytes each", bytes as f64 / grants.max(1) as f64);
+        let each = |bytes: u64| bytes as f64 / grants.max(1) as f64;
+        println!("grants                    {grants}, {:.0} bytes each", each(bytes - events));
+        println!("events of their making    {:.0} bytes each, until the sweep removes them", each(events));
         println!("ready after               {ready:.0} ms");
         println!("resident memory           {:.1} MiB", mib(rss_ready));
         println!("the most, while sweeping  {:.1} MiB", mib(rss_most));

@@ -9,6 +9,7 @@ use regrant_core::{Resources, Scope};
 use tokio::task::JoinSet;
 
 use crate::process::{Home, Inside, Server};
+use crate::size;
 
 /// Grants made at the same time: as many as one batch of the writer takes.
 const AT_ONCE: u64 = 1024;
@@ -20,6 +21,8 @@ pub struct Startup {
     pub grants: u64,
     /// Bytes of the database file.
     pub bytes: u64,
+    /// How many of them are events, of which each new grant has one for a while.
+    pub events: u64,
     /// From the start of the process to its first line, which it prints when it listens.
     pub ready: Duration,
     /// Resident memory once it is ready.
@@ -73,6 +76,7 @@ pub async fn make(
                         granted: granted.clone(),
                         authenticated_at: moment.now,
                         session: None,
+                        openid: None,
                         epoch: 0,
                     };
                     redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
@@ -105,7 +109,8 @@ pub fn watch(home: &Home, grants: u64, watched: Duration) -> Startup {
     }
     server.stop();
     let bytes = std::fs::metadata(home.store()).expect("a store").len();
-    Startup { grants, bytes, ready, rss_ready, rss_most }
+    let (_, events) = size::held(&home.store());
+    Startup { grants, bytes, events, ready, rss_ready, rss_most }
 }
 
 /// Resident memory of a process, in bytes.

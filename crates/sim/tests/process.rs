@@ -8,6 +8,7 @@ mod process {
     mod doctor;
     mod drill;
     mod drill_bulk;
+    mod drill_people;
     mod events;
     mod exploit;
     mod flood;
@@ -22,5 +23,6 @@ mod process {
     mod revoke;
     mod rows;
     mod size;
+    mod stopped;
     mod syscalls;
 }

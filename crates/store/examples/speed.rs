@@ -215,6 +215,7 @@ fn grant(number: u64, now: Timestamp, chance: &mut Chance) -> Grant {
             created_at: now,
             epoch: 0,
             session: None,
+            openid: None,
             code: None,
         }),
     }

@@ -13,30 +13,37 @@
 
 pub mod beside;
 pub mod contract;
+mod device;
 mod epochs;
 mod event;
 mod failures;
 mod key;
+mod logout;
 mod memory;
+mod once;
+mod question;
 mod revocation;
 mod sqlite;
 
 use std::fmt;
 
-use regrant_core::access::AccessToken;
 use regrant_core::grant::RowMac;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::recovery::Recovery;
 use regrant_core::{ChainKey, Covered, Epoch, Grant, GrantId, Keys, Timestamp};
 
-use beside::{DeadLetter, Delivery, Place, Places};
+use beside::{DeadLetter, Delivery, Place};
 
+pub use device::{DeviceRequest, MOST_DEVICE_REQUESTS};
 pub use epochs::{MOST_BROAD, MOST_EPOCHS};
 pub use event::{ChainEnds, EventFilter, EventRecord, StoredEvent};
 pub use failures::Failures;
 pub use key::{KeyChange, KeyKind, KeyRecord};
+pub use logout::LogoutNotice;
 pub use memory::Memory;
+pub use once::RegistrationToken;
+pub use question::{Answer, Question};
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
@@ -72,8 +79,12 @@ pub trait Store: Send {
     /// [`Unavailable`] if the store cannot be read.
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable>;
 
-    /// Chains the events of later commits under this key. A store that was given none chains them under [`ChainKey::public`].
-    fn chain_under(&mut self, key: ChainKey);
+    /// Chains the events of later commits under this key, and seals what has no MAC of its own. A store that was given none chains them
+    /// under [`ChainKey::public`], and seals nothing.
+    ///
+    /// # Errors
+    /// [`Forged`] if the seal that is there does not fit what is there.
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged>;
 
     /// Why nothing more may be asked of this store before it is opened anew. Also a commit that succeeded may leave it so: the
     /// checkpoint behind it failed.
@@ -84,6 +95,11 @@ pub trait Store: Send {
         None
     }
 }
+
+/// Somebody without the key changed the store: what was sealed is not there as it was.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Forged(pub String);
 
 /// A grant's row as it was found. Whether its MAC fits is the caller's question: [`Loaded::believed`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -180,16 +196,42 @@ pub enum Record {
     },
     /// A browser's login session.
     PutSession(Session),
-    /// Ends a session; fine if it is not there.
+    /// The same user logged in again in the same browser: the session goes on under another cookie, and nobody hears of a logout.
+    /// `Stale` if the one before it is not there, or is another user's.
+    RenewSession {
+        /// The hash of the cookie before.
+        before: [u8; 32],
+        /// The session from now on, with the root of the one before it.
+        session: Session,
+    },
+    /// Ends a session, named by the hash of its cookie or by its root; fine if it is not there. Every client that was logged in to in
+    /// it is to hear of it: a [`LogoutNotice`] for each, in the same commit.
     EndSession {
-        /// The hash of its cookie.
+        /// Which.
         id: [u8; 32],
     },
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user, likewise.
     EndSessionsOf {
         /// The user.
         subject: String,
+        /// But for the one of this root.
+        but: Option<[u8; 32]>,
     },
+    /// A client was logged in to in a session; `Stale` if the session is not there.
+    PutLogin {
+        /// The root of the session.
+        session: [u8; 32],
+        /// The client.
+        client: String,
+    },
+    /// A client has heard of a logout, or never will; `Stale` if it is not there.
+    RemoveLogoutNotice {
+        /// Its position.
+        id: u64,
+    },
+    /// What a device asks for. `Stale` if its user code is another's, or if [`MOST_DEVICE_REQUESTS`] wait. A few of those that are
+    /// over go with it, so that whoever fills the table also empties it.
+    PutDeviceRequest(DeviceRequest),
     /// Remembers what a user allowed a client: replaces what was remembered.
     PutConsent(Consent),
     /// Forgets it.
@@ -284,7 +326,32 @@ pub enum Record {
         /// The event's position.
         event: u64,
     },
-    /// Removes at most `limit` each of: sessions, denied access tokens and failures that were over before `now`, and from the
+    /// Uses something that is good once; `Stale` if it was used before and what was used is not over yet.
+    UseOnce {
+        /// A hash of what it is.
+        key: [u8; 32],
+        /// When it is over by itself, and the record may be swept.
+        expires_at: Timestamp,
+    },
+    /// Adds a client that registered itself, and takes one use of the token that let it; `Stale`, and nothing of it, if the id is
+    /// taken or the token is used up or over.
+    RegisterClient {
+        /// Its `client_id`.
+        id: String,
+        /// Its definition.
+        definition: String,
+        /// The hash of the token.
+        token: Option<[u8; 32]>,
+    },
+    /// Adds or replaces a token with which clients can be registered.
+    PutRegistrationToken(RegistrationToken),
+    /// Removes one; `Stale` if it is not there.
+    RemoveRegistrationToken {
+        /// Its hash.
+        hash: [u8; 32],
+    },
+    /// Removes at most `limit` each of: sessions, their logins, what devices asked for, denied access tokens, what was used once,
+    /// registration tokens and failures that were over before `now`, and from the
     /// oldest position on events older than `events_before`, up to the first that is not. Nothing depends on it.
     Sweep {
         /// Events older than this go.
@@ -341,6 +408,8 @@ impl fmt::Debug for User {
 pub struct Session {
     /// A keyed hash of its cookie: the cookie itself is never stored.
     pub id: [u8; 32],
+    /// The id that it had when it began: stays when the user logs in again, and names the session to everybody else.
+    pub root: [u8; 32],
     /// Who logged in.
     pub subject: String,
     /// When.
@@ -393,151 +462,6 @@ pub struct Deployment {
     pub next_grant: u64,
     /// The last recovery, if there was one.
     pub recovery: Option<Recovery>,
-}
-
-/// A question about small things.
-#[derive(Clone, Debug)]
-pub enum Question {
-    /// The deployment's row.
-    Deployment,
-    /// All clients.
-    Clients,
-    /// The user of this name.
-    UserByName(String),
-    /// The user of this subject.
-    UserBySubject(String),
-    /// Users in order of name, after this name, at most this many.
-    Users {
-        /// The last name of the page before; empty for the first.
-        after: String,
-        /// The size of the page.
-        limit: u32,
-    },
-    /// The session of this id.
-    Session([u8; 32]),
-    /// What this user allowed this client.
-    Consent {
-        /// The user.
-        subject: String,
-        /// The client.
-        client: String,
-    },
-    /// Everything that this user allowed, in order of client.
-    ConsentsOf(String),
-    /// What happened to this user, newest first: answered like [`Question::Events`].
-    EventsOf {
-        /// The user.
-        subject: String,
-        /// At a smaller position.
-        before: u64,
-        /// The size of the page.
-        limit: u32,
-    },
-    /// Whether the access token of this hashed `jti` is denied.
-    AccessDenied([u8; 32]),
-    /// The failed log-ins under these hashes, in the order asked.
-    Failures(Vec<[u8; 32]>),
-    /// All keys of a kind in order of id, those that are gone included.
-    Keys(KeyKind),
-    /// Grants in order of number.
-    Grants {
-        /// Only of this client.
-        client: Option<String>,
-        /// Only of this user.
-        subject: Option<String>,
-        /// After this number.
-        after: u64,
-        /// The size of the page.
-        limit: u32,
-    },
-    /// How many wide revocations there ever were, and those that are left.
-    Epochs,
-    /// Which wide revocation covers this access token, which belongs to no grant.
-    CoveredAccess(Box<AccessToken>),
-    /// Events, newest first.
-    Events {
-        /// Only of this grant.
-        grant: Option<u64>,
-        /// The most to return.
-        limit: u32,
-    },
-    /// What resource servers must hear of, in order.
-    Revocations {
-        /// After this position.
-        after: u64,
-        /// The size of the page.
-        limit: u32,
-    },
-    /// Events that fit, newest first: answered like [`Question::Events`].
-    FindEvents(EventFilter),
-    /// Events behind this position, in order: answered like [`Question::Events`].
-    EventsAfter {
-        /// The position.
-        after: u64,
-        /// The most to return.
-        limit: u32,
-    },
-    /// The ends of the chain of events.
-    Chain,
-    /// Where this grant was made and used.
-    Places(u64),
-    /// How far each delivery has come.
-    Deliveries,
-    /// What could not be delivered to this recipient, in order of position.
-    DeadLetters {
-        /// The recipient.
-        to: String,
-        /// The most to return.
-        limit: u32,
-    },
-}
-
-/// The answer to a [`Question`], of the same name.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// `None` in a fresh store.
-    Deployment(Option<Deployment>),
-    /// Id and definition.
-    Clients(Vec<(String, String)>),
-    /// To both questions for one user.
-    User(Option<User>),
-    /// A page.
-    Users(Vec<User>),
-    /// Whether or not it has ended.
-    Session(Option<Session>),
-    /// What was remembered.
-    Consent(Option<Consent>),
-    /// All of a user's.
-    Consents(Vec<Consent>),
-    /// Denied or not.
-    AccessDenied(bool),
-    /// `None` where there are none; they may be forgotten by now.
-    Failures(Vec<Option<Failures>>),
-    /// A page.
-    Revocations(Vec<Revocation>),
-    /// With their wrapped bytes, where they have any.
-    Keys(Vec<KeyRecord>),
-    /// In order of number.
-    Epochs {
-        /// The number of the newest that there ever was.
-        counter: u64,
-        /// Those that are left.
-        epochs: Vec<Epoch>,
-    },
-    /// `None` if it is not covered.
-    CoveredAccess(Option<Covered>),
-    /// A page.
-    Grants(Vec<Loaded>),
-    /// A page.
-    Events(Vec<StoredEvent>),
-    /// Of all events.
-    Chain(ChainEnds),
-    /// `None` if nobody has said.
-    Places(Option<Places>),
-    /// One for each recipient that ever was.
-    Deliveries(Vec<Delivery>),
-    /// A page.
-    DeadLetters(Vec<DeadLetter>),
 }
 
 /// The store cannot answer now; nothing of what was asked has happened. The client hears 503.

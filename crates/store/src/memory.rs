@@ -3,11 +3,12 @@
 //! Not a mock: the same outcomes as [`Sqlite`](crate::Sqlite), held to them by the same suite and a differential test.
 //! A clone is another handle on the same contents, so that a test can drop an engine in mid-flight and open it again.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regrant_core::grant::RowMac;
-use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::recovery::Recovery;
 use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
@@ -15,8 +16,9 @@ use regrant_core::{ChainKey, Grant, GrantId, Link, Timestamp};
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Places};
 use crate::epochs::Epochs;
 use crate::{
-    Answer, ChainEnds, Consent, Deployment, EventRecord, Failures, KeyChange, KeyKind, KeyRecord, Loaded, Outcome,
-    Question, Record, Revocation, Revoked, Session, Store, StoredEvent, Unavailable, User, event, failures, revocation,
+    Answer, ChainEnds, Consent, DeviceRequest, EventRecord, Failures, Forged, KeyChange, KeyKind, KeyRecord, Loaded,
+    LogoutNotice, Outcome, Question, Record, RegistrationToken, Revocation, Revoked, Session, Store, StoredEvent,
+    Unavailable, User, device, event, failures, revocation,
 };
 
 /// A store that lives as long as its last handle.
@@ -60,8 +62,9 @@ impl Store for Memory {
         Ok(self.contents().answer(question))
     }
 
-    fn chain_under(&mut self, key: ChainKey) {
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
         self.contents().chain = key;
+        Ok(())
     }
 
     fn failure(&self) -> Option<Unavailable> {
@@ -80,8 +83,14 @@ struct Contents {
     clients: BTreeMap<String, String>,
     users: BTreeMap<String, User>,
     sessions: BTreeMap<[u8; 32], Session>,
+    logins: BTreeMap<([u8; 32], String), Timestamp>,
+    notices: BTreeMap<u64, LogoutNotice>,
+    last_notice: u64,
+    devices: BTreeMap<u64, DeviceRequest>,
     consents: BTreeMap<(String, String), Consent>,
     denied_access: BTreeMap<[u8; 32], Timestamp>,
+    used_once: BTreeMap<[u8; 32], Timestamp>,
+    registration_tokens: BTreeMap<[u8; 32], RegistrationToken>,
     failures: BTreeMap<[u8; 32], Failures>,
     revocations: BTreeMap<u64, Revocation>,
     revoked: HashMap<Revoked, u64>,
@@ -109,8 +118,14 @@ impl Default for Contents {
             clients: BTreeMap::new(),
             users: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            logins: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            last_notice: 0,
+            devices: BTreeMap::new(),
             consents: BTreeMap::new(),
             denied_access: BTreeMap::new(),
+            used_once: BTreeMap::new(),
+            registration_tokens: BTreeMap::new(),
             failures: BTreeMap::new(),
             revocations: BTreeMap::new(),
             revoked: HashMap::new(),
@@ -202,10 +217,45 @@ impl Contents {
                 committed_if(found)
             }
             Record::PutSession(session) => always(self.sessions.insert(session.id, session.clone())),
-            Record::EndSession { id } => always(self.sessions.remove(id)),
-            Record::EndSessionsOf { subject } => {
-                self.sessions.retain(|_, session| session.subject != *subject);
+            Record::RenewSession { before, session } => {
+                let is_same = |held: &Session| held.subject == session.subject && held.root == session.root;
+                let found = self.sessions.get(before).is_some_and(is_same);
+                if found {
+                    self.sessions.remove(before);
+                    self.sessions.insert(session.id, session.clone());
+                    for ((root, _), expires_at) in &mut self.logins {
+                        if *root == session.root {
+                            *expires_at = session.expires_at;
+                        }
+                    }
+                }
+                committed_if(found)
+            }
+            Record::EndSession { id } => {
+                self.end_sessions(now, |session| session.id == *id || session.root == *id);
                 Outcome::Committed
+            }
+            Record::EndSessionsOf { subject, but } => {
+                self.end_sessions(now, |session| session.subject == *subject && Some(session.root) != *but);
+                Outcome::Committed
+            }
+            Record::PutLogin { session, client } => {
+                let found = self.sessions.values().find(|held| held.root == *session).map(|held| held.expires_at);
+                if let Some(expires_at) = found {
+                    self.logins.insert((*session, client.clone()), expires_at);
+                }
+                committed_if(found.is_some())
+            }
+            Record::RemoveLogoutNotice { id } => committed_if(self.notices.remove(id).is_some()),
+            Record::PutDeviceRequest(request) => {
+                self.sweep_devices(now, size(device::TIDIED));
+                let taken = self.devices.contains_key(&request.asked.grant.number)
+                    || self.devices.values().any(|held| held.user_code == request.user_code)
+                    || self.devices.len() >= size(device::MOST_DEVICE_REQUESTS);
+                if !taken {
+                    self.devices.insert(request.asked.grant.number, request.clone());
+                }
+                committed_if(!taken)
             }
             Record::PutConsent(consent) => {
                 let key = (consent.subject.clone(), consent.client.clone());
@@ -224,7 +274,7 @@ impl Contents {
                 let takes = self.epochs.takes(epoch);
                 if takes {
                     self.epochs.insert(epoch.clone());
-                    self.follow(Some(revocation::of_epoch(epoch)));
+                    self.follow(Some(revocation::of_epoch(epoch, self.epochs.counter())));
                 }
                 self.tell_if(takes, events)
             }
@@ -232,6 +282,7 @@ impl Contents {
                 let can = self.epochs.can_be_undone(*number, *at);
                 if can {
                     self.epochs.undo(*number, *at);
+                    self.follow(Some((Revoked::TakenBack(*number), *at)));
                 }
                 self.tell_if(can, events)
             }
@@ -281,12 +332,34 @@ impl Contents {
             Record::RemoveDeadLetter { to, event } => {
                 committed_if(self.dead_letters.remove(&(to.clone(), *event)).is_some())
             }
+            Record::UseOnce { key, expires_at } => {
+                let is_free = self.used_once.get(key).is_none_or(|until| *until < now);
+                if is_free {
+                    self.used_once.insert(*key, *expires_at);
+                }
+                committed_if(is_free)
+            }
+            Record::RegisterClient { id, definition, token } => self.register(id, definition, token.as_ref(), now),
+            Record::PutRegistrationToken(token) => always(self.registration_tokens.insert(token.hash, token.clone())),
+            Record::RemoveRegistrationToken { hash } => committed_if(self.registration_tokens.remove(hash).is_some()),
             Record::Sweep { events_before, limit } => {
                 self.sweep(*events_before, now, size(*limit));
                 Outcome::Committed
             }
             Record::Fold => Outcome::Stale,
         }
+    }
+
+    fn register(&mut self, id: &str, definition: &str, token: Option<&[u8; 32]>, now: Timestamp) -> Outcome {
+        if self.clients.contains_key(id) {
+            return Outcome::Stale;
+        }
+        if let Some(token) = token {
+            let good = self.registration_tokens.get_mut(token).filter(|token| token.is_good(now));
+            let Some(good) = good else { return Outcome::Stale };
+            good.uses -= 1;
+        }
+        always(self.clients.insert(id.to_owned(), definition.to_owned()))
     }
 
     fn put_grant(&mut self, expected: Option<u64>, grant: &Grant, mac: RowMac, events: &[EventRecord]) -> Outcome {
@@ -355,9 +428,24 @@ impl Contents {
         for id in oldest(sessions, now, limit) {
             self.sessions.remove(&id);
         }
+        let logins = self.logins.iter().map(|(login, expires_at)| (*expires_at, login.clone()));
+        for login in oldest(logins, now, limit) {
+            self.logins.remove(&login);
+        }
+        self.sweep_devices(now, limit);
         let denied = self.denied_access.iter().map(|(jti, expires_at)| (*expires_at, *jti));
         for jti in oldest(denied, now, limit) {
             self.denied_access.remove(&jti);
+        }
+        let used = self.used_once.iter().map(|(key, expires_at)| (*expires_at, *key));
+        for key in oldest(used, now, limit) {
+            self.used_once.remove(&key);
+        }
+        let over = self.registration_tokens.values().filter(|token| token.uses == 0 || token.expires_at < now);
+        let mut over: Vec<_> = over.map(|token| (token.expires_at, token.hash)).collect();
+        over.sort_unstable();
+        for (_, hash) in over.into_iter().take(limit) {
+            self.registration_tokens.remove(&hash);
         }
         self.tidy_failures(now, limit);
         let oldest = self.events.iter().take(limit).take_while(|(_, (event, _))| event.at < events_before);
@@ -367,6 +455,31 @@ impl Contents {
             if let Some(once) = once {
                 self.told.remove(&once);
             }
+        }
+    }
+
+    /// Ends sessions; whoever was logged in to in them is to hear of it.
+    fn end_sessions(&mut self, now: Timestamp, which: impl Fn(&Session) -> bool) {
+        let ended = self.sessions.values().filter(|session| which(session));
+        let ended: BTreeMap<[u8; 32], String> = ended.map(|session| (session.root, session.subject.clone())).collect();
+        for (root, subject) in ended {
+            let logins = self.logins.range((root, String::new())..).take_while(|((of, _), _)| *of == root);
+            let clients: Vec<String> = logins.map(|((_, client), _)| client.clone()).collect();
+            for client in clients {
+                self.logins.remove(&(root, client.clone()));
+                self.last_notice += 1;
+                let id = self.last_notice;
+                let notice = LogoutNotice { id, client, subject: subject.clone(), session: root, at: now };
+                self.notices.insert(id, notice);
+            }
+            self.sessions.retain(|_, session| session.root != root);
+        }
+    }
+
+    fn sweep_devices(&mut self, now: Timestamp, limit: usize) {
+        let devices = self.devices.iter().map(|(number, request)| (request.asked.expires_at, *number));
+        for number in oldest(devices, now, limit) {
+            self.devices.remove(&number);
         }
     }
 
@@ -395,109 +508,6 @@ impl Contents {
 }
 
 /// Reading.
-impl Contents {
-    fn load(&self, id: GrantId) -> Option<Loaded> {
-        self.grants.get(&id.number).filter(|(grant, _)| grant.id == id).map(|row| self.loaded(row))
-    }
-
-    fn loaded(&self, (grant, mac): &(Grant, RowMac)) -> Loaded {
-        let subject = match self.users.get(&grant.terms.subject) {
-            None => SubjectStatus::Gone,
-            Some(User { disabled_at: Some(_), .. }) => SubjectStatus::Disabled,
-            Some(User { disabled_at: None, .. }) => {
-                let key = (grant.terms.subject.clone(), grant.terms.client.as_str().to_owned());
-                self.consents.get(&key).map_or(SubjectStatus::Enabled, Consent::status)
-            }
-        };
-        Loaded { grant: grant.clone(), mac: *mac, subject, covered: self.epochs.covering(grant) }
-    }
-
-    fn user_named(&self, name: &str) -> Option<&User> {
-        self.users.values().find(|user| user.name == name)
-    }
-
-    fn answer(&self, question: &Question) -> Answer {
-        match question {
-            Question::Deployment => Answer::Deployment(self.deployment.map(|(id, root_check)| Deployment {
-                id,
-                root_check,
-                era: self.era,
-                next_grant: self.next_grant,
-                recovery: self.recovery,
-            })),
-            Question::Clients => {
-                Answer::Clients(self.clients.iter().map(|(id, definition)| (id.clone(), definition.clone())).collect())
-            }
-            Question::UserByName(name) => Answer::User(self.user_named(name).cloned()),
-            Question::UserBySubject(subject) => Answer::User(self.users.get(subject).cloned()),
-            Question::Users { after, limit } => {
-                let mut users: Vec<User> = self.users.values().filter(|user| user.name > *after).cloned().collect();
-                users.sort_by(|one, other| one.name.cmp(&other.name));
-                users.truncate(size(*limit));
-                Answer::Users(users)
-            }
-            Question::Session(id) => Answer::Session(self.sessions.get(id).cloned()),
-            Question::Consent { subject, client } => {
-                Answer::Consent(self.consents.get(&(subject.clone(), client.clone())).cloned())
-            }
-            Question::ConsentsOf(subject) => Answer::Consents(
-                self.consents.values().filter(|consent| consent.subject == *subject).cloned().collect(),
-            ),
-            Question::EventsOf { subject, before, limit } => {
-                let newest_first = self.events.range(..before).rev().map(|(_, (event, _))| event);
-                let chosen = newest_first.filter(|event| event.subject.as_ref() == Some(subject));
-                Answer::Events(chosen.take(size(*limit)).cloned().collect())
-            }
-            Question::AccessDenied(jti) => Answer::AccessDenied(self.denied_access.contains_key(jti)),
-            Question::Failures(keys) => {
-                Answer::Failures(keys.iter().map(|key| self.failures.get(key).copied()).collect())
-            }
-            Question::Revocations { after, limit } => {
-                let rows = self.revocations.values().filter(|row| row.position > *after);
-                Answer::Revocations(rows.take(size(*limit)).cloned().collect())
-            }
-            Question::Keys(kind) => {
-                Answer::Keys(self.keys.range((*kind, 0)..=(*kind, u32::MAX)).map(|(_, key)| key.clone()).collect())
-            }
-            Question::Epochs => Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() },
-            Question::CoveredAccess(token) => Answer::CoveredAccess(self.epochs.covering_access(token)),
-            Question::Grants { client, subject, after, limit } => {
-                let matches = |grant: &Grant| {
-                    client.as_ref().is_none_or(|client| client == grant.terms.client.as_str())
-                        && subject.as_ref().is_none_or(|subject| *subject == grant.terms.subject)
-                };
-                let rows = self.grants.values().filter(|(grant, _)| grant.id.number > *after && matches(grant));
-                Answer::Grants(rows.take(size(*limit)).map(|row| self.loaded(row)).collect())
-            }
-            Question::Events { grant, limit } => {
-                let newest_first = self.events.values().rev().map(|(event, _)| event);
-                let chosen = newest_first.filter(|event| grant.is_none() || event.grant == *grant);
-                Answer::Events(chosen.take(size(*limit)).cloned().collect())
-            }
-            Question::FindEvents(filter) => {
-                let newest_first = self.events.values().rev().map(|(event, _)| event);
-                let chosen = newest_first.filter(|event| filter.fits(event));
-                Answer::Events(chosen.take(size(filter.limit)).cloned().collect())
-            }
-            Question::EventsAfter { after, limit } => {
-                let behind = self.events.range(after.saturating_add(1)..).map(|(_, (event, _))| event.clone());
-                Answer::Events(behind.take(size(*limit)).collect())
-            }
-            Question::Chain => Answer::Chain(self.ends),
-            Question::Places(grant) => Answer::Places(self.places.get(grant).cloned()),
-            Question::Deliveries => {
-                let one = |(to, position): (&String, &u64)| Delivery { to: to.clone(), position: *position };
-                Answer::Deliveries(self.deliveries.iter().map(one).collect())
-            }
-            Question::DeadLetters { to, limit } => {
-                let all = (to.clone(), 0)..=(to.clone(), u64::MAX);
-                let letters = self.dead_letters.range(all).map(|(_, letter)| letter.clone());
-                Answer::DeadLetters(letters.take(size(*limit)).collect())
-            }
-        }
-    }
-}
-
 /// Whatever the change found, it stands.
 fn always<T>(_: T) -> Outcome {
     Outcome::Committed

@@ -8,7 +8,8 @@
 //! | [`Record::DenyAccess`](crate::Record::DenyAccess)   | [`Revoked::Access`]                   |
 //! | [`Record::PutUser`](crate::Record::PutUser) with `disabled_at`, [`Record::RemoveUser`](crate::Record::RemoveUser) | [`Revoked::Matching`] the user |
 //! | [`Record::RemoveClient`](crate::Record::RemoveClient) | [`Revoked::Matching`] the client    |
-//! | [`Record::Epoch`](crate::Record::Epoch)             | [`Revoked::Matching`] what it selects |
+//! | [`Record::Epoch`](crate::Record::Epoch)             | [`Revoked::Matching`] what it selects; [`Revoked::Bulk`] if it can be taken back |
+//! | [`Record::UndoEpoch`](crate::Record::UndoEpoch)     | [`Revoked::TakenBack`]                |
 //! | [`Record::Revoke`](crate::Record::Revoke)           | what it says                          |
 //!
 //! There is one row for each thing. A later time replaces it, at a new position; the same time or an earlier one changes nothing.
@@ -38,8 +39,12 @@ pub enum Revoked {
     Grant(u64),
     /// The one whose `jti` has this SHA-256.
     Access([u8; 32]),
-    /// Those of the grants that fit, and what fits without a grant. `issued_before` is never set: a token does not say it.
+    /// Those of the grants that fit, and what fits without a grant.
     Matching(Selector),
+    /// The same, by the wide revocation of this number: it can be taken back, and what others have ended is then still over.
+    Bulk(u64, Selector),
+    /// Nothing any more, by the wide revocation of this number.
+    TakenBack(u64),
 }
 
 impl Revoked {
@@ -60,6 +65,8 @@ impl Revoked {
         match self {
             Self::Grant(number) => format!("grant{number}").into_bytes(),
             Self::Access(jti) => [b"token".as_slice(), jti].concat(),
+            Self::Bulk(number, _) => format!("bulk{number}").into_bytes(),
+            Self::TakenBack(number) => format!("undo{number}").into_bytes(),
             Self::Matching(Selector {
                 subject,
                 client,
@@ -67,10 +74,13 @@ impl Revoked {
                 tag_key,
                 scope,
                 resource,
-                issued_before: _,
+                issued_before,
                 online_only,
             }) => {
                 let mut key = b"match".to_vec();
+                let before = issued_before.map(|before| before.millis().to_be_bytes());
+                // The key of a row of before there was this part has none.
+                let before = before.as_ref().map(|before| Some(before.as_slice()));
                 let parts = [
                     subject.as_ref().map(String::as_bytes),
                     client.as_ref().map(|client| client.as_str().as_bytes()),
@@ -80,7 +90,7 @@ impl Revoked {
                     resource.as_ref().map(String::as_bytes),
                     online_only.then_some(&[]),
                 ];
-                for part in parts {
+                for part in parts.into_iter().chain(before) {
                     let length = part.map_or(u64::MAX, |part| part.len() as u64);
                     key.extend_from_slice(&length.to_be_bytes());
                     key.extend_from_slice(part.unwrap_or_default());
@@ -101,6 +111,7 @@ pub(crate) fn of_grant(grant: &Grant) -> Option<(Revoked, Timestamp)> {
         | EndReason::RevokedByOperator
         | EndReason::RevokedByUser
         | EndReason::GenerationsExhausted
+        | EndReason::DeniedByUser
         | EndReason::LostInRestore => Some((Revoked::Grant(grant.id.number), at)),
         EndReason::UserRevoked
         | EndReason::ClientRevoked
@@ -134,7 +145,8 @@ pub(crate) fn of_client(id: &str, at: Timestamp) -> Option<(Revoked, Timestamp)>
     ClientId::parse(id).map(|client| (Revoked::client(client), at))
 }
 
-/// What follows from a wide revocation.
-pub(crate) fn of_epoch(epoch: &Epoch) -> (Revoked, Timestamp) {
-    (Revoked::Matching(Selector { issued_before: None, ..epoch.selector.clone() }), epoch.at)
+/// What follows from a wide revocation, which has this number.
+pub(crate) fn of_epoch(epoch: &Epoch, number: u64) -> (Revoked, Timestamp) {
+    let selector = epoch.selector.clone();
+    (if epoch.undo_until.is_some() { Revoked::Bulk(number, selector) } else { Revoked::Matching(selector) }, epoch.at)
 }

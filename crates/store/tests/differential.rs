@@ -18,7 +18,7 @@ use regrant_core::secret::Hash;
 use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Refusal, Resources, Scope, Selector, Terms, Timestamp};
 use regrant_store::{
     Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Outcome, Question, Record,
-    Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
+    RegistrationToken, Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
 };
 
 mod place;
@@ -187,10 +187,14 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),
         1 => subject().prop_map(|subject| Record::RemoveUser { subject }),
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
-            Record::PutSession(Session { id: [id; 32], subject, authenticated_at, expires_at })
+            Record::PutSession(Session { id: [id; 32], root: [id; 32], subject, authenticated_at, expires_at })
         }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
-        1 => subject().prop_map(|subject| Record::EndSessionsOf { subject }),
+        1 => (subject(), prop::option::of(0..3_u8)).prop_map(|(subject, but)| {
+            Record::EndSessionsOf { subject, but: but.map(|id| [id; 32]) }
+        }),
+        2 => (0..3_u8, client()).prop_map(|(id, client)| Record::PutLogin { session: [id; 32], client }),
+        1 => (0..4_u64).prop_map(|id| Record::RemoveLogoutNotice { id }),
         2 => (subject(), client(), ".{0,8}", small_time(), prop::option::of(small_time()), prop::option::of(small_time()))
             .prop_map(|(subject, client, scope, at, paused_at, ends_at)| {
                 Record::PutConsent(Consent { subject, client, scope, resources: String::new(), at, paused_at, ends_at })
@@ -200,6 +204,15 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..7_u8, prop::sample::select(vec![1, 60_000, i64::MAX]), 0..4_u32)
             .prop_map(|(key, leak, most)| Record::CountFailure { key: [key; 32], leak, most }),
         1 => (0..7_u8).prop_map(|key| Record::ForgetFailures { key: [key; 32] }),
+        2 => (0..3_u8, small_time()).prop_map(|(key, expires_at)| Record::UseOnce { key: [key; 32], expires_at }),
+        1 => (0..3_u8, 0..3_u32, small_time()).prop_map(|(hash, uses, expires_at)| {
+            let (label, created_at) = (String::new(), expires_at);
+            Record::PutRegistrationToken(RegistrationToken { hash: [hash; 32], label, uses, created_at, expires_at })
+        }),
+        1 => (0..3_u8).prop_map(|hash| Record::RemoveRegistrationToken { hash: [hash; 32] }),
+        2 => (client(), ".{0,8}", prop::option::of(0..3_u8)).prop_map(|(id, definition, token)| {
+            Record::RegisterClient { id, definition, token: token.map(|token| [token; 32]) }
+        }),
         3 => prop::collection::vec(key_change(), 0..3)
             .prop_map(|changes| Record::Keys { changes, events: Vec::new() }),
         4 => epoch().prop_map(|epoch| Record::Epoch { epoch, events: Vec::new() }),
@@ -218,6 +231,7 @@ fn revoked() -> impl Strategy<Value = Revoked> {
     prop_oneof![
         number().prop_map(Revoked::Grant),
         (0..3_u8).prop_map(|jti| Revoked::Access([jti; 32])),
+        number().prop_map(Revoked::TakenBack),
         matching.prop_map(|(client, subject, scope, online_only)| {
             let client = client.and_then(|client| ClientId::parse(&client));
             Revoked::Matching(Selector { client, subject, scope, online_only, ..Selector::default() })
@@ -261,6 +275,7 @@ fn grant() -> impl Strategy<Value = Grant> {
                 epoch: u64::from(generation % 5),
                 session: key.map(|_| [era as u8 % 3; 32]),
                 code: None,
+                openid: key.map(|_| regrant_core::OpenId { nonce: Some("n".to_owned()), ..Default::default() }),
             }),
         },
     )
@@ -369,6 +384,8 @@ fn questions() -> Vec<Question> {
         Question::Keys(KeyKind::Sealing),
         Question::Keys(KeyKind::Signing),
         Question::Epochs,
+        Question::RegistrationTokens(None),
+        Question::RegistrationTokens(Some([1; 32])),
         Question::CoveredAccess(Box::new(access("usr_1", "a"))),
         Question::CoveredAccess(Box::new(access("b", "b"))),
         Question::Failures((0..8).map(|key| [key; 32]).collect()),
@@ -381,7 +398,7 @@ fn questions() -> Vec<Question> {
         Question::FindEvents(EventFilter { kind: Some("login".to_owned()), limit: 100, ..EventFilter::default() }),
     ];
     for id in 0..3 {
-        questions.extend([Question::Session([id; 32]), Question::AccessDenied([id; 32])]);
+        questions.extend([Question::Session([id; 32]), Question::Logins([id; 32]), Question::AccessDenied([id; 32])]);
     }
     for subject in SUBJECTS.map(str::to_owned) {
         questions.push(Question::ConsentsOf(subject.clone()));
@@ -389,9 +406,11 @@ fn questions() -> Vec<Question> {
             questions.push(Question::EventsOf { subject: subject.clone(), before, limit });
         }
         for client in CLIENTS.map(str::to_owned) {
+            questions.push(Question::LogoutNotices { client: client.clone(), limit: 2 });
             questions.push(Question::Consent { subject: subject.clone(), client });
         }
     }
+    questions.push(Question::LogoutClients { after: String::new(), limit: 9 });
     for client in [None, Some("a".to_owned())] {
         for subject in [None, Some("usr_1".to_owned())] {
             for (after, limit) in [(0, 9), (0, 2), (1, 2), (1 << 63, 9)] {
@@ -440,6 +459,10 @@ fn said(answer: Answer) -> Vec<String> {
         Answer::Deployment(_)
         | Answer::Clients(_)
         | Answer::Session(_)
+        | Answer::Logins(_)
+        | Answer::LogoutNotices(_)
+        | Answer::LogoutClients(_)
+        | Answer::DeviceRequest(_)
         | Answer::Consent(_)
         | Answer::Consents(_)
         | Answer::Failures(_)
@@ -449,6 +472,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Chain(_)
         | Answer::Places(_)
         | Answer::Deliveries(_)
-        | Answer::DeadLetters(_) => vec![format!("{answer:?}")],
+        | Answer::DeadLetters(_)
+        | Answer::RegistrationTokens(_) => vec![format!("{answer:?}")],
     }
 }

@@ -243,6 +243,7 @@ fn full() -> Grant {
             rotation: Rotation::Reusable,
             epoch: 3,
             session: Some([6; 32]),
+            openid: Some(regrant_core::OpenId::default()),
             ..Terms::clone(&grant.terms)
         }),
         ..grant

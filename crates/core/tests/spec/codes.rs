@@ -287,6 +287,7 @@ fn a_grant_without_a_code_begins_at_once() {
         granted: Granted { scope: scope("openid"), resources: Resources::default() },
         authenticated_at: START,
         session: None,
+        openid: None,
         epoch: 0,
     };
     let decision = redeem::grant_at_once(id, &app, consent, &keys_now(), START, &entropy(4));

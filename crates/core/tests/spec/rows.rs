@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use regrant_core::grant::{Binding, EndReason, Rotation, RowMac};
 use regrant_core::keys::DeploymentId;
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, Grant, GrantId, Keys, Timestamp};
+use regrant_core::{ClientId, Grant, GrantId, Keys, OpenId, Timestamp};
 
 use crate::world::{CODE_LIFETIME, START, World, client, days, grant_with_code, hash, millis, resources, root, scope};
 use regrant_core::client::Class;
@@ -60,6 +60,16 @@ fn every_column() -> Vec<(&'static str, Tamper)> {
             w.change_terms(|t| {
                 t.epoch = 1;
                 t.session = Some([9; 32]);
+            });
+        }),
+        ("what ID tokens say", |w| w.change_terms(|t| t.openid = Some(OpenId::default()))),
+        ("the nonce", |w| {
+            w.change_terms(|t| t.openid = Some(OpenId { nonce: Some("n".to_owned()), ..OpenId::default() }));
+        }),
+        ("what ID tokens say, and an epoch", |w| {
+            w.change_terms(|t| {
+                t.epoch = 1;
+                t.openid = Some(OpenId::default());
             });
         }),
         ("no code", |w| w.change_terms(|t| t.code = None)),
@@ -159,6 +169,7 @@ fn the_list_of_columns_is_complete() {
         epoch: _,
         session: _,
         code: _,
+        openid: _,
     } = (*terms).clone();
 }
 
@@ -259,6 +270,7 @@ fn the_reasons_in_the_store_keep_their_numbers() {
         (24, "global_revocation"),
         (25, "user_removed"),
         (26, "lost_in_restore"),
+        (27, "denied_by_user"),
     ];
     for code in 0..=u8::MAX {
         let reason = EndReason::from_code(code);

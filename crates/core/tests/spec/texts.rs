@@ -6,12 +6,13 @@
 
 use proptest::prelude::*;
 use regrant_core::access::{ACCESS_PREFIX, AccessToken, MAX_LEN, open_jti, seal_jti};
+use regrant_core::issue::Granted;
 use regrant_core::keys::{DeploymentId, KeyStatus, RootKey};
-use regrant_core::one_time::{Kind, client_secret, client_secret_hash};
-use regrant_core::token::{CODE_PREFIX, Code, REFRESH_PREFIX, RefreshToken, TOKEN_LEN};
-use regrant_core::{GrantId, Keys, Seed, codec};
+use regrant_core::one_time::{Kind, client_secret, client_secret_hash, registration_token, registration_token_hash};
+use regrant_core::token::{CODE_PREFIX, Code, DeviceCode, REFRESH_PREFIX, RefreshToken, TOKEN_LEN};
+use regrant_core::{GrantId, Keys, Resources, Seed, codec, device};
 
-use crate::world::{DEPLOYMENT, World, grant_with_code, keys, root};
+use crate::world::{DEPLOYMENT, World, entropy, grant_with_code, keys, root, scope};
 
 /// Bytes of a token, tag included, and of its tag.
 const BYTES: usize = 76;
@@ -233,12 +234,17 @@ fn another_version_is_not_ours() {
 fn each_kind_opens_its_own_slot_only() {
     let world = World::public();
     let keys = &world.keys;
-    let (_, code) = grant_with_code(&world.client, keys, "openid", &[]);
+    let (grant, code) = grant_with_code(&world.client, keys, "openid", &[]);
+    let granted = Granted { scope: scope("openid"), resources: Resources::default() };
+    let (_, device) = device::ask(grant.id, &world.client, granted, keys, grant.rotated_at, &entropy(9));
     let texts = [
         (Kind::Refresh, world.first.text(keys).expect("its key")),
         (Kind::Access, access_token().seal([1; 12], keys).expect("its key")),
         (Kind::Code, code.text(keys).expect("its key")),
+        (Kind::Device, device.text(keys).expect("its key")),
         (Kind::ClientSecret, client_secret([6; 32]).to_string()),
+        (Kind::InitialAccess, registration_token(Kind::InitialAccess, [7; 32]).to_string()),
+        (Kind::Registration, registration_token(Kind::Registration, [8; 32]).to_string()),
     ];
     for (kind, text) in &texts {
         assert_eq!(Kind::of(text), Some(*kind));
@@ -250,7 +256,14 @@ fn each_kind_opens_its_own_slot_only() {
                     Kind::Refresh => RefreshToken::open(&text, keys).is_some(),
                     Kind::Access => AccessToken::open(&text, keys).is_some(),
                     Kind::Code => Code::open(&text, keys).is_some(),
-                    Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[3].1),
+                    Kind::Device => DeviceCode::open(&text, keys).is_some(),
+                    Kind::ClientSecret => client_secret_hash(&text) == client_secret_hash(&texts[4].1),
+                    Kind::InitialAccess => {
+                        registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[5].1)
+                    }
+                    Kind::Registration => {
+                        registration_token_hash(slot, &text) == registration_token_hash(slot, &texts[6].1)
+                    }
                 };
                 assert_eq!(taken, slot == *kind && disguise == *kind, "{kind:?} as {disguise:?} at {slot:?}: {text}");
             }

@@ -15,7 +15,6 @@ struct Question {
     client: Client,
     grant_type: GrantType,
     subject: SubjectStatus,
-    consented: bool,
     scope: Option<Scope>,
     resources: Resources,
     held: Option<(Scope, Resources)>,
@@ -24,7 +23,7 @@ struct Question {
 impl Question {
     /// As good as each flow can be.
     fn good(grant_type: GrantType) -> Self {
-        let held = matches!(grant_type, GrantType::RefreshToken | GrantType::AuthorizationCode);
+        let held = matches!(grant_type, GrantType::RefreshToken | GrantType::AuthorizationCode | GrantType::DeviceCode);
         Self {
             client: client("app", Class::Secret),
             grant_type,
@@ -33,7 +32,6 @@ impl Question {
             } else {
                 SubjectStatus::Enabled
             },
-            consented: true,
             scope: Some(scope("openid")),
             resources: resources(&["https://api.example/"]),
             held: held
@@ -46,7 +44,6 @@ impl Question {
             client: &self.client,
             grant_type: self.grant_type,
             subject: self.subject,
-            consented: self.consented,
             scope: self.scope.as_ref(),
             resources: &self.resources,
             held: self.held.as_ref().map(|(scope, resources)| Held { scope, resources }),
@@ -63,7 +60,7 @@ const WRONGS: [(Spoil, Refusal); 7] = [
     (|q| _ = q.client.grant_types.remove(&q.grant_type), Refusal::GrantTypeNotAllowed),
     (|q| q.subject = SubjectStatus::Disabled, Refusal::SubjectDisabled),
     (|q| q.subject = SubjectStatus::Gone, Refusal::SubjectGone),
-    (|q| q.consented = false, Refusal::ConsentMissing),
+    (|q| q.subject = SubjectStatus::Paused, Refusal::ConsentPaused),
     (|q| q.client.scopes = scope("profile"), Refusal::ScopeNotAllowed),
     (|q| q.client.resources = resources(&["https://mail.example/"]), Refusal::TargetNotAllowed),
 ];
@@ -82,8 +79,8 @@ fn every_flow_and_everything_that_can_be_wrong() {
                 let mut question = question.clone();
                 also(&mut question);
                 let told = question.asked().expect_err("two things are wrong");
-                // Of two states of one user only the later assignment can hold.
-                let user = [Refusal::SubjectDisabled, Refusal::SubjectGone];
+                // Of the states of one user only the later assignment can hold.
+                let user = [Refusal::SubjectDisabled, Refusal::SubjectGone, Refusal::ConsentPaused];
                 assert!(told == *expected || (user.contains(&told) && user.contains(expected)), "{grant_type:?}");
             }
         }
@@ -156,7 +153,6 @@ fn every_refusal_has_its_own_reason() {
         GrantTypeNotAllowed,
         NotRefreshable,
         ReusableForPublic,
-        ConsentMissing,
         ConsentPaused,
         ConsentOver,
         ScopeExceeded,
@@ -180,6 +176,10 @@ fn every_refusal_has_its_own_reason() {
         CodeSpent,
         CodeReplayed,
         CodeForged,
+        DevicePending,
+        DeviceTooFast,
+        DeviceDenied,
+        DeviceCodeExpired,
         RedirectUriMismatch,
         VerifierMissing,
         VerifierUnexpected,
@@ -194,5 +194,5 @@ fn every_refusal_has_its_own_reason() {
         assert!(seen.insert(code), "{code}");
         assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
     }
-    assert_eq!(seen.len(), 70);
+    assert_eq!(seen.len(), 74);
 }

@@ -94,11 +94,17 @@ pub(crate) fn client(id: &str, class: Class) -> Client {
         require_pkce: true,
         may_introspect: false,
         introspection_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
+        id_token_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
+        userinfo_algorithm: None,
+        subject_type: regrant_core::client::SubjectType::Public,
+        default_max_age: None,
+        refresh_tokens: regrant_core::client::RefreshTokens::Always,
         may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,
         policy: Policy { rotation: Rotation::SingleUse, ..Policy::of(class) },
+        logout: regrant_core::client::LogoutSettings::default(),
     }
 }
 
@@ -259,6 +265,7 @@ pub(crate) fn grant_with_code(client: &Client, keys: &Keys, granted: &str, audie
         granted: Granted { scope: scope(granted), resources: resources(audience) },
         authenticated_at: START.minus(seconds(30)),
         session: None,
+        openid: None,
         epoch: 0,
     };
     let request = CodeRequest {

@@ -8,6 +8,8 @@ mod header;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod shared;
+#[cfg(test)]
 mod token;
 #[cfg(test)]
 mod vectors;

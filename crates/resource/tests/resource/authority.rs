@@ -54,6 +54,8 @@ pub(crate) struct Inside {
     pub(crate) keys: Vec<Arc<SigningKey>>,
     /// The feed, two lines a page.
     pub(crate) lines: Vec<Value>,
+    /// What every page says was taken back.
+    pub(crate) taken_back: Vec<Value>,
     /// What introspection says; of other tokens that they are not active.
     pub(crate) known: HashMap<String, Value>,
     /// Paths that answer 500.
@@ -73,6 +75,7 @@ impl Authority {
             clock: clock.clone(),
             keys: vec![new_key(Algorithm::Es256)],
             lines: Vec::new(),
+            taken_back: Vec::new(),
             known: HashMap::new(),
             broken: Vec::new(),
             metadata: json!({}),
@@ -205,7 +208,7 @@ async fn feed(state: Shared, RawQuery(query): RawQuery, headers: HeaderMap) -> R
     let page = json!({
         "iss": inside.base, "iat": now, "exp": now + 300, "cursor": until.to_string(),
         "more": until < inside.lines.len(), "status_lists": format!("{}/lists/", inside.base),
-        "revocations": &inside.lines[since..until],
+        "revocations": &inside.lines[since..until], "taken_back": &inside.taken_back,
     });
     let page = inside.keys[0].sign("revocations+jwt", &page).map_err(|_| StatusCode::IM_A_TEAPOT)?;
     Response::builder().header("etag", etag).body(Body::from(page)).map_err(|_| StatusCode::IM_A_TEAPOT)

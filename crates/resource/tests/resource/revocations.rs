@@ -165,3 +165,55 @@ async fn a_token_that_names_no_grant_is_asked_about() {
     let server = authority.server().follow_revocations().build().expect("good settings");
     assert_eq!(status(&server, &token).await, 503);
 }
+
+/// Many places in one line, and nothing beside them.
+#[tokio::test]
+async fn many_places_in_one_line_are_each_meant() {
+    // 3, 7, 135 and 65535, by their distances.
+    let places = base64url::encode(&[3, 4, 0x80, 0x01, 0xf8, 0xfe, 0x03]);
+    let authority = Authority::start().await;
+    let server = authority.follower().build().expect("good settings");
+    authority.revoke(json!({"list": "abc", "idxs": places}));
+    for (index, expected) in [(3, 401), (7, 401), (135, 401), (65_535, 401), (0, 200), (4, 200), (8, 200), (128, 200)] {
+        let token = authority.token(&json!({"status": place(&authority, index)}));
+        assert_eq!(status(&server, &token).await, expected, "{index}");
+    }
+    for bad in [vec![0x80], vec![0xff, 0xff, 0xff, 1], vec![0xff, 0xff, 0x03, 1]] {
+        let authority = Authority::start().await;
+        let server = authority.follower().when_old(WhenOld::FailClosed).build().expect("good settings");
+        authority.revoke(json!({"list": "abc", "idxs": base64url::encode(&bad)}));
+        assert_eq!(status(&server, &authority.token(&json!({}))).await, 503, "{bad:?}");
+    }
+}
+
+/// What was taken back is good again, whatever it was, also if its line comes once more; what has no `id` or another one stays.
+#[tokio::test]
+async fn what_was_taken_back_is_good_again_and_nothing_else() {
+    for line in
+        [json!({"list": "abc", "idx": 7}), json!({"list": "abc", "idxs": "Bw"}), json!({"all": {"client_id": "app"}})]
+    {
+        let with = |id: u64| {
+            let mut line = line.clone();
+            line["id"] = json!(id);
+            line
+        };
+        let authority = Authority::start().await;
+        let server = authority.follower().build().expect("good settings");
+        let token = authority.token(&json!({}));
+        let looked = async |line: Option<Value>, taken_back: Option<u64>| {
+            if let Some(line) = line {
+                authority.revoke(line);
+            }
+            if let Some(id) = taken_back {
+                authority.inside().taken_back.push(json!({"id": id, "expires_at": crate::authority::NOW + 3600}));
+            }
+            authority.clock.advance(5);
+            status(&server, &token).await
+        };
+        assert_eq!(looked(Some(with(1)), None).await, 401, "{line}");
+        assert_eq!(looked(Some(with(2)), Some(1)).await, 401, "{line}: by the other one");
+        assert_eq!(looked(None, Some(2)).await, 200, "{line}");
+        assert_eq!(looked(Some(with(1)), None).await, 200, "{line}: it comes again");
+        assert_eq!(looked(Some(line.clone()), None).await, 401, "{line}: this cannot be taken back");
+    }
+}

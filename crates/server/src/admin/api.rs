@@ -102,7 +102,7 @@ async fn endpoint(State(api): State<Api>, request: Request) -> Response<Body> {
 /// All of a request in order; who asks comes before what is asked.
 async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Result<Remembered, Problem> {
     let (mut parts, body) = request.into_parts();
-    let client = caller::prove(&api.app, &parts.headers, Peer::of(&parts.extensions)).await?;
+    let client = caller::prove(&api.app, &parts.method, &parts.headers, Peer::of(&parts.extensions)).await?;
     let caller = client.id.as_str();
     let Some(operation) = find(api, &parts)? else {
         return Ok(Remembered::json(StatusCode::OK, document()));
@@ -135,8 +135,7 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
     let acting =
         Acting { by: Operator::Client(client.id.clone()), correlation: correlation.as_str().to_owned(), condition };
     let admin = api.app.admin().acting(acting);
-    let task =
-        Task { admin, operation, asked, plan, location: parts.uri.path().to_owned(), correlation: correlation.clone() };
+    let task = Task { admin, operation, asked, plan, location: parts.uri.path().to_owned(), correlation: *correlation };
     // Whoever goes away does not leave half of it: what is durable has its effect, and the repetition its answer.
     let done = tokio::spawn(async move {
         let (told, next) = task.carry_out().await;

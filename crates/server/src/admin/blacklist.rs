@@ -3,13 +3,15 @@
 //! A bulk revocation is one durable row, whatever the number of grants, and bites at the next request. It can be looked at before it is done,
 //! and taken back for a while; browser sessions that ended with it stay ended.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
 use regrant_core::scope::{MAX_RESOURCE_LEN, MAX_SCOPE_LEN};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, RefreshToken};
 use regrant_core::{ClientId, Decision, Epoch, Refusal, Selector, Timestamp, client, codec, revoke};
-use regrant_store::{Answer, KeyKind, Outcome, Question, Record};
+use regrant_store::{Answer, KeyKind, Outcome, Question, Record, Unavailable};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -116,39 +118,53 @@ impl Admin {
             return Ok(bulk(&selector, None, counted, None, ends_browser_sessions));
         }
         let window = self.app.settings().config.revocation.undo_window;
-        let _numbering = self.app.numbering.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             let now = self.app.engine.now();
-            let number = self.app.engine.epoch().saturating_add(1);
             let undo_until = (!window.is_zero()).then(|| now.plus(window));
-            let epoch = Epoch {
-                number,
-                at: now,
-                reason: selector.reason(),
-                selector: selector.clone(),
-                detail: detail.clone(),
-                undo_until,
-                undone_at: None,
-            };
-            let told = format!("bulk revocation {number} of {}: {detail}", described(&selector));
-            let event = self.record_about(&selector, told);
-            let mut records = vec![Record::Epoch { epoch, events: vec![event] }];
-            records.extend(sessions_of(&selector));
-            match self.app.engine.commit(records).await?.first() {
-                Some(Outcome::Committed) => {
-                    tracing::warn!(number, selects = %described(&selector), "bulk revocation by an operator");
-                    let undo_until = undo_until.map(rfc3339);
-                    return Ok(bulk(&selector, Some(number), (None, None, None), undo_until, ends_browser_sessions));
-                }
-                // Another one took the number, or there is no room.
-                Some(Outcome::Stale) | None if self.app.engine.epoch() >= number => {}
-                Some(Outcome::Stale) | None => break,
+            let (number, committed) = self.numbered(|number| {
+                let epoch = Epoch {
+                    number,
+                    at: now,
+                    reason: selector.reason(),
+                    selector: selector.clone(),
+                    detail: detail.clone(),
+                    undo_until,
+                    undone_at: None,
+                };
+                let told = format!("bulk revocation {number} of {}: {detail}", described(&selector));
+                let event = self.record_about(&selector, told);
+                let mut records = vec![Record::Epoch { epoch, events: vec![event] }];
+                records.extend(sessions_of(&selector));
+                records
+            });
+            let committed = committed.await;
+            if let Ok([Outcome::Committed, ..]) = committed.as_deref() {
+                tracing::warn!(number, selects = %described(&selector), "bulk revocation by an operator");
+                let undo_until = undo_until.map(rfc3339);
+                return Ok(bulk(&selector, Some(number), (None, None, None), undo_until, ends_browser_sessions));
+            }
+            *lock(&self.app.numbering) = 0;
+            committed?;
+            // It was the next one, and there is no room. Otherwise another one took the number, or the one before it was not written.
+            if self.app.engine.epoch().saturating_add(1) == number {
+                break;
             }
         }
         Err(AdminError::Exists(
             "there are too many wide revocations at this moment: the sweep writes them into the grants every ten minutes; try again then"
                 .to_owned(),
         ))
+    }
+
+    /// Sends what `records` makes of the next number. Those that are asked for at once share their commits.
+    fn numbered<F: FnOnce(u64) -> Vec<Record>>(
+        &self,
+        records: F,
+    ) -> (u64, impl Future<Output = Result<Vec<Outcome>, Unavailable>> + use<F>) {
+        let mut last = lock(&self.app.numbering);
+        let number = last.max(self.app.engine.epoch()).saturating_add(1);
+        *last = number;
+        (number, self.app.engine.committing(records(number)))
     }
 
     /// All wide revocations that are not yet written into their grants, also those that followed from something else. Oldest first.
@@ -404,6 +420,10 @@ impl Admin {
     }
 }
 
+fn lock(numbering: &Mutex<u64>) -> MutexGuard<'_, u64> {
+    numbering.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Who is revoked whole must log in again (draft-parecki-oauth-global-token-revocation asks for the same).
 fn ends_sessions(selector: &Selector) -> bool {
     sessions_of(selector).is_some()
@@ -413,7 +433,9 @@ fn sessions_of(selector: &Selector) -> Option<Record> {
     let whole_user = Selector { subject: selector.subject.clone(), ..Selector::default() };
     let whole_session = Selector { session: selector.session, ..Selector::default() };
     match (&selector.subject, selector.session) {
-        (Some(subject), None) if *selector == whole_user => Some(Record::EndSessionsOf { subject: subject.clone() }),
+        (Some(subject), None) if *selector == whole_user => {
+            Some(Record::EndSessionsOf { subject: subject.clone(), but: None })
+        }
         (None, Some(id)) if *selector == whole_session => Some(Record::EndSession { id }),
         _ => None,
     }

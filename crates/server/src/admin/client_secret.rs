@@ -56,8 +56,17 @@ impl Admin {
                  previous_secret_file) with previous_secret_expires_at, write the new one as secret_hash, and reload"
             ))
         })?;
-        if client.auth == AuthMethod::None {
-            return Err(AdminError::Invalid(format!("client {id} is public: it has no secret")));
+        match client.auth {
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {}
+            AuthMethod::None => return Err(AdminError::Invalid(format!("client {id} is public: it has no secret"))),
+            AuthMethod::PrivateKeyJwt => {
+                return Err(AdminError::Invalid(format!("client {id} has keys and no secret: it rotates them itself")));
+            }
+            AuthMethod::ClientSecretJwt => {
+                return Err(AdminError::Invalid(format!(
+                    "client {id} is of client_secret_jwt, which has one secret at a time: replace the client with its new secret"
+                )));
+            }
         }
         let now = self.app.engine.now();
         let dropped_an_older_one =

@@ -55,11 +55,13 @@ impl Admin {
                 "client {id} is declared in the configuration file: change it there, and reload"
             )));
         }
+        let definition = ClientDefinition { registration: None, sealed_secret: None, ..definition };
         let definition = match self.stored_definition(&id) {
             Some(stored) => with_secrets_of(definition, &stored),
             None => definition,
         };
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
+        let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: id.clone(), definition: text };
@@ -74,6 +76,16 @@ impl Admin {
         let detail = detail(client_view(&client, false, definition.tell_reason == Some(true)), &definition);
         self.app.put_client(client, &definition);
         Ok(ClientWritten { is_new: known.is_none(), detail })
+    }
+
+    /// The definition as it is stored: a secret that has to be known is wrapped under the root key.
+    pub(super) fn sealed(&self, definition: ClientDefinition) -> Result<ClientDefinition, AdminError> {
+        let Some((secret, id)) = definition.shared_secret.as_ref().zip(ClientId::parse(&definition.id)) else {
+            return Ok(definition);
+        };
+        let sealed = self.app.secret_wrap.seal(&id, secret.expose());
+        let sealed = sealed.ok_or_else(|| AdminError::Invalid("the secret could not be wrapped".to_owned()))?;
+        Ok(ClientDefinition { shared_secret: None, sealed_secret: Some(sealed), ..definition })
     }
 
     /// The client as a reader is shown it, in the file or the store.
@@ -99,6 +111,9 @@ fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
         previous_secret_hash: None,
         previous_secret_file: None,
         previous_secret_expires_at: None,
+        shared_secret: None,
+        sealed_secret: None,
+        registration: None,
         ..definition.clone()
     };
     ClientDetail { client, definition: shown, version }
@@ -106,10 +121,16 @@ fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
 
 /// The new definition with the secrets of the old one, where it has none of its own and could have.
 fn with_secrets_of(new: ClientDefinition, old: &ClientDefinition) -> ClientDefinition {
-    let is_public = new.token_endpoint_auth_method.as_deref() == Some("none");
+    let new = ClientDefinition { registration: old.registration.clone(), ..new };
     let names_one = new.secret_hash.is_some() || new.previous_secret_hash.is_some() || new.secret_file.is_some();
-    if is_public || names_one {
-        return new;
+    match new.token_endpoint_auth_method.as_deref() {
+        Some("none" | "private_key_jwt") => return new,
+        Some("client_secret_jwt") => {
+            let sealed_secret = old.sealed_secret.clone().filter(|_| new.shared_secret.is_none());
+            return ClientDefinition { sealed_secret, ..new };
+        }
+        Some(_) | None if names_one => return new,
+        Some(_) | None => {}
     }
     ClientDefinition {
         secret_hash: old.secret_hash.clone(),

@@ -62,6 +62,22 @@ pub enum Command {
         /// Its identifier.
         id: String,
     },
+    /// [`Admin::new_registration_token`].
+    NewRegistrationToken {
+        /// What it is for.
+        label: String,
+        /// For how many clients.
+        uses: u32,
+        /// For how long.
+        lifetime: Duration,
+    },
+    /// [`Admin::registration_tokens`].
+    RegistrationTokens,
+    /// [`Admin::remove_registration_token`].
+    RemoveRegistrationToken {
+        /// Its id.
+        id: String,
+    },
     /// [`Admin::add_user`].
     AddUser {
         /// The name to log in with.
@@ -173,6 +189,8 @@ pub enum Command {
     },
     /// [`Admin::webhooks`].
     Webhooks,
+    /// [`Admin::logouts`].
+    Logouts,
     /// [`Admin::retry_webhook`].
     RetryWebhook {
         /// Its name.
@@ -305,6 +323,9 @@ impl Command {
             | Self::ClientDetail { .. }
             | Self::PutClient { .. }
             | Self::RemoveClient { .. }
+            | Self::NewRegistrationToken { .. }
+            | Self::RegistrationTokens
+            | Self::RemoveRegistrationToken { .. }
             | Self::AddUser { .. }
             | Self::Users { .. }
             | Self::SetPassword { .. }
@@ -331,6 +352,7 @@ impl Command {
             | Self::VerifyEvents
             | Self::Explain { .. }
             | Self::Webhooks
+            | Self::Logouts
             | Self::RetryWebhook { .. }
             | Self::DropDeadLetters { .. } => false,
             Self::Backup { .. } => true,
@@ -354,6 +376,11 @@ impl Admin {
             Command::ClientDetail { id } => told(self.client_detail(&id)?),
             Command::PutClient { definition } => told(self.put_client(*definition).await?),
             Command::RemoveClient { id } => told(self.remove_client(&id).await?),
+            Command::NewRegistrationToken { label, uses, lifetime } => {
+                told(self.new_registration_token(&label, uses, lifetime).await?)
+            }
+            Command::RegistrationTokens => told(self.registration_tokens().await?),
+            Command::RemoveRegistrationToken { id } => told(self.remove_registration_token(&id).await?),
             Command::AddUser { name, password } => told(self.add_user(&name, password.0).await?),
             Command::Users { after, limit } => told(self.users(&after, limit.min(MAX_PAGE)).await?),
             Command::SetPassword { name, password } => told(self.set_password(&name, password.0).await?),
@@ -380,6 +407,7 @@ impl Admin {
             Command::VerifyEvents => told(self.verify_events().await?),
             Command::Explain { what } => told(self.explain(&what.0).await?),
             Command::Webhooks => told(self.webhooks().await?),
+            Command::Logouts => told(self.logouts().await?),
             Command::RetryWebhook { name } => told(self.retry_webhook(&name).await?),
             Command::DropDeadLetters { name } => told(self.drop_dead_letters(&name).await?),
             Command::Grants { filter, after, limit } => told(self.grants(&filter, after, limit.min(MAX_PAGE)).await?),

@@ -21,7 +21,7 @@ const WINDOW: u64 = 5_000;
 pub const MOST_EVENTS: u32 = 10_000;
 
 /// The words for all kinds of event.
-pub const EVENT_KINDS: [&str; 12] = [
+pub const EVENT_KINDS: [&str; 13] = [
     EventKind::GrantCreated.as_str(),
     EventKind::GrantEnded(EndReason::RevokedByOperator).as_str(),
     EventKind::Straggler.as_str(),
@@ -32,6 +32,7 @@ pub const EVENT_KINDS: [&str; 12] = [
     EventKind::Login.as_str(),
     EventKind::LoginFailed.as_str(),
     EventKind::Logout.as_str(),
+    EventKind::LogoutUndelivered.as_str(),
     EventKind::Consent.as_str(),
     EventKind::Admin.as_str(),
 ];

@@ -270,7 +270,7 @@ impl Admin {
             ends.extend(self.follows(&Happened::UserDisabled(&subject)));
         }
         if password != known.password || (disabled_at.is_some() && known.disabled_at.is_none()) {
-            ends.push(Record::EndSessionsOf { subject });
+            ends.push(Record::EndSessionsOf { subject, but: None });
         }
         let version = known.version.saturating_add(1);
         let (expected, user) =

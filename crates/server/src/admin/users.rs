@@ -83,7 +83,7 @@ impl Admin {
         self.acting.check(&format!("user {}", user.name), Some(&detail(&user)?))?;
         let mut records = vec![
             Record::RemoveUser { subject: user.subject.clone() },
-            Record::EndSessionsOf { subject: user.subject.clone() },
+            Record::EndSessionsOf { subject: user.subject.clone(), but: None },
         ];
         records.extend(self.follows(&Happened::UserRemoved(&user.subject)));
         records.push(self.note_about(&user, format!("user {} removed", user.name)));

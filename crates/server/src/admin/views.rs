@@ -2,8 +2,10 @@
 
 use regrant_core::client::{AccessTokenFormat, OnReplay};
 use regrant_core::grant::Rotation;
-use regrant_core::{Grant, Keys, Timestamp, codec};
+use regrant_core::{Grant, Keys, Timestamp};
 use regrant_store::{StoredEvent, User};
+
+use crate::session;
 
 use super::{ClientView, EventView, GrantView, UserView, rfc3339};
 
@@ -73,7 +75,7 @@ pub(super) fn grant_view(
         retries: grant.retries,
         state: state.to_owned(),
         reason: grant.ended.map(|(_, reason)| reason.as_str().to_owned()),
-        session: grant.terms.session.map(|session| codec::encode_plain(&session)),
+        session: grant.terms.session.as_ref().map(session::sid),
         ended_at: grant.ended.map(|(at, _)| rfc3339(at)),
         created_at: rfc3339(grant.terms.created_at),
         last_refreshed_at: grant.redeemed_at.map(|_| rfc3339(grant.answered_at)),

@@ -5,8 +5,11 @@
 
 use serde_json::Value;
 
+/// The claims that an access token without a grant asks of the userinfo endpoint by name (OpenID Connect Core section 5.5).
+pub const USERINFO_CLAIMS: &str = "userinfo_claims";
+
 /// Names that are the server's own.
-pub const RESERVED: [&str; 39] = [
+pub const RESERVED: [&str; 40] = [
     // RFC 7519 section 4.1, RFC 9068 section 2.2.
     "iss",
     "sub",
@@ -38,6 +41,7 @@ pub const RESERVED: [&str; 39] = [
     "authorization_details",
     // draft-ietf-oauth-status-list, section 6.1.
     "status",
+    USERINFO_CLAIMS,
     // RFC 7662 section 2.2, and ours beside it.
     "active",
     "token_type",

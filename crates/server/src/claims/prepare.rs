@@ -11,7 +11,8 @@
 //!
 //! Nothing is told to the hook or asked of the store for a token that is not the caller's own (law L11). Where step 5 comes
 //! to another verdict than step 2, for the row has changed in between, the client is told to ask again: no token goes out
-//! that the hook was not asked about. Values are those of step 3, at each refresh and each retry anew.
+//! that the hook was not asked about. Values are those of step 3, at each refresh and each retry anew. The configuration is that of step 1
+//! to the end, also where it is reloaded while the hook is asked.
 
 use regrant_core::client::GrantType;
 use regrant_core::issue::Granted;
@@ -97,12 +98,12 @@ impl Prepared {
 
 /// Steps 2 to 4. `judge` is the decision of step 5.
 pub(crate) async fn of_grant<T: Grants>(
-    app: &App,
+    (app, settings): (&App, &Settings),
     (client, grant_type, correlation): (&Client, GrantType, &Correlation),
     id: GrantId,
     mut judge: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T>,
 ) -> Result<Prepared, Failure> {
-    if !is_needed(&app.settings(), client, grant_type) {
+    if !is_needed(settings, client, grant_type) {
         return Ok(Prepared::NotNeeded);
     }
     let Some(found) = app.engine.load(id).await? else { return Ok(Prepared::Refused) };
@@ -124,20 +125,19 @@ pub(crate) async fn of_grant<T: Grants>(
         auth_time: Some(found.grant.terms.authenticated_at.seconds()),
         correlation,
     };
-    let claims = of(app, minting).await?;
+    let claims = of((app, settings), minting).await?;
     Ok(Prepared::Ready(granted, claims))
 }
 
 /// Steps 3 and 4, for a flow that has judged already.
-pub(crate) async fn of(app: &App, minting: Minting<'_>) -> Result<TokenClaims, Failure> {
-    let settings = app.settings();
-    if !is_needed(&settings, minting.client, minting.grant_type) {
+pub(crate) async fn of((app, settings): (&App, &Settings), minting: Minting<'_>) -> Result<TokenClaims, Failure> {
+    if !is_needed(settings, minting.client, minting.grant_type) {
         return Ok(TokenClaims::default());
     }
     let audience: Vec<&str> = minting.granted.resources.iter().collect();
-    let known = looked_up(app, &settings, minting.client, minting.subject, &audience).await?;
-    let from_hook = match hook_of(&settings, minting.client, minting.grant_type) {
-        Some(setting) => ask(app, &settings, setting, &minting).await?,
+    let known = looked_up(app, settings, minting.client, minting.subject, &audience).await?;
+    let from_hook = match hook_of(settings, minting.client, minting.grant_type) {
+        Some(setting) => ask(app, settings, setting, &minting).await?,
         None => Map::new(),
     };
     TokenClaims::new(known, from_hook).map_err(|large| Failure::ClaimsTooLarge(large.bytes))

@@ -13,9 +13,14 @@
 //! | of a flow with a redirect  | no `redirect_uris`                            | error: RFC 9700 section 4.1.1, exact match     |
 //! | of no flow with a user     | `refresh_token`                               | error: no flow of it yields a refresh token    |
 
+mod about;
 mod checks;
 mod costs;
+mod logout;
+mod openid;
 mod policy;
+mod proofs;
+mod registered;
 mod secret;
 
 use std::collections::BTreeSet;
@@ -30,10 +35,12 @@ use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::suggest::did_you_mean;
-use super::{ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
+use super::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
 pub use policy::LONGEST_ACCESS_TOKEN;
-pub use secret::hash_text;
+pub use proofs::{ObjectAlgorithm, PlainSecret};
+pub use registered::Registration;
+pub use secret::{hash_text, parse_hash_text};
 
 use checks::Checks;
 
@@ -56,7 +63,7 @@ pub struct ClientDefinition {
     /// `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_hash: Option<String>,
-    /// `client_secret_basic` (default, RFC 7591 section 2), `client_secret_post` or `none`.
+    /// `client_secret_basic` (default, RFC 7591 section 2), `client_secret_post`, `client_secret_jwt`, `private_key_jwt` or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<String>,
     /// Where answers may go.
@@ -110,7 +117,7 @@ pub struct ClientDefinition {
     /// `1h` unless set, or `idle_lifetime` if that is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_lifetime: Option<String>,
-    /// `jwt` (default) or `opaque`.
+    /// `jwt` (default, but for pairwise clients) or `opaque`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_format: Option<String>,
     /// `ES256` (default), `EdDSA`, `PS256` or `RS256`.
@@ -119,6 +126,24 @@ pub struct ClientDefinition {
     /// `RS256` unless set: what signs the introspection answers that the client asks for as JWT (RFC 9701 section 6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub introspection_signed_response_alg: Option<String>,
+    /// `RS256` unless set: what signs its ID tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_signed_response_alg: Option<String>,
+    /// What signs its userinfo answers; plain JSON unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<String>,
+    /// `public` (default) or `pairwise`: by which `sub` it knows its users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_type: Option<String>,
+    /// Its host is the sector of a pairwise client; the host of its redirect URIs unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_identifier_uri: Option<String>,
+    /// The `max_age` of requests that name none; none unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_max_age: Option<String>,
+    /// `always` (default), or `offline_access`: when it gets refresh tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_tokens: Option<String>,
     /// The secret before this one, in a file, while it still works. Only for clients of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_file: Option<String>,
@@ -137,9 +162,69 @@ pub struct ClientDefinition {
     /// Whether the token hook is asked: `true` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_hook: Option<bool>,
+    /// Where its users may be sent after a logout (OpenID Connect RP-Initiated Logout 1.0); none unless set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that a session has ended, by a POST of ours (OpenID Connect Back-Channel Logout 1.0); nowhere unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether logout tokens must carry `sid`: `false` unless set, and they carry it all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_session_required: Option<bool>,
+    /// What is shown in a frame when its user logs out (OpenID Connect Front-Channel Logout 1.0); nothing unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontchannel_logout_uri: Option<String>,
+    /// Whether `iss` and `sid` are added to it: `false` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frontchannel_logout_session_required: Option<bool>,
+    /// `keep`, `end_online` or `end`: what becomes of grants given in a session that its user logs out of; as `[revocation]` says unless
+    /// set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_logout: Option<String>,
     /// Whether its error answers carry the reason of a refusal: `false` unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tell_reason: Option<bool>,
+    /// Its public keys, a JWK set (RFC 7517 section 5). Not beside `jwks_uri`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Map<String, Value>>,
+    /// Where its public keys are: https. Read again when it signs with a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// What its assertions are signed with: any of `RS256`, `PS256`, `ES256` and `EdDSA` that its keys fit unless set; `HS256` for
+    /// `client_secret_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<String>,
+    /// The secret of a client of `client_secret_jwt`. Taken and never shown: the store keeps it wrapped under the root key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub shared_secret: Option<PlainSecret>,
+    /// That secret, wrapped. Written by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_secret: Option<String>,
+    /// What its request objects are signed with; any of its keys unless set. `none`: they are not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_signing_alg: Option<String>,
+    /// Where its request objects may be: https, each compared as it is; a fragment may be added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<String>,
+    /// Its home page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_uri: Option<String>,
+    /// Its logo, for the consent page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logo_uri: Option<String>,
+    /// Its privacy policy, for the consent page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_uri: Option<String>,
+    /// Its terms of service, for the consent page: https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tos_uri: Option<String>,
+    /// Who answers for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    /// What is known of a client that registered itself. Written by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
 }
 
 /// What a definition may refer to.
@@ -171,7 +256,7 @@ impl ClientDefinition {
             checks.note(check_label("name", &name));
         }
         let auth = self.auth_method(&mut checks);
-        let class = if auth == Some(AuthMethod::None) { Class::Public } else { Class::Secret };
+        let class = auth.map_or(Class::Secret, AuthMethod::class);
         let secrets = self.secrets(auth, context.secret_files, &mut checks);
         let grant_types = self.flows(class, &mut checks);
         let response_types = self.response_types(&grant_types, &mut checks);
@@ -183,6 +268,10 @@ impl ClientDefinition {
         self.check_admin(&grant_types, &mut checks);
         let policy = self.policy(class, &mut checks);
         let introspection_algorithm = self.introspection_algorithm(&mut checks);
+        let logout = self.logout(&mut checks);
+        let openid = self.openid(&grant_types, &scopes, &mut checks);
+        self.check_proofs(auth, &mut checks);
+        self.check_about(&mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {
             return Err(checks.problems);
@@ -200,11 +289,17 @@ impl ClientDefinition {
             require_pkce: self.require_pkce.unwrap_or(true),
             may_introspect: self.may_introspect.unwrap_or(false),
             introspection_algorithm: introspection_algorithm.unwrap_or(SignatureAlgorithm::Rs256),
+            id_token_algorithm: openid.id_token_algorithm,
+            userinfo_algorithm: openid.userinfo_algorithm,
+            subject_type: openid.subject_type,
+            default_max_age: openid.default_max_age,
+            refresh_tokens: openid.refresh_tokens,
             may_revoke_users: self.may_revoke_users.unwrap_or(false),
             allowed_origins: self.allowed_origins.clone(),
             skip_consent: self.skip_consent.unwrap_or(false),
             disabled: self.disabled.unwrap_or(false),
             policy,
+            logout,
         };
         let mut notices = checks.notices;
         notices.extend(costs::of(&client).into_iter().map(|cost| format!("client \"{}\": {cost}", client.id)));
@@ -213,12 +308,10 @@ impl ClientDefinition {
 
     /// `None` if what is written is no method.
     fn auth_method(&self, checks: &mut Checks) -> Option<AuthMethod> {
-        const METHODS: [AuthMethod; 3] =
-            [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost, AuthMethod::None];
         let key = "token_endpoint_auth_method";
         match &self.token_endpoint_auth_method {
             None => Some(AuthMethod::ClientSecretBasic),
-            Some(word) => checks.choice(key, word, &METHODS, |method| method.as_str()),
+            Some(word) => checks.choice(key, word, &AuthMethod::ALL, |method| method.as_str()),
         }
     }
 
@@ -239,7 +332,7 @@ impl ClientDefinition {
                 "Name a flow, or give may_introspect to a resource server, or may_revoke_users to a security tool.",
             );
         }
-        let yields = [GrantType::AuthorizationCode, GrantType::Password];
+        let yields = [GrantType::AuthorizationCode, GrantType::Password, GrantType::DeviceCode];
         if flows.contains(&GrantType::RefreshToken) && !yields.iter().any(|flow| flows.contains(flow)) {
             // RFC 6749 sections 4.2.2 and 4.4.3: neither the implicit flow nor client credentials yield one.
             refuse(
@@ -254,34 +347,6 @@ impl ClientDefinition {
             );
         }
         flows
-    }
-
-    fn response_types(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) -> BTreeSet<String> {
-        const KINDS: [(&str, GrantType); 2] = [("code", GrantType::AuthorizationCode), ("token", GrantType::Implicit)];
-        let key = "response_types";
-        let fitting =
-            KINDS.into_iter().filter(|(_, flow)| flows.contains(flow)).map(|(kind, _)| kind.to_owned()).collect();
-        let Some(words) = &self.response_types else {
-            return fitting;
-        };
-        checks.distinct(key, words);
-        let kinds: Vec<_> = words
-            .iter()
-            .enumerate()
-            .filter_map(|(index, word)| checks.choice_at(key, Some(index), word, &KINDS, |(kind, _)| kind))
-            .collect();
-        for (kind, flow) in KINDS {
-            let (named, used) = (kinds.iter().any(|(named, _)| *named == kind), flows.contains(&flow));
-            let what = format!("\"{kind}\" goes with the grant type \"{}\" (RFC 7591 section 2.1)", flow.as_str());
-            if named != used && kinds.len() == words.len() {
-                checks.problem(Problem::new(
-                    key,
-                    what,
-                    "Name both or neither, or leave response_types out: it follows.",
-                ));
-            }
-        }
-        kinds.into_iter().map(|(kind, _)| kind.to_owned()).collect()
     }
 
     fn check_redirects(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {
@@ -328,7 +393,7 @@ impl ClientDefinition {
     fn resolved_scopes(&self, declared: &[ScopeSetting], checks: &mut Checks) -> Scope {
         let key = "scopes";
         checks.distinct(key, &self.scopes);
-        let built_in = || BUILT_IN_SCOPES.into_iter().chain([ADMIN_SCOPE]);
+        let built_in = || BUILT_IN_SCOPES.into_iter().chain([ADMIN_SCOPE, ADMIN_READ_SCOPE]);
         let known = || declared.iter().map(|scope| scope.name.as_str()).chain(built_in());
         for (index, scope) in self.scopes.iter().enumerate() {
             if !known().any(|name| name == scope) {
@@ -364,16 +429,15 @@ impl ClientDefinition {
     /// or a user's device holds must not be worth that much (check O6).
     fn check_admin(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {
         let is_named = |names: &[String], name: &str| names.iter().any(|known| known == name);
-        if !is_named(&self.scopes, ADMIN_SCOPE) {
-            return;
-        }
+        let named = [ADMIN_SCOPE, ADMIN_READ_SCOPE].into_iter().find(|scope| is_named(&self.scopes, scope));
+        let Some(named) = named else { return };
         if flows.iter().any(|flow| *flow != GrantType::ClientCredentials) || flows.is_empty() {
-            let what = format!("\"{ADMIN_SCOPE}\" is for clients of the grant type \"client_credentials\" alone");
+            let what = format!("\"{named}\" is for clients of the grant type \"client_credentials\" alone");
             let remedy = "Give it to a client of its own, with grant_types = [\"client_credentials\"].";
             checks.problem(Problem::new("scopes", what, remedy));
         }
         if !is_named(&self.resources, ADMIN_RESOURCE) {
-            let what = format!("\"{ADMIN_SCOPE}\" means nothing without the resource \"{ADMIN_RESOURCE}\"");
+            let what = format!("\"{named}\" means nothing without the resource \"{ADMIN_RESOURCE}\"");
             checks.problem(Problem::new("resources", what, format!("Add \"{ADMIN_RESOURCE}\".")));
         }
     }
@@ -415,7 +479,7 @@ pub(super) fn check_label(key: &'static str, text: &str) -> Option<Problem> {
         .then(|| Problem::new(key, format!("it has {length} characters"), format!("Use at most {MAX_NAME}.")))
 }
 
-fn why_no_redirect(bad: BadRedirectUri) -> (&'static str, &'static str) {
+pub(super) fn why_no_redirect(bad: BadRedirectUri) -> (&'static str, &'static str) {
     match bad {
         BadRedirectUri::TooLong => {
             ("it is longer than 2048 characters", "Shorten it; state belongs into the state parameter.")

@@ -177,8 +177,14 @@ const TEXT: &str = r##"# Regrant's configuration.
 #requests_per_client = "300000/m"
 # Authorization codes for one user: each is a row.
 #codes_per_user = "60/m"
+# Device codes for one network, or one client with a secret: each is a row.
+#device_codes = "600/m"
+# User codes that no device shows, entered by one user or from one network.
+#wrong_user_codes = "10/h"
 # Lines in the log about requests that anybody can send.
 #refusals_logged = "100/s"
+# Clients that are registered from one network.
+#registrations_per_network = "30/h"
 
 
 ## The token hook: a program of yours that is asked before a token is made, and can deny it or add claims. Nothing is consumed
@@ -194,7 +200,7 @@ const TEXT: &str = r##"# Regrant's configuration.
 ## Without an answer: "deny" (the client hears 503 and asks again) or "allow" (a token without what the hook would have added).
 #on_failure = "deny"
 ## The flows that are asked about. Default: all.
-#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token"]
+#grant_types = ["authorization_code", "implicit", "password", "client_credentials", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]
 
 
 ## Events: what happened, in a chain that `regrant events verify` checks; `regrant explain` tells the life of a grant.
@@ -223,6 +229,26 @@ const TEXT: &str = r##"# Regrant's configuration.
 #backoff = "1s"
 ## An event that is older than this and could not be delivered goes to the dead letters: `regrant webhooks list`.
 #give_up_after = "1d"
+
+
+## Clients that register themselves, and what clients name by URL
+
+# Who may register clients at /oauth2/register: "off" (default), "token" (who has a token of `regrant registration token new`), "open"
+# (everybody, within [limits]). scopes and grant_types are what they may have; most is how many there may be; one without a living grant is
+# removed reap_after its last change. docs/clients.md has the rest.
+#[registration]
+#mode = "off"
+#scopes = ["openid", "profile", "email", "address", "phone", "offline_access"]
+#grant_types = ["authorization_code", "refresh_token"]
+#most = 10000
+#reap_after = "30d"
+
+# Where jwks_uri, request_uri and sector_identifier_uri of clients may lead. Default: to public addresses, by https, at port 443. allow
+# names networks of your own that clients live in, ports others than 443, roots a PEM file of certificates to trust as well. Example:
+#[outbound]
+#allow = ["10.0.3.0/24"]
+#ports = ["8443"]
+##roots = "private-authority.pem"
 
 
 ## Resource servers
@@ -300,13 +326,31 @@ scopes = ["notes:read", "notes:write"]
 ## The secret: a file with one line of 32 to 256 characters, or "sha256:…" as `regrant client secret` prints it. Never both.
 #secret_file = "web.secret"
 ##secret_hash = "sha256:…"
-## How it proves itself: "client_secret_basic" (default), "client_secret_post", or "none" for a public client.
+## How it proves itself: "client_secret_basic" (default), "client_secret_post", "client_secret_jwt", "private_key_jwt" (with jwks or
+## jwks_uri), or "none" for a public client.
 #token_endpoint_auth_method = "client_secret_basic"
+## Its public keys, for private_key_jwt and signed request objects: at a URL, or here. Examples:
+##jwks_uri = "https://app.example.com/jwks.json"
+##jwks = { keys = [{ kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }
+## What its assertions must be signed with. Default: whichever its keys fit. Example:
+##token_endpoint_auth_signing_alg = "ES256"
+## What its request objects are signed with, "none" for not at all, and where they may be. Default: whichever its keys fit; nowhere.
+## Examples:
+##request_object_signing_alg = "ES256"
+##request_uris = ["https://app.example.com/request.jwt"]
+## For the consent page. Default: none. Examples:
+##client_uri = "https://app.example.com/"
+##logo_uri = "https://app.example.com/logo.png"
+##policy_uri = "https://app.example.com/privacy"
+##tos_uri = "https://app.example.com/terms"
+## Who answers for it. Default: nobody. Example:
+##contacts = ["ann@example.com"]
 ## Compared byte by byte; no wildcards. https, or http on a loopback address.
 #redirect_uris = ["https://app.example.com/callback"]
-## Default: these two. Also "client_credentials"; "password" and "implicit" are there for old clients and should go.
+## Default: these two. Also "client_credentials", "urn:ietf:params:oauth:grant-type:device_code" (docs/device.md); "password" and "implicit" are there for old clients and should go.
 #grant_types = ["authorization_code", "refresh_token"]
-## Default: what fits grant_types, "code" or "token".
+## Default: what fits grant_types, "code" or "token". OpenID Connect has more: "id_token", "id_token token", "code id_token",
+## "code token" and "code id_token token"; all but "code" need the grant type "implicit".
 #response_types = ["code"]
 ## Default: none.
 #scopes = ["notes:read", "notes:write", "offline_access"]
@@ -324,6 +368,17 @@ scopes = ["notes:read", "notes:write"]
 #allowed_origins = []
 ## Do not ask users for consent: for your own applications only. Default: false.
 #skip_consent = false
+## Where its users may be sent after a logout (docs/logout.md). Default: none.
+#post_logout_redirect_uris = ["https://app.example.com/goodbye"]
+## Where it is told that a session has ended, by a POST of this server. Default: nowhere.
+#backchannel_logout_uri = "https://app.example.com/logout/back"
+#backchannel_logout_session_required = true
+## What is framed when its user logs out, with iss and sid if it wants them. Default: nothing.
+#frontchannel_logout_uri = "https://app.example.com/logout/front"
+#frontchannel_logout_session_required = true
+## What becomes of its grants when the user logs out of the session in which they were given: "keep", "end_online" (those without
+## offline_access end) or "end". Default: as on_logout of [revocation].
+#on_logout = "keep"
 ## Whether a refresh gives a new refresh token: "single_use", "reusable", or "auto" (default), which is single_use for public
 ## clients and reusable for the others. Fixed when a grant is made.
 #rotation = "auto"
@@ -342,6 +397,18 @@ scopes = ["notes:read", "notes:write"]
 ## What JWT access tokens are signed with: "ES256" (default), "EdDSA", "PS256", or "RS256" for APIs that know nothing else. The key
 ## is made by itself.
 #access_token_signed_response_alg = "ES256"
+## What its ID tokens are signed with: "RS256" (default), "ES256", "EdDSA" or "PS256"; and its userinfo answers, which are plain JSON
+## unless this is set. Example:
+#id_token_signed_response_alg = "RS256"
+##userinfo_signed_response_alg = "RS256"
+## By which sub it knows its users: "public" (default), or "pairwise", which no client of another sector knows. The sector is the host
+## of this URI, or else of the redirect URIs. A pairwise client has opaque access tokens. Example:
+#subject_type = "public"
+##sector_identifier_uri = "https://app.example.com/"
+## How old a login may be for requests without max_age. Default: as old as it is. Example:
+##default_max_age = "1h"
+## When it gets a refresh token: "always" (default), or "offline_access": with grants of that scope only.
+#refresh_tokens = "always"
 ## While a secret is replaced: the one before it, by file or by hash, and when it stops to work. Example:
 ##previous_secret_hash = "sha256:…"
 ##previous_secret_file = "web.old-secret"

@@ -75,8 +75,14 @@ pub struct Limits {
     pub requests_per_client: Rate,
     /// Authorization codes for one user.
     pub codes_per_user: Rate,
+    /// Device codes for one network, or for one client that has proved who it is.
+    pub device_codes: Rate,
+    /// User codes that no device shows, entered by one user or from one network.
+    pub wrong_user_codes: Rate,
     /// Lines in the log about requests that prove nothing.
     pub refusals_logged: Rate,
+    /// Clients that are registered from one network.
+    pub registrations_per_network: Rate,
 }
 
 impl Default for Limits {
@@ -91,7 +97,10 @@ impl Default for Limits {
             requests_per_grant: Rate::per(600, 60),
             requests_per_client: Rate::per(300_000, 60),
             codes_per_user: Rate::per(60, 60),
+            device_codes: Rate::per(600, 60),
+            wrong_user_codes: Rate::per(10, 3600),
             refusals_logged: Rate::per(100, 1),
+            registrations_per_network: Rate::per(30, 3600),
         }
     }
 }
@@ -108,7 +117,10 @@ impl Limits {
         requests_per_grant: Rate::OFF,
         requests_per_client: Rate::OFF,
         codes_per_user: Rate::OFF,
+        device_codes: Rate::OFF,
+        wrong_user_codes: Rate::OFF,
         refusals_logged: Rate::OFF,
+        registrations_per_network: Rate::OFF,
     };
 
     pub(super) fn read(section: &Section<'_>) -> Self {
@@ -122,7 +134,10 @@ impl Limits {
             ("requests_per_grant", &mut limits.requests_per_grant),
             ("requests_per_client", &mut limits.requests_per_client),
             ("codes_per_user", &mut limits.codes_per_user),
+            ("device_codes", &mut limits.device_codes),
+            ("wrong_user_codes", &mut limits.wrong_user_codes),
             ("refusals_logged", &mut limits.refusals_logged),
+            ("registrations_per_network", &mut limits.registrations_per_network),
         ] {
             let Some(text) = section.string(key) else { continue };
             match Rate::parse(&text) {

@@ -12,9 +12,13 @@
 //! | `on_redirect_uris_reduced` | keep       | end               | a client loses a redirect URI at a reload                  |
 //! | `undo_window`              | 1h         | 0s to 7d          | an operator revoked in bulk                                |
 //!
+//! A client has an `on_logout` of its own, where it has one (`core/src/client.rs`).
+//!
 //! To end is for ever; what is suspended works again when its cause is gone. The reasons for the defaults are in docs/revocation.md.
 
 use std::time::Duration;
+
+use regrant_core::client::OnLogout;
 
 use super::document::Section;
 use super::problem::Problem;
@@ -42,6 +46,16 @@ impl OnEvent {
             Self::Suspend => "suspend",
             Self::EndOnline => "end_online",
             Self::End => "end",
+        }
+    }
+}
+
+impl From<OnLogout> for OnEvent {
+    fn from(choice: OnLogout) -> Self {
+        match choice {
+            OnLogout::Keep => Self::Keep,
+            OnLogout::EndOnline => Self::EndOnline,
+            OnLogout::End => Self::End,
         }
     }
 }

@@ -12,15 +12,16 @@ use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
+use super::heard::{self, Asked, Teller};
 use super::told::{self, Told};
-use super::{Decide, GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, Moment, Reply, Shares, Verdict};
+use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Reply, Shares};
 use crate::chance;
 use crate::metrics::WriterQueue;
 use crate::revocations::Revocations;
 use crate::settle::{Settled, settle};
-use crate::spans::{Span, Spans};
+use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
-use crate::whereabouts::{Places, Whereabouts};
+use crate::whereabouts::Places;
 
 /// The thread's own state.
 pub(super) struct Writer {
@@ -38,8 +39,10 @@ pub(super) struct Writer {
     pub(super) waiting: WriterQueue,
     pub(super) spans: Spans,
     pub(super) telling: watch::Sender<u64>,
+    pub(super) ending: watch::Sender<u64>,
     pub(super) told: Told,
     pub(super) places: Places,
+    pub(super) teller: Teller,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -68,7 +71,7 @@ impl Drop for Failing {
 /// A job that was decided and waits for the commit.
 struct Pending {
     job: Decided,
-    outcome: Verdict,
+    verdict: Result<(), Refusal>,
     /// The grant whose row this outcome rests on, if it is among those written.
     grant: Option<u64>,
 }
@@ -76,12 +79,10 @@ struct Pending {
 struct Decided {
     grant: Option<GrantId>,
     is_new: bool,
-    decide: Decide,
-    correlation: String,
-    from: Option<Whereabouts>,
+    asked: Box<dyn Asked>,
     /// Ends with the job.
     span: Span,
-    reply: Reply<Verdict>,
+    reply: heard::Reply,
     attempts: usize,
 }
 
@@ -121,24 +122,18 @@ impl Writer {
 
     /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
     ///
-    /// Reads come last: those who asked them have not heard from any job of this batch, and so they may see it or not. In between
-    /// they would cut the batch into many commits.
+    /// Nobody who sent one of them has heard from another one, so that their order is ours. Writes that are no decision come first, in one
+    /// transaction: what revokes is obeyed by the decisions of the same batch. Reads come last. In between they would cut the batch into
+    /// many commits.
     fn batch(&mut self, jobs: Vec<Job>) -> Option<oneshot::Sender<()>> {
-        let (mut decided, mut reads, mut stop) = (Vec::new(), Vec::new(), None);
+        let (mut decided, mut commits, mut reads, mut stop) = (Vec::new(), Vec::new(), Vec::new(), None);
         for job in jobs {
             match job {
-                Job::Decide { grant, decide, correlation, from, span, reply } => {
+                Job::Decide { grant, asked, span, reply } => {
                     let is_new = grant.is_none();
-                    decided.push(Decided { grant, is_new, decide, correlation, from, span, reply, attempts: 0 });
+                    decided.push(Decided { grant, is_new, asked, span, reply, attempts: 0 });
                 }
-                // A write that is no decision keeps its place behind those before it: they are committed first.
-                Job::Commit { records, below, reply } => {
-                    self.decide_all(std::mem::take(&mut decided));
-                    let span = self.spans.child("commit", &below);
-                    let committed = self.now().and_then(|now| self.commit(&records, now));
-                    span.committed(records.len(), &committed);
-                    let _ = reply.send(committed.and_then(|outcomes| self.confirm(&records, outcomes)));
-                }
+                Job::Commit { records, below, reply } => commits.push((records, below, reply)),
                 Job::Ask { .. } | Job::Load { .. } => reads.push(job),
                 Job::Stop { reply } => {
                     stop = Some(reply);
@@ -146,11 +141,35 @@ impl Writer {
                 }
             }
         }
+        self.commit_all(commits);
         self.decide_all(decided);
         for job in reads {
             self.read(job);
         }
         stop
+    }
+
+    /// Writes that are no decision, those of one job together.
+    fn commit_all(&mut self, jobs: Vec<(Vec<Record>, Parent, Reply<Vec<Outcome>>)>) {
+        let mut jobs = jobs.into_iter().peekable();
+        while jobs.peek().is_some() {
+            let (mut together, mut count) = (Vec::new(), 0);
+            while let Some(job) = jobs.next_if(|(records, ..)| count == 0 || count + records.len() <= MAX_RECORDS) {
+                count += job.0.len();
+                together.push(job);
+            }
+            let spans: Vec<Span> = together.iter().map(|(_, below, _)| self.spans.child("commit", below)).collect();
+            let records: Vec<Record> = together.iter_mut().flat_map(|(records, ..)| records.iter().cloned()).collect();
+            let committed = self.now().and_then(|now| self.commit(&records, now));
+            let mut from = 0;
+            for ((own, _, reply), span) in together.into_iter().zip(spans) {
+                let until = from + own.len();
+                let of_job = committed.clone().map(|outcomes| outcomes.get(from..until).unwrap_or_default().to_vec());
+                from = until;
+                span.committed(own.len(), &of_job);
+                let _ = reply.send(of_job.and_then(|outcomes| self.confirm(&own, outcomes)));
+            }
+        }
     }
 
     fn read(&mut self, job: Job) {
@@ -172,9 +191,7 @@ impl Writer {
                 Ok(again) => again,
                 Err((jobs, trouble)) => {
                     tracing::error!(cause = %trouble.cause, detail = %trouble.detail, jobs = jobs.len(), "a batch failed; its clients hear 503 and may ask again");
-                    for job in jobs {
-                        let _ = job.reply.send(Err(trouble.clone()));
-                    }
+                    self.teller.tell(jobs.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
                     return;
                 }
             };
@@ -197,8 +214,12 @@ impl Writer {
         };
         self.places.begin();
         let mut loose = HashMap::new();
-        let mut pending: Vec<Pending> =
-            jobs.into_iter().map(|job| decide(job, &mut rows, &mut loose, now, &keys)).collect();
+        let chances = chance::entropies(jobs.len());
+        let mut pending: Vec<Pending> = jobs
+            .into_iter()
+            .zip(chances)
+            .map(|(job, entropy)| decide(job, &mut rows, &mut loose, &Moment { now, keys: &keys, entropy }))
+            .collect();
         // Everything is decided, nothing is durable: a crash here loses nothing.
         let mut records = Vec::with_capacity(rows.len());
         for mut row in rows {
@@ -225,7 +246,7 @@ impl Writer {
         match outcomes {
             Err(trouble) => Err((pending.into_iter().map(|pending| pending.job).collect(), trouble)),
             // Nothing of it is there: decided again, as if nobody had asked.
-            Ok(None) => Ok(again(pending.into_iter().map(|pending| pending.job))),
+            Ok(None) => Ok(again(&self.teller, pending.into_iter().map(|pending| pending.job))),
             Ok(Some(outcomes)) => {
                 // Durable from here.
                 let mut stale: Vec<u64> = Vec::new();
@@ -234,7 +255,7 @@ impl Writer {
                         stale.push(grant.id.number);
                     }
                 }
-                Ok(answer(pending, &stale, &self.unkept))
+                Ok(answer(&self.teller, pending, &stale, &self.unkept))
             }
         }
     }
@@ -268,6 +289,11 @@ impl Writer {
         })?;
         self.told.committed(records);
         self.places.committed(records, now);
+        let ends_sessions =
+            |record: &Record| matches!(record, Record::EndSession { .. } | Record::EndSessionsOf { .. });
+        if records.iter().any(ends_sessions) {
+            self.ending.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
         if records.iter().any(|record| told::events_of(record).next().is_some()) {
             self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
         }
@@ -303,7 +329,15 @@ impl Writer {
     /// What revokes something is not confirmed while the journal is behind, though it is committed.
     fn confirm(&self, records: &[Record], outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Unavailable> {
         let revokes = |record: &Record| match record {
-            Record::Epoch { .. } | Record::DenyAccess { .. } => true,
+            Record::Epoch { .. }
+            | Record::DenyAccess { .. }
+            | Record::PutUser { .. }
+            | Record::RemoveUser { .. }
+            | Record::PutClient { .. }
+            | Record::RemoveClient { .. }
+            | Record::RemoveConsent { .. }
+            | Record::EndSession { .. }
+            | Record::EndSessionsOf { .. } => true,
             Record::Grant { grant, .. } => self.unkept.contains(&grant.id.number),
             _ => false,
         };
@@ -315,7 +349,7 @@ impl Writer {
 
     /// Where a grant was used from, if it was written and nobody knows yet.
     fn place(&self, pending: &Pending, now: Timestamp) -> Option<Record> {
-        let (Some(grant), Some(from), true) = (pending.grant, &pending.job.from, pending.outcome.is_ok()) else {
+        let (Some(grant), Some(from), true) = (pending.grant, pending.job.asked.from(), pending.verdict.is_ok()) else {
             return None;
         };
         self.places.news(grant, from, now)
@@ -392,16 +426,13 @@ fn decide(
     mut job: Decided,
     rows: &mut [Working],
     loose: &mut HashMap<(u64, EventKind), Vec<EventRecord>>,
-    now: Timestamp,
-    keys: &Keys,
+    moment: &Moment<'_>,
 ) -> Pending {
     job.attempts += 1;
     let id = job.grant.unwrap_or(GrantId { number: 0, random: 0 });
-    let moment = Moment { now, keys, entropy: chance::entropy() };
     let place = rows.binary_search_by_key(&id.number, |row| row.number).ok();
     let Some(row) = place.and_then(|place| rows.get_mut(place)) else {
-        let outcome = Err(Refusal::UnknownGrant);
-        return Pending { job, outcome, grant: None };
+        return Pending { job, verdict: Err(Refusal::UnknownGrant), grant: None };
     };
     if !row.intact {
         // Check K8: a row that was changed behind our back is refused, and somebody is told.
@@ -412,13 +443,13 @@ fn decide(
             subject: None,
             detail: "the row's MAC does not fit: it was changed by something else".to_owned(),
         };
-        tracing::error!(grant = %id.display(keys), correlation = %job.correlation, "tampered row");
-        let record = EventRecord { at: now, event, correlation: job.correlation.clone() };
+        tracing::error!(grant = %id.display(moment.keys), correlation = job.asked.correlation(), "tampered row");
+        let record = EventRecord { at: moment.now, event, correlation: job.asked.correlation().to_owned() };
         loose.entry((id.number, EventKind::AlarmAt(Refusal::TamperedRow))).or_insert_with(|| vec![record]);
-        return Pending { job, outcome: Err(Refusal::TamperedRow), grant: None };
+        return Pending { job, verdict: Err(Refusal::TamperedRow), grant: None };
     }
     let found = row.found.as_ref().map(|(grant, subject)| (grant, *subject));
-    let Decision { write, event, outcome } = (job.decide)(found, id, &moment);
+    let Decision { write, event, outcome: verdict } = job.asked.decide(found, id, moment);
     if let Write::Grant { grant, .. } = write {
         // Folded into one write per batch: the store compares with the version it has.
         let version = row.expected.map_or(grant.version, |expected| expected + 1);
@@ -428,11 +459,11 @@ fn decide(
         row.changed = true;
     }
     if let Some(event) = event {
-        row.events.push(EventRecord { at: now, event, correlation: job.correlation.clone() });
+        row.events.push(EventRecord { at: moment.now, event, correlation: job.asked.correlation().to_owned() });
     }
     // An outcome that rests on this row's write must wait for it, also one that only read the working copy.
     let grant = row.changed.then_some(id.number);
-    Pending { job, outcome, grant }
+    Pending { job, verdict, grant }
 }
 
 fn not_kept() -> Unavailable {
@@ -440,28 +471,26 @@ fn not_kept() -> Unavailable {
 }
 
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.
-fn answer(pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
-    let mut overtaken = Vec::new();
-    for Pending { job, outcome, grant } in pending {
+fn answer(teller: &Teller, pending: Vec<Pending>, stale: &[u64], unkept: &HashSet<u64>) -> Vec<Decided> {
+    let (mut overtaken, mut told) = (Vec::new(), Vec::with_capacity(pending.len()));
+    for Pending { job, verdict, grant } in pending {
         if job.grant.is_some_and(|id| unkept.contains(&id.number)) {
-            let _ = job.reply.send(Err(not_kept()));
-            continue;
-        }
-        if grant.is_some_and(|number| stale.contains(&number)) {
+            told.push((job.reply, Err(not_kept())));
+        } else if grant.is_some_and(|number| stale.contains(&number)) {
             overtaken.push(job);
-            continue;
+        } else {
+            told.push((job.reply, Ok((verdict, job.asked))));
         }
-        let _ = job.reply.send(Ok(outcome));
     }
-    again(overtaken)
+    teller.tell(told);
+    again(teller, overtaken)
 }
 
 /// Those jobs that may be decided once more; the others hear that it is enough.
-fn again(jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
+fn again(teller: &Teller, jobs: impl IntoIterator<Item = Decided>) -> Vec<Decided> {
     let (again, weary): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempts < MAX_ATTEMPTS);
-    for job in weary {
-        let detail = "the grant is written to without end by others".to_owned();
-        let _ = job.reply.send(Err(Unavailable { cause: Cause::Locked, detail }));
-    }
+    let detail = "the grant is written to without end by others".to_owned();
+    let trouble = Unavailable { cause: Cause::Locked, detail };
+    teller.tell(weary.into_iter().map(|job| (job.reply, Err(trouble.clone()))).collect());
     again
 }

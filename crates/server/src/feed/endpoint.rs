@@ -83,7 +83,7 @@ async fn answered(
     let signed = match setting.readers {
         Readers::Nobody => return nothing(),
         Readers::Public => Ok(()),
-        Readers::ResourceServers => let_in(app, &parts.headers, peer, &correlation),
+        Readers::ResourceServers => let_in(app, &parts.headers, peer, &correlation).await,
     };
     let signed = match signed {
         Ok(()) => app.feed.catch_up(app).await.map_err(Failure::from).and_then(|()| told()),
@@ -115,8 +115,9 @@ async fn answered(
 }
 
 /// Clients that may introspect could ask about each token; here they hear of those that are over.
-fn let_in(app: &App, headers: &HeaderMap, peer: Peer, correlation: &Correlation) -> Result<(), Failure> {
-    let caller = client_auth::read(headers, &Form::parse(b"")?)??.prove(app, peer, correlation)?;
+async fn let_in(app: &App, headers: &HeaderMap, peer: Peer, correlation: &Correlation) -> Result<(), Failure> {
+    let presented = client_auth::read(headers, &Form::parse(b"")?)??;
+    let caller = presented.prove(app, &app.settings(), peer, "/oauth2/revocations", correlation).await?;
     if caller.disabled || !caller.may_introspect { Err(Failure::NotAReader) } else { Ok(()) }
 }
 
@@ -143,14 +144,15 @@ fn position(cursor: &str, era: u16) -> Option<u64> {
 
 fn page(app: &App, index: &Index, from: u64, now: Timestamp) -> Value {
     let (keys, window) = (app.engine.keys(), window(app));
-    let (mut lines, mut length, mut until) = (Vec::new(), 0, from);
+    let (mut lines, mut taken_back, mut length, mut until) = (Vec::new(), Vec::new(), 0, from);
     let mut rows = index.after(from).peekable();
     while let Some((position, told)) = rows.next_if(|_| length < PAGE_LENGTH) {
         until = position;
-        for row in told.iter().filter(|row| !row.at.plus(window).is_over(now)) {
-            let line = told::line(row, window, &keys);
+        for told in told.iter().filter(|told| !told.at().plus(window).is_over(now)) {
+            let line = told::line(told, window, &keys);
             length += line.to_string().len();
-            lines.push(line);
+            // Beside the lines: whoever does not know of it refuses more than he must, and nothing less.
+            if told.taken_back().is_some() { &mut taken_back } else { &mut lines }.push(line);
         }
     }
     let has_more = rows.peek().is_some();
@@ -163,6 +165,7 @@ fn page(app: &App, index: &Index, from: u64, now: Timestamp) -> Value {
         "more": has_more,
         "status_lists": lists(app),
         "revocations": lines,
+        "taken_back": taken_back,
     })
 }
 

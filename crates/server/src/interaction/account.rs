@@ -41,6 +41,7 @@ use crate::request::read_form;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::sight;
 use words::{LIMITED, PAUSED, RESUMED, Shown, UNLIMITED, WITHDRAWN, Words, sentence};
+pub(super) use words::{minute, place};
 
 /// What the login page carries in place of an authorization request when it leads here.
 pub(super) const ACCOUNT: &str = "account";
@@ -195,8 +196,8 @@ impl Visit {
     /// Logged out, everywhere.
     fn left(&self) -> Response<Body> {
         sight::outcome("account_changed");
-        let page = pages::logged_out(&pages::LoggedOut { base: self.app.issuer.path() });
-        let mut response = html(StatusCode::OK, page, "");
+        let page = pages::LoggedOut { base: self.app.issuer.path(), next: "", next_host: "", frames: &[] };
+        let mut response = html(StatusCode::OK, pages::logged_out(&page), "");
         response.headers_mut().append(SET_COOKIE, session::cleared(&self.app));
         response
     }
@@ -223,9 +224,9 @@ impl Visit {
 
     /// Ends what was not given in this browser session.
     async fn end_others(&self, who: &LoggedIn) -> Result<(), NotDone> {
-        self.end_each(who, |grant| grant.terms.session != Some(who.session.id)).await?;
-        let end = Record::EndSessionsOf { subject: who.user.subject.clone() };
-        self.app.engine.commit(vec![end, Record::PutSession(who.session.clone())]).await?;
+        self.end_each(who, |grant| grant.terms.session != Some(who.session.root)).await?;
+        let end = Record::EndSessionsOf { subject: who.user.subject.clone(), but: Some(who.session.root) };
+        self.app.engine.commit(vec![end]).await?;
         Ok(())
     }
 
@@ -254,7 +255,7 @@ impl Visit {
             undone_at: None,
         };
         let told = self.told(EventKind::GrantEnded(EndReason::RevokedByUser), who, None);
-        let records = vec![Record::Epoch { epoch, events: vec![told] }, Record::EndSessionsOf { subject }];
+        let records = vec![Record::Epoch { epoch, events: vec![told] }, Record::EndSessionsOf { subject, but: None }];
         if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
             // So many wide revocations are kept that there is no room for another one.
             self.end_each(who, |_| true).await?;
@@ -335,8 +336,8 @@ impl Visit {
         };
         let name = &who.user.name;
         let place = guessing::Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
-        match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
-            Ok(Ok(_)) => {}
+        let proved = match guessing::verify_password(&self.app, name, current, &place, &self.correlation).await {
+            Ok(Ok(user)) => user,
             Ok(Err(refusal)) => {
                 sight::refused("password_not_changed", refusal.as_str());
                 return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now.")));
@@ -350,10 +351,11 @@ impl Visit {
                 return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2));
             }
             Err(failure) => return Err(NotDone::Unavailable(failure.reason())),
-        }
-        self.app.admin().set_password(name, new).await?;
+        };
+        let not_now = || NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now."));
+        let changed = self.app.admin().replace_password(&proved, new).await?.ok_or_else(not_now)?;
         // Every session has ended with the old password; this browser has just proved the user.
-        Ok(session::begin(&self.app, &self.headers, &who.user).await?)
+        Ok(session::begin(&self.app, &self.headers, &changed).await?.ok_or_else(not_now)?.header)
     }
 
     /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.

@@ -2,16 +2,15 @@
 //!
 //! Whatever was wrong, the page says the same; whoever has failed too often is told how long to wait.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::header::SET_COOKIE;
 use axum::http::{Response, StatusCode};
-use regrant_core::EventKind;
+use regrant_core::{EventKind, Refusal};
 use zeroize::Zeroizing;
 
 use super::account::ACCOUNT;
-use super::{Visit, later, spoken, without_login};
+use super::device;
+use super::{Visit, came, later, rounded_up, spoken};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
 use crate::form::Form;
@@ -20,6 +19,7 @@ use crate::limits::known_browser;
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::session::{self, FormKind, MAX_USERNAME_LEN};
+use crate::session_state;
 use crate::sight;
 
 impl Visit {
@@ -65,8 +65,13 @@ impl Visit {
             Err(failure) => return self.unavailable(&failure.reason()),
         };
         // The session id is renewed at login (check G1).
-        let cookie = match session::begin(&self.app, &self.headers, &user).await {
-            Ok(cookie) => cookie,
+        let begun = match session::begin(&self.app, &self.headers, &user).await {
+            Ok(Some(begun)) => begun,
+            // It was the user's password when it was sent.
+            Ok(None) => {
+                sight::refused("login_failed", Refusal::WrongPassword.as_str());
+                return again(StatusCode::UNAUTHORIZED, pages::WRONG_CREDENTIALS);
+            }
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
         sight::outcome("logged_in");
@@ -75,17 +80,18 @@ impl Visit {
         let to = match query {
             "" => format!("{}/", self.app.issuer.path()),
             ACCOUNT => format!("{}/account", self.app.issuer.path()),
-            query => self.url(&without_login(query)),
+            query => match device::after_login(&self.app, query) {
+                Some(to) => to,
+                None => came::back(&self.app, FormKind::LoggedIn, &begun.cookie, query),
+            },
         };
         let mut response = self.redirect(&to);
+        if let Some(state) = session_state::followed(&self.app, &self.headers, Some(&begun.root)) {
+            response.headers_mut().append(SET_COOKIE, state);
+        }
         let known = known_browser::remember(&self.app, &self.headers, &account);
-        response.headers_mut().append(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, begun.header);
         response.headers_mut().append(SET_COOKIE, known);
         response
     }
-}
-
-/// Whole minutes where minutes are spoken of: whoever waits as long as he reads gets in.
-fn rounded_up(seconds: u64) -> Duration {
-    Duration::from_secs(if seconds < 120 { seconds } else { seconds.div_ceil(60) * 60 })
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use regrant_core::client::{AccessTokenFormat, SignatureAlgorithm};
 use regrant_core::keys::KeyStatus;
+use regrant_core::openid::SCOPE;
 use regrant_core::{Client, Timestamp};
 use regrant_jose::Algorithm;
 use regrant_store::{KeyKind, KeyRecord};
@@ -22,6 +23,7 @@ use regrant_store::{KeyKind, KeyRecord};
 use super::Keyring;
 use super::step::Step;
 use crate::config::KeySettings;
+use crate::id_token;
 
 /// For how long others may hold our key set (`Cache-Control: max-age`).
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
@@ -40,7 +42,7 @@ pub const fn algorithm(of: SignatureAlgorithm) -> Algorithm {
     }
 }
 
-/// How long access tokens live under the settings of a moment, and so which algorithms are in use.
+/// How long access and ID tokens live under the settings of a moment, and so which algorithms are in use.
 #[derive(Clone, Debug, Default)]
 pub struct Lifetimes {
     jwt: HashMap<Algorithm, u64>,
@@ -50,14 +52,23 @@ pub struct Lifetimes {
 impl Lifetimes {
     /// Of these clients.
     pub fn of_clients<'a>(clients: impl IntoIterator<Item = &'a Client>) -> Self {
-        // ES256 is there before any client is, so that the key set is never empty.
-        let mut all = Self { jwt: HashMap::from([(Algorithm::Es256, 0)]), opaque: 0 };
+        // ES256 is there before any client is, so that the key set is never empty; and RS256, which OpenID Connect Core section 15.1 makes
+        // every server have, so that the first client of OpenID Connect does not wait for its key.
+        let mut all = Self { jwt: HashMap::from([(Algorithm::Es256, 0), (Algorithm::Rs256, 0)]), opaque: 0 };
         for client in clients {
             let longest = match client.policy.access_token_format {
                 AccessTokenFormat::Jwt => all.jwt.entry(algorithm(client.policy.access_token_algorithm)).or_default(),
                 AccessTokenFormat::Opaque => &mut all.opaque,
             };
             *longest = (*longest).max(client.policy.access_token_lifetime.as_secs());
+            if client.scopes.contains(SCOPE) {
+                let longest = all.jwt.entry(algorithm(client.id_token_algorithm)).or_default();
+                *longest = (*longest).max(id_token::LIFETIME.as_secs());
+                // A userinfo answer is looked at when it comes.
+                if let Some(signed_with) = client.userinfo_algorithm {
+                    all.jwt.entry(algorithm(signed_with)).or_default();
+                }
+            }
         }
         all
     }

@@ -31,8 +31,14 @@ pub enum Budget {
     Client,
     /// Failed log-ins.
     Logins,
+    /// Device codes for this network or client.
+    Devices,
+    /// Wrong user codes.
+    UserCodes,
     /// Passwords that wait to be verified, from one place.
     Passwords,
+    /// Clients registered from this network.
+    Registrations,
 }
 
 impl Budget {
@@ -45,7 +51,10 @@ impl Budget {
             Self::Grant => "too_many_requests_for_grant",
             Self::Client => "too_many_requests_from_client",
             Self::Logins => "too_many_failed_logins",
+            Self::Devices => "too_many_device_codes",
+            Self::UserCodes => "too_many_wrong_user_codes",
             Self::Passwords => "too_many_passwords_at_once",
+            Self::Registrations => "too_many_registrations",
         }
     }
 }
@@ -73,7 +82,7 @@ impl LeftOut {
     }
 }
 
-const fn over(budget: Budget) -> impl Fn(Wait) -> Failure {
+pub(super) const fn over(budget: Budget) -> impl Fn(Wait) -> Failure {
     move |Wait(wait)| Failure::TooMany(budget, wait)
 }
 
@@ -97,6 +106,12 @@ impl Limits {
     pub(crate) fn wrong_secret(&self, rate: Rate, peer: Peer, claimed: &str) -> Result<(), Failure> {
         let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
         self.strangers.take(("secret", prefix, claimed), rate, self.now()).map_err(over(Budget::Secrets))
+    }
+
+    /// Somebody registers a client: each costs a row, and a place in memory.
+    pub(crate) fn registration(&self, rate: Rate, peer: Peer) -> Result<(), Failure> {
+        let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
+        self.strangers.take(("registration", prefix), rate, self.now()).map_err(over(Budget::Registrations))
     }
 
     /// A user gets an authorization code. Only users cause it (check X9): each costs a row.

@@ -10,12 +10,18 @@
 //! | a genuine token               | its grant, per client             | memory              | 429, the queue is not asked |
 //! | a proved client               | the client                        | memory              | 429                         |
 //! | an authorization code         | user                              | memory              | `temporarily_unavailable`   |
+//! | a registration                | network                           | memory              | 429                         |
+//! | a device code                 | network; or client, if it proved itself | memory        | 429                         |
+//! | a wrong user code             | user, and network                 | memory              | 429, and how long to wait   |
+//! | a device that asks too often  | its code                          | memory              | `slow_down`                 |
 //! | a password being verified     | network, browser or client        | the pool            | 429                         |
 //! | a line in the log             | kind                              | memory              | a count takes its place     |
 //!
-//! Nothing that succeeds is ever counted by network: a flood from behind the same address costs an honest client nothing.
+//! Nothing that succeeds is ever counted by network, but registrations, which a session never needs: a flood from behind the same
+//! address costs an honest client nothing.
 
 pub(crate) mod budget;
+pub(crate) mod devices;
 mod gcra;
 pub(crate) mod guessing;
 pub(crate) mod known_browser;
@@ -36,6 +42,7 @@ pub(crate) struct Limits {
     known: Gcra,
     left_out: budget::LeftOut,
     attempts: guessing::Attempts,
+    polls: devices::Polls,
 }
 
 impl Limits {
@@ -46,6 +53,7 @@ impl Limits {
             known: Gcra::new(),
             left_out: budget::LeftOut::default(),
             attempts: guessing::Attempts::default(),
+            polls: devices::Polls::default(),
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Deliveries {
     position: Gauge,
     sent: Family<Labels, Counter>,
     dead: Family<Label, Counter>,
+    /// Of logouts, to clients: who they are is in the log, for anybody may be one.
+    told: Family<Label, Counter>,
+    unheard: Counter,
     waiting: Family<Label, Gauge>,
     oldest: Family<Label, Gauge>,
     /// When the oldest event happened that waits: its age is told at the scrape.
@@ -34,6 +37,10 @@ impl Deliveries {
         registry.register("webhook_deliveries", help, self.sent.clone());
         let help = "Events that were given up: regrant webhooks list";
         registry.register("webhook_dead_letters", help, self.dead.clone());
+        let help = "Tries to tell a client of a logout, by result";
+        registry.register("logout_deliveries", help, self.told.clone());
+        let help = "Logouts that a client will not hear of any more: regrant webhooks logouts";
+        registry.register("logouts_undelivered", help, self.unheard.clone());
         let help = "Positions between what was delivered and the newest event";
         registry.register("webhook_waiting_events", help, self.waiting.clone());
         let help = "Age of the oldest event that was not delivered";
@@ -51,6 +58,15 @@ impl Deliveries {
 
     pub(crate) fn died(&self, to: &str) {
         self.dead.get_or_create(&label(to)).inc();
+    }
+
+    pub(crate) fn told(&self, is_heard: bool) {
+        let result = if is_heard { "ok" } else { "failed" };
+        self.told.get_or_create(&[("result", result.to_owned())]).inc();
+    }
+
+    pub(crate) fn unheard(&self) {
+        self.unheard.inc();
     }
 
     pub(crate) fn waiting(&self, to: &str, events: u64, oldest: Option<Timestamp>) {

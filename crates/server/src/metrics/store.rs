@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 use regrant_core::grant::EndReason;
 use regrant_core::{ChainKey, EventKind, GrantId, Timestamp};
-use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, Forged, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 use super::histogram::Histogram;
 use super::{Labels, Metrics};
@@ -130,8 +130,8 @@ impl Store for Metered {
         Ok(outcomes)
     }
 
-    fn chain_under(&mut self, key: ChainKey) {
-        self.store.chain_under(key);
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
+        self.store.chain_under(key)
     }
 
     fn failure(&self) -> Option<Unavailable> {

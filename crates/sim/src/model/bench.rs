@@ -391,12 +391,18 @@ fn client(id: &str, holder: Holder) -> Client {
         require_pkce: true,
         may_introspect: false,
         introspection_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
+        id_token_algorithm: regrant_core::client::SignatureAlgorithm::Rs256,
+        userinfo_algorithm: None,
+        subject_type: regrant_core::client::SubjectType::Public,
+        default_max_age: None,
+        refresh_tokens: regrant_core::client::RefreshTokens::Always,
         may_revoke_users: false,
         allowed_origins: Vec::new(),
         skip_consent: false,
         disabled: false,
         // Single-use, also where the class would have reusable tokens; and a replay always ends the grant: the harder case.
         policy: Policy { rotation: Rotation::SingleUse, on_replay: OnReplay::Revoke, ..Policy::of(class) },
+        logout: regrant_core::client::LogoutSettings::default(),
     }
 }
 
@@ -417,6 +423,7 @@ fn terms(holder: Holder, client: &Client, code: &Seed) -> Terms {
         created_at: NOW,
         epoch: 0,
         session: None,
+        openid: None,
         code: Some(CodeTerms {
             secret: code.hash(),
             challenge: Some(Hash::of(VERIFIER.as_bytes())),

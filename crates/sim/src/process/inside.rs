@@ -45,7 +45,9 @@ impl Inside {
             Some(AuthMethod::ClientSecretPost) => {
                 parameters.extend([("client_id", client), ("client_secret", SECRET)]);
             }
-            Some(AuthMethod::None) | None => parameters.push(("client_id", client)),
+            Some(AuthMethod::None | AuthMethod::PrivateKeyJwt | AuthMethod::ClientSecretJwt) | None => {
+                parameters.push(("client_id", client));
+            }
         }
         let body = Body::from(regrant_server::form::write(&parameters));
         self.send(request.body(body).expect("a request")).await

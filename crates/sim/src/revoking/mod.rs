@@ -13,7 +13,7 @@ use regrant_store::{Record, User};
 
 use crate::process::Inside;
 
-pub use cost::refreshes;
+pub use cost::{refreshes, revoke_others};
 pub use epochs::{EpochReport, Size, epochs};
 pub use race::{RaceReport, race};
 
@@ -52,7 +52,14 @@ async fn grant(inside: &Inside, client: &Arc<Client>, number: u64) -> String {
     let epoch = engine.epoch();
     let made = engine.create("", move |id, moment| {
         let granted = Granted { scope: Scope::parse("read").expect("a scope"), resources: Resources::default() };
-        let consent = Consent { subject: subject(number), granted, authenticated_at: moment.now, session: None, epoch };
+        let consent = Consent {
+            subject: subject(number),
+            granted,
+            authenticated_at: moment.now,
+            session: None,
+            epoch,
+            openid: None,
+        };
         redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
     });
     let issued = made.await.expect("the store answers").expect("granted");

@@ -15,7 +15,7 @@ use super::{add_users, grant, subject};
 use crate::process::{Home, Inside};
 
 /// Races at the same time: they share batches, so that the two meet in one, too.
-const AT_ONCE: u64 = 64;
+const AT_ONCE: u64 = 512;
 
 /// What was seen.
 #[derive(Clone, Copy, Debug, Default)]

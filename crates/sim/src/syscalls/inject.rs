@@ -26,6 +26,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Method;
 use regrant_core::token::RefreshToken;
+use regrant_store::Writes;
 
 use crate::process::{Holder, Home, Refused, Server};
 use crate::wire::{Browser, CALLBACK, PASSWORD, Reply, USER, VERIFIER, authorization, text};
@@ -132,12 +133,13 @@ pub struct Template {
 }
 
 impl Template {
-    /// Makes it.
+    /// Makes it; its store writes so.
     ///
     /// # Panics
     /// If the server does not run.
-    pub async fn make(directory: &Path) -> Self {
+    pub async fn make(directory: &Path, writes: Writes) -> Self {
         let home = Home::make(directory);
+        home.write_by(writes);
         home.add_user();
         let server = Server::start(&home);
         let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD)];

@@ -225,7 +225,8 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Heard> {
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
+            let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length = announced.map_or(Some(0), |length| length.trim().parse().ok())?;
             let mut body = bytes.split_off(end + 4);
             let begun = body.len();
             body.resize(length, 0);

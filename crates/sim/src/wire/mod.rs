@@ -2,7 +2,9 @@
 //!
 //! Tests read as stories over a [`World`]; nothing sleeps, for time is [`World::advance`]d.
 
+pub mod assertion;
 pub mod browser;
+pub mod device;
 pub mod hook;
 pub mod http;
 mod inside;
@@ -186,6 +188,11 @@ impl World {
         Self::start(CONFIG, Kept::Sqlite(path.to_owned()), "").await.with_user(USER).await
     }
 
+    /// A world of another configuration, on a SQLite file.
+    pub async fn on_sqlite_with(config: &str, path: &Path) -> Self {
+        Self::start(config, Kept::Sqlite(path.to_owned()), "").await.with_user(USER).await
+    }
+
     /// The usual world, on what this store holds already; no user is added.
     pub async fn on_memory(memory: &Memory) -> Self {
         Self::start(CONFIG, Kept::Memory(memory.clone()), "").await
@@ -305,7 +312,7 @@ impl World {
             .expect("waiting for the lock");
         }
         meanwhile();
-        let listener = tokio::net::TcpListener::bind(&address).await.expect("the same port");
+        let listener = bind_again(&address).await;
         Self::serve(next, kept, clock, listener, base, watch).await
     }
 
@@ -348,6 +355,20 @@ impl World {
                 parameters.extend([("client_id", client), ("client_secret", SECRET)]);
             }
             Some(regrant_core::client::AuthMethod::None) | None => parameters.push(("client_id", client)),
+            Some(
+                method @ (regrant_core::client::AuthMethod::PrivateKeyJwt
+                | regrant_core::client::AuthMethod::ClientSecretJwt),
+            ) => {
+                let claims = assertion::claims(client, self.app.issuer(), self.clock.now().seconds());
+                let is_by_key = method == regrant_core::client::AuthMethod::PrivateKeyJwt;
+                let signed = if is_by_key {
+                    assertion::sign(assertion::key(), &claims)
+                } else {
+                    assertion::sign_with_secret(&claims)
+                };
+                parameters.extend([("client_assertion_type", assertion::TYPE), ("client_assertion", &signed)]);
+                return self.http().post(path, &parameters, &headers).await;
+            }
         }
         self.http().post(path, &parameters, &headers).await
     }
@@ -416,16 +437,32 @@ pub fn authorization(client: &str, more: &[(&str, &str)]) -> String {
     format!("/oauth2/authorize?{}", regrant_server::form::write(&parameters))
 }
 
-/// Reads a configuration in which `HASH` stands for the hash of [`SECRET`]. Nothing is limited unless it has `[limits]`: a test
+/// Reads a configuration in which `HASH` stands for the hash of [`SECRET`], and `KEYS` for the public half of [`assertion::key`]. Nothing is limited unless it has `[limits]`: a test
 /// may ask a thousand times in a moment of its time that stands still.
 #[must_use]
 pub fn config(text: &str) -> Config {
     let hash = regrant_core::one_time::client_secret_hash(SECRET);
     let hex: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = text.replace("HASH", &format!("sha256:{hex}"));
+    let text = if text.contains("KEYS") {
+        text.replace("KEYS", &assertion::toml(&assertion::set(&[assertion::key()])))
+    } else {
+        text
+    };
     let mut config = Config::parse(&text, "test.toml", Path::new(".")).unwrap_or_else(|errors| panic!("{errors}"));
     if !text.contains("[limits]") {
         config.limits = Limits::OFF;
     }
     config
+}
+
+/// The same port. Whoever got it for a connection of its own meanwhile, as a test beside this one may, gives it back before long.
+async fn bind_again(address: &str) -> tokio::net::TcpListener {
+    for _ in 0..200 {
+        if let Ok(listener) = tokio::net::TcpListener::bind(address).await {
+            return listener;
+        }
+        crate::process::pause(Duration::from_millis(50)).await;
+    }
+    tokio::net::TcpListener::bind(address).await.expect("the same port")
 }

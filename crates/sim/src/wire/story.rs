@@ -94,3 +94,11 @@ pub async fn is_active(world: &World, token: &str) -> bool {
     assert!(active || answer == serde_json::json!({"active": false}), "an inactive token has members: {answer}");
     active
 }
+
+/// The operator writes another file and reloads.
+///
+/// # Panics
+/// If the configuration is wrong.
+pub async fn reload(world: &World, text: &str) {
+    world.app.replace_config(super::config(text)).await.expect("a good configuration");
+}

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regrant_core::{ChainKey, GrantId, Timestamp};
-use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, Forged, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 /// How the next commits end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,8 +131,8 @@ impl Store for Watched {
         self.store.ask(question)
     }
 
-    fn chain_under(&mut self, key: ChainKey) {
-        self.store.chain_under(key);
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
+        self.store.chain_under(key)
     }
 
     fn failure(&self) -> Option<Unavailable> {

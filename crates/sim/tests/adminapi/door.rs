@@ -57,6 +57,31 @@ async fn nobody_gets_in_without_the_token_that_opens() {
     }
 }
 
+/// Check O6: who may look may look at everything, and change nothing.
+#[tokio::test]
+async fn a_client_that_may_look_changes_nothing() {
+    let auditor = OPS
+        .replace("id = \"ops\"", "id = \"auditor\"")
+        .replace("scopes = [\"regrant.admin\"]", "scopes = [\"regrant.admin.read\"]");
+    let auditor = auditor.split("[[client]]").nth(1).expect("a client").to_owned();
+    let world = World::with(&format!("{CONFIG}{OPS}[[client]]{auditor}")).await;
+    let asked =
+        [("grant_type", "client_credentials"), ("scope", "regrant.admin.read"), ("resource", "urn:regrant:admin")];
+    let read = text(&world.token("auditor", &asked).await.expect_status(200).json(), "access_token");
+    let bearer = format!("Bearer {read}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    for (path, methods) in document()["paths"].as_object().expect("paths") {
+        for method in methods.as_object().expect("methods").keys() {
+            let path = path.replace(['{', '}'], "");
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            let reply = world.http().send(method.clone(), &path, &headers, Body::from("{}")).await;
+            assert_eq!(reply.status.as_u16() == 403, method != Method::GET, "{method} {path}: {}", reply.text());
+        }
+    }
+    let wanted = [("grant_type", "client_credentials"), ("scope", "regrant.admin"), ("resource", "urn:regrant:admin")];
+    let _ = world.token("auditor", &wanted).await.expect_status(400);
+}
+
 /// Check O6: without the setting there is nothing at all, whatever clients there are.
 #[tokio::test]
 async fn the_api_is_closed_unless_it_is_opened() {

@@ -51,6 +51,7 @@ async fn every_operation_is_called_and_every_write_is_told() {
     let status = tour.get("/status", "/status").await;
     assert_eq!(status["issuer"], tour.ops.world.app.issuer());
     clients(&mut tour).await;
+    registration_tokens(&mut tour).await;
     users(&mut tour).await;
     grants(&mut tour).await;
     explained(&mut tour).await;
@@ -83,6 +84,18 @@ fn webhook(hook: &Hook, scratch: &Scratch) -> String {
     format!(
         "[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nbackoff = \"10ms\"\nkinds = [\"grant_created\"]\n"
     )
+}
+
+async fn registration_tokens(tour: &mut Tour) {
+    let wanted = json!({"label": "for the fair", "uses": 3, "lifetime": "1d"});
+    let made = tour.post("/registration-tokens", "/registration-tokens", wanted, 201).await;
+    let id = made["id"].as_str().expect("an id").to_owned();
+    assert!(made["token"].as_str().is_some_and(|token| token.starts_with("rgi_")), "{made}");
+    tour.is_told(&format!("registration token {id} made for 3 clients")).await;
+    let listed = tour.get("/registration-tokens", "/registration-tokens").await;
+    assert!(listed.to_string().contains(&id) && !listed.to_string().contains("rgi_"), "{listed}");
+    tour.call(Method::DELETE, &format!("/registration-tokens/{id}"), "/registration-tokens/{id}", None, 204).await;
+    tour.is_told(&format!("registration token {id} removed")).await;
 }
 
 async fn clients(tour: &mut Tour) {
@@ -245,6 +258,7 @@ async fn webhooks(tour: &mut Tour, hook: &Hook) {
     tour.is_told("1 dead letters of webhook alerts dropped").await;
     assert_eq!(letters(tour).await, Some(0));
     hook.does(Act::allows());
+    assert_eq!(tour.get("/logouts", "/logouts").await["items"], json!([]), "nobody was logged out");
     problem(&tour.ops.send(Method::POST, "/webhooks/nobody/retry", None, &[]).await, 404, "not-found");
 }
 

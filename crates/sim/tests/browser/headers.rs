@@ -10,25 +10,36 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 22] = [
+const ROUTES: [(&str, &str); 32] = [
+    ("/reasons", "page"),
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
+    ("/select", "page"),
     ("/logout", "page"),
     ("/account", "page"),
     ("/account/history", "page"),
+    ("/device", "page"),
+    ("/oauth2/logout", "page"),
     ("/", "page"),
     ("/oauth2/token", "json"),
     ("/oauth2/revoke", "json"),
     ("/oauth2/introspect", "json"),
     ("/oauth2/global-revoke", "json"),
     ("/oauth2/userinfo", "json"),
+    ("/oauth2/register", "json"),
+    ("/oauth2/register/{id}", "json"),
     ("/oauth2/jwks", "json"),
+    ("/oauth2/device_authorization", "json"),
+    // Its own test: `sessions/session_management.rs`.
+    ("/oauth2/check-session", "frame"),
     ("/oauth2/revocations", "json"),
     ("/oauth2/status-lists/{name}", "json"),
     ("/.well-known/oauth-authorization-server", "json"),
     ("/.well-known/openid-configuration", "json"),
     ("/assets/{style}", "asset"),
+    ("/assets/{script}", "asset"),
+    ("/assets/{check_session}", "asset"),
     ("/assets/favicon.svg", "asset"),
     ("/healthz", "json"),
     ("/readyz", "json"),
@@ -62,8 +73,13 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
         ("a POST that is no form", browser.post(&at("/oauth2/authorize"), &[("client_id", "nobody")]).await),
         ("nothing there", browser.get(&at("/nowhere")).await),
         ("a folder that is none", browser.get(&at("/assets/")).await),
+        ("the reasons", browser.get(&at("/reasons")).await),
         ("home", browser.get(&at("/")).await),
         ("logout of nobody", browser.get(&at("/logout")).await),
+        ("a device of nobody", browser.get(&at("/device")).await),
+        ("a logout that is asked for", browser.get(&at("/oauth2/logout")).await),
+        ("a wrong logout", browser.get(&at("/oauth2/logout?id_token_hint=x")).await),
+        ("a logout by POST", browser.post(&at("/oauth2/logout"), &[("state", "x")]).await),
         ("a form without fields", browser.post(&at("/login"), &[]).await),
         ("a form that is none", world.http().post_raw(&at("/login"), "{}", "application/json", &[]).await),
         ("a consent that is none", world.http().post_raw(&at("/consent"), "{}", "application/json", &[]).await),
@@ -81,7 +97,12 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
     pages.push(("denied", browser.submit(&consent, &[("decision", "deny")]).await));
     pages.push(("allowed", browser.submit(&consent, &[("decision", "allow")]).await));
     pages.push(("consent", consent));
+    pages.push(("an account", browser.get(&format!("{start}&prompt=select_account")).await));
+    pages.push(("a foreign choice", browser.post(&at("/select"), &[("account", "this")]).await));
     pages.push(("home of somebody", browser.get(&at("/")).await));
+    pages.push(("a device", browser.get(&at("/device")).await));
+    pages.push(("a wrong code", browser.get(&at("/device?user_code=x")).await));
+    pages.push(("a foreign answer", browser.post(&at("/device"), &[("decision", "allow")]).await));
     pages.push(("a foreign logout", browser.post(&at("/logout"), &[]).await));
     let logout = browser.get(&at("/logout")).await;
     pages.push(("logged out", browser.submit(&logout, &[]).await));
@@ -99,7 +120,7 @@ fn directives(policy: &str) -> BTreeMap<&str, Vec<&str>> {
         .collect()
 }
 
-/// Checks W1, W2, W3: no script, nothing inline, nothing from elsewhere, no frame, no sniffing, no referrer, on every page and redirect,
+/// Checks W1, W2, W3: no script (but on the page of `openid/form_post.rs`), nothing inline, nothing from elsewhere, no frame, no sniffing, no referrer, on every page and redirect,
 /// whatever went wrong.
 #[tokio::test]
 async fn every_page_has_all_headers() {

@@ -30,7 +30,7 @@ async fn login_asks_again_and_once() {
     let world = World::new().await;
     let mut browser = logged_in(&world, USER).await;
     browser.authorize_as(&authorization("web", &[]), USER).await;
-    for prompt in ["login", "select_account", "login select_account"] {
+    for prompt in ["login", "login select_account"] {
         let page = browser.get(&authorization("web", &[("prompt", prompt)])).await;
         assert!(is_login(&page), "{prompt}");
         let reply = browser.log_in(&page, USER).await;

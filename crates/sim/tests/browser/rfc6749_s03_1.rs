@@ -181,8 +181,9 @@ async fn the_response_type_is_one_that_the_client_may_use() {
     let world = World::new().await;
     for (response_type, error) in [
         ("", "invalid_request"),
-        ("code token", "unsupported_response_type"),
-        ("id_token", "unsupported_response_type"),
+        ("code token", "unauthorized_client"),
+        ("id_token", "unauthorized_client"),
+        ("code token token", "unsupported_response_type"),
         ("none", "unsupported_response_type"),
         ("CODE", "unsupported_response_type"),
         ("code ", "unsupported_response_type"),

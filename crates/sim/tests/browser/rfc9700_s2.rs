@@ -46,7 +46,9 @@ async fn no_page_forwards_the_browser_elsewhere() {
             hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         parameters.push((name, "https://evil.example/"));
         let reply = browser.post("/logout", &parameters).await;
-        assert_eq!((reply.status.as_u16(), reply.header("location")), (200, String::new()), "{name}");
+        // The page has a field of that name, and none may be there twice.
+        let expected = if name == "request" { 400 } else { 200 };
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (expected, String::new()), "{name}");
     }
 }
 

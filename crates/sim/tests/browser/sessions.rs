@@ -3,9 +3,12 @@
 //! - 6265bis: "If a cookie's name begins with […] "__Host-", then the cookie will have been set with a Secure attribute, a Path attribute
 //!   with a value of /, and no Domain attribute."
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use regrant_store::{Answer, Outcome, Question, Record, User};
 use sim::wire::{CONFIG, PASSWORD, Reply, USER, World, authorization};
+use tokio::task::JoinSet;
 
 use super::support::{ask, is_consent, is_login, logged_in};
 
@@ -162,4 +165,50 @@ async fn a_changed_cookie_is_nobody() {
 
 fn session_cookie(browser: &sim::wire::Browser) -> String {
     browser.cookies().keys().find(|name| name.contains("-session-")).expect("a session").clone()
+}
+
+/// Check T24: a password that was right when it was sent, and was changed while it was compared: what the change has ended does not begin
+/// again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_under_way_while_the_password_is_changed_begins_no_session() {
+    const AT_ONCE: u64 = 6;
+    let world = Arc::new(World::new().await);
+    world.add_user("bob").await;
+    let user = async |name: &str| match world.app.engine.ask(Question::UserByName(name.to_owned())).await {
+        Ok(Answer::User(Some(user))) => user,
+        other => panic!("{other:?}"),
+    };
+    let (alice, bob) = (user(USER).await, user("bob").await);
+    let mut logins = JoinSet::new();
+    let mut pages = Vec::new();
+    for number in 0..AT_ONCE {
+        let mut browser = world.browser().moved_to(&format!("127.0.0.{}", number + 2));
+        let page = browser.get(&authorization("web", &[])).await;
+        pages.push((browser, page));
+    }
+    let asked = world.watch.reads();
+    for (mut browser, page) in pages {
+        logins.spawn(async move {
+            let reply = browser.submit(&page, &[("username", USER), ("password", PASSWORD)]).await;
+            (browser, reply)
+        });
+    }
+    // Each asks for its failures and for its user, and then waits for its turn.
+    while world.watch.reads() < asked + 2 * AT_ONCE {
+        tokio::task::yield_now().await;
+    }
+    let changed = User { password: bob.password.clone(), version: alice.version + 1, ..alice.clone() };
+    let put = Record::PutUser { expected: alice.version, user: changed };
+    let end = Record::EndSessionsOf { subject: alice.subject.clone(), but: None };
+    let outcomes = world.app.engine.commit(vec![put, end]).await.expect("the store writes");
+    assert_eq!(outcomes, [Outcome::Committed, Outcome::Committed]);
+    let mut late = 0;
+    while let Some(login) = logins.join_next().await {
+        let (mut browser, reply) = login.expect("no panic");
+        late += u32::from(reply.status.as_u16() == 401);
+        let silently = browser.get(&authorization("web", &[("prompt", "none")])).await;
+        let error = sim::wire::browser::parameter(&silently.header("location"), "error");
+        assert_eq!(error.as_deref(), Some("login_required"), "{reply:?}");
+    }
+    assert!(late > 0, "all of them were done before");
 }

@@ -28,6 +28,14 @@ impl Client {
                         head.push(byte);
                     }
                     let head = String::from_utf8_lossy(&head).into_owned();
+                    let length = head.lines().find_map(|line| {
+                        let (name, value) = line.split_once(": ")?;
+                        name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
+                    });
+                    let mut body = vec![0; length.unwrap_or(0).min(64 * 1024)];
+                    if stream.read_exact(&mut body).await.is_err() {
+                        return;
+                    }
                     // A form that is sent to `/go` is sent on to where its field `to` says.
                     let onward = head
                         .strip_prefix("GET ")
@@ -40,7 +48,7 @@ impl Client {
                         let _ = stream.write_all(answer.as_bytes()).await;
                         return;
                     }
-                    let _ = send.send(head);
+                    let _ = send.send(head + &String::from_utf8_lossy(&body));
                     let length = page.len();
                     let answer = format!(
                         "HTTP/1.1 200 OK\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{page}"
@@ -64,7 +72,7 @@ impl Client {
         format!("{}/cb", self.origin)
     }
 
-    /// The next request for this path: its target and its head.
+    /// The next request for this path: its target, and its head with its body.
     pub(crate) async fn request(&mut self, path: &str) -> (String, String) {
         loop {
             let head = self.requests.recv().await.expect("the client lives");

@@ -17,15 +17,21 @@ scopes = ["read"]
 skip_consent = true
 "#;
 
-async fn world() -> World {
+pub(super) async fn world() -> World {
     World::with(&format!("{CONFIG}{TRUSTED}")).await
 }
 
 fn start(world: &World, client: &str, to: &Client) -> String {
-    format!("{}{}", world.base, authorization(client, &[("redirect_uri", &to.redirect_uri()), ("state", "s t&=%+ä")]))
+    start_with(world, client, to, &[])
 }
 
-async fn log_in(tab: &mut Tab) {
+pub(super) fn start_with(world: &World, client: &str, to: &Client, more: &[(&str, &str)]) -> String {
+    let redirect_uri = to.redirect_uri();
+    let parameters = [&[("redirect_uri", redirect_uri.as_str()), ("state", "s t&=%+ä")], more].concat();
+    format!("{}{}", world.base, authorization(client, &parameters))
+}
+
+pub(super) async fn log_in(tab: &mut Tab) {
     tab.fill("#username", USER).await;
     tab.fill("#password", PASSWORD).await;
     tab.click("#login-submit").await;
@@ -70,7 +76,7 @@ async fn a_phone_without_scripts_gets_from_the_application_to_a_code() {
 }
 
 /// WCAG 2.2 sections 1.4.10 and 2.5.8: no scrolling sideways, and targets for a finger.
-async fn fits_a_phone(tab: &mut Tab, targets: &[&str]) {
+pub(super) async fn fits_a_phone(tab: &mut Tab, targets: &[&str]) {
     assert!(tab.page_width().await <= f64::from(PHONE.0), "the page is wider than the phone");
     for target in targets {
         let [left, _, width, height] = tab.place(target).await;

@@ -39,6 +39,12 @@ impl Tab {
         Some(tab)
     }
 
+    /// The same tab with the scripts of pages on, as most people have them.
+    pub(crate) async fn with_scripts(mut self) -> Self {
+        self.call("Emulation.setScriptExecutionDisabled", json!({"value": false})).await;
+        self
+    }
+
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
         let session = self.session.clone();
         self.chromium.call(Some(&session), method, parameters).await

@@ -36,7 +36,10 @@ fn seen(home: &Home) -> Vec<String> {
 fn keys_are_listed_rotated_retired_and_compromised() {
     let scratch = Scratch::new("keys-commands");
     let home = Home::make(&scratch.path().join("home"));
-    assert_eq!(seen(&home), ["tag 1 current", "seed 1 current", "sealing 1 current", "signing 1 current"]);
+    assert_eq!(
+        seen(&home),
+        ["tag 1 current", "seed 1 current", "sealing 1 current", "signing 1 current", "signing 2 current"]
+    );
     let _ = json(&home, &["keys", "rotate", "signing"]);
     let _ = json(&home, &["keys", "rotate", "signing", "--algorithm", "EdDSA", "--now"]);
     let _ = json(&home, &["keys", "rotate", "tag"]);
@@ -55,8 +58,9 @@ fn keys_are_listed_rotated_retired_and_compromised() {
             "sealing 1 compromised",
             "sealing 2 current",
             "signing 1 current",
-            "signing 2 next",
-            "signing 3 current",
+            "signing 2 current",
+            "signing 3 next",
+            "signing 4 current",
         ]
     );
     let table = String::from_utf8(run(&home, &["keys", "list"]).stdout).expect("text");

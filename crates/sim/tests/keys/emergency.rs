@@ -73,7 +73,7 @@ async fn a_compromised_signing_key_leaves_the_key_set_at_once() {
     let of_machine = machine_token(&world).await;
     let old = kid(&access);
     let done = world.app.admin().compromise_key("signing", &old).await.expect("by its kid");
-    assert!(done.done.contains("signing key 1 is compromised; signing key 2 is in use at once"), "{done:?}");
+    assert!(done.done.contains("signing key 1 is compromised; signing key 3 is in use at once"), "{done:?}");
     for world in [world.restart().await] {
         let (kids, _) = published(&world).await;
         assert!(kids.len() == 1 && kids[0] != old);
@@ -98,9 +98,9 @@ async fn a_published_successor_is_named_in_an_emergency() {
     let admin = world.app.admin();
     let _ = admin.rotate_key("signing", None, regrant_server::admin::KeyTurn::Announced).await.expect("published");
     let done = admin.compromise_key("signing", "1").await.expect("compromised");
-    assert!(done.notes.iter().any(|note| note.contains("regrant keys compromise signing 2")), "{done:?}");
+    assert!(done.notes.iter().any(|note| note.contains("regrant keys compromise signing 3")), "{done:?}");
     assert_eq!(statuses(&world, "signing").await, ["compromised", "next", "current"]);
-    let _ = admin.compromise_key("signing", "2").await.expect("compromised");
+    let _ = admin.compromise_key("signing", "3").await.expect("compromised");
     assert_eq!(statuses(&world, "signing").await, ["compromised", "compromised", "current"]);
     assert_eq!(published(&world).await.0, [kid(&machine_token(&world).await)]);
 }
@@ -167,7 +167,7 @@ async fn every_command_leaves_an_event() {
     let told = told(&world, "admin").await;
     for words in [
         "tag key 2 made",
-        "signing key 2 (ES256) made and published",
+        "signing key 3 (ES256) made and published",
         "sealing key 1 is compromised",
         "seed key 1 is compromised",
         "seed key 3 made",

@@ -22,7 +22,7 @@ async fn a_signing_key_lives_its_life_to_the_second() {
         "seed and sealing"
     );
     world.advance(secs(1));
-    assert_eq!(tend(&world).await, 1);
+    assert_eq!(tend(&world).await, 2, "and one of RS256");
     let (both, _) = published(&world).await;
     assert_eq!((both.len(), &both[0]), (2, &first[0]));
     assert_eq!(kid(&machine_token(&world).await), first[0], "it does not sign yet");
@@ -41,10 +41,10 @@ async fn a_signing_key_lives_its_life_to_the_second() {
     let _ = tend(&world).await;
     assert_eq!(published(&world).await.0, both, "one second is left");
     world.advance(secs(1));
-    assert_eq!(tend(&world).await, 1);
+    assert_eq!(tend(&world).await, 2);
     assert_eq!(published(&world).await.0, both[1..]);
     assert_eq!(statuses(&world, "signing").await, ["gone", "current"], "the row stays");
-    assert!(told(&world, "admin").await.iter().any(|detail| detail == "signing key 2 (ES256) signs from now on"));
+    assert!(told(&world, "admin").await.iter().any(|detail| detail == "signing key 3 (ES256) signs from now on"));
 }
 
 /// What a key signed while its client had longer tokens is what it waits for, not what the settings say in the end.

@@ -7,6 +7,8 @@ use sim::wire::story::world_with;
 pub(crate) use sim::wire::story::{DAY, header, is_active, next, refused, secs, tokens, with_setting, world};
 use sim::wire::{CONFIG, SECRET, World, http, text};
 
+/// What signs ID tokens unless a client says otherwise.
+const ID_TOKENS: &str = "RS256";
 /// How much longer than needed a key verifies.
 pub(crate) const GRACE: u64 = 300;
 
@@ -24,10 +26,10 @@ pub(crate) async fn sweep(world: &World) -> regrant_server::sweep::Swept {
     regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep")
 }
 
-/// Every key of a kind.
+/// Every key of a kind. Not those of RS256, which is there for ID tokens, whatever the clients use, and lives the same life beside them.
 pub(crate) async fn keys(world: &World, kind: &str) -> Vec<KeyView> {
     let all = world.app.admin().keys().await.expect("the store answers");
-    all.into_iter().filter(|key| key.kind == kind).collect()
+    all.into_iter().filter(|key| key.kind == kind && key.algorithm.as_deref() != Some(ID_TOKENS)).collect()
 }
 
 /// The statuses of a kind, in order of number.
@@ -35,12 +37,13 @@ pub(crate) async fn statuses(world: &World, kind: &str) -> Vec<String> {
     keys(world, kind).await.into_iter().map(|key| key.status).collect()
 }
 
-/// The `kid`s of the published key set, and how long it may be held.
+/// The `kid`s of the published key set, again without those of RS256, and how long it may be held.
 pub(crate) async fn published(world: &World) -> (Vec<String>, String) {
     let reply = world.http().get("/oauth2/jwks", &[]).await.expect_status(200);
     let held = reply.header("cache-control");
     let set = reply.json();
-    let kids = set["keys"].as_array().expect("keys").iter().map(|key| text(key, "kid")).collect();
+    let set = set["keys"].as_array().expect("keys").iter().filter(|key| key["alg"] != ID_TOKENS);
+    let kids = set.map(|key| text(key, "kid")).collect();
     (kids, held)
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use regrant_core::token::RefreshToken;
+use regrant_store::Writes;
 use sim::process::{Home, Refused, Scratch, Server, pause, skip};
 use sim::wire::{PASSWORD, Reply, SECRET, USER, http, text};
 
@@ -97,8 +98,15 @@ async fn generation(home: &Home, token: &str) -> (u32, u32) {
 /// Check K6: a server that finds no room at start says so and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_answered_503_and_consumes_nothing() {
+    for writes in [Writes::Journal, Writes::Rows] {
+        full_disk(writes).await;
+    }
+}
+
+async fn full_disk(writes: Writes) {
     let scratch = Scratch::new("full");
     let home = Home::make(scratch.path());
+    home.write_by(writes);
     let data = home.data();
     let small = match Small::mount(&data) {
         Ok(small) => small,
@@ -190,8 +198,15 @@ async fn a_read_only_file_system_is_refused_with_a_remedy() {
 /// writes are answered 503 with `Retry-After` and consume nothing, and when it can be written again everything is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_system_that_becomes_read_only_stops_writing_and_nothing_else() {
+    for writes in [Writes::Journal, Writes::Rows] {
+        becomes_read_only(writes).await;
+    }
+}
+
+async fn becomes_read_only(writes: Writes) {
     let scratch = Scratch::new("becomes-read-only");
     let home = Home::make(scratch.path());
+    home.write_by(writes);
     let (data, image) = (home.data(), scratch.path().join("image"));
     let fragile = match Fragile::mount(&data, &image) {
         Ok(fragile) => fragile,
@@ -230,8 +245,15 @@ async fn a_file_system_that_becomes_read_only_stops_writing_and_nothing_else() {
 /// system of today's kernel that became read-only stays so until it is mounted anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_goes_on_by_itself_when_the_file_system_can_be_written_again() {
+    for writes in [Writes::Journal, Writes::Rows] {
+        writable_again(writes).await;
+    }
+}
+
+async fn writable_again(writes: Writes) {
     let scratch = Scratch::new("writable-again");
     let home = Home::make(scratch.path());
+    home.write_by(writes);
     home.add_user();
     let server = Server::start(&home);
     let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];

@@ -4,10 +4,23 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use regrant_store::Writes;
 use sim::process::{Home, Refused, Scratch, Server, pause, skip};
 use sim::syscalls::can_record;
 use sim::syscalls::inject::{Case, Template};
 use sim::wire::{PASSWORD, Reply, USER, text};
+
+/// Beside them, where each row is written in its place: what the two ways of writing do not share is within a transaction.
+const SAMPLE_OF_ROWS: [&str; 8] = [
+    "rotation:fdatasync:eio:1",
+    "rotation:fdatasync:kill:1",
+    "rotation:pwrite64:enospc:1",
+    "rotation:pwrite64:kill:5",
+    "redemption:pwrite64:kill:2",
+    "revocation:fdatasync:kill:1",
+    "start:pwrite64:kill:3",
+    "stop:pwrite64:kill:1",
+];
 
 /// Faults that each have a row of their own in the table of `engine.rs`, and a few of every kind.
 const SAMPLE: [&str; 30] = [
@@ -51,16 +64,20 @@ async fn a_fault_at_a_single_system_call_loses_nothing_and_forks_nothing() {
     if let Err(why) = can_record() {
         return skip("faults at single system calls", &why);
     }
-    let scratch = Scratch::new("inject");
-    let template = Template::make(&scratch.path().join("template")).await;
-    let mut fired = 0;
-    for text in SAMPLE {
-        let case: Case = text.parse().expect("a case");
-        let outcome = template.run(&case, &scratch.path().join("case")).await;
-        assert_eq!(outcome.violations, [""; 0], "replay: cargo run --release -p sim -- syscalls --only {case}");
-        fired += usize::from(outcome.fired);
+    for (writes, sample) in [(Writes::Journal, &SAMPLE[..]), (Writes::Rows, &SAMPLE_OF_ROWS)] {
+        let scratch = Scratch::new("inject");
+        let template = Template::make(&scratch.path().join("template"), writes).await;
+        let mut fired = 0;
+        for text in sample {
+            let case: Case = text.parse().expect("a case");
+            let outcome = template.run(&case, &scratch.path().join("case")).await;
+            let way = format!("{writes:?}").to_lowercase();
+            let replay = format!("replay: cargo run --release -p sim -- syscalls --writes {way} --only {case}");
+            assert_eq!(outcome.violations, [""; 0], "{replay}");
+            fired += usize::from(outcome.fired);
+        }
+        assert!(fired * 3 > sample.len() * 2, "only {fired} of {} faults came ({writes:?})", sample.len());
     }
-    assert!(fired * 3 > SAMPLE.len() * 2, "only {fired} of {} faults came", SAMPLE.len());
 }
 
 fn beside(home: &Home, ending: &str) -> PathBuf {

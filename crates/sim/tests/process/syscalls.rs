@@ -2,16 +2,18 @@
 
 use std::process::Command;
 
+use regrant_store::Writes;
 use sim::process::{Home, Scratch, skip};
 use sim::syscalls::{Checked, can_record, check, record};
 
-async fn recorded(name: &str, off: bool) -> Option<Checked> {
+async fn recorded(name: &str, writes: Writes, off: bool) -> Option<Checked> {
     if let Err(why) = can_record() {
         skip("the recording of system calls", &why);
         return None;
     }
     let scratch = Scratch::new(name);
     let home = Home::make(scratch.path());
+    home.write_by(writes);
     home.add_user();
     let instead = off.then(|| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
@@ -28,15 +30,17 @@ async fn recorded(name: &str, off: bool) -> Option<Checked> {
 /// Law L1: every 200 is written to its socket after the device has confirmed the batch that holds its row.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_comes_after_the_device_has_confirmed_its_batch() {
-    let Some(checked) = recorded("syscalls", false).await else { return };
-    assert_eq!(checked.violations, [""; 0]);
-    assert!(checked.answers > 100 && checked.syncs > 20, "{checked:?}");
+    for writes in [Writes::Journal, Writes::Rows] {
+        let Some(checked) = recorded("syscalls", writes, false).await else { return };
+        assert_eq!(checked.violations, [""; 0], "{writes:?}");
+        assert!(checked.answers > 100 && checked.syncs > 20, "{writes:?}: {checked:?}");
+    }
 }
 
 /// Law L1: the same check fails where COMMIT does not wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_wait_for_the_device_is_noticed() {
-    let Some(checked) = recorded("syscalls-off", true).await else { return };
+    let Some(checked) = recorded("syscalls-off", Writes::Journal, true).await else { return };
     assert!(checked.answers > 100, "{checked:?}");
     let early = checked.violations.iter().filter(|violation| violation.contains("had not confirmed it"));
     assert_eq!(early.count(), checked.answers, "every answer came too early: {:?}", checked.violations.first());

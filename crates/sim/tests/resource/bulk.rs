@@ -7,7 +7,8 @@ use regrant_server::sweep;
 use serde_json::{Value, json};
 use sim::wire::{CONFIG, USER, World, authorization, text};
 
-use super::support::{is_about, lines, secs, world, world_with};
+use super::status_lists::is_revoked;
+use super::support::{feed, is_about, lines, secs, verified, world, world_with};
 
 async fn revoke(world: &World, selection: Selection) {
     let _ = world.app.admin().revoke_selected(&selection, Effect::Write, "because").await.expect("revoked");
@@ -58,27 +59,32 @@ async fn some_of_a_users_are_a_line_each() {
     assert!(told.len() == 1 && is_about(&told[0], &wide) && !is_about(&told[0], &narrow), "{told:?}");
 }
 
-/// Less than all, of nobody in particular: no narrowed token can hide behind what it does not show.
+/// Less than all, of nobody in particular: the grants that have ended, and what shows it by itself. No narrowed token can hide behind what
+/// it does not show, and no other grant is meant.
 #[tokio::test]
-async fn what_a_token_does_not_show_means_more_and_never_less() {
+async fn less_than_all_of_nobody_in_particular_is_told_exactly() {
+    let (web, api) = ("web".to_owned(), "https://api.example/".to_owned());
     for (selection, expected) in [
-        (Selection { scope: Some("write".to_owned()), ..Selection::default() }, json!({})),
-        (Selection { issued_before: Some("1s".to_owned()), ..Selection::default() }, json!({})),
+        (Selection { scope: Some("files".to_owned()), ..Selection::default() }, json!({"scope": "files"})),
+        (Selection { issued_before: Some("5s".to_owned()), ..Selection::default() }, json!({})),
         (
-            Selection {
-                client: Some("web".to_owned()),
-                resource: Some("https://api.example/".to_owned()),
-                ..Selection::default()
-            },
-            json!({"client_id": "web"}),
+            Selection { client: Some(web), resource: Some(api.clone()), ..Selection::default() },
+            json!({"client_id": "web", "aud": api}),
         ),
     ] {
         let world = world().await;
-        let _ = access(&world, "web").await;
+        let meant = world.grant("web").await;
+        let asked =
+            [("grant_type", "refresh_token"), ("refresh_token", &text(&meant, "refresh_token")), ("scope", "read")];
+        let narrow = text(&world.token("web", &asked).await.expect_status(200).json(), "access_token");
         world.advance(secs(10));
+        let other = access(&world, "phone").await;
         revoke(&world, selection).await;
         let (told, _) = lines(&world, "").await;
-        assert_eq!(told.iter().map(|line| &line["all"]).collect::<Vec<_>>(), [&expected]);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(is_about(&told[0], &narrow) && !is_about(&told[0], &other), "{told:?}");
+        assert_eq!(told[1]["all"], expected);
+        assert_eq!((&told[0]["id"], &told[1]["id"]), (&json!(1), &json!(1)), "it can be taken back");
     }
 }
 
@@ -101,15 +107,40 @@ async fn a_logout_is_about_its_own_session() {
     assert!(told.len() == 1 && is_about(&told[0], &tokens[0]) && !is_about(&told[0], &tokens[1]), "{told:?}");
 }
 
-/// More of a user's grants than fit a page are all of the user's.
+/// Many are one line for each list, some 2 bytes a grant.
 #[tokio::test]
-async fn many_of_a_users_are_all_of_the_users() {
+async fn many_grants_are_told_together() {
     let world = world().await;
-    for _ in 0..17 {
+    for _ in 0..40 {
         let _ = access(&world, "phone").await;
     }
-    let (user, scope) = (Some(USER.to_owned()), Some("read".to_owned()));
+    let (user, scope) = (Some(USER.to_owned()), Some("openid".to_owned()));
     revoke(&world, Selection { user, scope, ..Selection::default() }).await;
     let (told, _) = lines(&world, "").await;
-    assert_eq!(all(&told), [vec!["sub_hash"]]);
+    assert_eq!((told.len(), all(&told).len()), (1, 0), "{told:?}");
+    let places = told[0]["idxs"].as_str().expect("places");
+    assert!((54..=160).contains(&places.len()), "{places}");
+}
+
+/// What was taken back is told as that, and its bits are 0 again; what something else has ended stays over.
+#[tokio::test]
+async fn an_undo_is_told_and_takes_back_its_own_alone() {
+    let world = world().await;
+    let (one, other) = (world.grant("phone").await, world.grant("phone").await);
+    let everything = || Selection { scope: Some("read".to_owned()), ..Selection::default() };
+    revoke(&world, everything()).await;
+    let (_, cursor) = lines(&world, "").await;
+    let _ = world.app.admin().undo_revocation(1).await.expect("taken back");
+    let _ = world
+        .post("/oauth2/revoke", "phone", &[("token", &text(&other, "refresh_token"))], &[])
+        .await
+        .expect_status(200);
+    let reply = feed(&world, &cursor, &[]).await.expect_status(200);
+    let page = verified(&world, &reply.text(), "revocations+jwt").await;
+    assert_eq!(page["taken_back"][0]["id"], 1);
+    assert!(page["taken_back"][0]["expires_at"].as_u64().is_some());
+    let told = page["revocations"].as_array().expect("lines");
+    let [one, other] = [one, other].map(|grant| text(&grant, "access_token"));
+    assert!(told.len() == 1 && is_about(&told[0], &other), "{told:?}");
+    assert_eq!((is_revoked(&world, &one).await, is_revoked(&world, &other).await), (false, true));
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use regrant_core::Timestamp;
 use regrant_resource::{AccessToken, Clock, Credentials, Refusal, ResourceServer, WhenOld};
-use sim::wire::{CONFIG, SECRET, START, USER, World, text};
+use regrant_server::admin::blacklist::Selection;
+use regrant_server::admin::import::Effect;
+use sim::wire::{CONFIG, PASSWORD, SECRET, START, USER, World, text};
 
 use super::support::{secs, world, world_with};
 
@@ -126,4 +128,65 @@ async fn a_token_for_another_resource_is_refused() {
     assert_eq!(server.judge(&own).await.expect("a client's own token").subject(), "daemon");
     world.clock.set(Timestamp::from_millis(START + 3_700_000));
     assert_eq!(server.judge(&own).await, Err(Refusal::OtherClaims));
+}
+
+/// Checks T22, O7: a wide revocation by scope or time is refused for the grants that it has ended and no other, few or many; and what an
+/// operator takes back is good again.
+#[tokio::test]
+async fn a_bulk_revocation_is_followed_exactly_and_its_undo_as_well() {
+    let revoke = async |world: &World, selection: Selection| {
+        let done = world.app.admin().revoke_selected(&selection, Effect::Write, "leaked").await.expect("revoked");
+        done.id.expect("a number")
+    };
+    for many in [1, 40] {
+        let world = world().await;
+        let server = server(&world, WhenOld::FailClosed);
+        let mut ended = Vec::new();
+        for _ in 0..many {
+            ended.push(text(&world.grant("phone").await, "access_token"));
+        }
+        world.advance(secs(2));
+        let time = regrant_server::admin::rfc3339(world.clock.now());
+        let narrow = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("scope", "read")];
+        let kept = text(&world.token("phone", &narrow).await.expect_status(200).json(), "access_token");
+        for selection in [
+            Selection { scope: Some("write".to_owned()), ..Selection::default() },
+            Selection { issued_before: Some(time), ..Selection::default() },
+        ] {
+            let number = revoke(&world, selection.clone()).await;
+            world.advance(secs(5));
+            for token in &ended {
+                assert_eq!(server.judge(token).await.err(), Some(Refusal::Revoked), "{selection:?}");
+            }
+            assert!(server.judge(&kept).await.is_ok(), "{selection:?}");
+            let _ = world.app.admin().undo_revocation(number).await.expect("taken back");
+            world.advance(secs(5));
+            for token in &ended {
+                assert!(server.judge(token).await.is_ok(), "{selection:?} was taken back");
+            }
+        }
+    }
+}
+
+/// A client's own token has no grant: it shows by itself what a wide revocation asks for.
+#[tokio::test]
+async fn a_clients_own_token_is_over_by_the_scope_that_it_shows() {
+    let world = world().await;
+    let server = ResourceServer::builder(&world.base, "https://api.example/")
+        .credentials(Credentials::new("api", SECRET))
+        .follow_revocations()
+        .when_old(WhenOld::FailClosed)
+        .clock(Same(world.clock.clone()))
+        .build()
+        .expect("good settings");
+    let own = async |scope: &str| {
+        let asked = [("grant_type", "client_credentials"), ("scope", scope)];
+        text(&world.token("daemon", &asked).await.expect_status(200).json(), "access_token")
+    };
+    let (wide, narrow) = (own("read write").await, own("read").await);
+    assert!(server.judge(&wide).await.is_ok());
+    let selection = Selection { scope: Some("write".to_owned()), ..Selection::default() };
+    let _ = world.app.admin().revoke_selected(&selection, Effect::Write, "leaked").await.expect("revoked");
+    assert_eq!(later(&world, &server, &wide).await, Err(Refusal::Revoked));
+    assert!(server.judge(&narrow).await.is_ok());
 }

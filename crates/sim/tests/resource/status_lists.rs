@@ -26,7 +26,7 @@ async fn bits(world: &World, uri: &str) -> Vec<u8> {
     list
 }
 
-async fn is_revoked(world: &World, token: &str) -> bool {
+pub(crate) async fn is_revoked(world: &World, token: &str) -> bool {
     let (uri, index) = place(token);
     let index = usize::try_from(index).expect("small");
     bits(world, &uri).await[index / 8] >> (index % 8) & 1 == 1

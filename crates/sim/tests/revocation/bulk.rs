@@ -1,5 +1,7 @@
 //! What can be revoked in bulk: one durable row ends every grant that it selects, at the next request (checks T33, O7, K3).
 
+use std::sync::Arc;
+
 use regrant_server::admin::KeyTurn;
 use regrant_server::admin::blacklist::Selection;
 use regrant_server::admin::import::Effect;
@@ -246,4 +248,24 @@ async fn a_grant_keeps_its_first_reason() {
     revoke(&world, of_client("phone")).await;
     revoke(&world, of_user(USER)).await;
     dead(&world.refresh("phone", &token).await, "client_revoked");
+}
+
+/// Check T33: many at once share their commits, and each has its own number and is in force when it is answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_revocations_that_are_asked_for_at_once_have_each_their_number() {
+    let world = Arc::new(world().await);
+    let mut asked = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let world = Arc::clone(&world);
+        asked.spawn(async move {
+            // One that is refused, for its reason is too long, takes no number from the others.
+            let detail = if number % 10 == 0 { "x".repeat(5000) } else { String::new() };
+            let selection = Selection { scope: Some(format!("scope{number}")), ..Selection::default() };
+            world.app.admin().revoke_selected(&selection, Effect::Write, &detail).await.ok().and_then(|done| done.id)
+        });
+    }
+    let mut numbers: Vec<u64> = asked.join_all().await.into_iter().flatten().collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=45).collect::<Vec<_>>());
+    assert_eq!(world.app.admin().revocations().await.expect("listed").len(), 45);
 }

@@ -2,8 +2,8 @@
 
 use regrant_server::admin::blacklist::{BulkRevoked, Selection};
 use regrant_server::admin::import::Effect;
-pub(crate) use sim::wire::story::{next, refused, secs, with_client, with_setting, world, world_with};
-use sim::wire::{Browser, CONFIG, Reply, USER, World, authorization, config, text};
+pub(crate) use sim::wire::story::{next, refused, reload, secs, with_client, with_setting, world, world_with};
+use sim::wire::{Browser, CONFIG, Reply, USER, World, authorization, text};
 
 /// A grant that a user gave in a browser.
 pub(crate) struct Held {
@@ -111,11 +111,6 @@ pub(crate) async fn world_where(settings: &str) -> World {
 
 pub(crate) fn where_(settings: &str, config: &str) -> String {
     format!("[revocation]\n{settings}\n{config}")
-}
-
-/// The operator writes another file and reloads.
-pub(crate) async fn reload(world: &World, text: &str) {
-    world.app.replace_config(config(text)).await.expect("a good configuration");
 }
 
 /// An operator revokes in bulk.

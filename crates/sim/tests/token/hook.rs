@@ -4,6 +4,7 @@
 //! and refresh token as they were (law L1). And it hears of nothing that is not the caller's own (law L11).
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use regrant_core::Grant;
 use serde_json::{Value, json};
 use sim::process::Scratch;
 use sim::wire::log::reason;
+use sim::wire::story::reload;
 use sim::wire::{Act, CONFIG, Hook, PASSWORD, Reply, SECRET, START, USER, World, authorization, text};
 
 use super::support::{claims, next, with_setting, world_with};
@@ -394,4 +396,33 @@ async fn an_implicit_token_is_asked_about() {
     assert!(answers[1].contains("error=access_denied") && !answers[1].contains("access_token"), "{}", answers[1]);
     assert!(answers[2].contains("error=temporarily_unavailable"), "{}", answers[2]);
     assert_eq!(place.hook.heard().len(), 3);
+}
+
+/// One request, one configuration: what is reloaded while the hook is asked counts from the next request on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_sees_one_configuration_to_its_end() {
+    let Place { hook, world, _scratch: scratch } = Place::new().await;
+    let world = Arc::new(world);
+    let token = world.first("web").await;
+    let refresh = async |world: &World| {
+        let asked =
+            [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("resource", "https://api.example/")];
+        minted(&world.token("web", &asked).await.expect_status(200).json())["scope"].clone()
+    };
+    let questions = hook.heard().len();
+    hook.does(Act::Hold(r#"{"allow":true}"#.to_owned()));
+    let reloaded = async {
+        hook.has_heard(questions + 1).await;
+        // From now on `write` is the other resource's.
+        let changed = CONFIG
+            .replace("scopes = [\"read\", \"write\"]\n[[resource]]", "scopes = [\"read\"]\n[[resource]]")
+            .replace("scopes = [\"files\"]\n", "scopes = [\"files\", \"write\"]\n");
+        assert_ne!(changed, CONFIG);
+        reload(&world, &config(hook.url(), scratch.path(), &changed, "")).await;
+        hook.release();
+    };
+    let (scope, ()) = tokio::join!(refresh(&world), reloaded);
+    assert_eq!(scope, "openid read write", "as the resource was when the request came");
+    hook.does(Act::allows());
+    assert_eq!(refresh(&world).await, "openid read");
 }

@@ -5,22 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use regrant_core::grant::{Binding, EndReason, Rotation};
+use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::secret::Hash;
 use regrant_core::token::Code;
 use regrant_core::{Grant, Refusal, Seed, Terms};
 use regrant_server::reasons;
-use regrant_store::{Consent, Record};
+use regrant_store::{Consent, Outcome, Record};
 use serde_json::Value;
 use sim::process::Scratch;
+use sim::wire::device::{DEVICES, Device, browser_of};
 use sim::wire::log::reason;
+use sim::wire::story::reload;
 use sim::wire::{Act, CALLBACK, CONFIG, Hook, PASSWORD, Reply, USER, VERIFIER, World, authorization, text};
 
 use super::support::{DAY, millis, next, secs, with_setting, world, world_with};
-
-/// What cannot be reached here: consent is asked for before there is a code, a client that is off is told by `revocation/`, and the three of
-/// a store that was set back by the drill with the real binary (`process/drill.rs`) and the table of `core/tests/spec`.
-const UNREACHABLE: [Refusal; 5] =
-    [Refusal::ClientDisabled, Refusal::ConsentMissing, Refusal::EraPast, Refusal::Superseded, Refusal::Lost];
 
 /// The usual clients, all of them told.
 fn told() -> String {
@@ -44,6 +42,9 @@ impl Heard {
         let refusal = Refusal::all().find(|refusal| refusal.as_str() == logged).expect("one of the rules");
         let shown = (!refusal.is_about_a_stranger()).then_some(logged.as_str());
         assert_eq!(answer["reason"].as_str(), shown, "{answer}");
+        // RFC 6749 section 5.2: where it is explained, with the reason and never without.
+        let explained = answer["error_uri"].as_str().and_then(|uri| uri.split_once("/reasons#")).map(|(_, code)| code);
+        assert_eq!(explained, shown, "{answer}");
         self.0.insert(logged);
     }
 }
@@ -171,6 +172,11 @@ async fn about_what_is_asked_for(heard: &mut Heard) {
     };
     let token = world.first("phone").await;
     heard.note(&refresh("phone", token, ("scope", "files")).await);
+    let token = world.first("phone").await;
+    reload(&world, &told().replace("id = \"phone\" ", "disabled = true\nid = \"phone\" ")).await;
+    heard.note(&world.refresh("phone", &token).await);
+    reload(&world, &told()).await;
+    let _ = next(world.refresh("phone", &token).await);
     let token = world.first("web").await;
     let narrow = copy(&world, &token, |terms| {
         terms.resources = regrant_core::Resources::new(["https://api.example/"]).expect("a resource");
@@ -254,6 +260,40 @@ async fn about_races(heard: &mut Heard) {
     heard.note(&asked.await.expect("an answer"));
 }
 
+/// A store that went back behind what was answered, and that an operator has recovered: one of a copy that has the grants, and not their
+/// last refresh.
+async fn about_restores(heard: &mut Heard) {
+    let world = world_with(&told()).await;
+    let (superseded, code) = (world.first("phone").await, world.code("phone").await);
+    let first = world.first("web-single").await;
+    let copied = world.row(&first).await;
+    world.advance(secs(1));
+    let lost = next(world.refresh("web-single", &first).await);
+    let version = world.row(&lost).await.version;
+    world.put_row(|row| *row = Grant { version, ..copied.clone() }, &lost).await;
+    let recovery =
+        Recovery { lost_from: copied.rotated_at, lost_until: world.app.engine.now(), unproven: Unproven::End };
+    let opened = world.app.engine.commit(vec![Record::OpenEra { era: 1, recovery, next_grant: 1 << 40 }]).await;
+    assert_eq!(opened.as_deref(), Ok([Outcome::Committed].as_slice()));
+    let world = world.restart().await;
+    heard.note(&world.redeem("phone", &code).await);
+    heard.note(&world.refresh("phone", &superseded).await);
+    heard.note(&world.refresh("web-single", &lost).await);
+}
+
+/// What devices hear while nobody has answered, too often, when somebody has said no, and when it is too late.
+async fn about_devices(heard: &mut Heard) {
+    let world =
+        world_with(&format!("{}{}", told(), DEVICES.replace("[[client]]\n", "[[client]]\ntell_reason = true\n"))).await;
+    let (device, denied) = (Device::ask(&world, "tv").await, Device::ask(&world, "tv").await);
+    heard.note(&device.poll(&world).await);
+    heard.note(&device.poll(&world).await);
+    let _ = denied.answer(&mut browser_of(&world, USER).await, "deny").await.expect_status(200);
+    heard.note(&denied.poll(&world).await);
+    world.advance(secs(DAY));
+    heard.note(&device.poll(&world).await);
+}
+
 /// Law L12: every reason code of the rules is reached over HTTP, is the same in the log, the list and the answer to a client that may
 /// hear it, and says nothing of a token that is not the client's own.
 #[tokio::test(flavor = "multi_thread")]
@@ -265,8 +305,9 @@ async fn every_reason_of_the_rules_is_reached_and_told_alike() {
     about_what_is_asked_for(&mut heard).await;
     about_codes(&mut heard).await;
     about_races(&mut heard).await;
-    let reachable = Refusal::all().filter(|refusal| !UNREACHABLE.contains(refusal));
-    let expected: BTreeSet<String> = reachable.map(|refusal| refusal.as_str().to_owned()).collect();
+    about_restores(&mut heard).await;
+    about_devices(&mut heard).await;
+    let expected: BTreeSet<String> = Refusal::all().map(|refusal| refusal.as_str().to_owned()).collect();
     let missing: Vec<_> = expected.difference(&heard.0).collect();
     assert!(missing.is_empty(), "nobody was refused for {missing:?}");
 }
@@ -307,6 +348,17 @@ async fn a_refusal_is_told_once_a_minute() {
     world.advance(millis(60_000));
     let _ = world.refresh("phone-strict", &token).await.expect_status(400);
     assert_eq!(world.events(&token, "refused").await, 3);
+}
+
+/// The page that `error_uri` names has a place for each reason of the list.
+#[tokio::test]
+async fn every_reason_has_its_place_on_the_page() {
+    let world = world().await;
+    let reply = world.http().get("/reasons", &[]).await.expect_status(200);
+    assert!(reply.header("content-type").starts_with("text/html"));
+    for reason in reasons::all() {
+        assert!(reply.text().contains(&format!("<dt id=\"{}\">", reason.code)), "{}", reason.code);
+    }
 }
 
 /// L11: a token that nobody was given is a line in the log and a number, and no row.

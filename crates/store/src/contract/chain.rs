@@ -46,7 +46,7 @@ pub fn each_event_is_linked_to_the_one_before_it(open: Open<'_>) {
     let mut desk = Desk::at(open);
     assert_eq!(desk.ends(), ChainEnds { removed: (0, Link::START), newest: (0, Link::START) });
     let key = ChainKey::new(&[3; 32]);
-    desk.0.chain_under(key.clone());
+    desk.0.chain_under(key.clone()).expect("nobody has changed anything");
     let alarm = Record::Event(told(EventKind::Alarm, None, at(1)));
     desk.commit(&[event(1), alarm.clone(), alarm, event(2)]);
     assert_eq!(desk.verified(&key), 3);

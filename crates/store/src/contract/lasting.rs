@@ -5,8 +5,9 @@ use std::sync::Arc;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
+use regrant_core::openid::ClaimsAsked;
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Resources, Scope, Selector, Terms, Timestamp};
+use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, OpenId, Resources, Scope, Selector, Terms, Timestamp};
 
 use super::{Desk, MAC, Open, at, epochs, grant, new, next, replacing, terms, told, user};
 use crate::Outcome::Committed;
@@ -29,6 +30,12 @@ pub fn the_greatest_values_come_back(open: Open<'_>) {
         epoch: u64::MAX,
         session: Some([0xff; 32]),
         code: Some(CodeTerms { secret: hash, challenge: Some(hash), redirect_uri: Some(hash), expires_at: last }),
+        openid: Some(OpenId {
+            nonce: Some("\u{10ffff}'\"".repeat(100)),
+            acr: "a".repeat(1000),
+            amr: vec!["m".to_owned(); 9],
+            claims: ClaimsAsked { id_token: vec!["i".repeat(99); 9], userinfo: vec!["u".repeat(99); 9] },
+        }),
         ..terms("app", "usr_ann")
     };
     let greatest = Grant {
@@ -76,6 +83,7 @@ pub fn the_smallest_values_come_back(open: Open<'_>) {
         epoch: 0,
         session: None,
         code: None,
+        openid: None,
     };
     let smallest = Grant {
         id: GrantId { number: 1, random: 0 },
@@ -100,7 +108,7 @@ pub fn the_smallest_values_come_back(open: Open<'_>) {
     };
     comes_back(&mut desk, &smallest, RowMac { key_id: 0, mac: [0; 16] });
     let code = CodeTerms { secret: Hash([0; 32]), challenge: None, redirect_uri: None, expires_at: FIRST };
-    let terms = Terms { code: Some(code), binding: Binding::Client, ..terms };
+    let terms = Terms { code: Some(code), binding: Binding::Client, openid: Some(OpenId::default()), ..terms };
     let half = Grant { id: GrantId { number: 2, random: 1 << 63 }, terms: Arc::new(terms), ..smallest };
     comes_back(&mut desk, &half, MAC);
 
@@ -143,7 +151,13 @@ pub fn a_long_scope_comes_back(open: Open<'_>) {
 /// Law L1: one thing of each kind.
 pub fn everything_is_there_after_reopening(open: Open<'_>) {
     let (first, ann) = (grant(1), user("usr_ann", "ann"));
-    let session = Session { id: [1; 32], subject: ann.subject.clone(), authenticated_at: at(1), expires_at: at(2) };
+    let session = Session {
+        id: [1; 32],
+        root: [9; 32],
+        subject: ann.subject.clone(),
+        authenticated_at: at(1),
+        expires_at: at(2),
+    };
     let consent = Consent {
         subject: ann.subject.clone(),
         client: "app".to_owned(),

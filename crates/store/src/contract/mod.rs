@@ -29,7 +29,7 @@ use std::sync::Arc;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, CodeTerms, Rotation, RowMac};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, EventKind, Grant, GrantId, Resources, Scope, Terms, Timestamp};
+use regrant_core::{ClientId, EventKind, Grant, GrantId, OpenId, Resources, Scope, Terms, Timestamp};
 
 use crate::{Answer, EventRecord, Loaded, Outcome, Question, Record, Store, StoredEvent, User};
 
@@ -97,6 +97,8 @@ macro_rules! contract_tests {
             users_are_listed_in_order_of_name,
             a_session_is_there_until_it_is_ended,
             all_sessions_of_a_user_end_together,
+            whoever_was_logged_in_to_is_to_hear_of_the_end,
+            a_session_that_goes_on_keeps_its_logins,
             a_consent_is_replaced_and_forgotten,
             failures_are_counted_and_forgotten_one_by_one,
             no_more_failures_are_counted_than_are_asked_for,
@@ -106,6 +108,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!($place, revocations:
             whatever_ends_is_told,
             a_wide_revocation_is_told_once,
+            a_wide_revocation_is_taken_back_by_its_number,
             a_place_in_the_revocations_is_never_used_twice,
             revocations_are_forgotten_from_the_oldest,
         );
@@ -122,6 +125,10 @@ macro_rules! contract_tests {
             a_sweep_removes_only_what_is_over,
             a_sweep_is_bounded_and_takes_the_oldest,
             a_swept_minute_can_be_told_again,
+            what_is_good_once_is_used_once_until_it_is_over,
+            a_client_registers_with_a_use_of_its_token_or_not_at_all,
+            a_device_request_is_found_by_its_number_and_its_user_code,
+            device_requests_that_are_over_make_room,
         );
         $crate::contract_tests!($place, lasting:
             the_greatest_values_come_back,
@@ -248,6 +255,7 @@ fn terms(client: &str, subject: &str) -> Terms {
             redirect_uri: Some(Hash([11; 32])),
             expires_at: at(1_009),
         }),
+        openid: Some(OpenId { nonce: Some("n".to_owned()), acr: "a".to_owned(), ..OpenId::default() }),
     }
 }
 

@@ -94,7 +94,8 @@ pub fn users_are_listed_in_order_of_name(open: Open<'_>) {
 }
 
 fn session(id: u8, subject: &str) -> Session {
-    Session { id: [id; 32], subject: subject.to_owned(), authenticated_at: at(1), expires_at: at(2) }
+    let subject = subject.to_owned();
+    Session { id: [id; 32], root: [id; 32], subject, authenticated_at: at(1), expires_at: at(2) }
 }
 
 fn find(desk: &mut Desk, id: u8) -> Option<Session> {
@@ -123,9 +124,72 @@ pub fn all_sessions_of_a_user_end_together(open: Open<'_>) {
     for (id, subject) in [(1, "usr_ann"), (2, "usr_bob"), (3, "usr_ann")] {
         desk.one(Record::PutSession(session(id, subject)));
     }
-    let end = Record::EndSessionsOf { subject: "usr_ann".to_owned() };
+    let end = Record::EndSessionsOf { subject: "usr_ann".to_owned(), but: None };
     assert_eq!(desk.commit(&[end.clone(), end]), [Committed, Committed]);
     assert_eq!([1, 2, 3].map(|id| find(&mut desk, id).is_some()), [false, true, false]);
+}
+
+fn login(session: u8, client: &str) -> Record {
+    Record::PutLogin { session: [session; 32], client: client.to_owned() }
+}
+
+fn logins(desk: &mut Desk, session: u8) -> Vec<String> {
+    let Answer::Logins(clients) = desk.ask(&Question::Logins([session; 32])) else { panic!("not logins") };
+    clients
+}
+
+fn notices(desk: &mut Desk, client: &str) -> Vec<(u64, String, [u8; 32])> {
+    let question = Question::LogoutNotices { client: client.to_owned(), limit: 10 };
+    let Answer::LogoutNotices(notices) = desk.ask(&question) else { panic!("not notices") };
+    notices.into_iter().map(|notice| (notice.id, notice.subject, notice.session)).collect()
+}
+
+fn notified(desk: &mut Desk) -> Vec<String> {
+    let Answer::LogoutClients(clients) = desk.ask(&Question::LogoutClients { after: String::new(), limit: 10 }) else {
+        panic!("not clients")
+    };
+    clients
+}
+
+/// In the commit that ends the session, whoever ended it; and not twice.
+pub fn whoever_was_logged_in_to_is_to_hear_of_the_end(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    for (id, subject) in [(1, "usr_ann"), (2, "usr_bob"), (3, "usr_ann"), (4, "usr_ann")] {
+        desk.one(Record::PutSession(session(id, subject)));
+    }
+    assert_eq!(desk.one(login(9, "app")), Stale, "there is no such session");
+    let all = [login(1, "shop"), login(1, "app"), login(1, "app"), login(2, "app"), login(3, "app"), login(4, "app")];
+    assert_eq!(desk.commit(&all), [Committed; 6]);
+    assert_eq!(logins(&mut desk, 1), ["app", "shop"]);
+    assert!(notified(&mut desk).is_empty());
+    let end = Record::EndSession { id: [1; 32] };
+    desk.commit(&[end.clone(), end]);
+    assert_eq!(notified(&mut desk), ["app", "shop"]);
+    assert_eq!(notices(&mut desk, "app"), [(1, "usr_ann".to_owned(), [1; 32])]);
+    assert_eq!(notices(&mut desk, "shop"), [(2, "usr_ann".to_owned(), [1; 32])]);
+    assert_eq!(desk.one(login(1, "app")), Stale, "it is over");
+    desk.one(Record::EndSessionsOf { subject: "usr_ann".to_owned(), but: Some([4; 32]) });
+    assert_eq!(notices(&mut desk, "app").len(), 2, "not of the one that stays, nor of another user's");
+    assert!(find(&mut desk, 4).is_some() && find(&mut desk, 3).is_none());
+    let heard = Record::RemoveLogoutNotice { id: 2 };
+    assert_eq!(desk.commit(&[heard.clone(), heard]), [Committed, Stale]);
+    assert_eq!(notified(&mut desk), ["app"]);
+}
+
+/// The user logs in again in the same browser: another cookie, the same session.
+pub fn a_session_that_goes_on_keeps_its_logins(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    desk.one(Record::PutSession(session(1, "usr_ann")));
+    desk.one(login(1, "app"));
+    let next = Session { id: [2; 32], expires_at: at(9), ..session(1, "usr_ann") };
+    let renew = |session| Record::RenewSession { before: [1; 32], session };
+    let foreign = Session { id: [2; 32], ..session(1, "usr_bob") };
+    assert_eq!(desk.commit(&[renew(foreign), renew(next.clone()), renew(next.clone())]), [Stale, Committed, Stale]);
+    assert_eq!((find(&mut desk, 1), find(&mut desk, 2)), (None, Some(next)));
+    assert!(notified(&mut desk).is_empty(), "nobody was logged out");
+    assert_eq!(logins(&mut desk, 1), ["app"]);
+    desk.one(Record::EndSession { id: [2; 32] });
+    assert_eq!(notices(&mut desk, "app"), [(1, "usr_ann".to_owned(), [1; 32])], "under the name that it had always");
 }
 
 /// One per user and client.

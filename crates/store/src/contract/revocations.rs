@@ -84,11 +84,35 @@ pub fn a_wide_revocation_is_told_once(open: Open<'_>) {
     let settled = regrant_core::Grant { ended: Some((at(9), EndReason::SelectionRevoked)), ..ended(1, 9) };
     assert_eq!(desk.commit(&[new(&grant(1)), replacing(1, &settled)]), [Committed; 2]);
     drop(desk);
-    let expected: Vec<_> = selectors
-        .into_iter()
-        .zip(1..)
-        .map(|(selector, millis)| (Revoked::Matching(Selector { issued_before: None, ..selector }), at(millis)))
-        .collect();
+    let expected: Vec<_> = selectors.into_iter().map(Revoked::Matching).zip((1..).map(at)).collect();
+    assert_eq!(told(&mut Desk::at(open)), expected);
+}
+
+/// What can be taken back has its number, so that another one of the same selection stands where this one is taken back.
+pub fn a_wide_revocation_is_taken_back_by_its_number(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let selector = Selector { scope: Some("read".to_owned()), issued_before: Some(at(1)), ..Selector::default() };
+    let epoch = |millis| Epoch {
+        number: 0,
+        at: at(millis),
+        selector: selector.clone(),
+        reason: EndReason::SelectionRevoked,
+        detail: String::new(),
+        undo_until: Some(at(100)),
+        undone_at: None,
+    };
+    for millis in [1, 2] {
+        desk.one(Record::Epoch { epoch: epoch(millis), events: Vec::new() });
+    }
+    let undo = |number, millis| Record::UndoEpoch { number, at: at(millis), events: Vec::new() };
+    assert_eq!(desk.commit(&[undo(1, 3), undo(1, 4), undo(2, 100)]), [Committed, Stale, Stale]);
+    let expected = [
+        (Revoked::Bulk(1, selector.clone()), at(1)),
+        (Revoked::Bulk(2, selector.clone()), at(2)),
+        (Revoked::TakenBack(1), at(3)),
+    ];
+    assert_eq!(told(&mut desk), expected);
+    drop(desk);
     assert_eq!(told(&mut Desk::at(open)), expected);
 }
 

@@ -1,12 +1,18 @@
 //! The deployment, clients, keys, denied access tokens, and the sweep.
 
+use regrant_core::device::Asked;
+use regrant_core::issue::Granted;
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::recovery::{Recovery, Unproven};
-use regrant_core::{EventKind, Timestamp};
+use regrant_core::secret::Hash;
+use regrant_core::{ClientId, EventKind, GrantId, Resources, Scope, Timestamp};
 
 use super::{Desk, Open, at, told};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Deployment, KeyChange, KeyKind, KeyRecord, Question, Record, Session};
+use crate::beside::Place;
+use crate::{
+    Answer, Deployment, DeviceRequest, KeyChange, KeyKind, KeyRecord, Question, Record, RegistrationToken, Session,
+};
 
 fn deployment(desk: &mut Desk) -> Option<Deployment> {
     let Answer::Deployment(deployment) = desk.ask(&Question::Deployment) else { panic!("not the deployment") };
@@ -201,7 +207,8 @@ pub fn a_denied_token_stays_denied_until_its_later_end(open: Open<'_>) {
 pub fn a_sweep_removes_only_what_is_over(open: Open<'_>) {
     let mut desk = Desk::at(open);
     let session = |id: u8, expires_at| {
-        Record::PutSession(Session { id: [id; 32], subject: "usr_1".to_owned(), authenticated_at: at(0), expires_at })
+        let (id, subject) = ([id; 32], "usr_1".to_owned());
+        Record::PutSession(Session { id, root: id, subject, authenticated_at: at(0), expires_at })
     };
     let event = |millis| Record::Event(told(EventKind::Admin, None, at(millis)));
     let sweep = Record::Sweep { events_before: at(30), limit: 100 };
@@ -220,7 +227,7 @@ pub fn a_sweep_is_bounded_and_takes_the_oldest(open: Open<'_>) {
     for id in [3, 1, 2_u8] {
         let expires_at = at(i64::from(id));
         let subject = "usr_1".to_owned();
-        let session = Session { id: [id; 32], subject, authenticated_at: at(0), expires_at };
+        let session = Session { id: [id; 32], root: [id; 32], subject, authenticated_at: at(0), expires_at };
         desk.commit(&[Record::PutSession(session), deny(id, i64::from(id))]);
     }
     for millis in 1..=3 {
@@ -241,10 +248,100 @@ pub fn a_sweep_is_bounded_and_takes_the_oldest(open: Open<'_>) {
     assert_eq!(left_after(u32::MAX), [false, false, false]);
 }
 
+/// Check C4: an assertion is taken once, also after a restart, and forgotten when its own time is over.
+pub fn what_is_good_once_is_used_once_until_it_is_over(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let used = |key: u8, expires_at| Record::UseOnce { key: [key; 32], expires_at: at(expires_at) };
+    assert_eq!(desk.commit_at(&[used(1, 50), used(1, 90), used(2, 50)], at(10)), [Committed, Stale, Committed]);
+    drop(desk);
+    let mut desk = Desk::at(open);
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 10 }], at(50));
+    assert_eq!(desk.commit_at(&[used(1, 90)], at(50)), [Stale]);
+    assert_eq!(desk.commit_at(&[used(1, 90), used(1, 90)], at(51)), [Committed, Stale]);
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 10 }], at(60));
+    assert_eq!(desk.commit_at(&[used(1, 90), used(2, 90)], at(60)), [Stale, Committed]);
+}
+
+/// A token of two uses lets two clients in.
+pub fn a_client_registers_with_a_use_of_its_token_or_not_at_all(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let token = |uses, expires_at| RegistrationToken {
+        hash: [7; 32],
+        label: "for the fair".to_owned(),
+        uses,
+        created_at: at(1),
+        expires_at: at(expires_at),
+    };
+    let register = |id: &str, token| Record::RegisterClient { id: id.to_owned(), definition: "{}".to_owned(), token };
+    let held = |desk: &mut Desk| {
+        let Answer::RegistrationTokens(found) = desk.ask(&Question::RegistrationTokens(Some([7; 32]))) else {
+            panic!("not an answer")
+        };
+        found
+    };
+    assert_eq!(desk.commit(&[register("a", None), register("a", None)]), [Committed, Stale]);
+    assert_eq!(desk.one(register("b", Some([7; 32]))), Stale, "there is no such token");
+    assert_eq!(desk.one(Record::PutRegistrationToken(token(2, 50))), Committed);
+    assert_eq!(desk.commit_at(&[register("a", Some([7; 32]))], at(10)), [Stale], "a taken id uses nothing up");
+    let three = ["b", "c", "d"].map(|id| register(id, Some([7; 32])));
+    assert_eq!(desk.commit_at(&three, at(10)), [Committed, Committed, Stale]);
+    assert_eq!(held(&mut desk), [token(0, 50)]);
+    assert_eq!(desk.one(Record::PutRegistrationToken(token(2, 50))), Committed);
+    assert_eq!(desk.commit_at(&[register("e", Some([7; 32]))], at(50)), [Stale], "it is over");
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 9 }], at(51));
+    assert_eq!(held(&mut desk), []);
+    assert_eq!(desk.one(Record::RemoveRegistrationToken { hash: [7; 32] }), Stale);
+}
+
 /// Only what is kept counts.
 pub fn a_swept_minute_can_be_told_again(open: Open<'_>) {
     let mut desk = Desk::at(open);
     let alarm = Record::Event(told(EventKind::Alarm, None, at(1)));
     desk.commit(&[alarm.clone(), Record::Sweep { events_before: Timestamp::MAX, limit: 9 }, alarm.clone(), alarm]);
     assert_eq!(desk.events(None).len(), 1);
+}
+
+fn device(number: u64, user_code: u8, expires_at: Timestamp) -> DeviceRequest {
+    let asked = Asked {
+        grant: GrantId { number, random: u64::MAX - number },
+        secret: Hash([7; 32]),
+        client: ClientId::parse("tv").expect("an id"),
+        granted: Granted {
+            scope: Scope::parse("read write").expect("a scope"),
+            resources: Resources::parse("https://api.example/").expect("a resource"),
+        },
+        asked_at: at(1),
+        expires_at,
+    };
+    let place = Place { at: at(1), network: "192.0.2.0/24".to_owned(), agent: "Chrome".to_owned() };
+    DeviceRequest { asked, user_code: [user_code; 32], place }
+}
+
+fn asked(desk: &mut Desk, question: &Question) -> Option<DeviceRequest> {
+    let Answer::DeviceRequest(found) = desk.ask(question) else { panic!("not what a device asked for") };
+    found
+}
+
+/// As it was written, by either; and neither is given twice.
+pub fn a_device_request_is_found_by_its_number_and_its_user_code(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let first = device(u64::MAX, 1, at(50));
+    let put = |request: &DeviceRequest| Record::PutDeviceRequest(request.clone());
+    assert_eq!(desk.commit_at(&[put(&first), put(&device(2, 1, at(50)))], at(2)), [Committed, Stale]);
+    assert_eq!(asked(&mut desk, &Question::DeviceRequest(u64::MAX)), Some(first.clone()));
+    assert_eq!(asked(&mut desk, &Question::DeviceRequestByUserCode([1; 32])), Some(first));
+    assert_eq!(asked(&mut desk, &Question::DeviceRequest(2)), None);
+    assert_eq!(asked(&mut desk, &Question::DeviceRequestByUserCode([2; 32])), None);
+}
+
+/// With the next one, and with a sweep.
+pub fn device_requests_that_are_over_make_room(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let put = |number, code, until| Record::PutDeviceRequest(device(number, code, at(until)));
+    assert_eq!(desk.commit_at(&[put(1, 1, 5), put(2, 2, 50)], at(2)), [Committed; 2]);
+    assert_eq!(desk.commit_at(&[put(3, 1, 50)], at(6)), [Committed], "the user code is free again");
+    assert_eq!(asked(&mut desk, &Question::DeviceRequest(1)), None);
+    desk.commit_at(&[Record::Sweep { events_before: at(0), limit: 1 }], at(60));
+    let left = [2, 3].map(|number| asked(&mut desk, &Question::DeviceRequest(number)).is_some());
+    assert_eq!(left, [false, true], "one at a time, the oldest first");
 }

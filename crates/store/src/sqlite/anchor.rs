@@ -26,9 +26,12 @@ use std::path::{Path, PathBuf};
 use regrant_core::Timestamp;
 use regrant_core::keys::DeploymentId;
 
-const MAGIC: [u8; 8] = *b"RGANCHR1";
-/// What a slot holds: magic, deployment, era, commits, time, CRC-32.
-const SLOT: usize = 8 + 16 + 2 + 8 + 8 + 4;
+const MAGIC: [u8; 8] = *b"RGANCHR2";
+/// What a slot holds: magic, deployment, era, commits, time, seals, CRC-32.
+const SLOT: usize = 8 + 16 + 2 + 8 + 8 + 8 + 4;
+/// The same of before there were seals.
+const FIRST_MAGIC: [u8; 8] = *b"RGANCHR1";
+const FIRST_SLOT: usize = SLOT - 8;
 /// Slots are a sector apart: a device writes sectors whole.
 const APART: u64 = 512;
 
@@ -49,6 +52,8 @@ pub struct Mark {
     pub commits: u64,
     /// The newest time in it.
     pub at: Timestamp,
+    /// How often there was another seal ([`guard`](super::guard)).
+    pub seals: u64,
 }
 
 impl Mark {
@@ -64,21 +69,25 @@ impl Mark {
         slot[24..26].copy_from_slice(&self.era.to_be_bytes());
         slot[26..34].copy_from_slice(&self.commits.to_be_bytes());
         slot[34..42].copy_from_slice(&self.at.millis().to_be_bytes());
-        let sum = crc32fast::hash(&slot[..42]);
-        slot[42..].copy_from_slice(&sum.to_be_bytes());
+        slot[42..50].copy_from_slice(&self.seals.to_be_bytes());
+        let sum = crc32fast::hash(&slot[..50]);
+        slot[50..].copy_from_slice(&sum.to_be_bytes());
         slot
     }
 
     fn read(slot: &[u8; SLOT]) -> Option<Self> {
-        let (body, sum) = slot.split_at(42);
-        if body[..8] != MAGIC || crc32fast::hash(body).to_be_bytes() != sum {
+        let is_first = slot[..8] == FIRST_MAGIC;
+        let (body, sum) = if is_first { slot[..FIRST_SLOT].split_at(42) } else { slot.split_at(50) };
+        if (!is_first && body[..8] != MAGIC) || crc32fast::hash(body).to_be_bytes() != sum {
             return None;
         }
+        let seals = if is_first { 0 } else { u64::from_be_bytes(body[42..50].try_into().ok()?) };
         Some(Self {
             deployment: DeploymentId(body[8..24].try_into().ok()?),
             era: u16::from_be_bytes(body[24..26].try_into().ok()?),
             commits: u64::from_be_bytes(body[26..34].try_into().ok()?),
             at: Timestamp::from_millis(i64::from_be_bytes(body[34..42].try_into().ok()?)),
+            seals,
         })
     }
 }
@@ -162,10 +171,15 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Mark>> {
 
 fn slot(file: &File, number: u64) -> io::Result<Option<Mark>> {
     let mut slot = [0; SLOT];
-    match file.read_exact_at(&mut slot, number * APART) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-        done => done.map(|()| Mark::read(&slot)),
+    let mut length = 0;
+    while let Some(rest) = slot.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, number * APART + length as u64)? {
+            0 => break,
+            read => length += read,
+        }
     }
+    // What is missing is zero: no slot of today's form, and perhaps one of the form before it.
+    Ok(Mark::read(&slot))
 }
 
 /// Whether a store may be opened under what its anchor has seen.
@@ -319,7 +333,7 @@ mod tests {
     use super::*;
 
     const fn mark(era: u16, commits: u64) -> Mark {
-        Mark { deployment: DeploymentId([7; 16]), era, commits, at: Timestamp::from_millis(1) }
+        Mark { deployment: DeploymentId([7; 16]), era, commits, at: Timestamp::from_millis(1), seals: commits }
     }
 
     fn verdict(found: Option<Mark>, seen: Option<Mark>) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use regrant_core::grant::{Binding, CodeTerms, Rotation};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, Grant, Resources, Scope, Terms};
+use regrant_core::{ClientId, Grant, OpenId, Resources, Scope, Terms};
 use rusqlite::{CachedStatement, Row, named_params};
 
 use super::bounded::Bounded;
@@ -17,17 +17,17 @@ use super::columns::Columns;
 /// One cold row by its number.
 pub(super) const SELECT: &str = "SELECT client, subject, scope, resources, binding, binding_key, rotation, refreshable, \
     authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, code_expires_at, \
-    epoch, session FROM grant_terms WHERE number = ?1";
+    epoch, session, openid FROM grant_terms WHERE number = ?1";
 
 /// How many columns a cold row has, without its number.
-pub(super) const COLUMNS: usize = 16;
+pub(super) const COLUMNS: usize = 17;
 
 /// Replaces what may be left of a row whose hot half somebody removed by hand.
 pub(super) const INSERT: &str = "INSERT OR REPLACE INTO grant_terms (number, client, subject, scope, resources, binding, \
     binding_key, rotation, refreshable, authenticated_at, created_at, code_secret, code_challenge, code_redirect_uri, \
-    code_expires_at, epoch, session) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
+    code_expires_at, epoch, session, openid) VALUES (:number, :client, :subject, :scope, :resources, :binding, :binding_key, :rotation, \
     :refreshable, :authenticated_at, :created_at, :code_secret, :code_challenge, :code_redirect_uri, :code_expires_at, \
-    :epoch, :session)";
+    :epoch, :session, :openid)";
 
 /// Terms as they were found.
 #[derive(Clone, Debug)]
@@ -64,6 +64,7 @@ pub(super) fn insert(statement: &mut CachedStatement<'_>, grant: &Grant) -> rusq
         ":code_expires_at": code.map(|code| code.expires_at.millis()),
         ":epoch": terms.epoch.cast_signed(),
         ":session": terms.session.as_ref().map(<[u8; 32]>::as_slice),
+        ":openid": terms.openid.as_ref().map(OpenId::text),
     })
 }
 
@@ -133,6 +134,7 @@ impl Cold {
             epoch: 0,
             session: None,
             code: None,
+            openid: None,
         };
         Ok(Self { terms: Arc::new(terms), is_sound: false })
     }
@@ -173,6 +175,10 @@ fn terms(columns: &mut Columns<'_, '_>, spellings: &mut Spellings) -> rusqlite::
         _ => columns.sound(None),
     };
     let (epoch, session) = (columns.u64()?, columns.hash()?);
+    let openid = match columns.optional_text_as(OpenId::parse)? {
+        Some(read) => columns.sound(read),
+        None => None,
+    };
     Ok(Terms {
         client: client.or_else(|| ClientId::parse("unreadable")).ok_or(rusqlite::Error::InvalidQuery)?,
         subject,
@@ -186,6 +192,7 @@ fn terms(columns: &mut Columns<'_, '_>, spellings: &mut Spellings) -> rusqlite::
         epoch,
         session,
         code,
+        openid,
     })
 }
 

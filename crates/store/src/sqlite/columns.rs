@@ -83,6 +83,20 @@ impl<'row, 'statement> Columns<'row, 'statement> {
         })
     }
 
+    /// What `read` makes of a text; `None` where there is a `NULL`.
+    pub(super) fn optional_text_as<T>(&mut self, read: impl FnOnce(&str) -> T) -> rusqlite::Result<Option<T>> {
+        let (value, is_sound) = match self.take()? {
+            ValueRef::Null => (None, true),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => (Some(read(text)), true),
+                Err(_) => (None, false),
+            },
+            ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => (None, false),
+        };
+        self.is_sound &= is_sound;
+        Ok(value)
+    }
+
     pub(super) fn hash(&mut self) -> rusqlite::Result<Option<[u8; 32]>> {
         let (value, is_sound) = match self.take()? {
             ValueRef::Null => (None, true),

@@ -1,11 +1,12 @@
 //! Writing one record within a batch's transaction.
 
+use regrant_core::Timestamp;
 use regrant_core::keys::KeyStatus;
-use regrant_core::{ChainKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{consents, epochs, events, questions, revocations};
-use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, Session, User, failures, revocation};
+use super::guard::Guard;
+use super::{consents, devices, epochs, events, once, questions, revocations, sessions};
+use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, failures, revocation};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
@@ -14,14 +15,14 @@ pub(super) const fn outcome(is_done: bool) -> Outcome {
 /// One record, but for those that [`writing`](super::writing) takes itself.
 pub(super) fn one(
     connection: &Connection,
-    chain: &ChainKey,
+    guard: &mut Guard,
     record: &Record,
     now: Timestamp,
 ) -> rusqlite::Result<Outcome> {
     let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
     let changed = match record {
         Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold => 0,
-        Record::Event(event) => return events::tell(connection, chain, event).map(|()| Outcome::Committed),
+        Record::Event(event) => return events::tell(connection, guard, event).map(|()| Outcome::Committed),
         Record::Initialise { deployment, root_check } => run(
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
             params![deployment.0, root_check],
@@ -53,14 +54,13 @@ pub(super) fn one(
             let entailed = (removed > 0).then(|| (Revoked::user(subject), now));
             revocations::follow(connection, entailed).map(|()| removed)?
         }
-        Record::PutSession(Session { id, subject, authenticated_at, expires_at }) => run(
-            "INSERT OR REPLACE INTO sessions (id, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            params![id.as_slice(), subject, authenticated_at.millis(), expires_at.millis()],
-        )?,
-        Record::EndSession { id } => run("DELETE FROM sessions WHERE id = ?1", params![id.as_slice()]).map(always)?,
-        Record::EndSessionsOf { subject } => {
-            run("DELETE FROM sessions WHERE subject = ?1", params![subject]).map(always)?
-        }
+        Record::PutSession(session) => sessions::put(connection, session)?,
+        Record::RenewSession { before, session } => sessions::renew(connection, before, session)?,
+        Record::EndSession { id } => sessions::end(connection, id, now).map(|()| 1)?,
+        Record::EndSessionsOf { subject, but } => sessions::end_all_of(connection, subject, *but, now).map(|()| 1)?,
+        Record::PutLogin { session, client } => sessions::put_login(connection, session, client)?,
+        Record::RemoveLogoutNotice { id } => sessions::remove_notice(connection, *id)?,
+        Record::PutDeviceRequest(request) => devices::put(connection, request, now)?,
         Record::PutConsent(consent) => consents::put(connection, consent)?,
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
@@ -81,19 +81,36 @@ pub(super) fn one(
         Record::ForgetRevocations { before, limit } => revocations::forget(connection, *before, *limit).map(always)?,
         Record::Epoch { epoch, events } => {
             let inserted = epochs::insert(connection, epoch)?;
-            revocations::follow(connection, (inserted > 0).then(|| revocation::of_epoch(epoch)))?;
-            return tell_if(connection, chain, inserted, events);
+            if let Some(number) = inserted {
+                guard.epoch(connection, number)?;
+                guard.sealed.counter = number;
+            }
+            revocations::follow(connection, inserted.map(|number| revocation::of_epoch(epoch, number)))?;
+            return tell_if(connection, guard, usize::from(inserted.is_some()), events);
         }
         Record::UndoEpoch { number, at, events } => {
-            return tell_if(connection, chain, epochs::undo(connection, *number, *at)?, events);
+            guard.epoch(connection, *number)?;
+            let undone = epochs::undo(connection, *number, *at)?;
+            guard.epoch(connection, *number)?;
+            revocations::follow(connection, (undone > 0).then_some((Revoked::TakenBack(*number), *at)))?;
+            return tell_if(connection, guard, undone, events);
         }
-        Record::ForgetEpochs { numbers } => epochs::forget(connection, numbers).map(|()| 1)?,
-        Record::Keys { changes, events } => return change_keys(connection, chain, changes, events),
+        Record::ForgetEpochs { numbers } => {
+            numbers.iter().try_for_each(|number| guard.epoch(connection, *number))?;
+            epochs::forget(connection, numbers).map(|()| 1)?
+        }
+        Record::Keys { changes, events } => return change_keys(connection, guard, changes, events),
         Record::Seen { grant, place } => events::seen(connection, *grant, place).map(|()| 1)?,
         Record::PutDelivery(delivery) => events::put_delivery(connection, delivery).map(|()| 1)?,
         Record::PutDeadLetter(letter) => events::put_dead_letter(connection, letter).map(|()| 1)?,
         Record::RemoveDeadLetter { to, event } => events::remove_dead_letter(connection, to, *event)?,
-        Record::Sweep { events_before, limit } => sweep(connection, *events_before, now, *limit).map(|()| 1)?,
+        Record::UseOnce { key, expires_at } => once::use_once(connection, key, *expires_at, now)?,
+        Record::RegisterClient { id, definition, token } => {
+            once::register(connection, id, definition, token.as_ref(), now)?
+        }
+        Record::PutRegistrationToken(token) => once::put_token(connection, token)?,
+        Record::RemoveRegistrationToken { hash } => once::remove_token(connection, hash)?,
+        Record::Sweep { events_before, limit } => sweep(connection, guard, *events_before, now, *limit).map(|()| 1)?,
     };
     Ok(outcome(changed > 0))
 }
@@ -116,14 +133,14 @@ fn reserve(connection: &Connection, next: u64) -> rusqlite::Result<usize> {
 /// The events of what was done; of what was stale there are none.
 fn tell_if(
     connection: &Connection,
-    chain: &ChainKey,
+    guard: &mut Guard,
     changed: usize,
     events: &[EventRecord],
 ) -> rusqlite::Result<Outcome> {
     if changed == 0 {
         return Ok(Outcome::Stale);
     }
-    events.iter().try_for_each(|event| events::tell(connection, chain, event))?;
+    events.iter().try_for_each(|event| events::tell(connection, guard, event))?;
     Ok(Outcome::Committed)
 }
 
@@ -180,13 +197,19 @@ fn put_user(connection: &Connection, expected: u64, user: &User) -> rusqlite::Re
 /// All or nothing within the batch: a change that does not fit takes back those before it.
 fn change_keys(
     connection: &Connection,
-    chain: &ChainKey,
+    guard: &mut Guard,
     changes: &[KeyChange],
     told: &[EventRecord],
 ) -> rusqlite::Result<Outcome> {
     connection.prepare_cached("SAVEPOINT keys")?.execute([])?;
+    let before = guard.sealed.clone();
     for change in changes {
-        if !change_key(connection, change)? {
+        let (kind, id) = (change.key.kind.as_str(), change.key.id);
+        guard.key(connection, kind, id)?;
+        let is_changed = change_key(connection, change)?;
+        guard.key(connection, kind, id)?;
+        if !is_changed {
+            guard.sealed = before;
             connection.prepare_cached("ROLLBACK TO keys")?.execute([])?;
             connection.prepare_cached("RELEASE keys")?.execute([])?;
             return Ok(Outcome::Stale);
@@ -194,7 +217,7 @@ fn change_keys(
     }
     connection.prepare_cached("RELEASE keys")?.execute([])?;
     for event in told {
-        events::tell(connection, chain, event)?;
+        events::tell(connection, guard, event)?;
     }
     Ok(Outcome::Committed)
 }
@@ -258,13 +281,26 @@ const FORGOTTEN: &str = "DELETE FROM login_failures WHERE key IN \
     (SELECT key FROM login_failures WHERE forgotten_at < ?1 ORDER BY forgotten_at, key LIMIT ?2)";
 
 /// The oldest first, bounded by `limit` for each table, so that a batch that sweeps is not much longer than one that does not.
-fn sweep(connection: &Connection, events_before: Timestamp, now: Timestamp, limit: u32) -> rusqlite::Result<()> {
+fn sweep(
+    connection: &Connection,
+    guard: &mut Guard,
+    events_before: Timestamp,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<()> {
     const SESSIONS: &str = "DELETE FROM sessions WHERE id IN \
         (SELECT id FROM sessions WHERE expires_at < ?1 ORDER BY expires_at, id LIMIT ?2)";
     const DENIED: &str = "DELETE FROM denied_access WHERE jti IN \
         (SELECT jti FROM denied_access WHERE expires_at < ?1 ORDER BY expires_at, jti LIMIT ?2)";
-    for sql in [SESSIONS, DENIED, FORGOTTEN] {
+    const USED: &str = "DELETE FROM used_once WHERE key IN \
+        (SELECT key FROM used_once WHERE expires_at < ?1 ORDER BY expires_at, key LIMIT ?2)";
+    const TOKENS: &str = "DELETE FROM registration_tokens WHERE hash IN \
+        (SELECT hash FROM registration_tokens WHERE expires_at < ?1 OR uses = 0 ORDER BY expires_at, hash LIMIT ?2)";
+    const LOGINS: &str = "DELETE FROM logins WHERE (session, client) IN \
+        (SELECT session, client FROM logins WHERE expires_at < ?1 ORDER BY expires_at, session, client LIMIT ?2)";
+    for sql in [SESSIONS, LOGINS, DENIED, FORGOTTEN, USED, TOKENS] {
         connection.prepare_cached(sql)?.execute(params![now.millis(), limit])?;
     }
-    events::sweep(connection, events_before, limit)
+    devices::sweep(connection, now, limit)?;
+    events::sweep(connection, guard, events_before, limit)
 }

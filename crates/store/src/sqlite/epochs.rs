@@ -42,24 +42,18 @@ fn epoch(row: &Row<'_>) -> rusqlite::Result<Epoch> {
     })
 }
 
-/// Inserts the next one: 0 rows if it is not the next, or there is no room.
-pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<usize> {
+/// Inserts the next one, and tells its number: none if it is not the next, or there is no room.
+pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<Option<u64>> {
     let Epoch { number, at, selector, reason, detail, undo_until, undone_at } = epoch;
     let client = selector.client.as_ref().map(ClientId::as_str);
-    // The same place as in memory: by the session, else the user, else the client.
-    let same_place = "SELECT count(*), total(CASE WHEN ?1 IS NOT NULL THEN session IS ?1 WHEN ?2 IS NOT NULL \
-         THEN session IS NULL AND subject IS ?2 ELSE session IS NULL AND subject IS NULL AND client IS ?3 END) FROM epochs";
-    let (all, of_place): (i64, f64) = connection
-        .prepare_cached(same_place)?
-        .query_row(params![selector.session, selector.subject, client], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if all >= MOST_EPOCHS as i64 || of_place >= MOST_BROAD as f64 {
-        return Ok(0);
+    if !has_room(connection, epoch)? {
+        return Ok(None);
     }
     // 0 takes whichever is the next.
     let step = "UPDATE meta SET epoch = epoch + 1 WHERE only = 1 AND ?1 IN (0, epoch + 1) RETURNING epoch";
     let number: Option<i64> =
         connection.prepare_cached(step)?.query_row([number.cast_signed()], |row| row.get(0)).optional()?;
-    let Some(number) = number else { return Ok(0) };
+    let Some(number) = number else { return Ok(None) };
     connection
         .prepare_cached(
             "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, \
@@ -80,7 +74,35 @@ pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result
             detail,
             undo_until.map(Timestamp::millis),
             undone_at.map(Timestamp::millis),
-        ])
+        ])?;
+    Ok(Some(number.cast_unsigned()))
+}
+
+/// Whether there is room for one more, by the same place as in memory: the session, else the user, else the client.
+fn has_room(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<bool> {
+    let count = |sql: &str, parameter: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<i64> {
+        connection.prepare_cached(sql)?.query_row(parameter, |row| row.get(0))
+    };
+    // There are no more rows than numbers from the first to the last: mostly that is known without a look at every row.
+    let span = "SELECT coalesce((SELECT max(number) FROM epochs) - (SELECT min(number) FROM epochs) + 1, 0)";
+    let most = MOST_EPOCHS as i64;
+    if count(span, &[])? >= most && count("SELECT count(*) FROM epochs", &[])? >= most {
+        return Ok(false);
+    }
+    let Selector { session, subject, client, .. } = &epoch.selector;
+    let of_place = match (session, subject, client.as_ref().map(ClientId::as_str)) {
+        (Some(session), _, _) => count("SELECT count(*) FROM epochs WHERE session = ?1", &[session])?,
+        (None, Some(subject), _) => {
+            count("SELECT count(*) FROM epochs WHERE session IS NULL AND subject = ?1", &[subject])?
+        }
+        (None, None, Some(client)) => {
+            count("SELECT count(*) FROM epochs WHERE session IS NULL AND subject IS NULL AND client = ?1", &[&client])?
+        }
+        (None, None, None) => {
+            count("SELECT count(*) FROM epochs WHERE session IS NULL AND subject IS NULL AND client IS NULL", &[])?
+        }
+    };
+    Ok(of_place < MOST_BROAD as i64)
 }
 
 /// Takes one back: 0 rows if it cannot be.

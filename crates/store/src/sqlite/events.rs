@@ -1,15 +1,17 @@
 //! Events as rows of a chain, and what is kept beside them and beside grants.
 
-use regrant_core::{ChainKey, Link, Timestamp};
+use regrant_core::{Link, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::guard::Guard;
 use crate::beside::{DeadLetter, Delivery, MOST_DEAD_LETTERS, Place, Places};
 use crate::{ChainEnds, EventFilter, EventRecord, StoredEvent, event};
 
 /// Keeps an event behind the newest, unless it is one too many of its kind and minute.
-pub(super) fn tell(connection: &Connection, key: &ChainKey, record: &EventRecord) -> rusqlite::Result<()> {
-    let ends = ends(connection)?;
-    let row = event::stored(ends.newest.0 + 1, record, key, &ends.newest.1);
+pub(super) fn tell(connection: &Connection, guard: &mut Guard, record: &EventRecord) -> rusqlite::Result<()> {
+    // As it is known here, and not as the file says: whoever cuts events off leaves a gap.
+    let newest = guard.sealed.ends.newest;
+    let row = event::stored(newest.0 + 1, record, &guard.key, &newest.1);
     let link = row.link.map(|link| link.0);
     let kept = connection
         .prepare_cached(
@@ -33,13 +35,14 @@ pub(super) fn tell(connection: &Connection, key: &ChainKey, record: &EventRecord
         connection
             .prepare_cached("UPDATE event_chain SET newest = ?1, newest_link = ?2 WHERE only = 1")?
             .execute(params![row.id.cast_signed(), link])?;
+        guard.sealed.ends.newest = (row.id, row.link.unwrap_or(newest.1));
     }
     Ok(())
 }
 
 /// Removes the oldest that lie before `before`, at most `limit`, in order of position and without a gap: the last one's link stays,
 /// so that what is left can still be verified.
-pub(super) fn sweep(connection: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<()> {
+pub(super) fn sweep(connection: &Connection, guard: &mut Guard, before: Timestamp, limit: u32) -> rusqlite::Result<()> {
     let mut oldest = connection.prepare_cached("SELECT id, at, link FROM events ORDER BY id LIMIT ?1")?;
     let mut rows = oldest.query([limit])?;
     let mut last: Option<(i64, Option<[u8; 32]>)> = None;
@@ -55,6 +58,7 @@ pub(super) fn sweep(connection: &Connection, before: Timestamp, limit: u32) -> r
         connection
             .prepare_cached("UPDATE event_chain SET removed = ?1, removed_link = ?2 WHERE only = 1")?
             .execute(params![last, link])?;
+        guard.sealed.ends.removed = (last.cast_unsigned(), Link(link));
     }
     Ok(())
 }

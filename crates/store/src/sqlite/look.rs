@@ -9,6 +9,7 @@ use std::path::Path;
 use regrant_core::{ChainKey, GrantId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
+use super::guard::Guard;
 use super::journal::Journal;
 use super::known::Known;
 use super::open::{self, Aim, OpenError};
@@ -16,7 +17,7 @@ use super::schema::{self, Origin};
 use super::trouble::unavailable;
 use super::{Mark, SqliteOptions, epochs, questions};
 use crate::epochs::Epochs;
-use crate::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+use crate::{Answer, Cause, Forged, Loaded, Outcome, Question, Record, Store, Unavailable};
 
 /// The virtual file system of SQLite that takes no locks and shares no memory.
 pub(super) const WITHOUT_LOCKS: &str = "unix-none";
@@ -115,8 +116,12 @@ impl Store for Look {
         questions::answer(&self.connection, Some(&self.journal), question).map_err(|error| unavailable(&error))
     }
 
-    /// Nothing is written here, and so nothing is chained.
-    fn chain_under(&mut self, _key: ChainKey) {}
+    /// Nothing is written here, and so nothing is chained; the seal is looked at.
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
+        let unreadable = |error: rusqlite::Error| Forged(format!("the seal cannot be looked at: {error}"));
+        // How far the anchor has seen it is for a start to say: this may be before a recovery.
+        Guard::open(&self.connection).map_err(unreadable)?.take(&self.connection, key, None)
+    }
 
     fn failure(&self) -> Option<Unavailable> {
         None

@@ -13,18 +13,22 @@ mod cold;
 mod columns;
 mod commit;
 mod consents;
+mod devices;
 mod epochs;
 mod events;
+mod guard;
 mod hot;
 mod journal;
 mod known;
 mod look;
+mod once;
 mod open;
 mod questions;
 mod restoring;
 mod revocations;
 mod rows;
 mod schema;
+mod sessions;
 mod trouble;
 mod writing;
 
@@ -41,6 +45,7 @@ use anchor::Anchor;
 pub use anchor::{Mark, WentBack};
 pub use backup::{Copied, CopyError, back_up, look_at, part};
 use consents::Limited;
+use guard::Guard;
 use journal::Journal;
 use known::Known;
 pub use look::Look;
@@ -49,7 +54,7 @@ pub use open::{OpenError, give_to_owner};
 pub use restoring::{Restored, restore};
 
 use crate::epochs::Epochs;
-use crate::{Answer, Cause, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
+use crate::{Answer, Cause, Forged, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};
 use trouble::unavailable;
 use writing::Writing;
 
@@ -101,8 +106,10 @@ pub struct Sqlite {
     high_water: Timestamp,
     /// The wide revocations of the file.
     epochs: Epochs,
-    /// What events are chained under.
-    chain: ChainKey,
+    /// What events are chained under, and what is sealed.
+    guard: Guard,
+    /// How many seals the anchor had seen; `None` in a recovery, where the store may be behind it.
+    seals_seen: Option<u64>,
     /// The consents of the file that their users paused or gave an end.
     limited: Limited,
     /// Why nothing more is written: what is on the device is unknown.
@@ -139,7 +146,8 @@ impl Sqlite {
     }
 
     fn begin(path: &Path, writes: Writes, opened: Opened) -> Result<Self, OpenError> {
-        let Opened { mut connection, high_water, anchor, lock, .. } = opened;
+        let Opened { mut connection, high_water, anchor, seen, lock } = opened;
+        let seals_seen = (!anchor.is_held()).then(|| seen.map_or(0, |seen| seen.seals));
         let log_pages = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&log_pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
@@ -148,6 +156,7 @@ impl Sqlite {
         };
         connection.wal_hook(Some(hook)).map_err(|error| open::refused(path, &error))?;
         let epochs = epochs::read(&connection).map_err(|error| open::refused(path, &error))?;
+        let guard = Guard::open(&connection).map_err(|error| open::refused(path, &error))?;
         let journal = Some(Journal::rebuild(&connection).map_err(|error| open::refused(path, &error))?);
         let limited = Limited::read(&connection).map_err(|error| open::refused(path, &error))?;
         let mut store = Self {
@@ -155,7 +164,8 @@ impl Sqlite {
             high_water,
             epochs,
             limited,
-            chain: ChainKey::public(),
+            guard,
+            seals_seen,
             uncertain: None,
             log_pages,
             journal,
@@ -314,12 +324,14 @@ impl Store for Sqlite {
         let opens_era = records.iter().any(|record| matches!(record, Record::OpenEra { .. }));
         let is_counted = opens_era || !self.anchor.is_held();
         let commits = self.anchor.mark().commits + u64::from(is_counted);
-        let written = Writing::begin(&self.connection, &self.chain, &mut self.known, self.journal.as_ref())
+        let before = self.guard.sealed.clone();
+        let written = Writing::begin(&self.connection, &mut self.guard, &mut self.known, self.journal.as_ref())
             .and_then(|writing| writing.write(records, now, (high_water, commits)))
             .map_err(|error| unavailable(&error));
         // A crash before COMMIT loses the batch, of which nobody has heard; one behind it loses nothing.
         let (outcomes, written) = written.and_then(|written| self.seal().map(|()| written)).map_err(|trouble| {
             self.known.learn(records, None);
+            self.guard.sealed = before;
             self.roll_back(&trouble);
             self.noted(trouble)
         })?;
@@ -329,7 +341,8 @@ impl Store for Sqlite {
         }
         self.high_water = high_water;
         // Before anybody is answered: what the anchor does not know of may be lost without a trace.
-        let mark = Mark { commits, at: high_water, ..self.anchor.mark() };
+        self.guard.written();
+        let mark = Mark { commits, at: high_water, seals: self.guard.sealed.count, ..self.anchor.mark() };
         self.anchor.follow(records.iter().zip(&outcomes).fold(mark, marked));
         self.epochs.committed(records.iter().zip(&outcomes));
         self.limited.committed(records.iter().zip(&outcomes));
@@ -369,8 +382,8 @@ impl Store for Sqlite {
         Ok(answer)
     }
 
-    fn chain_under(&mut self, key: ChainKey) {
-        self.chain = key;
+    fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
+        self.guard.take(&self.connection, key, self.seals_seen)
     }
 
     fn failure(&self) -> Option<Unavailable> {

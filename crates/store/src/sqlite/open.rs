@@ -221,13 +221,15 @@ pub(super) fn anchored(
 /// How far the store has come. Before version 5 nothing was counted.
 pub(super) fn mark(connection: &Connection, version: u32) -> rusqlite::Result<Mark> {
     let commits = if version < 5 { "0" } else { "commits" };
-    let sql = format!("SELECT deployment, era, {commits}, high_water FROM meta WHERE only = 1");
+    let seals = if version < 13 { "0" } else { "seals" };
+    let sql = format!("SELECT deployment, era, {commits}, high_water, {seals} FROM meta WHERE only = 1");
     connection.query_row(&sql, [], |row| {
         Ok(Mark {
             deployment: DeploymentId(row.get::<_, Option<[u8; 16]>>(0)?.unwrap_or_default()),
             era: row.get(1)?,
             commits: row.get::<_, i64>(2)?.cast_unsigned(),
             at: Timestamp::from_millis(row.get(3)?),
+            seals: row.get::<_, i64>(4)?.cast_unsigned(),
         })
     })
 }

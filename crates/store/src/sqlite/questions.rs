@@ -9,8 +9,8 @@ use super::cold::Spellings;
 use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
-use super::{consents, events, revocations};
-use crate::{Answer, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, Session, User};
+use super::{consents, devices, events, once, revocations, sessions};
+use crate::{Answer, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};
 
 /// Answers one question.
 pub(super) fn answer(
@@ -34,7 +34,16 @@ pub(super) fn answer(
             )?;
             Answer::Users(statement.query_map(params![after, limit], user)?.collect::<rusqlite::Result<_>>()?)
         }
-        Question::Session(id) => Answer::Session(session(connection, *id)?),
+        Question::Session(id) => Answer::Session(sessions::one(connection, *id)?),
+        Question::Logins(session) => Answer::Logins(sessions::logins(connection, session)?),
+        Question::LogoutNotices { client, limit } => {
+            Answer::LogoutNotices(sessions::notices(connection, client, *limit)?)
+        }
+        Question::LogoutClients { after, limit } => {
+            Answer::LogoutClients(sessions::notified(connection, after, *limit)?)
+        }
+        Question::DeviceRequest(number) => Answer::DeviceRequest(devices::numbered(connection, *number)?),
+        Question::DeviceRequestByUserCode(code) => Answer::DeviceRequest(devices::showing(connection, code)?),
         Question::Consent { subject, client } => Answer::Consent(consents::one(connection, subject, client)?),
         Question::ConsentsOf(subject) => Answer::Consents(consents::of(connection, subject)?),
         Question::EventsOf { subject, before, limit } => {
@@ -63,6 +72,10 @@ pub(super) fn answer(
         Question::Chain => Answer::Chain(events::ends(connection)?),
         Question::Places(grant) => Answer::Places(events::places(connection, *grant)?),
         Question::Deliveries => Answer::Deliveries(events::deliveries(connection)?),
+        Question::RegistrationTokens(None) => Answer::RegistrationTokens(once::tokens(connection)?),
+        Question::RegistrationTokens(Some(hash)) => {
+            Answer::RegistrationTokens(once::token(connection, hash)?.into_iter().collect())
+        }
         Question::DeadLetters { to, limit } => Answer::DeadLetters(events::dead_letters(connection, to, *limit)?),
     })
 }
@@ -112,20 +125,6 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
         version: row.get::<_, i64>(6)?.cast_unsigned(),
         attributes: row.get(7)?,
     })
-}
-
-fn session(connection: &Connection, id: [u8; 32]) -> rusqlite::Result<Option<Session>> {
-    connection
-        .prepare_cached("SELECT subject, authenticated_at, expires_at FROM sessions WHERE id = ?1")?
-        .query_row([id.as_slice()], |row| {
-            Ok(Session {
-                id,
-                subject: row.get(0)?,
-                authenticated_at: Timestamp::from_millis(row.get(1)?),
-                expires_at: Timestamp::from_millis(row.get(2)?),
-            })
-        })
-        .optional()
 }
 
 pub(super) fn failures(connection: &Connection, key: &[u8; 32]) -> rusqlite::Result<Option<Failures>> {

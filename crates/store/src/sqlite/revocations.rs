@@ -21,16 +21,26 @@ pub(super) fn put(
     connection
         .prepare_cached("DELETE FROM revocations WHERE about = ?1 AND at < ?2")?
         .execute(params![key, at.millis()])?;
+    let (mut bulk, mut taken_back) = (None, None);
     let (grant, jti, selector) = match revoked {
         Revoked::Grant(number) => (Some(number.cast_signed()), None, None),
         Revoked::Access(jti) => (None, Some(jti.as_slice()), None),
         Revoked::Matching(selector) => (None, None, Some(selector)),
+        Revoked::Bulk(number, selector) => {
+            bulk = Some(number.cast_signed());
+            (None, None, Some(selector))
+        }
+        Revoked::TakenBack(number) => {
+            taken_back = Some(number.cast_signed());
+            (None, None, None)
+        }
     };
     let part = |of: fn(&Selector) -> Option<&str>| selector.and_then(of);
     connection
         .prepare_cached(
             "INSERT INTO revocations (about, at, expires_at, grant_number, jti, client, subject, scope, resource, session, \
-             tag_key, online_only) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
+             tag_key, online_only, issued_before, bulk, taken_back) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             key,
@@ -45,6 +55,9 @@ pub(super) fn put(
             selector.and_then(|selector| selector.session),
             selector.and_then(|selector| selector.tag_key),
             selector.is_some_and(|selector| selector.online_only),
+            selector.and_then(|selector| selector.issued_before).map(Timestamp::millis),
+            bulk,
+            taken_back,
         ])?;
     Ok(1)
 }
@@ -55,7 +68,7 @@ pub(super) fn after(connection: &Connection, after: u64, limit: u32) -> rusqlite
     connection
         .prepare_cached(
             "SELECT position, at, expires_at, grant_number, jti, client, subject, scope, resource, session, \
-             tag_key, online_only FROM revocations \
+             tag_key, online_only, issued_before, bulk, taken_back FROM revocations \
              WHERE position > ?1 ORDER BY position LIMIT ?2",
         )?
         .query_map(params![after, limit], read)?
@@ -75,23 +88,29 @@ pub(super) fn forget(connection: &Connection, before: Timestamp, limit: u32) -> 
 fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
     let grant: Option<i64> = row.get(3)?;
     let jti: Option<[u8; 32]> = row.get(4)?;
-    let revoked = match (grant, jti) {
-        (Some(number), _) => Revoked::Grant(number.cast_unsigned()),
-        (None, Some(jti)) => Revoked::Access(jti),
-        (None, None) => {
+    let (bulk, taken_back): (Option<i64>, Option<i64>) = (row.get(13)?, row.get(14)?);
+    let revoked = match (grant, jti, taken_back) {
+        (Some(number), _, _) => Revoked::Grant(number.cast_unsigned()),
+        (None, Some(jti), _) => Revoked::Access(jti),
+        (None, None, Some(number)) => Revoked::TakenBack(number.cast_unsigned()),
+        (None, None, None) => {
             let client: Option<String> = row.get(5)?;
             let client =
                 client.map(|client| ClientId::parse(&client).ok_or(rusqlite::Error::InvalidQuery)).transpose()?;
-            Revoked::Matching(Selector {
+            let selector = Selector {
                 client,
                 subject: row.get(6)?,
                 scope: row.get(7)?,
                 resource: row.get(8)?,
                 session: row.get(9)?,
                 tag_key: row.get(10)?,
-                issued_before: None,
+                issued_before: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_millis),
                 online_only: row.get(11)?,
-            })
+            };
+            match bulk {
+                Some(number) => Revoked::Bulk(number.cast_unsigned(), selector),
+                None => Revoked::Matching(selector),
+            }
         }
     };
     Ok(Revocation {

@@ -16,7 +16,7 @@ macro_rules! select_grants {
             "g.absolute_at, g.ended_at, g.end_reason, g.redeemed_at, g.mac_key, g.mac, ",
             "t.client, t.subject, t.scope, t.resources, t.binding, t.binding_key, t.rotation, t.refreshable, ",
             "t.authenticated_at, t.created_at, t.code_secret, t.code_challenge, t.code_redirect_uri, t.code_expires_at, ",
-            "t.epoch, t.session, ",
+            "t.epoch, t.session, t.openid, ",
             "u.subject IS NOT NULL, u.disabled_at IS NOT NULL ",
             "FROM grants g LEFT JOIN grant_terms t ON t.number = g.number LEFT JOIN users u ON u.subject = t.subject ",
             $rest
@@ -30,7 +30,7 @@ pub(super) const SELECT_ONE: &str = "SELECT g.number, g.random, g.version, g.wri
     g.rotated_at, g.previously_rotated_at, g.answered_at, g.retries, g.retry_proof, g.idle_at, g.absolute_at, g.ended_at, \
     g.end_reason, g.redeemed_at, g.mac_key, g.mac, t.client, t.subject, t.scope, t.resources, t.binding, t.binding_key, \
     t.rotation, t.refreshable, t.authenticated_at, t.created_at, t.code_secret, t.code_challenge, t.code_redirect_uri, \
-    t.code_expires_at, t.epoch, t.session FROM grants g LEFT JOIN grant_terms t ON t.number = g.number WHERE g.number = ?1";
+    t.code_expires_at, t.epoch, t.session, t.openid FROM grants g LEFT JOIN grant_terms t ON t.number = g.number WHERE g.number = ?1";
 
 /// Reads a row of [`select_grants`]; `newer` knows which hot half stands in place of the one in the table.
 pub(super) fn read(

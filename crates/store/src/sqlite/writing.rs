@@ -1,9 +1,10 @@
 //! Writing a batch: one transaction, in order, all or nothing.
 
 use regrant_core::grant::RowMac;
-use regrant_core::{ChainKey, Grant, Timestamp};
+use regrant_core::{Grant, Timestamp};
 use rusqlite::Connection;
 
+use super::guard::Guard;
 use super::hot::Hot;
 use super::journal::{Batch, Journal, Written};
 use super::known::Known;
@@ -13,8 +14,8 @@ use crate::{EventRecord, Outcome, Record, revocation};
 /// What a batch is written with.
 pub(super) struct Writing<'a> {
     pub(super) connection: &'a Connection,
-    /// What events are chained under.
-    pub(super) chain: &'a ChainKey,
+    /// What events are chained under, and what is sealed.
+    pub(super) guard: &'a mut Guard,
     pub(super) known: &'a Known,
     /// Where changed rows of grants go; without it, into the table.
     pub(super) batch: Option<Batch<'a>>,
@@ -24,13 +25,13 @@ impl<'a> Writing<'a> {
     /// Begins a transaction, and forgets what others have changed.
     pub(super) fn begin(
         connection: &'a Connection,
-        chain: &'a ChainKey,
+        guard: &'a mut Guard,
         known: &'a mut Known,
         journal: Option<&'a Journal>,
     ) -> rusqlite::Result<Self> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         known.check(connection)?;
-        Ok(Self { connection, chain, known, batch: journal.map(Batch::new) })
+        Ok(Self { connection, guard, known, batch: journal.map(Batch::new) })
     }
 
     /// Writes the records, the high-water time and the count of commits. Nothing is durable yet.
@@ -43,7 +44,9 @@ impl<'a> Writing<'a> {
         now: Timestamp,
         (high_water, commits): (Timestamp, u64),
     ) -> rusqlite::Result<(Vec<Outcome>, Option<Written>)> {
+        let before = self.guard.sealed.clone();
         let outcomes = records.iter().map(|record| self.one(record, now)).collect::<rusqlite::Result<_>>()?;
+        self.guard.write(self.connection, &before)?;
         self.connection
             .prepare_cached("UPDATE meta SET high_water = ?1, commits = ?2 WHERE only = 1")?
             .execute([high_water.millis(), commits.cast_signed()])?;
@@ -56,7 +59,7 @@ impl<'a> Writing<'a> {
             Record::Grant { expected, grant, mac, events } => self.put_grant(*expected, grant, *mac, events),
             Record::RemoveGrant { number, expected } => self.remove_grant(*number, *expected),
             Record::Fold => Ok(commit::outcome(self.batch.as_mut().is_some_and(Batch::fold))),
-            _ => commit::one(self.connection, self.chain, record, now),
+            _ => commit::one(self.connection, self.guard, record, now),
         }
     }
 
@@ -86,7 +89,7 @@ impl<'a> Writing<'a> {
         if is_written {
             revocations::follow(connection, revocation::of_grant(grant))?;
             for event in told {
-                events::tell(connection, self.chain, event)?;
+                events::tell(connection, self.guard, event)?;
             }
         }
         Ok(commit::outcome(is_written))

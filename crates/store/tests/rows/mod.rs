@@ -48,6 +48,7 @@ pub(crate) fn grant(number: u64) -> Grant {
             created_at: soon,
             epoch: 0,
             session: None,
+            openid: None,
             code: None,
         }),
     }

@@ -2,19 +2,19 @@
 //!
 //! An access token (RFC 6750, in the header alone) of a client that acts for itself, for this resource and no other: a token that
 //! other APIs are shown as well is as good as theirs. The client must have the scope, the resource and the grant type still. There
-//! is no password, no default and no network that is trusted.
+//! is no password, no default and no network that is trusted. With `regrant.admin.read` alone it may look, and change nothing.
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use regrant_core::Client;
 use regrant_core::client::GrantType;
 
 use super::problem::{Kind, Problem};
 use crate::answer::{BearerFailure, Failure};
 use crate::app::App;
-use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPE};
+use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE};
 use crate::introspect::{active, open_access_token};
 use crate::peer::Peer;
 use crate::sight;
@@ -23,11 +23,11 @@ use crate::sight;
 ///
 /// # Errors
 /// Why it may not: told to it, and counted where it proves nothing.
-pub(super) async fn prove(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Problem> {
-    proved(app, headers, peer).await.map_err(|failure| refused(&app.limits.failed(app, peer, None, failure)))
+pub(super) async fn prove(app: &App, method: &Method, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Problem> {
+    proved(app, method, headers, peer).await.map_err(|failure| refused(&app.limits.failed(app, peer, None, failure)))
 }
 
-async fn proved(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Failure> {
+async fn proved(app: &App, method: &Method, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Failure> {
     let token = bearer(headers).map_err(Failure::Bearer)?;
     app.limits.before_a_signature(app, peer)?;
     let invalid = || Failure::Bearer(BearerFailure::InvalidToken);
@@ -38,11 +38,13 @@ async fn proved(app: &App, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client
     let token = active(app, token).await?.ok_or_else(invalid)?;
     let client = app.client(&token.client).ok_or_else(invalid)?;
     let is_its_own = token.grant.is_none() && token.subject == token.client;
-    let was_given = token.scope.split(' ').any(|scope| scope == ADMIN_SCOPE);
-    let may_now = client.scopes.contains(ADMIN_SCOPE)
+    // RFC 9110 section 9.2.1: what is asked for by GET changes nothing.
+    let opening: &[&str] = if method == Method::GET { &[ADMIN_SCOPE, ADMIN_READ_SCOPE] } else { &[ADMIN_SCOPE] };
+    let was_given = |scope: &&str| token.scope.split(' ').any(|given| given == *scope) && client.scopes.contains(scope);
+    let may_now = opening.iter().any(was_given)
         && client.resources.contains(ADMIN_RESOURCE)
         && client.may_use(GrantType::ClientCredentials);
-    if !(is_for_this && is_its_own && was_given && may_now) {
+    if !(is_for_this && is_its_own && may_now) {
         return Err(Failure::Bearer(BearerFailure::InsufficientScope));
     }
     sight::client(&client);
@@ -76,7 +78,7 @@ fn refused(failure: &Failure) -> Problem {
         ),
         Failure::Bearer(BearerFailure::InsufficientScope) => Problem::new(
             Kind::Forbidden,
-            "It takes a token by client credentials, with the scope regrant.admin, for the resource urn:regrant:admin and no \
+            "It takes a token by client credentials, with the scope regrant.admin (to look: regrant.admin.read), for the resource urn:regrant:admin and no \
              other, of a client that has both still.",
         ),
         _ => Problem::new(Kind::InvalidToken, "Ask the token endpoint for another one."),

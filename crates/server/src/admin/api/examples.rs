@@ -132,6 +132,13 @@ pub(super) const WEBHOOK: &str = r#"{
     "dead_letters": [{"event": 17, "at": "2026-11-28T09:00:00Z", "failure": "it answered 500"}]
 }"#;
 
+pub(super) const LOGOUTS: &str = r#"{
+    "client": "shop", "waiting": 1, "oldest_waiting_at": "2026-11-28T12:30:00Z",
+    "given_up": [{
+        "event": 39, "at": "2026-11-28T09:00:00Z", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "user": "alice", "failure": "status 503"
+    }]
+}"#;
+
 pub(super) const RETRIED: &str = r#"{"delivered": 1, "dropped": 0, "left": 0, "failure": null}"#;
 
 pub(super) const DROPPED: &str = r#"{"delivered": 0, "dropped": 1, "left": 0, "failure": null}"#;

@@ -15,8 +15,8 @@ use super::operation::{Asked, Operation, Plan, Versions, behind, delete, full, g
 use super::problem::{Kind, Problem, Told};
 use super::shapes::{
     AnyCommand, BulkRevoke, ClientAdded, Enabled, EndGrant, EventsQuery, ExistingWanted, ExplainWanted, ExportQuery,
-    GrantDetail, GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, LeakedTokens, NewPassword, NewUser,
-    NoQuery, RotateKey, RotateSecret, SecretMade, TokensRevoked, UserPatch,
+    GrantDetail, GrantEnded, GrantsQuery, HashesWanted, Import, ImportDone, LeakedTokens, NewPassword,
+    NewRegistrationToken, NewUser, NoQuery, RotateKey, RotateSecret, SecretMade, TokensRevoked, UserPatch,
 };
 use crate::admin::blacklist::{BulkRevoked, RevocationView};
 use crate::admin::chain::ChainReport;
@@ -24,13 +24,15 @@ use crate::admin::clients::ClientDetail;
 use crate::admin::events::{EventLine, EventsWanted};
 use crate::admin::explain::Explanation;
 use crate::admin::import::{Existing, Hashes, PortableUser};
+use crate::admin::logouts::LogoutsView;
+use crate::admin::registration::RegistrationTokenView;
 use crate::admin::users::UserDetail;
 use crate::admin::webhooks::{Retried, WebhookView};
 use crate::admin::{ClientView, Command, GrantFilter, GrantView, KeyDone, KeyView, Status, UserView};
 use crate::app::Reloaded;
 use crate::chance;
 use crate::claims::attributes::UserChange;
-use crate::config::{ClientDefinition, duration, hash_text};
+use crate::config::{ClientDefinition, PlainSecret, duration, hash_text};
 
 /// How long an old secret works unless the request says.
 const OVERLAP: &str = "24h";
@@ -52,6 +54,7 @@ pub(super) fn table() -> &'static Table {
         let mut schemas = SchemaGenerator::new(settings);
         let mut operations = general(&mut schemas);
         operations.extend(clients(&mut schemas));
+        operations.extend(registration_tokens(&mut schemas));
         operations.extend(users(&mut schemas));
         operations.extend(grants(&mut schemas));
         operations.extend(events(&mut schemas));
@@ -131,6 +134,59 @@ fn clients(schemas: &mut SchemaGenerator) -> Vec<Operation> {
             .takes::<RotateSecret>(r#"{"overlap": "24h"}"#, "rotate_client_secret", rotate_secret)
             .finish(schemas),
     ]
+}
+
+fn registration_tokens(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+    const SHOWN: &str = r#"{"id": "0123456789abcdef", "label": "for the fair", "uses": 10, "created_at": "2026-11-24T01:30:00Z", "expires_at": "2026-12-01T01:30:00Z"}"#;
+    vec![
+        get(
+            "/registration-tokens",
+            "listRegistrationTokens",
+            "List the tokens with which clients can register themselves",
+        )
+        .lists::<NoQuery, RegistrationTokenView>(
+            SHOWN,
+            "registration_tokens",
+            |asked, NoQuery {}| asked.after_text().map(|_| Command::RegistrationTokens),
+            |list, asked| behind(by_id(list), asked, |token| text(token, "id")),
+        )
+        .finish(schemas),
+        post(
+            "/registration-tokens",
+            "makeRegistrationToken",
+            "Make a token with which clients can register themselves; it is shown once",
+        )
+        .answers::<RegistrationTokenView>(SHOWN)
+        .status(StatusCode::CREATED)
+        .takes::<NewRegistrationToken>(
+            r#"{"label": "for the fair", "uses": 10, "lifetime": "7d"}"#,
+            "new_registration_token",
+            |_, wanted| new_registration_token(wanted),
+        )
+        .finish(schemas),
+        delete(
+            "/registration-tokens/{id}",
+            "removeRegistrationToken",
+            "Remove such a token; clients that used it stay",
+        )
+        .plan("remove_registration_token", |asked| Command::RemoveRegistrationToken { id: asked.path("id") })
+        .finish(schemas),
+    ]
+}
+
+fn new_registration_token(wanted: NewRegistrationToken) -> Result<Plan, Problem> {
+    let Some(lifetime) = duration::parse(wanted.lifetime.as_deref().unwrap_or("7d")) else {
+        return Err(Problem::at("/lifetime", "it is no duration", "Write it like \"7d\" or \"24h\"."));
+    };
+    let (label, uses) = (wanted.label.unwrap_or_default(), wanted.uses.unwrap_or(1));
+    Ok(Command::NewRegistrationToken { label, uses, lifetime }.into())
+}
+
+fn by_id(mut list: Value) -> Value {
+    if let Value::Array(items) = &mut list {
+        items.sort_by_key(|item| text(item, "id"));
+    }
+    list
 }
 
 fn users(schemas: &mut SchemaGenerator) -> Vec<Operation> {
@@ -279,6 +335,18 @@ fn events(schemas: &mut SchemaGenerator) -> Vec<Operation> {
                 |list, asked| behind(by_name(list), asked, |webhook| text(webhook, "name")),
             )
             .finish(schemas),
+        get(
+            "/logouts",
+            "listLogouts",
+            "List the clients that have not heard of a logout: what waits, and what was given up",
+        )
+        .lists::<NoQuery, LogoutsView>(
+            show::LOGOUTS,
+            "logouts",
+            |asked, NoQuery {}| asked.after_text().map(|_| Command::Logouts),
+            |list, asked| behind(list, asked, |logouts| text(logouts, "client")),
+        )
+        .finish(schemas),
         post(
             "/webhooks/{name}/retry",
             "retryWebhook",
@@ -413,8 +481,15 @@ fn new_secret() -> (String, String) {
 
 /// A confidential client without a secret gets one; what is wrong with the rest is said where it is judged.
 fn add_client(mut definition: ClientDefinition) -> Plan {
-    let is_public = definition.token_endpoint_auth_method.as_deref() == Some("none");
-    let made = (!is_public && definition.secret_hash.is_none() && definition.secret_file.is_none()).then(new_secret);
+    let method = definition.token_endpoint_auth_method.as_deref();
+    if method == Some("client_secret_jwt") {
+        let made = definition.shared_secret.is_none().then(new_secret).map(|(secret, _)| secret);
+        definition.shared_secret =
+            definition.shared_secret.or_else(|| made.clone().map(|secret| PlainSecret::new(secret.into())));
+        return Plan { command: Command::AddClient { definition: Box::new(definition) }, secret: made };
+    }
+    let has_none = matches!(method, Some("none" | "private_key_jwt"));
+    let made = (!has_none && definition.secret_hash.is_none() && definition.secret_file.is_none()).then(new_secret);
     let (secret, hash) = made.unzip();
     definition.secret_hash = definition.secret_hash.or(hash);
     Plan { command: Command::AddClient { definition: Box::new(definition) }, secret }

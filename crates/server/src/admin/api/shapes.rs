@@ -104,6 +104,24 @@ pub(super) struct SecretMade {
     client_secret: Option<String>,
 }
 
+/// A token with which clients can register themselves.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRegistrationToken {
+    /// What it is for.
+    #[serde(default)]
+    #[schemars(length(max = 200))]
+    pub(super) label: Option<String>,
+    /// For how many clients: 1 unless set.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) uses: Option<u32>,
+    /// For how long: `7d` unless set.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub(super) lifetime: Option<String>,
+}
+
 /// A user to add.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -20,7 +20,7 @@ use super::{Checks, ClientDefinition};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Ten years: longer than any session should be, short enough that no arithmetic with times overflows.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
+pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(3650 * 86_400);
 /// The longest life of an access token.
 pub const LONGEST_ACCESS_TOKEN: Duration = Duration::from_secs(365 * 86_400);
 const LONGEST_RETRY_WINDOW: Duration = Duration::from_secs(3600);
@@ -32,7 +32,8 @@ impl ClientDefinition {
         let before = checks.problems.len();
         let rotation = self.rotation(class, checks).unwrap_or(defaults.rotation);
         let on_replay = self.on_replay(class, checks).unwrap_or(defaults.on_replay);
-        let access_token_format = self.format(checks).unwrap_or(defaults.access_token_format);
+        let of_subject = if self.is_pairwise() { AccessTokenFormat::Opaque } else { defaults.access_token_format };
+        let access_token_format = self.format(checks).unwrap_or(of_subject);
         let algorithm = self.algorithm(access_token_format, checks).unwrap_or(defaults.access_token_algorithm);
         let retry_window = self.window(class, checks).unwrap_or(Policy::RETRY_WINDOW);
         let lifetime = SECOND..=LONGEST_LIFETIME;
@@ -141,7 +142,7 @@ impl ClientDefinition {
     }
 }
 
-fn read(
+pub(super) fn read(
     checks: &mut Checks,
     key: &'static str,
     text: Option<&str>,

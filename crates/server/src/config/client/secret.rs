@@ -10,7 +10,7 @@ use regrant_core::secret::Hash;
 use zeroize::Zeroizing;
 
 use super::super::problem::Problem;
-use super::{Checks, ClientDefinition};
+use super::{Checks, ClientDefinition, PlainSecret};
 
 /// What `secret_hash` begins with.
 const HASH_PREFIX: &str = "sha256:";
@@ -47,8 +47,9 @@ impl ClientDefinition {
             }
             return None;
         };
-        if auth == Some(AuthMethod::None) {
-            checks.problem(Problem::new(key, "a client of method \"none\" has no secret", "Remove it."));
+        if let Some(method @ (AuthMethod::None | AuthMethod::PrivateKeyJwt | AuthMethod::ClientSecretJwt)) = auth {
+            let what = format!("a client of method \"{}\" has no secret before this one", method.as_str());
+            checks.problem(Problem::new(key, what, "Remove it."));
             return None;
         }
         let expires_at = until.parse::<jiff::Timestamp>().map(|at| Timestamp::from_millis(at.as_millisecond()));
@@ -69,10 +70,34 @@ impl ClientDefinition {
         Some(ClientSecret { hash: hash?, expires_at: Some(expires_at.ok()?) })
     }
 
+    /// Reads the secret of a client of `client_secret_jwt` from its file: a hash would not do. What is wrong with the file is
+    /// told where the definition is resolved.
+    pub(in crate::config) fn take_secret(&mut self, base: &Path) {
+        let wants = self.token_endpoint_auth_method.as_deref() == Some(AuthMethod::ClientSecretJwt.as_str());
+        if let Some(file) = self.secret_file.as_deref().filter(|_| wants) {
+            self.shared_secret = read_text(&super::super::places::under(base, file)).ok().map(PlainSecret::new);
+        }
+    }
+
     /// The hash of the client's secret.
     fn secret(&self, auth: Option<AuthMethod>, files: Option<&Path>, checks: &mut Checks) -> Option<Hash> {
         let auth = auth?;
+        if let (AuthMethod::ClientSecretJwt, Some(secret)) = (auth, &self.shared_secret) {
+            return Some(secret.hash());
+        }
         match (auth, &self.secret_file, &self.secret_hash) {
+            (AuthMethod::PrivateKeyJwt, None, None) => None,
+            (AuthMethod::PrivateKeyJwt, file, _) => {
+                let key = if file.is_some() { "secret_file" } else { "secret_hash" };
+                checks.problem(Problem::new(
+                    key,
+                    "a client of \"private_key_jwt\" has keys and no secret",
+                    "Remove it.",
+                ));
+                None
+            }
+            // `check_proofs` says what is missing.
+            (AuthMethod::ClientSecretJwt, None, _) => None,
             (AuthMethod::None, None, None) => None,
             (AuthMethod::None, file, _) => {
                 let key = if file.is_some() { "secret_file" } else { "secret_hash" };
@@ -152,6 +177,16 @@ fn parse_hash(text: &str) -> Result<Hash, Refused> {
 }
 
 fn read(path: &Path) -> Result<Hash, Refused> {
+    read_text(path).map(|secret| client_secret_hash(&secret))
+}
+
+/// The hash that such a text says.
+#[must_use]
+pub fn parse_hash_text(text: &str) -> Option<Hash> {
+    parse_hash(text).ok()
+}
+
+fn read_text(path: &Path) -> Result<Zeroizing<String>, Refused> {
     let remedy = "Put the secret alone into the file; `regrant client secret` makes one.";
     let cannot = |error: &std::io::Error| (format!("{} cannot be read: {error}", path.display()), remedy);
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_LEN * 4));
@@ -170,7 +205,7 @@ fn read(path: &Path) -> Result<Hash, Refused> {
         );
         return Err((what, remedy));
     }
-    Ok(client_secret_hash(secret))
+    Ok(Zeroizing::new(secret.to_owned()))
 }
 
 #[cfg(unix)]

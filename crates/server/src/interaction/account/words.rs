@@ -147,7 +147,7 @@ pub(super) const LIMITED: &str = "given an end";
 pub(super) const UNLIMITED: &str = "without an end";
 
 /// The program and its network, as far as they are known.
-pub(super) fn place(place: &Place) -> String {
+pub(in crate::interaction) fn place(place: &Place) -> String {
     let known = [place.agent.as_str(), place.network.as_str()];
     known.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
@@ -163,7 +163,7 @@ fn day(at: Timestamp) -> String {
     written(at, "%-d %B %Y")
 }
 
-fn minute(at: Timestamp) -> String {
+pub(in crate::interaction) fn minute(at: Timestamp) -> String {
     written(at, "%-d %B %Y, %H:%M UTC")
 }
 

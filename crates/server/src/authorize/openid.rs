@@ -1,0 +1,170 @@
+//! The parameters of OpenID Connect Core sections 3.1.2.1 and 5.5: `nonce`, `max_age`, `id_token_hint`, `claims`.
+//!
+//! `display`, `ui_locales`, `claims_locales` and `acr_values` are wishes: read, and fulfilled by the one page, language and kind of login
+//! there is.
+
+use regrant_core::Scope;
+use regrant_core::openid::{self, ACR_PASSWORD, ClaimsAsked, MAX_NONCE};
+use regrant_jose::{Typ, Unverified, check_audience, check_issuer};
+use serde_json::{Map, Value};
+
+use super::Denied;
+use crate::app::App;
+use crate::form::Form;
+
+/// What was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) nonce: Option<String>,
+    /// In seconds.
+    pub(crate) max_age: Option<u64>,
+    /// The `sub`s that the user must have, as the client knows them: by `id_token_hint`, and by the value of a `sub` claim.
+    pub(crate) named: Vec<String>,
+    /// Filled in on the login page.
+    pub(crate) login_hint: String,
+    pub(crate) claims: ClaimsAsked,
+}
+
+impl Wishes {
+    /// Reads them. `scopes` is what the client may have at all.
+    pub(super) fn read(app: &App, form: &Form, client: &str, scopes: &Scope) -> Result<Self, Denied> {
+        let nonce = form.text("nonce", MAX_NONCE);
+        let nonce = nonce.map_err(|_| Denied::invalid("nonce is too long or holds control characters"))?;
+        let max_age = form.credential("max_age").map(|text| {
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            // A greater number than there are seconds limits nothing.
+            is_number.then(|| text.parse().unwrap_or(u64::MAX))
+        });
+        let max_age = match max_age {
+            Some(None) => return Err(Denied::invalid("max_age must be a number of seconds")),
+            Some(age) => age,
+            None => None,
+        };
+        let mut named = Vec::new();
+        if let Some(hint) = form.credential("id_token_hint") {
+            named
+                .push(hinted(app, hint, client).ok_or(Denied::invalid("id_token_hint is no ID token of this client"))?);
+        }
+        let mut claims = ClaimsAsked::default();
+        if let Some(text) = form.credential("claims") {
+            let (asked, subject) = read_claims(text, scopes)?;
+            claims = asked;
+            named.extend(subject);
+        }
+        // A wish: what cannot be a name of a user is none.
+        let login_hint = form.text("login_hint", crate::session::MAX_USERNAME_LEN).ok().flatten().unwrap_or_default();
+        let (nonce, login_hint) = (nonce.map(str::to_owned), login_hint.to_owned());
+        Ok(Self { nonce, max_age, named, login_hint, claims })
+    }
+}
+
+/// The `sub` of an ID token that this server gave this client. Core section 3.1.2.1: "ID Token previously issued by the Authorization
+/// Server being passed as a hint"; section 3.1.2.2 lets it be expired.
+fn hinted(app: &App, text: &str, client: &str) -> Option<String> {
+    let claims = Unverified::parse(text).ok()?.verify(Typ::JwtOrAbsent, &app.signing().verifying).ok()?.claims;
+    check_issuer(&claims, app.issuer()).and_then(|()| check_audience(&claims, client)).ok()?;
+    claims.get("exp").filter(|exp| exp.is_number())?;
+    claims.get("sub").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Core section 5.5. "Any members used that are not understood MUST be ignored."
+fn read_claims(text: &str, scopes: &Scope) -> Result<(ClaimsAsked, Option<String>), Denied> {
+    const MALFORMED: Denied = Denied::invalid("claims is not an object as OpenID Connect Core section 5.5 has it");
+    let parameter = regrant_jose::read_object(text.as_bytes()).map_err(|_| MALFORMED)?;
+    let (mut asked, mut subject) = (ClaimsAsked::default(), None);
+    for (place, names) in [("id_token", &mut asked.id_token), ("userinfo", &mut asked.userinfo)] {
+        let members = match parameter.get(place) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Object(members)) => members,
+            Some(_) => return Err(MALFORMED),
+        };
+        for (name, wish) in members {
+            let wish = match wish {
+                Value::Null => &Map::new(),
+                Value::Object(wish) => wish,
+                _ => return Err(MALFORMED),
+            };
+            match (name.as_str(), wish.get("value")) {
+                // Section 5.5.1: "the Claim be returned with a particular value. For instance the Claim request: "sub": {"value": …} can
+                // be used to specify that the request apply to the End-User with Subject Identifier".
+                ("sub", Some(Value::String(value))) if subject.as_ref().is_none_or(|before| before == value) => {
+                    subject = Some(value.clone());
+                }
+                ("sub", Some(_)) => return Err(MALFORMED),
+                ("acr", _) if is_unmet(wish) => return Err(Denied::UNMET),
+                (name, _) if openid::may_ask(scopes, name) => names.push(name.to_owned()),
+                _ => {}
+            }
+        }
+        names.sort_unstable();
+    }
+    Ok((asked, subject))
+}
+
+/// Core section 5.5.1.1: "If the acr Claim is requested as an Essential Claim for the ID Token with a values parameter requesting specific
+/// Authentication Context Class Reference values […] the Authorization Server MUST return an acr Claim Value that matches one of the
+/// requested values", or else "treat that outcome as a failed authentication attempt".
+fn is_unmet(wish: &Map<String, Value>) -> bool {
+    let is_ours = |value: &Value| value.as_str() == Some(ACR_PASSWORD);
+    let is_met = match (wish.get("value"), wish.get("values")) {
+        (None, None) => true,
+        (Some(value), _) if is_ours(value) => true,
+        (_, Some(Value::Array(values))) => values.iter().any(is_ours),
+        _ => false,
+    };
+    wish.get("essential") == Some(&Value::Bool(true)) && !is_met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(ClaimsAsked, Option<String>), &'static str> {
+        let scopes = Scope::parse("openid profile email").expect("a scope");
+        read_claims(text, &scopes).map_err(|denied| denied.error)
+    }
+
+    #[test]
+    fn what_a_client_may_have_is_asked_for_by_name() {
+        let text = r#"{"userinfo":{"picture":null,"address":null,"groups":{"essential":true},"unheard_of":{"x":1}},
+            "id_token":{"email":{"essential":true},"auth_time":null,"sub":{"value":"usr_1"}},"others":7}"#;
+        let (asked, subject) = read(text).expect("a claims parameter");
+        assert_eq!((asked.userinfo, asked.id_token), (vec!["picture".to_owned()], vec!["email".to_owned()]));
+        assert_eq!(subject.as_deref(), Some("usr_1"));
+        assert_eq!(read("{}"), Ok(Default::default()));
+        assert_eq!(read(r#"{"userinfo":null}"#), Ok(Default::default()));
+    }
+
+    #[test]
+    fn what_is_no_claims_parameter_is_refused() {
+        for bad in [
+            "",
+            "[]",
+            "x",
+            r#"{"userinfo":[]}"#,
+            r#"{"id_token":{"email":true}}"#,
+            r#"{"id_token":{"sub":{"value":7}}}"#,
+            r#"{"id_token":{"sub":{"value":"a"}},"userinfo":{"sub":{"value":"b"}}}"#,
+            r#"{"id_token":{"email":null,"email":null}}"#,
+            &"{\"id_token\":".repeat(100),
+        ] {
+            assert_eq!(read(bad), Err("invalid_request"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_acr_that_no_login_has_is_an_error_where_it_is_essential() {
+        let acr = |wish: &str| read(&format!(r#"{{"id_token":{{"acr":{wish}}}}}"#)).err();
+        let ours = format!(r#"{{"essential":true,"values":["x","{ACR_PASSWORD}"]}}"#);
+        for met in ["null", r#"{"essential":true}"#, r#"{"values":["x"]}"#, &ours] {
+            assert_eq!(acr(met), None, "{met}");
+        }
+        for unmet in [
+            r#"{"essential":true,"values":["x"]}"#,
+            r#"{"essential":true,"value":"x"}"#,
+            r#"{"essential":true,"values":7}"#,
+        ] {
+            assert_eq!(acr(unmet), Some("unmet_authentication_requirements"), "{unmet}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A client's keys, wherever they are: in its definition, or at its `jwks_uri`, from where they are read anew when it signs with one
+//! that is not known yet (OpenID Connect Core section 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
+//! the keys when it sees an unfamiliar kid value").
+
+use std::sync::Arc;
+
+use regrant_core::Client;
+use regrant_jose::{Algorithm, Jwk, JwkSet, Typ, Unverified, Verified, VerifyError, VerifyingKey};
+
+use crate::app::App;
+use crate::fetched::Wanted;
+use crate::outbound::NoAnswer;
+use crate::profile::{Keys, Profile};
+
+/// Why a client's signature does not count.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum NotSigned {
+    /// It is not one, or not by this client.
+    #[error("{0}")]
+    Token(#[from] VerifyError),
+    /// It has no keys.
+    #[error("the client has no keys")]
+    NoKeys,
+    /// Its keys cannot be read.
+    #[error("the client's keys cannot be read: {0}")]
+    NoAnswer(#[from] NoAnswer),
+}
+
+/// Verifies a JWS by one of a client's keys. `algorithm` is the one that was agreed on, if one was.
+pub(crate) async fn verify(
+    app: &App,
+    client: &Client,
+    profile: &Profile,
+    token: &str,
+    typ: Typ<'_>,
+    algorithm: Option<Algorithm>,
+) -> Result<Verified, NotSigned> {
+    let used = Unverified::parse(token)?.header().algorithm;
+    if algorithm.is_some_and(|agreed| agreed != used) {
+        return Err(VerifyError::WrongAlgorithm.into());
+    }
+    let url = match &profile.keys {
+        Keys::None => return Err(NotSigned::NoKeys),
+        Keys::Inline(set) => return Ok(by(set, token, typ, used)?),
+        Keys::At(url) => url,
+    };
+    let held = fetch(app, url, Wanted::Known).await?;
+    match by(&held, token, typ, used) {
+        // A key of before may have gone the way of its name: a signature that does not fit is as good a reason to look again.
+        Err(VerifyError::UnknownKey | VerifyError::BadSignature | VerifyError::WrongAlgorithm) => {
+            let newer = fetch(app, url, Wanted::Newer).await?;
+            if !Arc::ptr_eq(&held, &newer) {
+                tracing::info!(client = %client.id, "the client's keys were read again");
+            }
+            Ok(by(&newer, token, typ, used)?)
+        }
+        verified => Ok(verified?),
+    }
+}
+
+/// Keys that fit no algorithm of ours, or are meant for something else, are passed over (RFC 7517 section 5).
+fn by(set: &JwkSet, token: &str, typ: Typ<'_>, algorithm: Algorithm) -> Result<Verified, VerifyError> {
+    let parsed = |key: &Jwk| VerifyingKey::from_jwk_for(key, algorithm).ok();
+    let keys: Vec<VerifyingKey> = set.keys.iter().filter_map(parsed).collect();
+    Unverified::parse(token)?.verify(typ, &keys)
+}
+
+async fn fetch(app: &App, url: &http::Uri, wanted: Wanted) -> Result<Arc<JwkSet>, NoAnswer> {
+    let setting = &app.settings().config.outbound;
+    let now = || app.engine.clock().ran();
+    let ask = || async {
+        let body = app.outbound.fetch(setting, url, "application/jwk-set+json, application/json").await?;
+        read(&body)
+    };
+    let fetched = app.key_sets.get(&url.to_string(), wanted, now, ask).await;
+    fetched.inspect_err(|trouble| tracing::warn!(%url, %trouble, "a client's keys cannot be read"))
+}
+
+/// A member twice is no JWK set; a key that cannot be read does not spoil the others.
+fn read(body: &[u8]) -> Result<JwkSet, NoAnswer> {
+    let nonsense = |what: &str| NoAnswer::Nonsense(what.to_owned());
+    let mut members = regrant_jose::read_object(body).map_err(|fault| nonsense(&format!("it {fault}")))?;
+    let Some(serde_json::Value::Array(keys)) = members.remove("keys") else {
+        return Err(nonsense("there is no array \"keys\""));
+    };
+    if keys.len() > JwkSet::MAX_KEYS {
+        return Err(nonsense("there are more than 64 keys"));
+    }
+    Ok(JwkSet { keys: keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect() })
+}

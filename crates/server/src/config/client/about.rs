@@ -1,0 +1,39 @@
+//! What people are told of a client: its page, its logo, its policy and its terms. Links on the consent page, for browsers to
+//! follow: the server itself never asks for one of them (check S12).
+
+use super::super::problem::Problem;
+use super::{Checks, ClientDefinition};
+use crate::outbound::check_url;
+
+/// The most `contacts`, and the longest one.
+const MAX_CONTACTS: usize = 10;
+const MAX_CONTACT: usize = 254;
+
+impl ClientDefinition {
+    pub(super) fn check_about(&self, checks: &mut Checks) {
+        let links = [
+            ("client_uri", &self.client_uri),
+            ("logo_uri", &self.logo_uri),
+            ("policy_uri", &self.policy_uri),
+            ("tos_uri", &self.tos_uri),
+        ];
+        for (key, uri) in links {
+            if uri.as_ref().is_some_and(|uri| check_url(uri).is_none()) {
+                let what = "it is no https URL of at most 2048 characters without user information";
+                checks.problem(Problem::new(key, what, "Write it like \"https://app.example.com/\"."));
+            }
+        }
+        checks.list("contacts", &self.contacts);
+        let is_sound = |contact: &String| {
+            !contact.is_empty() && contact.len() <= MAX_CONTACT && !contact.chars().any(char::is_control)
+        };
+        if self.contacts.len() > MAX_CONTACTS || !self.contacts.iter().all(is_sound) {
+            let what = "they are more than 10, or one is empty or too long";
+            checks.problem(Problem::new(
+                "contacts",
+                what,
+                "Name e-mail addresses of people who answer for the client.",
+            ));
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Logging out: OpenID Connect RP-Initiated Logout 1.0, and the page for whoever comes by himself.
+//!
+//! | the request                                                         | then                                             |
+//! |---------------------------------------------------------------------|--------------------------------------------------|
+//! | cannot be read, or names an unknown client                          | an error page: nothing ends, nobody is sent on   |
+//! | has an `id_token_hint` that is not ours, or is another client's     | the same                                         |
+//! | names a `post_logout_redirect_uri` that its client did not register | the same; without a client none is registered    |
+//! | comes where nobody is logged in                                     | on to the registered URI, or "you are logged out"|
+//! | has an `id_token_hint` of this very session                         | logged out at once: the application has shown that it is its |
+//! | anything else                                                       | the user is asked (`#logout-confirm`)            |
+//!
+//! What ends with the session is the table of `cascade.rs`; who is told is in the store's commit (`deliver/logout.rs`), and by frames of
+//! the page behind it (OpenID Connect Front-Channel Logout 1.0).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, Method, Response, StatusCode};
+use regrant_core::{Client, ClientId, Event, EventKind, redirect};
+use regrant_jose::{Typ, Unverified, VerifyError, check_issuer};
+use regrant_store::{Answer, EventRecord, Question, Unavailable};
+use serde_json::{Map, Value};
+
+use super::{Visit, framing, html};
+use crate::app::App;
+use crate::authorize::{MAX_REQUEST, source};
+use crate::form::{self, Form};
+use crate::pages;
+use crate::session::{self, FormKind, LoggedIn};
+use crate::session_state;
+use crate::sight;
+use crate::subject;
+
+/// Frames of one page, and seconds that they are given.
+const MOST_FRAMES: usize = 50;
+const FRAMES_TAKE: u8 = 3;
+
+/// `GET` and `POST /oauth2/logout`.
+pub(crate) async fn end_session(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let visit = Visit::of(app, &parts);
+    let response = if parts.method == Method::POST {
+        // Section 2: "OPs MUST support the use of the HTTP GET and POST methods". Our cookies come with a GET only.
+        match super::read_body(&visit.headers, body).await {
+            Some(query) if query.len() <= MAX_REQUEST => visit.redirect(&visit.address("/oauth2/logout", &query)),
+            _ => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_request"),
+        }
+    } else {
+        visit.end_session(parts.uri.query().unwrap_or_default()).await
+    };
+    visit.correlation.mark(response)
+}
+
+/// A logout request whose words have been believed.
+#[derive(Default)]
+struct LogoutRequest {
+    client: Option<Arc<Client>>,
+    /// Where the user goes on, with `state`.
+    next: Option<String>,
+    hint: Option<Hint>,
+}
+
+/// What an ID token of ours says, however old it is.
+struct Hint {
+    subject: String,
+    sid: Option<String>,
+}
+
+/// For the error page, and for the log.
+type Wrong = (&'static str, &'static str);
+
+const UNREADABLE: Wrong = (pages::BAD_REQUEST, "malformed_request");
+const NO_CLIENT: Wrong = (pages::UNKNOWN_CLIENT, "unknown_client");
+const NO_REDIRECT: Wrong = (pages::UNKNOWN_REDIRECT, "unknown_post_logout_redirect_uri");
+const NO_HINT: Wrong = (pages::BAD_REQUEST, "bad_id_token_hint");
+
+impl LogoutRequest {
+    fn read(app: &App, query: &str) -> Result<Self, Wrong> {
+        if query.len() > MAX_REQUEST {
+            return Err(UNREADABLE);
+        }
+        let form = Form::parse(query.as_bytes()).map_err(|_| UNREADABLE)?;
+        let known = |id: &str| {
+            let client = ClientId::parse(id).and_then(|id| app.settings().clients.get(&id));
+            client.filter(|client| !client.disabled).ok_or(NO_CLIENT)
+        };
+        let named = form.credential("client_id");
+        let (hint, of) = match form.credential("id_token_hint") {
+            None => (None, None),
+            Some(token) => {
+                let claims = claims_of_ours(app, token).map_err(|_| NO_HINT)?;
+                let (hint, audience) = Hint::read(&claims).ok_or(NO_HINT)?;
+                // "If both are present, the OP MUST verify that the Client Identifier matches the one used when issuing the ID Token."
+                if named.is_some_and(|named| !audience.iter().any(|known| known == named)) {
+                    return Err(NO_HINT);
+                }
+                (Some(hint), audience.into_iter().next())
+            }
+        };
+        let client = named.or(of.as_deref()).map(known).transpose()?;
+        let next = match form.credential("post_logout_redirect_uri") {
+            None => None,
+            // "the value MUST have been previously registered with the OP": byte by byte.
+            Some(uri) => {
+                let registered = client.as_ref().map(|client| client.logout.post_logout_redirect_uris.as_slice());
+                if !registered.unwrap_or_default().iter().any(|known| known == uri) {
+                    return Err(NO_REDIRECT);
+                }
+                Some(with_state(uri, form.utf8("state")))
+            }
+        };
+        Ok(Self { client, next, hint })
+    }
+
+    /// Whether the application has shown that this session is the one that it was logged in to in.
+    fn is_of(&self, app: &App, who: &LoggedIn) -> bool {
+        let (Some(hint), Some(client)) = (&self.hint, &self.client) else { return false };
+        let subject = subject::told(app, client, &who.user.subject);
+        hint.subject == subject && hint.sid.as_deref() == Some(session::sid(&who.session.root).as_str())
+    }
+}
+
+impl Hint {
+    /// With whose it is: `azp` first, where there is one.
+    fn read(claims: &Map<String, Value>) -> Option<(Self, Vec<String>)> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        let mut audience: Vec<String> = text("azp").into_iter().collect();
+        match claims.get("aud")? {
+            Value::String(one) => audience.push(one.clone()),
+            Value::Array(many) => audience.extend(many.iter().filter_map(Value::as_str).map(str::to_owned)),
+            _ => return None,
+        }
+        Some((Self { subject: text("sub")?, sid: text("sid") }, audience))
+    }
+}
+
+/// Section 4: "the OP … SHOULD accept ID Tokens when the RP identified by the ID Token's aud claim and/or sid claim has a current
+/// session or had a recent session at the OP, even when the exp time has passed": `exp` is not looked at.
+fn claims_of_ours(app: &App, token: &str) -> Result<Map<String, Value>, VerifyError> {
+    let verified = Unverified::parse(token)?.verify(Typ::JwtOrAbsent, &app.signing().verifying)?;
+    // Our keys sign nothing else without a type of its own, and this says that it was signed here.
+    check_issuer(&verified.claims, app.issuer()).map_err(|_| VerifyError::UnknownKey)?;
+    Ok(verified.claims)
+}
+
+/// "If included in the logout request, the OP passes this value back to the RP using the state parameter".
+fn with_state(uri: &str, state: Option<&str>) -> String {
+    let Some(state) = state else { return uri.to_owned() };
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}{}", form::write(&[("state", state)]))
+}
+
+impl Visit {
+    async fn end_session(&self, query: &str) -> Response<Body> {
+        let request = match LogoutRequest::read(&self.app, query) {
+            Ok(request) => request,
+            Err((message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
+        };
+        match session::current(&self.app, &self.headers).await {
+            Ok(Some(who)) if !request.is_of(&self.app, &who) => self.logout_page(query, &request, Some(&who)),
+            Ok(who) => self.log_out(&request, who.as_ref()).await,
+            Err(trouble) => self.unavailable(&trouble.to_string()),
+        }
+    }
+
+    /// `GET /logout`.
+    pub(super) async fn ask_to_log_out(&self) -> Response<Body> {
+        let who = session::current(&self.app, &self.headers).await.ok().flatten();
+        self.logout_page("", &LogoutRequest::default(), who.as_ref())
+    }
+
+    fn logout_page(&self, query: &str, request: &LogoutRequest, who: Option<&LoggedIn>) -> Response<Body> {
+        let csrf = who.map(|who| session::form_token(&self.app, FormKind::Logout, &who.cookie, query));
+        let page = pages::Logout {
+            base: self.app.issuer.path(),
+            client_name: request.client.as_ref().map_or("", |client| client.name.as_str()),
+            username: who.map(|who| who.user.name.as_str()),
+            request: query,
+            csrf: csrf.as_deref().unwrap_or_default(),
+        };
+        html(StatusCode::OK, pages::logout(&page), &request.next.as_deref().map(source).unwrap_or_default())
+    }
+
+    /// `POST /logout`: it was confirmed.
+    pub(super) async fn logout(&self, form: &Form) -> Response<Body> {
+        let query = form.credential("request").unwrap_or_default();
+        let token = form.credential("csrf").unwrap_or_default();
+        let who = match session::current(&self.app, &self.headers).await {
+            Ok(who) => who,
+            Err(trouble) => return self.unavailable(&trouble.to_string()),
+        };
+        if let Some(who) = &who
+            && !session::is_own_form(&self.app, FormKind::Logout, &who.cookie, query, token)
+        {
+            return self.page_error(StatusCode::FORBIDDEN, pages::EXPIRED_FORM, "foreign_form");
+        }
+        match LogoutRequest::read(&self.app, query) {
+            Ok(request) => self.log_out(&request, who.as_ref()).await,
+            Err((message, reason)) => self.page_error(StatusCode::BAD_REQUEST, message, reason),
+        }
+    }
+
+    /// Ends the session, with all that follows, in one commit; then tells the applications that only the browser can tell.
+    async fn log_out(&self, request: &LogoutRequest, who: Option<&LoggedIn>) -> Response<Body> {
+        match self.ended(who).await {
+            Ok((frames, cookie)) => {
+                sight::outcome("logged_out");
+                let mut response = self.logged_out(request, &frames);
+                response.headers_mut().append(SET_COOKIE, cookie);
+                if let Some(state) = session_state::followed(&self.app, &self.headers, None) {
+                    response.headers_mut().append(SET_COOKIE, state);
+                }
+                response
+            }
+            Err(trouble) => self.unavailable(&trouble.to_string()),
+        }
+    }
+
+    async fn ended(&self, who: Option<&LoggedIn>) -> Result<(Vec<String>, HeaderValue), Unavailable> {
+        let Some(who) = who else {
+            return Ok((Vec::new(), session::end(&self.app, &self.headers, None).await?));
+        };
+        let frames = self.frames(&who.session.root).await?;
+        let happened = session::logged_out(&self.app, &who.session).await?;
+        let subject = Some(who.user.subject.clone());
+        let event = Event { kind: EventKind::Logout, grant: None, client: None, subject, detail: String::new() };
+        let correlation = self.correlation.as_str().to_owned();
+        let told = EventRecord { at: self.app.engine.now(), event, correlation };
+        Ok((frames, session::end(&self.app, &self.headers, Some((&happened, told))).await?))
+    }
+
+    /// What tells the session's clients by the browser: Front-Channel Logout 1.0 section 2.
+    async fn frames(&self, root: &[u8; 32]) -> Result<Vec<String>, Unavailable> {
+        let Answer::Logins(clients) = self.app.engine.ask(Question::Logins(*root)).await? else {
+            return Ok(Vec::new());
+        };
+        let settings = self.app.settings();
+        let sid = session::sid(root);
+        let of = |id: String| {
+            let client = settings.clients.get(&ClientId::parse(&id)?)?;
+            let uri = client.logout.frontchannel.as_deref()?;
+            if !client.logout.frontchannel_session_required {
+                return Some(uri.to_owned());
+            }
+            let separator = if uri.contains('?') { '&' } else { '?' };
+            Some(format!("{uri}{separator}{}", form::write(&[("iss", self.app.issuer()), ("sid", &sid)])))
+        };
+        Ok(clients.into_iter().filter_map(of).take(MOST_FRAMES).collect())
+    }
+
+    /// The frames have their time before the browser goes on: by itself after some seconds, without a script, or by the link.
+    fn logged_out(&self, request: &LogoutRequest, frames: &[String]) -> Response<Body> {
+        if let (Some(next), []) = (&request.next, frames) {
+            return self.redirect(next);
+        }
+        let next = request.next.as_deref().unwrap_or_default();
+        let page = pages::LoggedOut { base: self.app.issuer.path(), next, next_host: redirect::shown(next), frames };
+        let sources: Vec<String> = frames.iter().map(|frame| source(frame)).collect();
+        let mut response = framing(StatusCode::OK, pages::logged_out(&page), "", &sources.join(" "));
+        if let (false, Ok(refresh)) = (next.is_empty(), HeaderValue::try_from(format!("{FRAMES_TAKE}; url={next}"))) {
+            response.headers_mut().insert("refresh", refresh);
+        }
+        response
+    }
+}

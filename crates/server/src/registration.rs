@@ -1,0 +1,329 @@
+//! Clients that register themselves: OpenID Connect Dynamic Client Registration 1.0, RFC 7591, and the management of RFC 7592.
+//!
+//! | request                         | who may                                              | answer                                  |
+//! |---------------------------------|------------------------------------------------------|-----------------------------------------|
+//! | `POST /oauth2/register`         | by `[registration] mode`: nobody, who has an initial access token, everybody | 201, all of it, with secret and token |
+//! | `GET /oauth2/register/{id}`     | who has the client's registration access token        | 200, without the secret: the store has its hash |
+//! | `PUT /oauth2/register/{id}`     | the same                                             | 200, with another token                 |
+//! | `DELETE /oauth2/register/{id}`  | the same                                             | 204; grants end as when an operator removes it |
+//!
+//! A registration is a client of the store like any other, durable in one commit with the use of the token that let it in. The
+//! token before the newest works until the newest is used: an answer that was lost locks no client out of its own registration.
+//!
+//! How many there may be is bounded three times: by network and time (`registrations_per_network`), by `most` in all, and by the
+//! sweep, which removes what has no living grant after `reap_after`.
+
+pub mod metadata;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use regrant_core::client::AuthMethod;
+use regrant_core::one_time::{Kind, client_secret, client_secret_hash, registration_token, registration_token_hash};
+use regrant_core::secret::Hash;
+use regrant_core::{ClientId, codec};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use crate::admin::registration::Registered;
+use crate::answer::{self, BearerFailure, Failure};
+use crate::app::App;
+use crate::chance;
+use crate::config::{ClientDefinition, PlainSecret, Registration, RegistrationMode, hash_text, parse_hash_text};
+use crate::correlation::Correlation;
+use crate::form::Malformed;
+use crate::outbound::NoAnswer;
+use crate::peer::Peer;
+use crate::sight;
+pub use metadata::BadMetadata;
+use metadata::{Understood, named, understand};
+
+/// The longest body.
+const MAX_BODY: usize = 32 * 1024;
+/// How the identifiers of registered clients begin: none that an operator wrote is mistaken for one.
+const ID_PREFIX: &str = "dyn_";
+
+/// `/oauth2/register`.
+pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let correlation = sight::correlation();
+    let peer = Peer::of(request.extensions());
+    let answered = register(&app, request, peer).await;
+    respond(&app, peer, StatusCode::CREATED, answered, &correlation)
+}
+
+/// `/oauth2/register/{id}`.
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+    let correlation = sight::correlation();
+    let peer = Peer::of(request.extensions());
+    let answered = manage(&app, &id, request, peer).await;
+    let status = if matches!(answered, Ok(Value::Null)) { StatusCode::NO_CONTENT } else { StatusCode::OK };
+    respond(&app, peer, status, answered, &correlation)
+}
+
+fn respond(
+    app: &App,
+    peer: Peer,
+    status: StatusCode,
+    answered: Result<Value, Failure>,
+    correlation: &Correlation,
+) -> Response<Body> {
+    let response = match answered {
+        Ok(Value::Null) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = status;
+            response.headers_mut().insert("cache-control", HeaderValue::from_static("no-store"));
+            response
+        }
+        Ok(body) => answer::json(status, &body),
+        Err(failure) => app.limits.failed(app, peer, None, failure).answer(app, correlation),
+    };
+    correlation.mark(response)
+}
+
+async fn register(app: &Arc<App>, request: Request, peer: Peer) -> Result<Value, Failure> {
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::POST {
+        return Err(Failure::Method("POST"));
+    }
+    let settings = app.settings();
+    let setting = &settings.config.registration;
+    let token = match setting.mode {
+        RegistrationMode::Off => return Err(Failure::RegistrationOff),
+        // RFC 7591 section 3: "the client or developer uses it as an OAuth 2.0 bearer token".
+        RegistrationMode::Token => Some(bearer(&parts.headers, Kind::InitialAccess)?),
+        RegistrationMode::Open => None,
+    };
+    if let Some(token) = &token
+        && !app.admin().is_good_registration_token(token).await?
+    {
+        return Err(Failure::Bearer(BearerFailure::InvalidToken));
+    }
+    app.limits.registration(settings.config.limits.registrations_per_network, peer)?;
+    let metadata = read(&parts.headers, body).await?;
+    let Understood { definition, kept, sector } = understand(&metadata, setting)?;
+    check_sector(app, sector.as_ref(), &definition).await?;
+    let id = format!("{ID_PREFIX}{}", codec::encode_plain(&chance::bytes::<16>()));
+    let now = app.engine.now().seconds();
+    let made = Made::new(None);
+    let registration = Registration {
+        token_hash: hash_text(&made.hash),
+        previous_token_hash: None,
+        issued_at: now,
+        changed_at: now,
+        metadata: kept,
+    };
+    let mut definition = ClientDefinition { id, registration: Some(registration), ..definition };
+    let secret = give_secret(&mut definition, None);
+    let registered = app.admin().register(definition, token.map(|token| token.0)).await?;
+    Ok(described(app, &registered, secret.as_ref(), Some(&made.token)))
+}
+
+async fn manage(app: &Arc<App>, id: &str, request: Request, peer: Peer) -> Result<Value, Failure> {
+    let (parts, body) = request.into_parts();
+    let token = bearer(&parts.headers, Kind::Registration)?;
+    app.limits.before_a_signature(app, peer)?;
+    // RFC 7592 section 2: "If the registration access token used to make this request is not valid, the server MUST respond with an
+    // error": the same for another client's and for none at all.
+    let unknown = || Failure::Bearer(BearerFailure::InvalidToken);
+    let known = ClientId::parse(id).and_then(|id| own(app, &id, &token)).ok_or_else(unknown)?;
+    match parts.method {
+        Method::GET => Ok(described(app, &known, None, None)),
+        Method::PUT => replace(app, known, &token, &parts.headers, body).await,
+        Method::DELETE => {
+            app.admin().unregister(&known.definition).await?;
+            Ok(Value::Null)
+        }
+        _ => Err(Failure::Method("GET, PUT, DELETE")),
+    }
+}
+
+/// The client, if it registered itself and this is its token, or the one before it.
+fn own(app: &App, id: &ClientId, token: &Hash) -> Option<Registered> {
+    let settings = app.settings();
+    let client = settings.clients.get(id)?;
+    let definition = settings.clients.added(id)?.clone();
+    let registration = definition.registration.as_ref()?;
+    let hashes = [Some(&registration.token_hash), registration.previous_token_hash.as_ref()];
+    // Every one is compared, each in constant time.
+    let fits = hashes.into_iter().flatten().fold(false, |fits, text| fits | (parse_hash_text(text) == Some(*token)));
+    (fits && !client.disabled).then_some(Registered { client, definition })
+}
+
+/// RFC 7592 section 2.2.
+async fn replace(
+    app: &Arc<App>,
+    known: Registered,
+    token: &Hash,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Value, Failure> {
+    let metadata = read(headers, body).await?;
+    let before = known.definition;
+    check_update(app, &before, &metadata)?;
+    let settings = app.settings();
+    let Understood { definition, kept, sector } = understand(&metadata, &settings.config.registration)?;
+    check_sector(app, sector.as_ref(), &definition).await?;
+    let made = Made::new(Some(token));
+    let issued_at = before.registration.as_ref().map_or(0, |registration| registration.issued_at);
+    let registration = Registration {
+        token_hash: hash_text(&made.hash),
+        previous_token_hash: made.previous.as_ref().map(hash_text),
+        issued_at,
+        changed_at: app.engine.now().seconds(),
+        metadata: kept,
+    };
+    let mut definition = ClientDefinition { id: before.id.clone(), registration: Some(registration), ..definition };
+    let secret = give_secret(&mut definition, Some(&before));
+    let registered = app.admin().replace_registered(&before, definition).await?;
+    Ok(described(app, &registered, secret.as_ref(), Some(&made.token)))
+}
+
+/// RFC 7592 section 2.2: "The client MUST include its "client_id" field in the request, and it MUST be the same as its currently
+/// issued client identifier." And what it "MUST NOT include".
+fn check_update(app: &App, before: &ClientDefinition, metadata: &Map<String, Value>) -> Result<(), BadMetadata> {
+    if metadata.get("client_id").and_then(Value::as_str) != Some(before.id.as_str()) {
+        return Err(BadMetadata::Member("client_id"));
+    }
+    let never =
+        ["registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"];
+    if let Some(name) = never.into_iter().find(|name| metadata.contains_key(*name)) {
+        return Err(BadMetadata::Member(name));
+    }
+    // "If the client includes the "client_secret" field in the request, the value of this field MUST match the currently issued
+    // client secret for that client."
+    let Some(secret) = metadata.get("client_secret") else { return Ok(()) };
+    let hash = secret.as_str().map(client_secret_hash);
+    let by_hash = hash.is_some() && before.secret_hash.as_deref().and_then(parse_hash_text) == hash;
+    let sealed = before.sealed_secret.as_deref().zip(ClientId::parse(&before.id));
+    let opened = sealed.and_then(|(sealed, id)| app.secret_wrap.open(&id, sealed));
+    let by_text = opened.is_some_and(|opened| hash == Some(Hash::of(&opened)));
+    if by_hash || by_text { Ok(()) } else { Err(BadMetadata::Member("client_secret")) }
+}
+
+/// A registration access token, just made.
+struct Made {
+    token: Zeroizing<String>,
+    hash: Hash,
+    previous: Option<Hash>,
+}
+
+impl Made {
+    fn new(previous: Option<&Hash>) -> Self {
+        let token = registration_token(Kind::Registration, chance::bytes());
+        let hash = Hash::of(token.as_bytes());
+        Self { token, hash, previous: previous.copied() }
+    }
+}
+
+/// The client's secret, if it gets a new one: it had none that its method could use.
+fn give_secret(definition: &mut ClientDefinition, before: Option<&ClientDefinition>) -> Option<Zeroizing<String>> {
+    let method = definition.token_endpoint_auth_method.as_deref().unwrap_or("client_secret_basic");
+    let method = AuthMethod::ALL.into_iter().find(|known| known.as_str() == method)?;
+    let new = || client_secret(chance::bytes());
+    match method {
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+            definition.secret_hash = before.and_then(|before| before.secret_hash.clone());
+            let secret = definition.secret_hash.is_none().then(new)?;
+            definition.secret_hash = Some(hash_text(&client_secret_hash(&secret)));
+            Some(secret)
+        }
+        AuthMethod::ClientSecretJwt => {
+            definition.sealed_secret = before.and_then(|before| before.sealed_secret.clone());
+            let secret = definition.sealed_secret.is_none().then(new)?;
+            definition.shared_secret = Some(PlainSecret::new(secret.clone()));
+            Some(secret)
+        }
+        AuthMethod::PrivateKeyJwt | AuthMethod::None => None,
+    }
+}
+
+/// RFC 7591 section 3.2.1: "all registered metadata about this client".
+fn described(
+    app: &App,
+    registered: &Registered,
+    secret: Option<&Zeroizing<String>>,
+    token: Option<&Zeroizing<String>>,
+) -> Value {
+    let Registered { client, definition } = registered;
+    let mut body = definition.registration.as_ref().map(|known| known.metadata.clone()).unwrap_or_default();
+    let whole = serde_json::to_value(definition).unwrap_or_default();
+    for name in metadata::SETTINGS {
+        body.extend(whole.get(name).map(|value| (name.to_owned(), value.clone())));
+    }
+    let issued_at = definition.registration.as_ref().map_or(0, |registration| registration.issued_at);
+    let more = json!({
+        "client_id": client.id.as_str(),
+        "client_id_issued_at": issued_at,
+        "client_name": client.name,
+        "token_endpoint_auth_method": client.auth.as_str(),
+        "grant_types": client.grant_types.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+        "response_types": client.response_types,
+        "id_token_signed_response_alg": client.id_token_algorithm.as_str(),
+        "subject_type": if definition.subject_type.as_deref() == Some("pairwise") { "pairwise" } else { "public" },
+        "scope": client.scopes.to_string(),
+        "registration_client_uri": app.issuer.url(&format!("/oauth2/register/{}", client.id)),
+    });
+    body.extend(more.as_object().cloned().unwrap_or_default());
+    if let Some(secret) = secret {
+        body.insert("client_secret".to_owned(), secret.as_str().into());
+        // "REQUIRED if "client_secret" is issued. […] or 0 if it will not expire."
+        body.insert("client_secret_expires_at".to_owned(), 0.into());
+    }
+    if let Some(token) = token {
+        body.insert("registration_access_token".to_owned(), token.as_str().into());
+    }
+    Value::Object(body)
+}
+
+/// OpenID Connect Registration section 5: "the values of the registered redirect_uris MUST be included in the elements of the array".
+async fn check_sector(app: &App, sector: Option<&http::Uri>, definition: &ClientDefinition) -> Result<(), BadMetadata> {
+    let Some(url) = sector else { return Ok(()) };
+    let bad = BadMetadata::Member("sector_identifier_uri");
+    let settings = app.settings();
+    let fetched = app.outbound.fetch(&settings.config.outbound, url, "application/json").await;
+    let body = fetched
+        .inspect_err(|trouble: &NoAnswer| tracing::warn!(%url, %trouble, "a sector identifier cannot be read"))
+        .map_err(|_| bad)?;
+    let listed: Vec<String> = serde_json::from_slice(&body).map_err(|_| bad)?;
+    if definition.redirect_uris.iter().all(|uri| listed.contains(uri)) { Ok(()) } else { Err(bad) }
+}
+
+/// The hash of the one bearer token of this kind that the request carries (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap, kind: Kind) -> Result<Hash, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Err(Failure::Bearer(BearerFailure::NoToken)) };
+    let malformed = || Failure::Bearer(BearerFailure::Malformed);
+    if values.next().is_some() {
+        return Err(malformed());
+    }
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(malformed());
+    }
+    registration_token_hash(kind, token.trim()).ok_or(Failure::Bearer(BearerFailure::InvalidToken))
+}
+
+/// A JSON object, no member twice.
+async fn read(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Failure> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let is_json = match (types.next().and_then(|value| value.to_str().ok()), types.next()) {
+        (Some(value), None) => value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json"),
+        _ => false,
+    };
+    if !is_json {
+        return Err(Malformed::ContentType.into());
+    }
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() { Malformed::TooLarge } else { Malformed::Encoding }
+    })?;
+    regrant_jose::read_object(&body.to_bytes()).map_err(|_| BadMetadata::Member("metadata").into())
+}
+
+/// What a problem of the definition is called here.
+pub(crate) fn refused(problems: &[crate::config::Problem]) -> Failure {
+    Failure::Registration(named(problems))
+}

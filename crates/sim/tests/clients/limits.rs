@@ -1,0 +1,87 @@
+//! A million strangers who register stay bounded: by network and time, in number, in size, and by what is never used.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sim::wire::{VERIFIER, World, authorization};
+
+use super::support::{but, member, open, register, web};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::test]
+async fn a_network_registers_so_many_and_then_waits() {
+    let world = World::with(&format!("[limits]\nregistrations_per_network = \"3/h\"\n{}", open(""))).await;
+    for _ in 0..3 {
+        let _ = register(&world, &web(), &[]).await.expect_status(201);
+    }
+    register(&world, &web(), &[]).await.expect_error(429, "temporarily_unavailable");
+    let elsewhere = world.http_from("127.0.0.9");
+    let _ =
+        elsewhere.post_raw("/oauth2/register", &web().to_string(), "application/json", &[]).await.expect_status(201);
+    world.advance(Duration::from_secs(1200));
+    let _ = register(&world, &web(), &[]).await.expect_status(201);
+}
+
+#[tokio::test]
+async fn there_are_no_more_than_so_many() {
+    let world = World::with(&open("most = 5")).await;
+    for _ in 0..5 {
+        let _ = register(&world, &web(), &[]).await.expect_status(201);
+    }
+    for _ in 0..20 {
+        register(&world, &web(), &[]).await.expect_error(503, "temporarily_unavailable");
+    }
+    assert_eq!(world.app.settings().clients.registered(), 5);
+}
+
+/// What nobody uses goes; what somebody is logged in with stays, however long.
+#[tokio::test]
+async fn a_registration_without_a_living_grant_is_reaped() {
+    let world = World::with(&open("reap_after = \"7d\"\nmost = 2")).await;
+    let used = register(&world, &web(), &[]).await.expect_status(201).json();
+    let unused = register(&world, &web(), &[]).await.expect_status(201).json();
+    let id = member(&used, "client_id");
+    let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
+    let secret = member(&used, "client_secret");
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.example/cb"),
+        ("code_verifier", VERIFIER),
+        ("client_id", id.as_str()),
+        ("client_secret", secret.as_str()),
+    ];
+    let _ = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200);
+    world.advance(DAY * 6);
+    regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+    assert_eq!(world.app.settings().clients.registered(), 2);
+    world.advance(DAY * 2);
+    regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+    assert!(world.app.client(&id).is_some(), "somebody is logged in with it");
+    assert!(world.app.client(&member(&unused, "client_id")).is_none());
+    let _ = register(&world, &web(), &[]).await.expect_status(201);
+    // The grant ends, and so does the client.
+    world.advance(DAY * 40);
+    regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+    assert!(world.app.client(&id).is_none());
+    let world = world.restart().await;
+    assert_eq!(world.app.settings().clients.registered(), 0);
+}
+
+/// Assertions that were used are forgotten when they have expired: the table does not grow with the years.
+#[tokio::test]
+async fn used_assertions_are_swept_when_they_are_over() {
+    let world = super::support::world().await;
+    let signed = || sim::wire::assertion::sign(sim::wire::assertion::key(), &super::support::claims(&world, "robot"));
+    for _ in 0..20 {
+        let _ = super::support::ask(&world.http(), &signed(), &[]).await.expect_status(200);
+    }
+    let fixed = sim::wire::assertion::sign(
+        sim::wire::assertion::key(),
+        &but(&super::support::claims(&world, "robot"), json!({"jti": "once"})),
+    );
+    let _ = super::support::ask(&world.http(), &fixed, &[]).await.expect_status(200);
+    regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+    super::support::ask(&world.http(), &fixed, &[]).await.expect_error(401, "invalid_client");
+}

@@ -1,0 +1,169 @@
+//! RFC 7592, management of a registration:
+//!
+//! - 2.1: "the authorization server responds with all registered metadata about this client".
+//! - 2.2: "This request MUST include all client metadata fields as returned to the client […] The client MUST NOT include the
+//!   "registration_access_token", "registration_client_uri", "client_secret_expires_at", or "client_id_issued_at" fields". "MUST include
+//!   its "client_id" field in the request, and it MUST be the same".
+//! - 2.3: "the authorization server responds with an HTTP 204 No Content message"; "SHOULD immediately invalidate all existing
+//!   authorization grants and currently active access tokens".
+//! - 3: "If the client does not exist on this server, the server MUST respond with HTTP 401 Unauthorized".
+
+use http::Method;
+use serde_json::{Value, json};
+use sim::wire::{Reply, VERIFIER, World, authorization, text};
+
+use super::support::{but, member, open, register, web};
+
+async fn world() -> (World, Value) {
+    let world = World::with(&open("")).await;
+    let client = register(&world, &web(), &[]).await.expect_status(201).json();
+    (world, client)
+}
+
+async fn ask(world: &World, method: Method, id: &str, token: &str, body: Option<&Value>) -> Reply {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = body.map(ToString::to_string).unwrap_or_default();
+    world.http().send(method, &format!("/oauth2/register/{id}"), &headers, body.into()).await
+}
+
+fn wanted(client: &Value, changes: Value) -> Value {
+    but(&but(&web(), json!({"client_id": client["client_id"]})), changes)
+}
+
+#[tokio::test]
+async fn a_client_reads_what_it_registered() {
+    let (world, client) = world().await;
+    let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    assert_eq!(member(&client, "registration_client_uri"), format!("{}/oauth2/register/{id}", world.base));
+    let read = ask(&world, Method::GET, &id, &token, None).await.expect_status(200).json();
+    let told = but(
+        &client,
+        json!({"client_secret": null, "client_secret_expires_at": null, "registration_access_token": null}),
+    );
+    assert_eq!(read, told);
+}
+
+/// Section 3, and check A9: another's token, another kind of token, and none at all are one answer.
+#[tokio::test]
+async fn only_its_own_token_opens_a_registration() {
+    let (world, client) = world().await;
+    let other = register(&world, &web(), &[]).await.expect_status(201).json();
+    let id = member(&client, "client_id");
+    for token in [
+        member(&other, "registration_access_token"),
+        member(&client, "client_secret"),
+        "x".to_owned(),
+        "rgm_".to_owned(),
+        member(&client, "registration_access_token").to_uppercase(),
+    ] {
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            let reply = ask(&world, method, &id, &token, Some(&wanted(&client, json!({})))).await;
+            reply.expect_error(401, "invalid_token");
+        }
+    }
+    let token = member(&client, "registration_access_token");
+    for nobody in ["dyn_0", "web", "..%2f..", "%00", &member(&other, "client_id")] {
+        ask(&world, Method::GET, nobody, &token, None).await.expect_error(401, "invalid_token");
+    }
+    ask(&world, Method::POST, &id, &token, None).await.expect_error(405, "invalid_request");
+    assert_eq!(world.http().get(&format!("/oauth2/register/{id}"), &[]).await.status, 401);
+}
+
+/// Section 2.2. The token is another with each change; the one before works until the new one was used: an answer that was lost locks
+/// nobody out.
+#[tokio::test]
+async fn a_client_changes_its_registration() {
+    let (world, client) = world().await;
+    let (id, first) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let change = wanted(
+        &client,
+        json!({"client_name": "Other", "redirect_uris": ["https://app.example/cb", "https://app.example/2"]}),
+    );
+    let changed = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200).json();
+    assert_eq!((member(&changed, "client_name"), member(&changed, "client_id")), ("Other".to_owned(), id.clone()));
+    assert!(changed.get("client_secret").is_none(), "it keeps its secret");
+    let second = member(&changed, "registration_access_token");
+    assert_ne!(first, second);
+    // The answer was lost: the same again, with the token that it has.
+    let again = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200).json();
+    let third = member(&again, "registration_access_token");
+    ask(&world, Method::GET, &id, &second, None).await.expect_error(401, "invalid_token");
+    let world = world.restart().await;
+    let fourth = ask(&world, Method::PUT, &id, &third, Some(&change)).await.expect_status(200).json();
+    ask(&world, Method::GET, &id, &first, None).await.expect_error(401, "invalid_token");
+    let _ = ask(&world, Method::GET, &id, &member(&fourth, "registration_access_token"), None).await.expect_status(200);
+    // Its secret is what it was.
+    let secret = member(&client, "client_secret");
+    let form = [("token", "x"), ("client_id", id.as_str()), ("client_secret", secret.as_str())];
+    let _ = world.http().post("/oauth2/revoke", &form, &[]).await.expect_status(200);
+}
+
+#[tokio::test]
+async fn a_change_says_what_it_must_and_nothing_that_it_must_not() {
+    let (world, client) = world().await;
+    let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    for changes in [
+        json!({"client_id": null}),
+        json!({"client_id": "other"}),
+        json!({"client_id": 1}),
+        json!({"registration_access_token": token}),
+        json!({"registration_client_uri": "https://x.example/"}),
+        json!({"client_secret_expires_at": 0}),
+        json!({"client_id_issued_at": 0}),
+        json!({"client_secret": "wrong"}),
+        json!({"client_secret": 1}),
+        json!({"grant_types": ["password"]}),
+    ] {
+        let reply = ask(&world, Method::PUT, &id, &token, Some(&wanted(&client, changes.clone()))).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.json()["error"].as_str()),
+            (400, Some("invalid_client_metadata")),
+            "{changes}: {}",
+            reply.text()
+        );
+    }
+    let same = wanted(&client, json!({"client_secret": client["client_secret"]}));
+    let _ = ask(&world, Method::PUT, &id, &token, Some(&same)).await.expect_status(200);
+}
+
+/// Section 2.3: gone for good, with what it had.
+#[tokio::test]
+async fn a_client_removes_itself_with_all_it_has() {
+    let (world, client) = world().await;
+    let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let secret = member(&client, "client_secret");
+    let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
+    let proof = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
+    let mut form = vec![
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", "https://app.example/cb"),
+        ("code_verifier", VERIFIER),
+    ];
+    form.extend(proof);
+    let tokens = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200).json();
+    let reply = ask(&world, Method::DELETE, &id, &token, None).await.expect_status(204);
+    assert!(reply.body.is_empty());
+    ask(&world, Method::GET, &id, &token, None).await.expect_error(401, "invalid_token");
+    let refresh = text(&tokens, "refresh_token");
+    let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+    form.extend(proof);
+    world.http().post("/oauth2/token", &form, &[]).await.expect_error(401, "invalid_client");
+    let world = world.restart().await;
+    world.http().post("/oauth2/token", &form, &[]).await.expect_error(401, "invalid_client");
+}
+
+/// A redirect URI that goes takes the grants with it, as for every other client (`on_redirect_uris_reduced`).
+#[tokio::test]
+async fn a_change_has_the_consequences_that_an_operators_has() {
+    let (world, client) = world().await;
+    let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let change = wanted(&client, json!({"token_endpoint_auth_method": "none"}));
+    let changed = ask(&world, Method::PUT, &id, &token, Some(&change)).await.expect_status(200).json();
+    let back = wanted(&client, json!({}));
+    let token = member(&changed, "registration_access_token");
+    let again = ask(&world, Method::PUT, &id, &token, Some(&back)).await.expect_status(200).json();
+    assert_ne!(again["client_secret"], client["client_secret"], "public in between, it gets a new secret");
+    assert_eq!(again["client_secret_expires_at"], 0);
+}

@@ -29,6 +29,7 @@ mod restore;
 mod revoke;
 mod serve;
 mod service;
+mod tokens;
 mod user;
 mod webhooks;
 
@@ -106,6 +107,22 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Log in at any OAuth server, and keep the session under a name.
+    Login(Box<tokens::login::Args>),
+    /// Print a fresh access token: for scripts, git, Docker, Kubernetes and GitHub.
+    Token(tokens::TokenArgs),
+    /// Tell who is logged in, and for how long.
+    Whoami(tokens::Named),
+    /// Give the refresh token back to the server, and forget the session.
+    Logout(tokens::Named),
+    /// List the sessions that are kept here.
+    Profiles,
+    /// Run a program with a token.
+    Exec(tokens::exec::Args),
+    /// Serve tokens to the programs of this machine, over a Unix socket.
+    Agent(tokens::agent::Args),
+    /// Pass requests on to an API, each with a fresh token.
+    Proxy(tokens::proxy::Args),
     /// Write the manual pages, or print the first.
     Man(man::Args),
     /// Print a completion script for a shell.
@@ -137,6 +154,14 @@ impl Command {
             | Self::Restore(_)
             | Self::Recover(_)
             | Self::Config(_)
+            | Self::Login(_)
+            | Self::Token(_)
+            | Self::Whoami(_)
+            | Self::Logout(_)
+            | Self::Profiles
+            | Self::Exec(_)
+            | Self::Agent(_)
+            | Self::Proxy(_)
             | Self::Man(_)
             | Self::Completions { .. } => false,
         }
@@ -170,6 +195,14 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&context, args),
         Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
+        Command::Login(args) => tokens::login::run(&context, &args),
+        Command::Token(args) => tokens::token(&context, &args),
+        Command::Whoami(args) => tokens::whoami(&context, &args),
+        Command::Logout(args) => tokens::logout(&context, &args),
+        Command::Profiles => tokens::profiles(&context),
+        Command::Exec(args) => return tokens::exec::run(&args, json),
+        Command::Agent(args) => tokens::agent::run(&context, &args),
+        Command::Proxy(args) => tokens::proxy::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -62,6 +62,23 @@ pub struct TokenAnswer {
     pub id_token: Option<Secret>,
 }
 
+impl TokenAnswer {
+    /// A refresh token that was got elsewhere: the first use of the session renews it.
+    #[must_use]
+    pub fn of_refresh_token(token: Secret) -> Self {
+        Self {
+            access_token: Secret::new(""),
+            token_type: "Bearer".to_owned(),
+            expires_in: Some(0),
+            refresh_token: Some(token),
+            refresh_token_expires_in: None,
+            authorization_expires_in: None,
+            scope: None,
+            id_token: None,
+        }
+    }
+}
+
 /// What an answer means.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -171,10 +188,19 @@ fn tokens(said: &Map<String, Value>) -> Option<TokenAnswer> {
     })
 }
 
-/// What the server said, made fit to be shown: bounded, and without control characters.
+/// The `error` of an answer, where it is one of OAuth.
+pub(crate) fn error_code(answer: &Answer) -> Option<String> {
+    object(answer)?.get("error")?.as_str().map(str::to_owned)
+}
+
+/// What the server said.
 fn words(said: &Map<String, Value>) -> String {
     let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (error, description) = (text("error"), text("error_description"));
+    shown(text("error"), text("error_description"))
+}
+
+/// An error of a server, made fit to be shown: bounded, and without control characters.
+pub(crate) fn shown(error: &str, description: &str) -> String {
     let whole = if description.is_empty() { error.to_owned() } else { format!("{error}: {description}") };
     whole.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
 }

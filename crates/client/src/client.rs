@@ -1,6 +1,10 @@
 //! An HTTP client whose requests carry a fresh token. A request that is refused as `invalid_token` is sent once more, with another.
 
-use reqwest::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{IntoUrl, Method, RequestBuilder, Response, StatusCode};
 
 use crate::error::Error;
@@ -28,7 +32,7 @@ pub enum RequestError {
 /// A request that is being put together, as reqwest's own.
 #[derive(Debug)]
 pub struct Request {
-    session: Session,
+    client: Client,
     builder: RequestBuilder,
 }
 
@@ -39,7 +43,7 @@ impl Client {
 
     /// A request.
     pub fn request(&self, method: Method, url: impl IntoUrl) -> Request {
-        Request { session: self.session.clone(), builder: self.http.request(method, url) }
+        Request { client: self.clone(), builder: self.http.request(method, url) }
     }
 
     /// A GET request.
@@ -50,6 +54,42 @@ impl Client {
     /// A POST request.
     pub fn post(&self, url: impl IntoUrl) -> Request {
         self.request(Method::POST, url)
+    }
+
+    /// Sends a request of reqwest's own.
+    ///
+    /// # Errors
+    /// If there is no token, or no answer.
+    pub async fn execute(&self, mut request: reqwest::Request) -> Result<Response, RequestError> {
+        let token = self.session.token().await?;
+        // A body that is a stream can be sent once only.
+        let again = request.try_clone();
+        request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
+        let response = self.http.execute(request).await?;
+        match again {
+            Some(mut again) if is_invalid_token(response.status(), response.headers()) => {
+                let other = self.session.token_after(&token).await?;
+                again.headers_mut().insert(AUTHORIZATION, bearer(&other)?);
+                Ok(self.http.execute(again).await?)
+            }
+            _ => Ok(response),
+        }
+    }
+}
+
+/// So that tower's own layers can stand around it.
+impl tower_service::Service<reqwest::Request> for Client {
+    type Response = Response;
+    type Error = RequestError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, RequestError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RequestError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: reqwest::Request) -> Self::Future {
+        let client = self.clone();
+        Box::pin(async move { client.execute(request).await })
     }
 }
 
@@ -65,21 +105,12 @@ impl Request {
     /// # Errors
     /// If there is no token, or no answer.
     pub async fn send(self) -> Result<Response, RequestError> {
-        let token = self.session.token().await?;
-        // A body that is a stream can be sent once only.
-        let again = self.builder.try_clone();
-        let response = self.builder.header(AUTHORIZATION, bearer(&token)?).send().await?;
-        match again {
-            Some(again) if is_invalid_token(&response) => {
-                let other = self.session.token_after(&token).await?;
-                Ok(again.header(AUTHORIZATION, bearer(&other)?).send().await?)
-            }
-            _ => Ok(response),
-        }
+        let request = self.builder.build()?;
+        self.client.execute(request).await
     }
 }
 
-fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
+pub(crate) fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
     let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
     let mut value = value.map_err(|_| Error::Misconfigured("the access token is fit for no header".to_owned()))?;
     value.set_sensitive(true);
@@ -88,11 +119,8 @@ fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
 
 /// RFC 6750 section 3.1: "The access token provided is expired, revoked, malformed, or invalid for other reasons. [...] The client MAY
 /// request a new access token and retry the protected resource request."
-fn is_invalid_token(response: &Response) -> bool {
-    response.status() == StatusCode::UNAUTHORIZED
-        && response
-            .headers()
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .any(|value| value.to_str().is_ok_and(|value| value.contains("invalid_token")))
+pub(crate) fn is_invalid_token(status: StatusCode, headers: &HeaderMap) -> bool {
+    let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    status == StatusCode::UNAUTHORIZED
+        && challenges.any(|value| value.to_str().is_ok_and(|value| value.contains("invalid_token")))
 }

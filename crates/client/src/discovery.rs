@@ -1,12 +1,13 @@
 //! What a server says of itself (RFC 8414 section 3, OpenID Connect Discovery 1.0 section 4).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::transport::{Call, Transport};
+use crate::server::Server;
+use crate::transport::Call;
 
 /// The part of the metadata that is used here.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Metadata {
     /// Exactly the issuer that was asked.
     pub issuer: String,
@@ -27,6 +28,22 @@ pub struct Metadata {
     /// Whether authorization answers name their issuer (RFC 9207 section 3).
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
+}
+
+impl Metadata {
+    /// The metadata of a server that publishes none: a token endpoint, and whatever you set besides.
+    #[must_use]
+    pub fn of(issuer: impl Into<String>, token_endpoint: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            token_endpoint: token_endpoint.into(),
+            authorization_endpoint: None,
+            revocation_endpoint: None,
+            device_authorization_endpoint: None,
+            jwks_uri: None,
+            authorization_response_iss_parameter_supported: false,
+        }
+    }
 }
 
 /// Where the metadata of an issuer may be, the likeliest first.
@@ -50,11 +67,11 @@ pub fn addresses(issuer: &str) -> Vec<String> {
 ///
 /// # Errors
 /// [`Error::Misconfigured`] if another issuer answers or none does; [`Error::Retry`] if nobody can be reached.
-pub async fn discover(transport: &dyn Transport, issuer: &str) -> Result<Metadata, Error> {
+pub(crate) async fn discover(server: &Server, issuer: &str) -> Result<Metadata, Error> {
     let mut unreachable = None;
     let mut others = None;
     for url in addresses(issuer) {
-        match transport.send(&Call { url, ..Call::default() }).await {
+        match server.send(&Call { url, ..Call::default() }).await {
             Ok(answer) if answer.status == 200 => match serde_json::from_slice::<Metadata>(&answer.body) {
                 // RFC 8414 section 3.3: "The "issuer" value returned MUST be identical to the authorization server's issuer
                 // identifier value into which the well-known URI string was inserted to create the URL used to retrieve the

@@ -21,6 +21,9 @@ pub enum Error {
     /// The client or the server is set up wrongly: waiting does not help, and logging in again does not either.
     #[error("the server refuses this client: {0}")]
     Misconfigured(String),
+    /// The user or the server said no to a login.
+    #[error("the login was refused: {0}")]
+    Refused(String),
     /// The tokens could not be read or kept.
     #[error("the token store: {0}")]
     Store(String),

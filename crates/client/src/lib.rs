@@ -30,16 +30,21 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod blocking;
 mod chance;
 mod client;
 mod clock;
 pub mod discovery;
 mod error;
 pub mod freshness;
+mod id_token;
+mod layer;
+pub mod login;
 mod profile;
 mod record;
 mod refresh;
 mod secret;
+mod server;
 mod session;
 pub mod store;
 mod transport;
@@ -47,10 +52,13 @@ mod transport;
 pub use client::{Client, Request, RequestError};
 pub use clock::{Clock, Stamp};
 pub use error::{Error, StoreError};
+pub use id_token::Identity;
+pub use layer::{Bearer, Bearing};
+pub use login::{Device, LoggedIn, Login, Loopback};
 pub use profile::{Credential, Profile};
 pub use record::{Intent, Record, Tokens};
 pub use secret::Secret;
 pub use session::{Event, Session, Settings};
 pub use store::file::{FileStore, Sealing};
 pub use store::{MemoryStore, Store};
-pub use transport::{Call, Http, NoAnswer, Transport};
+pub use transport::{Call, Form, Http, NoAnswer, Transport};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::TokenAnswer;
 use crate::clock::Stamp;
+use crate::id_token::{self, Identity};
 use crate::secret::Secret;
 
 /// All that a store keeps under one name.
@@ -99,18 +100,35 @@ impl Tokens {
     /// rotated (RFC 6749 section 6), the scope, the ID token.
     #[must_use]
     pub fn from_answer(answer: TokenAnswer, at: Stamp, before: Option<&Self>) -> Self {
-        let kept = |now: Option<Secret>, then: fn(&Self) -> Option<&Secret>| now.or_else(|| before.and_then(then).cloned());
+        let had = |secret: fn(&Self) -> Option<&Secret>| before.and_then(secret).cloned();
+        let id_token = match (answer.id_token, had(|before| before.id_token.as_ref())) {
+            // One of another user is no continuation of this session: it is passed over.
+            (Some(now), Some(before)) if !id_token::continues(&before, &now) => Some(before),
+            (now, before) => now.or(before),
+        };
         Self {
             access_token: answer.access_token,
             token_type: answer.token_type,
-            refresh_token: kept(answer.refresh_token, |before| before.refresh_token.as_ref()),
-            id_token: kept(answer.id_token, |before| before.id_token.as_ref()),
+            refresh_token: answer.refresh_token.or_else(|| had(|before| before.refresh_token.as_ref())),
+            id_token,
             scope: answer.scope.or_else(|| before.and_then(|before| before.scope.clone())),
             at,
             expires_in: answer.expires_in,
             refresh_token_expires_in: answer.refresh_token_expires_in,
             authorization_expires_in: answer.authorization_expires_in,
         }
+    }
+
+    /// Who is logged in, if the server said so.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.id_token.as_ref().and_then(id_token::recorded)
+    }
+
+    /// How long the access token is good yet; `None` if nobody said, or nobody can know.
+    #[must_use]
+    pub fn good_for(&self, now: &Stamp) -> Option<Duration> {
+        Some(Duration::from_secs(self.expires_in?).saturating_sub(self.at.age(now)?))
     }
 
     /// How long until the session ends unless something is done, by what the server announced; `None` if it announced nothing.

@@ -19,19 +19,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
-
 use crate::answer::{self, Verdict};
 use crate::chance;
-use crate::clock::Clock;
-use crate::discovery::{self, Metadata};
 use crate::error::{Error, StoreError};
 use crate::freshness::{self, Freshness};
-use crate::profile::Profile;
 use crate::record::{Intent, Record, Tokens};
 use crate::secret::Secret;
+use crate::server::Server;
 use crate::store::{Replaced, Store};
-use crate::transport::{Call, Transport};
+use crate::transport::{Call, Form};
 
 /// How often a request without an answer is sent again at once, each time with the same key.
 const REPEATS: u32 = 2;
@@ -56,51 +52,41 @@ pub(crate) enum Outcome {
     Renewed(Record),
     /// Somebody else's, newer than what we had.
     Adopted(Record),
-    /// Ours, in memory only: the store failed after the answer.
-    Unkept(Record, StoreError),
+    /// Ours, for the token of that fingerprint, and in memory only: the store failed after the answer.
+    Unkept(Record, String, StoreError),
 }
 
 /// What a refresh is made with.
 #[derive(Debug)]
 pub(crate) struct Refresher {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) clock: Clock,
-    pub(crate) profile: Profile,
+    pub(crate) server: Server,
     pub(crate) patience: Duration,
-    pub(crate) metadata: OnceCell<Metadata>,
 }
 
 impl Refresher {
-    /// What the server says of itself, asked once.
-    pub(crate) async fn metadata(&self) -> Result<&Metadata, Error> {
-        self.metadata.get_or_try_init(|| discovery::discover(&*self.transport, &self.profile.issuer)).await
-    }
-
-    async fn token_endpoint(&self) -> Result<String, Error> {
-        match &self.profile.token_endpoint {
-            Some(url) => Ok(url.clone()),
-            None => self.metadata().await.map(|metadata| metadata.token_endpoint.clone()),
-        }
+    /// Under which name the session is kept.
+    pub(crate) fn name(&self) -> &str {
+        &self.server.profile.name
     }
 
     /// Renews the tokens, or finds them renewed.
     pub(crate) async fn refresh(&self, why: &Why) -> Result<Outcome, Error> {
         // Before the lock, and before anything is written: a server that cannot be found costs nobody a wait.
-        let url = self.token_endpoint().await?;
-        let _lock = self.store.lock(&self.profile.name, self.patience).await?;
+        let url = self.server.metadata().await?.token_endpoint.clone();
+        let _lock = self.store.lock(self.name(), self.patience).await?;
         let Some((record, intent)) = self.intend(why).await? else { return self.stored().await.map(Outcome::Adopted) };
-        let call = self.call(url, &record, &intent);
+        let call = self.call(url, &record, &intent)?;
         let mut repeats = 0;
         loop {
-            let verdict = match self.transport.send(&call).await {
+            let verdict = match self.server.send(&call).await {
                 Ok(answer) => answer::judge(&answer),
                 Err(no_answer) => Verdict::Later { after: Duration::from_millis(300), cause: no_answer.to_string() },
             };
             match verdict {
                 Verdict::Success(tokens) => {
-                    let tokens = Tokens::from_answer(*tokens, self.clock.now(), record.tokens.as_ref());
-                    return self.keep(record.revision, record.followed_by(tokens)).await;
+                    let tokens = Tokens::from_answer(*tokens, self.server.clock.now(), record.tokens.as_ref());
+                    return self.keep(record.revision, &intent.of, tokens).await;
                 }
                 Verdict::Over(words) => return self.end(&record, words).await,
                 Verdict::Refused(words) => return Err(Error::Misconfigured(words)),
@@ -121,7 +107,7 @@ impl Refresher {
     }
 
     async fn stored(&self) -> Result<Record, Error> {
-        Ok(self.store.load(&self.profile.name).await?.unwrap_or_default())
+        Ok(self.store.load(self.name()).await?.unwrap_or_default())
     }
 
     /// Keeps the intent to refresh, and tells the record with it; `None` if somebody else has done the work.
@@ -131,7 +117,7 @@ impl Refresher {
             if self.serves(&record, why) {
                 return Ok(None);
             }
-            let of = match (record.refresh_token(), &self.profile.client_credentials, &record.ended) {
+            let of = match (record.refresh_token(), &self.server.profile.client_credentials, &record.ended) {
                 (Some(token), ..) => token.fingerprint(),
                 (None, Some(_), _) => String::new(),
                 (None, None, Some(ended)) => return Err(Error::Terminal(ended.clone())),
@@ -143,7 +129,7 @@ impl Refresher {
             let begun = record.intent.clone().filter(|intent| intent.of == of);
             let intent = begun.unwrap_or_else(|| Intent { key: Secret::new(chance::text()), of });
             let intending = record.intending(intent.clone());
-            if self.store.replace(&self.profile.name, record.revision, &intending).await? == Replaced::Done {
+            if self.store.replace(self.name(), record.revision, &intending).await? == Replaced::Done {
                 return Ok(Some((intending, intent)));
             }
         }
@@ -154,8 +140,12 @@ impl Refresher {
     /// Whether these tokens are what is wanted.
     fn serves(&self, record: &Record, why: &Why) -> bool {
         let Some(tokens) = &record.tokens else { return false };
+        // Whoever began that refresh is gone, or would have the lock: it is finished before the next one is thought of.
+        if record.intent.is_some() {
+            return false;
+        }
         let lifetime = tokens.expires_in.map(Duration::from_secs);
-        let freshness = freshness::judge(lifetime, tokens.at.age(&self.clock.now()), 0.0);
+        let freshness = freshness::judge(lifetime, tokens.at.age(&self.server.clock.now()), 0.0);
         match why {
             Why::Expired => freshness == Freshness::Fresh,
             Why::Refused(fingerprint) => {
@@ -164,48 +154,64 @@ impl Refresher {
         }
     }
 
-    fn call(&self, url: String, record: &Record, intent: &Intent) -> Call {
-        let form = match record.refresh_token() {
+    fn call(&self, url: String, record: &Record, intent: &Intent) -> Result<Call, Error> {
+        let profile = &self.server.profile;
+        let mut form: Form = match record.refresh_token() {
             Some(token) => {
                 vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token.expose().to_owned())]
             }
             None => {
-                let scope = self.profile.client_credentials.clone().filter(|scope| !scope.is_empty());
+                let scope = profile.client_credentials.clone().filter(|scope| !scope.is_empty());
                 let scope = scope.map(|scope| ("scope", scope));
                 std::iter::once(("grant_type", "client_credentials".to_owned())).chain(scope).collect()
             }
         };
-        let (form, authorization) = self.profile.authenticated(form);
-        Call { url, form: Some(form), authorization, idempotency_key: Some(intent.key.expose().to_owned()) }
+        form.extend(profile.resource_parameters());
+        let call = self.server.call(url, form)?;
+        Ok(Call { idempotency_key: Some(intent.key.expose().to_owned()), ..call })
     }
 
-    /// Keeps an answer. Whoever was first with a newer record wins: it is adopted, and never overwritten.
-    pub(crate) async fn keep(&self, expected: u64, record: Record) -> Result<Outcome, Error> {
-        match self.store.replace(&self.profile.name, expected, &record).await {
-            Ok(Replaced::Done) => Ok(Outcome::Renewed(record)),
-            Ok(Replaced::Stale) => {
-                let stored = self.stored().await?;
-                match stored.tokens {
-                    Some(_) => Ok(Outcome::Adopted(stored)),
-                    None => Err(stored.ended.map_or(Error::LoggedOut, Error::Terminal)),
+    /// Keeps the answer to a refresh of the token with the fingerprint `of`. A record that still has that token gives way, whatever
+    /// else was written to it: its token was exchanged for ours. Any other was somebody else's success or a new login, and is adopted.
+    pub(crate) async fn keep(&self, expected: u64, of: &str, tokens: Tokens) -> Result<Outcome, Error> {
+        let mut record = Record { revision: expected, ..Record::default() }.followed_by(tokens);
+        for _ in 0..ROUNDS {
+            match self.store.replace(self.name(), record.revision - 1, &record).await {
+                Ok(Replaced::Done) => return Ok(Outcome::Renewed(record)),
+                Ok(Replaced::Stale) => {
+                    let stored = match self.stored().await {
+                        Ok(stored) => stored,
+                        Err(_) => break,
+                    };
+                    if stored.refresh_token().map_or_else(String::new, Secret::fingerprint) != of {
+                        return match stored.tokens {
+                            Some(_) => Ok(Outcome::Adopted(stored)),
+                            None => Err(stored.ended.map_or(Error::LoggedOut, Error::Terminal)),
+                        };
+                    }
+                    record.revision = stored.revision + 1;
                 }
+                Err(error) => return Ok(Outcome::Unkept(record, of.to_owned(), error)),
             }
-            Err(error) => Ok(Outcome::Unkept(record, error)),
         }
+        let error = StoreError("others write the session all the time".to_owned());
+        Ok(Outcome::Unkept(record, of.to_owned(), error))
     }
 
     /// The server says that the session is over. It is, if the token that it spoke of is still the one on record.
     async fn end(&self, record: &Record, words: String) -> Result<Outcome, Error> {
-        let ended = record.ended(words.clone());
-        match self.store.replace(&self.profile.name, record.revision, &ended).await? {
-            Replaced::Done => Err(Error::Terminal(words)),
-            Replaced::Stale => {
-                let stored = self.stored().await?;
-                match stored.refresh_token() {
-                    Some(token) if Some(token) != record.refresh_token() => Ok(Outcome::Adopted(stored)),
-                    _ => Err(Error::Terminal(words)),
-                }
+        let mut seen = record.clone();
+        for _ in 0..ROUNDS {
+            if self.store.replace(self.name(), seen.revision, &seen.ended(words.clone())).await? == Replaced::Done {
+                break;
+            }
+            seen = self.stored().await?;
+            match seen.refresh_token() {
+                Some(token) if Some(token) != record.refresh_token() => return Ok(Outcome::Adopted(seen)),
+                Some(_) => {}
+                None => break,
             }
         }
+        Err(Error::Terminal(words))
     }
 }

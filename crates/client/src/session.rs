@@ -6,20 +6,22 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 use crate::answer::PAUSE;
 use crate::chance;
 use crate::client::Client;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
 use crate::error::Error;
 use crate::freshness;
+use crate::login::LoggedIn;
 use crate::profile::Profile;
 use crate::record::{Record, Tokens};
 use crate::refresh::{Outcome, Refresher, Why};
 use crate::secret::Secret;
+use crate::server::Server;
 use crate::store::{Replaced, Store};
-use crate::transport::{Call, Http, Transport};
+use crate::transport::{Http, Transport};
 
 /// How long a holder of the lock is waited for, unless set.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,6 +74,8 @@ pub enum Event {
     EndsSoon(Duration),
     /// The session is over.
     Over(String),
+    /// Somebody has logged out.
+    LoggedOut,
 }
 
 /// A session. Clones are one session.
@@ -84,13 +88,16 @@ struct Inner {
     held: RwLock<Held>,
     flight: Mutex<Option<watch::Receiver<Option<Landed>>>>,
     breaker: Mutex<Breaker>,
-    unkept: Mutex<Option<(u64, Record)>>,
+    unkept: Mutex<Option<Unkept>>,
     events: broadcast::Sender<Event>,
     jitter: f64,
 }
 
 /// What a flight brought.
 type Landed = Result<(), Error>;
+
+/// An answer that no store has yet, and the fingerprint of the refresh token that it was for.
+type Unkept = (String, Record);
 
 /// The access token, and when it turns, by the clock that only goes forward.
 #[derive(Debug, Default)]
@@ -99,6 +106,7 @@ struct Held {
     ahead_at: i64,
     over_at: i64,
     tokens: Option<Tokens>,
+    revision: u64,
 }
 
 /// A row of failures, and until when nothing is sent.
@@ -125,8 +133,8 @@ impl Session {
     pub async fn open_with(store: Arc<dyn Store>, profile: Profile, settings: Settings) -> Result<Self, Error> {
         let session = Self::make(store, profile, settings);
         let refresher = &session.0.refresher;
-        let record = refresher.store.load(&refresher.profile.name).await?.unwrap_or_default();
-        if record.tokens.is_none() && refresher.profile.client_credentials.is_none() {
+        let record = refresher.store.load(refresher.name()).await?.unwrap_or_default();
+        if record.tokens.is_none() && refresher.server.profile.client_credentials.is_none() {
             return Err(record.ended.map_or(Error::LoggedOut, Error::Terminal));
         }
         session.0.hold(&record);
@@ -145,8 +153,8 @@ impl Session {
     ) -> Result<Self, Error> {
         let session = Self::make(store, profile, settings);
         let refresher = &session.0.refresher;
-        let tokens = Tokens::from_answer(tokens, refresher.clock.now(), None);
-        let name = &refresher.profile.name;
+        let tokens = Tokens::from_answer(tokens, refresher.server.clock.now(), None);
+        let name = refresher.name();
         // A refresh of the old session may be under way: its answer must not come after ours.
         let _lock = refresher.store.lock(name, refresher.patience).await?;
         loop {
@@ -159,9 +167,17 @@ impl Session {
         }
     }
 
+    /// Begins a session with what came of a [`Login`](crate::Login).
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the tokens cannot be kept.
+    pub async fn begin(store: Arc<dyn Store>, profile: Profile, logged_in: LoggedIn) -> Result<Self, Error> {
+        Self::adopt(store, profile, logged_in.tokens, Settings::usual()?).await
+    }
+
     fn make(store: Arc<dyn Store>, profile: Profile, settings: Settings) -> Self {
         let Settings { transport, clock, patience } = settings;
-        let refresher = Refresher { store, transport, clock, profile, patience, metadata: OnceCell::new() };
+        let refresher = Refresher { store, server: Server::new(transport, clock, profile), patience };
         Self(Arc::new(Inner {
             refresher,
             held: RwLock::default(),
@@ -178,7 +194,7 @@ impl Session {
     /// # Errors
     /// See [`Error`]: each kind says what to do.
     pub async fn token(&self) -> Result<Secret, Error> {
-        let now = self.0.refresher.clock.ran();
+        let now = self.0.refresher.server.clock.ran();
         let (token, is_ahead) = {
             let held = self.0.held.read().unwrap_or_else(PoisonError::into_inner);
             (held.token.clone().filter(|_| now < held.over_at), now >= held.ahead_at)
@@ -211,13 +227,43 @@ impl Session {
     }
 
     async fn renewed(&self, why: Why) -> Result<Secret, Error> {
-        self.0.may_send(self.0.refresher.clock.ran())?;
+        self.0.may_send(self.0.refresher.server.clock.ran())?;
         let mut flight = self.0.fly(why);
         let landed = flight.wait_for(Option::is_some).await.map(|landed| landed.clone());
         match landed {
             Ok(Some(Err(error))) => Err(error),
             Ok(_) => self.held_token().ok_or(Error::LoggedOut),
             Err(_) => Err(Error::Retry { after: PAUSE, cause: "the refresh was broken off".to_owned() }),
+        }
+    }
+
+    /// What time it is, by the clock of this session.
+    #[must_use]
+    pub fn now(&self) -> Stamp {
+        self.0.refresher.server.clock.now()
+    }
+
+    /// The server's date as far as it is known, in seconds since the epoch: ours may be wrong.
+    #[must_use]
+    pub fn server_date(&self) -> u64 {
+        self.0.refresher.server.date()
+    }
+
+    /// Reads the store again: what another process has logged in, renewed or logged out is so here from now on.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn reread(&self) -> Result<(), Error> {
+        let refresher = &self.0.refresher;
+        let record = refresher.store.load(refresher.name()).await?.unwrap_or_default();
+        if self.0.is_kept() {
+            self.0.hold_newer(&record);
+        }
+        match record.tokens {
+            None if refresher.server.profile.client_credentials.is_none() => {
+                Err(record.ended.map_or(Error::LoggedOut, Error::Terminal))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -230,7 +276,7 @@ impl Session {
     /// How long until the session ends, by what the server announced; `None` if it announced nothing.
     #[must_use]
     pub fn ends_in(&self) -> Option<Duration> {
-        self.tokens()?.ends_in(&self.0.refresher.clock.now())
+        self.tokens()?.ends_in(&self.0.refresher.server.clock.now())
     }
 
     /// What happens from now on. A reader that is slow misses the oldest.
@@ -257,31 +303,57 @@ impl Session {
     /// [`Error::Retry`] or [`Error::Misconfigured`] if the server did not take it back; the tokens are forgotten all the same.
     pub async fn logout(&self) -> Result<(), Error> {
         let refresher = &self.0.refresher;
-        let name = &refresher.profile.name;
+        let name = refresher.name();
         let _lock = refresher.store.lock(name, refresher.patience).await?;
-        let record = refresher.store.load(name).await?.unwrap_or_default();
+        let mut record = refresher.store.load(name).await?.unwrap_or_default();
         let revoked = match record.refresh_token() {
-            Some(token) => self.0.give_back(token).await,
+            Some(token) => refresher.server.give_back(token).await,
             None => Ok(()),
         };
-        let gone = Record { revision: record.revision + 1, ..Record::default() };
-        refresher.store.replace(name, record.revision, &gone).await?;
-        self.0.hold(&gone);
-        revoked
+        let given_back = record.refresh_token().cloned();
+        loop {
+            let gone = Record { revision: record.revision + 1, ..Record::default() };
+            if refresher.store.replace(name, record.revision, &gone).await? == Replaced::Done {
+                self.0.hold(&gone);
+                self.0.tell(Event::LoggedOut);
+                return revoked;
+            }
+            // Somebody wrote although we have the lock. A newer login is his, and is left alone.
+            record = refresher.store.load(name).await?.unwrap_or_default();
+            if record.refresh_token() != given_back.as_ref() {
+                self.0.hold(&record);
+                return revoked;
+            }
+        }
     }
 }
 
 impl Inner {
     /// Holds what was read or renewed.
     fn hold(&self, record: &Record) {
-        let clock = &self.refresher.clock;
+        let held = self.held_of(record);
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    /// Holds what was read, unless something newer was renewed meanwhile.
+    fn hold_newer(&self, record: &Record) {
+        let read = self.held_of(record);
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if read.revision > held.revision {
+            *held = read;
+        }
+    }
+
+    fn held_of(&self, record: &Record) -> Held {
+        let clock = &self.refresher.server.clock;
         let (now, ran) = (clock.now(), clock.ran());
         let after = |turn: Duration, age: Duration| {
             let left = i64::try_from(turn.saturating_sub(age).as_millis()).unwrap_or(i64::MAX);
             ran.saturating_add(left)
         };
-        let held = match &record.tokens {
-            None => Held::default(),
+        let revision = record.revision;
+        match &record.tokens {
+            None => Held { revision, ..Held::default() },
             Some(tokens) => {
                 let (ahead_at, over_at) = match (tokens.expires_in, tokens.at.age(&now)) {
                     (_, None) => (ran, ran),
@@ -291,10 +363,17 @@ impl Inner {
                         (after(ahead, age), after(over, age))
                     }
                 };
-                Held { token: Some(tokens.access_token.clone()), ahead_at, over_at, tokens: Some(tokens.clone()) }
+                // A refresh that was begun and not finished is finished first, or its answer is lost with the server's patience.
+                let ahead_at = if record.intent.is_some() { ran } else { ahead_at };
+                let tokens = Some(tokens.clone());
+                Held { token: tokens.as_ref().map(|tokens| tokens.access_token.clone()), ahead_at, over_at, tokens, revision }
             }
-        };
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held;
+        }
+    }
+
+    /// Whether the store has all that we have.
+    fn is_kept(&self) -> bool {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Whether a row of failures forbids to send.
@@ -343,8 +422,8 @@ impl Inner {
     /// An answer that could not be kept when it came is kept before anything else is asked.
     async fn keep_unkept(&self) {
         let unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((expected, record)) = unkept
-            && !matches!(self.refresher.keep(expected, record).await, Ok(Outcome::Unkept(..)))
+        if let Some((of, Record { revision, tokens: Some(tokens), .. })) = unkept
+            && !matches!(self.refresher.keep(revision - 1, &of, tokens).await, Ok(Outcome::Unkept(..)))
         {
             *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
@@ -354,14 +433,14 @@ impl Inner {
         let (record, event) = match outcome {
             Outcome::Renewed(record) => (record, Event::Renewed),
             Outcome::Adopted(record) => (record, Event::Adopted),
-            Outcome::Unkept(record, error) => {
-                *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = Some((record.revision - 1, record.clone()));
+            Outcome::Unkept(record, of, error) => {
+                *self.unkept.lock().unwrap_or_else(PoisonError::into_inner) = Some((of, record.clone()));
                 (record, Event::NotKept(error.to_string()))
             }
         };
         self.hold(&record);
         self.tell(event);
-        let now = self.refresher.clock.now();
+        let now = self.refresher.server.clock.now();
         let announced = record.tokens.as_ref().and_then(|tokens| {
             let first = [tokens.refresh_token_expires_in, tokens.authorization_expires_in].into_iter().flatten().min()?;
             Some((Duration::from_secs(first), tokens.ends_in(&now)?))
@@ -379,7 +458,7 @@ impl Inner {
             }
             Error::LoggedOut => self.hold(&Record::default()),
             Error::Retry { after, cause } => self.pause(*after, cause),
-            Error::Misconfigured(cause) => self.pause(LONGEST_PAUSE, cause),
+            Error::Misconfigured(cause) | Error::Refused(cause) => self.pause(LONGEST_PAUSE, cause),
             Error::Store(cause) => self.pause(Duration::from_secs(1), cause),
         }
     }
@@ -391,7 +470,7 @@ impl Inner {
         let after = after.max(row);
         breaker.failures = breaker.failures.saturating_add(1);
         let millis = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-        breaker.until = self.refresher.clock.ran().saturating_add(millis);
+        breaker.until = self.refresher.server.clock.ran().saturating_add(millis);
         cause.clone_into(&mut breaker.cause);
         drop(breaker);
         self.tell(Event::Retrying { after, cause: cause.to_owned() });
@@ -400,19 +479,5 @@ impl Inner {
     fn tell(&self, event: Event) {
         // Nobody listening is no fault.
         let _ = self.events.send(event);
-    }
-
-    async fn give_back(&self, token: &Secret) -> Result<(), Error> {
-        let Some(url) = self.refresher.metadata().await?.revocation_endpoint.clone() else {
-            return Err(Error::Misconfigured("the server takes no token back: it has no revocation_endpoint".to_owned()));
-        };
-        let form = vec![("token", token.expose().to_owned()), ("token_type_hint", "refresh_token".to_owned())];
-        let (form, authorization) = self.refresher.profile.authenticated(form);
-        let call = Call { url, form: Some(form), authorization, idempotency_key: None };
-        match self.refresher.transport.send(&call).await {
-            Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-            Ok(answer) => Err(Error::Retry { after: PAUSE, cause: format!("status {}", answer.status) }),
-            Err(no_answer) => Err(Error::Retry { after: PAUSE, cause: no_answer.to_string() }),
-        }
     }
 }

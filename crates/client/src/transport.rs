@@ -16,13 +16,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The most that is read of an answer.
 const LARGEST: usize = 256 * 1024;
 
+/// The parameters of a form, in order.
+pub type Form = Vec<(&'static str, String)>;
+
 /// A request: a form, or a GET where there is none.
 #[derive(Clone, Default)]
 pub struct Call {
     /// Where to.
     pub url: String,
     /// The form.
-    pub form: Option<Vec<(&'static str, String)>>,
+    pub form: Option<Form>,
     /// `Authorization`.
     pub authorization: Option<String>,
     /// `Idempotency-Key`.

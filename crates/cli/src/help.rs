@@ -67,7 +67,7 @@ sessions live when they should, and die when they should.
   regrant -c auth/regrant.toml client add phone --public \\
       --redirect-uri com.example.app:/callback --scope notes:read
   regrant -c auth/regrant.toml grants list --user alice --json
-  curl -H "Authorization: Bearer $(regrant token work)" https://api.example/
+  regrant exec work -- ./import.sh
 
 \x1b[1;32mExit codes:\x1b[0m
    0  done                                 74  the device failed while serving

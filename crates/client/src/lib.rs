@@ -61,4 +61,4 @@ pub use secret::Secret;
 pub use session::{Event, Session, Settings};
 pub use store::file::{FileStore, Sealing};
 pub use store::{MemoryStore, Store};
-pub use transport::{Call, Form, Http, NoAnswer, Transport};
+pub use transport::{Answered, Call, Form, Http, NoAnswer, Transport};

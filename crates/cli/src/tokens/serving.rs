@@ -31,7 +31,7 @@ pub(crate) fn room() -> Arc<Semaphore> {
 }
 
 /// Serves a connection in a task of its own, as long as there is room.
-pub(crate) fn serve<S, F>(stream: S, room: &Arc<Semaphore>, answer: impl Fn(Request<Incoming>) -> F + Send + 'static)
+pub(crate) fn serve<S, F>(stream: S, room: &Arc<Semaphore>, answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::answer::PAUSE;
 use crate::error::Error;
+use crate::profile::Profile;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::transport::Call;
@@ -96,6 +97,14 @@ async fn keys(server: &Server, algorithm: Algorithm) -> Result<Vec<VerifyingKey>
 #[must_use]
 pub(crate) fn recorded(token: &Secret) -> Option<Identity> {
     Unverified::parse(token.expose()).ok()?.claims_unverified().ok().map(Identity)
+}
+
+/// Whether an ID token that came with a refresh is this server's, and for this client. A device's first one comes so: RFC 8628 knows none.
+#[must_use]
+pub(crate) fn is_of(profile: &Profile, token: &Secret) -> bool {
+    recorded(token).is_some_and(|Identity(claims)| {
+        check_issuer(&claims, &profile.issuer).is_ok() && check_audience(&claims, &profile.client_id).is_ok()
+    })
 }
 
 /// Whether an ID token that came with a refresh is of the same user, server and client as the one before (section 12.2: "its iss Claim

@@ -23,6 +23,7 @@ use crate::answer::{self, Verdict};
 use crate::chance;
 use crate::error::{Error, StoreError};
 use crate::freshness::{self, Freshness};
+use crate::id_token;
 use crate::record::{Intent, Record, Tokens};
 use crate::secret::Secret;
 use crate::server::Server;
@@ -62,6 +63,7 @@ pub(crate) struct Refresher {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) server: Server,
     pub(crate) patience: Duration,
+    pub(crate) repeat_after: Duration,
 }
 
 impl Refresher {
@@ -81,10 +83,11 @@ impl Refresher {
         loop {
             let verdict = match self.server.send(&call).await {
                 Ok(answer) => answer::judge(&answer),
-                Err(no_answer) => Verdict::Later { after: Duration::from_millis(300), cause: no_answer.to_string() },
+                Err(no_answer) => Verdict::Later { after: self.repeat_after, cause: no_answer.to_string() },
             };
             match verdict {
-                Verdict::Success(tokens) => {
+                Verdict::Success(mut tokens) => {
+                    tokens.id_token = tokens.id_token.filter(|token| id_token::is_of(&self.server.profile, token));
                     let tokens = Tokens::from_answer(*tokens, self.server.clock.now(), record.tokens.as_ref());
                     return self.keep(record.revision, &intent.of, tokens).await;
                 }

@@ -25,6 +25,8 @@ use crate::transport::{Http, Transport};
 
 /// How long a holder of the lock is waited for, unless set.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after a lost answer the request is repeated, unless set.
+const REPEAT_AFTER: Duration = Duration::from_millis(300);
 /// The longest pause after a row of failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A session that ends sooner than this is warned of, if it is also the last tenth of what was announced.
@@ -41,6 +43,8 @@ pub struct Settings {
     pub clock: Clock,
     /// How long a holder of the session's lock is waited for: longer than a refresh can take.
     pub patience: Duration,
+    /// How long after a request without an answer it is repeated at once; twice that, the second time.
+    pub repeat_after: Duration,
 }
 
 impl Settings {
@@ -49,7 +53,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Misconfigured`] if the system's certificates cannot be read.
     pub fn usual() -> Result<Self, Error> {
-        Ok(Self { transport: Arc::new(Http::new()?), clock: Clock::default(), patience: PATIENCE })
+        Ok(Self { transport: Arc::new(Http::new()?), clock: Clock::default(), patience: PATIENCE, repeat_after: REPEAT_AFTER })
     }
 }
 
@@ -176,8 +180,8 @@ impl Session {
     }
 
     fn make(store: Arc<dyn Store>, profile: Profile, settings: Settings) -> Self {
-        let Settings { transport, clock, patience } = settings;
-        let refresher = Refresher { store, server: Server::new(transport, clock, profile), patience };
+        let Settings { transport, clock, patience, repeat_after } = settings;
+        let refresher = Refresher { store, server: Server::new(transport, clock, profile), patience, repeat_after };
         Self(Arc::new(Inner {
             refresher,
             held: RwLock::default(),

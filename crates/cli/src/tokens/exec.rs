@@ -94,7 +94,12 @@ fn execute(args: &Args) -> Result<ExitCode, Failure> {
 
 /// A failure is told and survived: the program has a token yet, and the next look may do better.
 async fn renew(session: &Session, file: &TokenFile, held: &mut Secret) {
-    let renewed = match session.token().await {
+    // Another process may have renewed it, or logged out.
+    let fresh = match session.reread().await {
+        Ok(()) => session.token().await,
+        Err(error) => Err(error),
+    };
+    let renewed = match fresh {
         Ok(token) if token == *held => return,
         Ok(token) => file.write(&token).map(|()| *held = token),
         Err(regrant_client::Error::Retry { .. }) => return,

@@ -1,7 +1,8 @@
 //! A server without tolerance, sessions at it and at the real one, and programs that are this program again.
 
 use std::collections::HashMap;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +12,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use regrant_client::answer::{Answer, TokenAnswer, Verdict, judge};
-use regrant_client::{Clock, Http, MemoryStore, Profile, Session, Settings, Store};
+use regrant_client::{Answered, Call, Clock, Http, MemoryStore, Profile, Session, Settings, Store, Transport};
 use serde_json::Value;
-use sim::wire::World;
+use sim::process::{Home, Scratch, Server, regrant};
+use sim::wire::{Browser, CONFIG, Http as Plain, SECRET, USER, World, text};
 
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Real time, so not much of it.
+pub(crate) const REPEAT_AFTER: Duration = Duration::from_millis(1);
 
 /// A server that rotates, gives no second chance, and ends a family when a token comes again. It counts.
 #[derive(Clone)]
@@ -136,9 +141,20 @@ pub(crate) fn tokens(answer: &Value) -> TokenAnswer {
     *tokens
 }
 
+/// Real HTTP, without the `Date` of answers: that is the machine's, and the servers of these tests have days of their own.
+#[derive(Debug)]
+struct Undated(Http);
+
+impl Transport for Undated {
+    fn send<'a>(&'a self, call: &'a Call) -> Answered<'a> {
+        Box::pin(async move { self.0.send(call).await.map(|answer| Answer { date: None, ..answer }) })
+    }
+}
+
 /// Real HTTP, and this clock.
 pub(crate) fn settings(clock: &Clock) -> Settings {
-    Settings { transport: Arc::new(Http::new().expect("certificates")), clock: clock.clone(), patience: PATIENCE }
+    let transport = Undated(Http::new().expect("certificates"));
+    Settings { transport: Arc::new(transport), clock: clock.clone(), patience: PATIENCE, repeat_after: REPEAT_AFTER }
 }
 
 /// A client of [`CONFIG`](sim::wire::CONFIG), as the library knows it.
@@ -174,6 +190,112 @@ pub(crate) fn again(test: &str, environment: &[(&str, String)]) -> Command {
 /// Runs a program while the servers of this one go on.
 pub(crate) async fn ran(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output()).await.expect("it is waited for").expect("it runs")
+}
+
+/// A real server on disk, and a user's own directory of profiles.
+pub(crate) struct Desk {
+    pub(crate) server: Server,
+    scratch: Scratch,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let scratch = Scratch::new("desk");
+        let home = Home::make_with(&scratch.path().join("server"), &format!("{CONFIG}{}", sim::wire::device::DEVICES));
+        home.add_user();
+        std::fs::write(scratch.path().join("secret"), format!("{SECRET}\n")).expect("a file");
+        Self { server: Server::start(&home), scratch }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        self.scratch.path().join(name).display().to_string()
+    }
+
+    /// `regrant` as this user calls it.
+    pub(crate) fn regrant(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(regrant());
+        command.args(arguments);
+        self.at_home(&mut command);
+        command
+    }
+
+    /// Gives a program this user's environment.
+    pub(crate) fn at_home(&self, command: &mut Command) {
+        command.env("REGRANT_HOME", self.file("home")).env("XDG_RUNTIME_DIR", self.scratch.path());
+        let beside = regrant().parent().expect("a directory").display().to_string();
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{beside}:{path}")).stdin(Stdio::null());
+    }
+
+    /// What it prints, when it must work.
+    pub(crate) async fn says(&self, arguments: &[&str]) -> String {
+        let output = ran(self.regrant(arguments)).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// How it fails: its code, and what it says.
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = ran(self.regrant(arguments)).await;
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// `regrant login` in a browser.
+    pub(crate) async fn log_in(&self, profile: &str) {
+        let base = self.server.base();
+        let arguments = ["login", profile, "--issuer", base, "--client-id", "phone", "--scope", "openid read"];
+        let mut child = Running::start(self.regrant(&[&arguments[..], &["--redirect-path", "/cb", "--json"]].concat()));
+        let told: Value = serde_json::from_str(&child.line()).expect("JSON");
+        let url = text(&told, "open");
+        let path = url.strip_prefix(base).expect("a page of the server");
+        let answer = Browser::new(base).authorize_as(path, USER).await;
+        let (base, path) = answer.split_at(answer.find("/cb").expect("the path"));
+        assert_eq!(Plain::new(base).get(path, &[]).await.status, 200);
+        let said = child.rest();
+        assert!(child.child.wait().expect("it ends").success(), "{said}");
+    }
+
+    /// A program that says in its first line, in JSON, where it is.
+    pub(crate) fn start(&self, arguments: &[&str]) -> (Running, Value) {
+        let mut running = Running::start(self.regrant(arguments));
+        let line = running.line();
+        let told = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{arguments:?} said {line:?}"));
+        (running, told)
+    }
+}
+
+/// A program that runs until it is dropped.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, output }
+    }
+
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("a line");
+        line
+    }
+
+    pub(crate) fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).expect("text");
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// What the other half of a test was told.

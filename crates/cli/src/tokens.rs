@@ -113,7 +113,10 @@ pub(crate) fn whoami(context: &Context, args: &Named) -> Done {
             ("email", claim("email").unwrap_or_default()),
             ("scope", scope.unwrap_or_default()),
             ("access token", good_for.map_or_else(String::new, |left| format!("good for {}", spoken(left)))),
-            ("session", ends_in.map_or_else(String::new, |left| format!("ends in {}, unless it is used", spoken(left)))),
+            (
+                "session",
+                ends_in.map_or_else(String::new, |left| format!("ends in {}, unless it is used", spoken(left))),
+            ),
         ]);
         Ok(())
     })
@@ -190,7 +193,9 @@ fn failure(profile: &str, error: &Error) -> Failure {
             Failure::new(69, format!("no token now: {cause}\n  remedy: {remedy}"))
         }
         Error::Store(why) => Failure::new(74, format!("the tokens cannot be read or kept: {why}")),
-        other => Failure::new(78, format!("{other}\n  remedy: look at the profile; `{login}` with other flags changes it")),
+        other => {
+            Failure::new(78, format!("{other}\n  remedy: look at the profile; `{login}` with other flags changes it"))
+        }
     }
 }
 

@@ -155,7 +155,8 @@ pub(crate) fn http_date(text: &str) -> Option<i64> {
 
 /// The members of an answer: JSON whatever the `Content-Type`, for many servers name another one; or a form, as GitHub sends it.
 fn object(answer: &Answer) -> Option<Map<String, Value>> {
-    let is_form = answer.content_type.as_deref().is_some_and(|media| media.starts_with("application/x-www-form-urlencoded"));
+    let is_form =
+        answer.content_type.as_deref().is_some_and(|media| media.starts_with("application/x-www-form-urlencoded"));
     if is_form {
         let pairs = url::form_urlencoded::parse(&answer.body);
         return Some(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect());
@@ -181,7 +182,9 @@ fn tokens(said: &Map<String, Value>) -> Option<TokenAnswer> {
         token_type: text("token_type").unwrap_or("Bearer").to_owned(),
         expires_in: seconds("expires_in"),
         refresh_token: text("refresh_token").map(Secret::new),
-        refresh_token_expires_in: seconds("refresh_token_expires_in").or_else(|| seconds("refresh_token_timeout")).or(dialect),
+        refresh_token_expires_in: seconds("refresh_token_expires_in")
+            .or_else(|| seconds("refresh_token_timeout"))
+            .or(dialect),
         authorization_expires_in: seconds("authorization_expires_in"),
         scope: text("scope").map(str::to_owned),
         id_token: text("id_token").map(Secret::new),

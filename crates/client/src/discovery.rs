@@ -80,13 +80,17 @@ pub(crate) async fn discover(server: &Server, issuer: &str) -> Result<Metadata, 
                 Ok(metadata) => others = Some(metadata.issuer),
                 Err(_) => {}
             },
-            Ok(answer) if answer.status >= 500 || answer.status == 429 => unreachable = Some(format!("status {}", answer.status)),
+            Ok(answer) if answer.status >= 500 || answer.status == 429 => {
+                unreachable = Some(format!("status {}", answer.status));
+            }
             Ok(_) => {}
             Err(no_answer) => unreachable = Some(no_answer.to_string()),
         }
     }
     match (others, unreachable) {
-        (Some(other), _) => Err(Error::Misconfigured(format!("the metadata of {issuer} is that of another issuer: {other}"))),
+        (Some(other), _) => {
+            Err(Error::Misconfigured(format!("the metadata of {issuer} is that of another issuer: {other}")))
+        }
         (None, Some(cause)) => Err(Error::Retry { after: crate::answer::PAUSE, cause }),
         (None, None) => Err(Error::Misconfigured(format!("{issuer} has no metadata: is this the issuer?"))),
     }
@@ -98,14 +102,20 @@ mod tests {
 
     #[test]
     fn metadata_is_looked_for_where_both_standards_put_it() {
-        assert_eq!(addresses("https://as.example"), [
-            "https://as.example/.well-known/oauth-authorization-server",
-            "https://as.example/.well-known/openid-configuration",
-        ]);
-        assert_eq!(addresses("https://as.example/realms/a"), [
-            "https://as.example/.well-known/oauth-authorization-server/realms/a",
-            "https://as.example/realms/a/.well-known/openid-configuration",
-            "https://as.example/.well-known/openid-configuration/realms/a",
-        ]);
+        assert_eq!(
+            addresses("https://as.example"),
+            [
+                "https://as.example/.well-known/oauth-authorization-server",
+                "https://as.example/.well-known/openid-configuration",
+            ]
+        );
+        assert_eq!(
+            addresses("https://as.example/realms/a"),
+            [
+                "https://as.example/.well-known/oauth-authorization-server/realms/a",
+                "https://as.example/realms/a/.well-known/openid-configuration",
+                "https://as.example/.well-known/openid-configuration/realms/a",
+            ]
+        );
     }
 }

@@ -78,12 +78,10 @@ mod tests {
     #[test]
     fn a_token_of_two_seconds_is_used_for_most_of_them() {
         let at = |millis| judge(seconds(2), Some(Duration::from_millis(millis)), 1.0);
-        assert_eq!([at(1599), at(1600), at(1799), at(1800)], [
-            Freshness::Fresh,
-            Freshness::Ahead,
-            Freshness::Ahead,
-            Freshness::Over
-        ]);
+        assert_eq!(
+            [at(1599), at(1600), at(1799), at(1800)],
+            [Freshness::Fresh, Freshness::Ahead, Freshness::Ahead, Freshness::Over]
+        );
     }
 
     #[test]

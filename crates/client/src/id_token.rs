@@ -4,7 +4,9 @@
 //! TLS vouches for it (rule 6 of that section); it must be of the same user and for the same client as the one before (section 12.2).
 
 use aws_lc_rs::digest;
-use regrant_jose::{Algorithm, JwkSet, Typ, Unverified, VerifyingKey, base64url, check_audience, check_issuer, check_times};
+use regrant_jose::{
+    Algorithm, JwkSet, Typ, Unverified, VerifyingKey, base64url, check_audience, check_issuer, check_times,
+};
 use serde_json::{Map, Value};
 
 use crate::answer::PAUSE;
@@ -84,7 +86,9 @@ pub(crate) async fn verify(
 /// The server's keys for that algorithm. What is no key of ours is passed over, as RFC 7517 section 5 says.
 async fn keys(server: &Server, algorithm: Algorithm) -> Result<Vec<VerifyingKey>, Error> {
     let Some(url) = server.metadata().await?.jwks_uri.clone() else {
-        return Err(Error::Misconfigured("the server sends ID tokens and publishes no keys: it has no jwks_uri".to_owned()));
+        return Err(Error::Misconfigured(
+            "the server sends ID tokens and publishes no keys: it has no jwks_uri".to_owned(),
+        ));
     };
     let answer = server.send(&Call { url, ..Call::default() }).await;
     let answer = answer.map_err(|no_answer| Error::Retry { after: PAUSE, cause: no_answer.to_string() })?;

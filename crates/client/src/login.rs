@@ -132,7 +132,8 @@ impl Login {
             // A parameter that is there twice is none: two readers would read two answers.
             first.filter(|_| found.next().is_none())
         };
-        let foreign = |why: &str| Err(Error::Misconfigured(format!("this is no answer to the login that was begun: {why}")));
+        let foreign =
+            |why: &str| Err(Error::Misconfigured(format!("this is no answer to the login that was begun: {why}")));
         // RFC 6749 section 10.12: "The client MUST implement CSRF protection for its redirection URI."
         if said("state").as_deref() != Some(pending.state.expose()) {
             return foreign("its state is another");

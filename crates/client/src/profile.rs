@@ -134,7 +134,11 @@ impl Profile {
                 });
                 let signed = key.sign("JWT", &claims);
                 let signed = signed.map_err(|error| Error::Misconfigured(format!("the client's key: {error}")))?;
-                form.extend([client, ("client_assertion_type", ASSERTION_TYPE.to_owned()), ("client_assertion", signed)]);
+                form.extend([
+                    client,
+                    ("client_assertion_type", ASSERTION_TYPE.to_owned()),
+                    ("client_assertion", signed),
+                ]);
                 Ok((form, None))
             }
         }

@@ -59,7 +59,9 @@ impl Server {
     /// Gives a token back (RFC 7009 section 2.1).
     pub(crate) async fn give_back(&self, token: &Secret) -> Result<(), Error> {
         let Some(url) = self.metadata().await?.revocation_endpoint.clone() else {
-            return Err(Error::Misconfigured("the server takes no token back: it has no revocation_endpoint".to_owned()));
+            return Err(Error::Misconfigured(
+                "the server takes no token back: it has no revocation_endpoint".to_owned(),
+            ));
         };
         let form = vec![("token", token.expose().to_owned()), ("token_type_hint", "refresh_token".to_owned())];
         match self.send(&self.call(url, form)?).await {

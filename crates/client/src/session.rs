@@ -53,7 +53,12 @@ impl Settings {
     /// # Errors
     /// [`Error::Misconfigured`] if the system's certificates cannot be read.
     pub fn usual() -> Result<Self, Error> {
-        Ok(Self { transport: Arc::new(Http::new()?), clock: Clock::default(), patience: PATIENCE, repeat_after: REPEAT_AFTER })
+        Ok(Self {
+            transport: Arc::new(Http::new()?),
+            clock: Clock::default(),
+            patience: PATIENCE,
+            repeat_after: REPEAT_AFTER,
+        })
     }
 }
 
@@ -370,7 +375,13 @@ impl Inner {
                 // A refresh that was begun and not finished is finished first, or its answer is lost with the server's patience.
                 let ahead_at = if record.intent.is_some() { ran } else { ahead_at };
                 let tokens = Some(tokens.clone());
-                Held { token: tokens.as_ref().map(|tokens| tokens.access_token.clone()), ahead_at, over_at, tokens, revision }
+                Held {
+                    token: tokens.as_ref().map(|tokens| tokens.access_token.clone()),
+                    ahead_at,
+                    over_at,
+                    tokens,
+                    revision,
+                }
             }
         }
     }
@@ -446,7 +457,8 @@ impl Inner {
         self.tell(event);
         let now = self.refresher.server.clock.now();
         let announced = record.tokens.as_ref().and_then(|tokens| {
-            let first = [tokens.refresh_token_expires_in, tokens.authorization_expires_in].into_iter().flatten().min()?;
+            let first =
+                [tokens.refresh_token_expires_in, tokens.authorization_expires_in].into_iter().flatten().min()?;
             Some((Duration::from_secs(first), tokens.ends_in(&now)?))
         });
         if let Some((_, left)) = announced.filter(|(_, left)| *left <= SOON) {

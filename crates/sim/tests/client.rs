@@ -15,6 +15,6 @@ mod client {
     mod logins;
     mod phones;
     mod sessions;
-    mod storms;
     mod stores;
+    mod storms;
 }

@@ -181,8 +181,9 @@ async fn asked(
     };
     let format = match query("format") {
         None => Format::Plain,
-        Some(name) => Format::named(name)
-            .ok_or_else(|| Trouble::new(StatusCode::BAD_REQUEST, "no_format", format!("there is no format {name:?}")))?,
+        Some(name) => Format::named(name).ok_or_else(|| {
+            Trouble::new(StatusCode::BAD_REQUEST, "no_format", format!("there is no format {name:?}"))
+        })?,
     };
     let refused = match parts.method {
         Method::GET => None,
@@ -244,10 +245,8 @@ mod tests {
 
     #[test]
     fn a_rule_lets_those_in_whom_it_names() {
-        let rules: Vec<Rule> = ["uid:1000=work,box", "gid:33", "uid:root=root"]
-            .iter()
-            .map(|text| text.parse().expect("a rule"))
-            .collect();
+        let rules: Vec<Rule> =
+            ["uid:1000=work,box", "gid:33", "uid:root=root"].iter().map(|text| text.parse().expect("a rule")).collect();
         let rules = Rules::new(&rules, 7);
         for (user, group, profile, is_allowed) in [
             (1000, 1000, "work", true),

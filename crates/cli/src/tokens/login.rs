@@ -85,7 +85,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         if kept.client_credentials {
             let session = Session::open(store, profile).await.map_err(|error| failed(&error))?;
             session.token().await.map_err(|error| failed(&error))?;
-            return Ok(told(context, name, None));
+            told(context, name, None);
+            return Ok(());
         }
         let logged_in = if args.refresh_token_stdin {
             let tokens = TokenAnswer::of_refresh_token(token_of_standard_input()?);
@@ -215,7 +216,10 @@ fn check_issuer(issuer: &str) -> Result<(), Failure> {
     match uri.as_ref().and_then(http::Uri::scheme_str) {
         Some("https") => Ok(()),
         Some("http") if is_here => Ok(()),
-        _ => Err(Failure::new(2, format!("{issuer} is no issuer\n  remedy: name an https URL (http on this machine only)"))),
+        _ => Err(Failure::new(
+            2,
+            format!("{issuer} is no issuer\n  remedy: name an https URL (http on this machine only)"),
+        )),
     }
 }
 

@@ -28,8 +28,16 @@ use crate::output;
 /// The largest request: it is held, so that it can be sent once more.
 const LARGEST: usize = 16 * 1024 * 1024;
 /// What belongs to a connection and not to a request (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [&str; 8] =
-    ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// From where to where.
 #[derive(clap::Args, Debug)]
@@ -57,14 +65,22 @@ struct Proxy {
 pub(crate) fn run(_: &Context, args: &Args) -> Done {
     if !args.listen.ip().is_loopback() {
         let remedy = "listen on 127.0.0.1 or [::1]";
-        return Err(Failure::new(2, format!("{} is open to others, who would be you\n  remedy: {remedy}", args.listen)));
+        return Err(Failure::new(
+            2,
+            format!("{} is open to others, who would be you\n  remedy: {remedy}", args.listen),
+        ));
     }
     let to: Uri = args.to.parse().map_err(|error| Failure::new(2, format!("{}: {error}", args.to)))?;
     let is_here = matches!(to.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
     match to.scheme_str() {
         Some("https") => {}
         Some("http") if is_here => {}
-        _ => return Err(Failure::new(2, format!("{} takes no token: name an https URL (http on this machine only)", args.to))),
+        _ => {
+            return Err(Failure::new(
+                2,
+                format!("{} takes no token: name an https URL (http on this machine only)", args.to),
+            ));
+        }
     }
     let place = Place::find()?;
     place.profile(&args.profile)?;
@@ -78,7 +94,8 @@ pub(crate) fn run(_: &Context, args: &Args) -> Done {
     let proxy = Arc::new(Proxy { sessions: Sessions::at(place), profile: args.profile.clone(), to, client });
     runtime()?.block_on(async {
         let listener = TcpListener::bind(args.listen).await;
-        let listener = listener.map_err(|error| Failure::new(69, format!("cannot listen on {}: {error}", args.listen)))?;
+        let listener =
+            listener.map_err(|error| Failure::new(69, format!("cannot listen on {}: {error}", args.listen)))?;
         let address = listener.local_addr()?;
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         output::told(&serde_json::json!({"listen": address.to_string(), "to": args.to}).to_string());
@@ -106,7 +123,11 @@ impl Proxy {
     async fn pass(&self, request: Request<Incoming>) -> Result<Response<Body>, Trouble> {
         let (mut parts, body) = request.into_parts();
         if !is_for_this_machine(&parts.headers) || comes_from_a_page(&parts.headers) {
-            return Err(Trouble::new(StatusCode::FORBIDDEN, "not_allowed", "this proxy is for programs of its machine"));
+            return Err(Trouble::new(
+                StatusCode::FORBIDDEN,
+                "not_allowed",
+                "this proxy is for programs of its machine",
+            ));
         }
         let body = Limited::new(body, LARGEST).collect().await;
         let too_long = |_| Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a request is 16 MiB at most");
@@ -137,8 +158,8 @@ impl Proxy {
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = parts.headers.clone();
         let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-        let mut value =
-            value.map_err(|_| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", "the token is fit for no header"))?;
+        let mut value = value
+            .map_err(|_| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", "the token is fit for no header"))?;
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
         let answered = self.client.request(request).await;
@@ -162,7 +183,8 @@ fn target(to: &Uri, asked: Option<&PathAndQuery>) -> Result<Uri, Trouble> {
 /// A page that reaches us by a name of its own says that name.
 fn is_for_this_machine(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next().and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<http::uri::Authority>().ok());
+    let host =
+        hosts.next().and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<http::uri::Authority>().ok());
     hosts.next().is_none()
         && host.is_some_and(|host| {
             let name = host.host().trim_start_matches('[').trim_end_matches(']');
@@ -242,7 +264,8 @@ mod tests {
 
     #[test]
     fn what_belongs_to_a_connection_is_not_passed_on() {
-        let mut given = headers(&[("connection", "close, x-hop"), ("x-hop", "1"), ("te", "trailers"), ("accept", "*/*")]);
+        let mut given =
+            headers(&[("connection", "close, x-hop"), ("x-hop", "1"), ("te", "trailers"), ("accept", "*/*")]);
         strip(&mut given);
         assert_eq!(given, headers(&[("accept", "*/*")]));
     }

@@ -31,8 +31,11 @@ pub(crate) fn room() -> Arc<Semaphore> {
 }
 
 /// Serves a connection in a task of its own, as long as there is room.
-pub(crate) fn serve<S, F>(stream: S, room: &Arc<Semaphore>, answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static)
-where
+pub(crate) fn serve<S, F>(
+    stream: S,
+    room: &Arc<Semaphore>,
+    answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -73,7 +76,10 @@ impl Sessions {
 
     /// The names of all profiles.
     pub(crate) fn names(&self) -> Result<Vec<String>, Trouble> {
-        self.place.profiles().map(|profiles| profiles.into_keys().collect()).map_err(Trouble::of_profile)
+        self.place
+            .profiles()
+            .map(|profiles| profiles.into_keys().collect())
+            .map_err(|failure| Trouble::of_profile(&failure))
     }
 
     /// The session of a profile, as its store has it now: what was logged out or in elsewhere is so here.
@@ -86,9 +92,9 @@ impl Sessions {
                 Err(_) => drop(open.remove(profile)),
             }
         }
-        let kept = self.place.profile(profile).map_err(Trouble::of_profile)?;
-        let kept = kept.opened(profile).map_err(Trouble::of_profile)?;
-        let store = Arc::new(self.place.store().map_err(Trouble::of_profile)?);
+        let kept = self.place.profile(profile).map_err(|failure| Trouble::of_profile(&failure))?;
+        let kept = kept.opened(profile).map_err(|failure| Trouble::of_profile(&failure))?;
+        let store = Arc::new(self.place.store().map_err(|failure| Trouble::of_profile(&failure))?);
         let session = Session::open(store, kept).await.map_err(|error| Trouble::of(&error))?;
         open.insert(profile.to_owned(), session.clone());
         Ok(session)
@@ -110,7 +116,7 @@ impl Trouble {
         Self { status, error, message: message.to_string(), retry_after: None }
     }
 
-    fn of_profile(failure: crate::context::Failure) -> Self {
+    fn of_profile(failure: &crate::context::Failure) -> Self {
         let message = failure.to_string();
         match failure.code() {
             1 | 2 => Self::new(StatusCode::NOT_FOUND, "no_profile", message),

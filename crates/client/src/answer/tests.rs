@@ -112,23 +112,41 @@ fn a_date_is_read_as_rfc_9110_writes_it() {
 fn each_dialect_says_when_the_refresh_token_ends() {
     for (body, expires_in, refresh_ends) in [
         // Regrant
-        (r#"{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r",
+        (
+            r#"{"access_token":"a","token_type":"Bearer","expires_in":3599,"refresh_token":"r",
             "refresh_token_expires_in":2591999,"refresh_token_timeout":2591999,"authorization_expires_in":31535999}"#,
-            Some(3599), Some(2_591_999)),
+            Some(3599),
+            Some(2_591_999),
+        ),
         // LinkedIn
-        (r#"{"access_token":"a","expires_in":5184000,"refresh_token":"r","refresh_token_expires_in":31536000,"scope":"r_basicprofile"}"#,
-            Some(5_184_000), Some(31_536_000)),
+        (
+            r#"{"access_token":"a","expires_in":5184000,"refresh_token":"r","refresh_token_expires_in":31536000,"scope":"r_basicprofile"}"#,
+            Some(5_184_000),
+            Some(31_536_000),
+        ),
         // Google: nothing of the refresh token on a refresh
-        (r#"{"access_token":"a","expires_in":3920,"scope":"https://www.googleapis.com/auth/drive","token_type":"Bearer"}"#,
-            Some(3920), None),
+        (
+            r#"{"access_token":"a","expires_in":3920,"scope":"https://www.googleapis.com/auth/drive","token_type":"Bearer"}"#,
+            Some(3920),
+            None,
+        ),
         // GitHub: numbers as texts
-        (r#"{"access_token":"a","expires_in":"28800","refresh_token":"r","refresh_token_expires_in":"15811200","token_type":"bearer"}"#,
-            Some(28_800), Some(15_811_200)),
+        (
+            r#"{"access_token":"a","expires_in":"28800","refresh_token":"r","refresh_token_expires_in":"15811200","token_type":"bearer"}"#,
+            Some(28_800),
+            Some(15_811_200),
+        ),
         // Keycloak: its own name, and zero where there is no end
-        (r#"{"access_token":"a","expires_in":300,"refresh_expires_in":1800,"refresh_token":"r","token_type":"Bearer","not-before-policy":0}"#,
-            Some(300), Some(1800)),
-        (r#"{"access_token":"a","expires_in":300,"refresh_expires_in":0,"refresh_token":"r","token_type":"Bearer"}"#,
-            Some(300), None),
+        (
+            r#"{"access_token":"a","expires_in":300,"refresh_expires_in":1800,"refresh_token":"r","token_type":"Bearer","not-before-policy":0}"#,
+            Some(300),
+            Some(1800),
+        ),
+        (
+            r#"{"access_token":"a","expires_in":300,"refresh_expires_in":0,"refresh_token":"r","token_type":"Bearer"}"#,
+            Some(300),
+            None,
+        ),
     ] {
         let Verdict::Success(tokens) = judge(&answer(200, JSON, body)) else { panic!("{body}") };
         assert_eq!((tokens.expires_in, tokens.refresh_token_expires_in), (expires_in, refresh_ends), "{body}");

@@ -124,7 +124,9 @@ impl Device {
                 return Ok(None);
             }
             Some("access_denied") => return Err(Error::Refused("the user said no".to_owned())),
-            Some("expired_token") => return Err(Error::Refused("nobody has answered while the code was good".to_owned())),
+            Some("expired_token") => {
+                return Err(Error::Refused("nobody has answered while the code was good".to_owned()));
+            }
             _ => {}
         }
         match answer::judge(&answer) {

@@ -52,7 +52,9 @@ impl Loopback {
     pub async fn wait(self) -> Result<LoggedIn, Error> {
         for _ in 0..STRANGERS {
             let Ok((mut stream, _)) = self.listener.accept().await else { continue };
-            let Some(target) = tokio::time::timeout(PATIENCE, target(&mut stream)).await.ok().flatten() else { continue };
+            let Some(target) = tokio::time::timeout(PATIENCE, target(&mut stream)).await.ok().flatten() else {
+                continue;
+            };
             let is_ours = target.split(['?', '#']).next() == Some(&self.path) && self.has_our_state(&target);
             if !is_ours {
                 answer(&mut stream, "404 Not Found", "This is not the answer that is waited for.").await;

@@ -76,7 +76,8 @@ impl FileStore {
                 key
             }
         };
-        let key = UnboundKey::new(&AES_256_GCM_SIV, &*key).map_err(|_| StoreError("the key has no 32 bytes".to_owned()))?;
+        let key =
+            UnboundKey::new(&AES_256_GCM_SIV, &*key).map_err(|_| StoreError("the key has no 32 bytes".to_owned()))?;
         Ok(Self(Arc::new(Inner { directory, key: LessSafeKey::new(key) })))
     }
 
@@ -169,8 +170,11 @@ impl Inner {
         let failed = |error: &dyn std::fmt::Display| StoreError::new(path.display(), error);
         let mut body = Zeroizing::new(serde_json::to_vec(record).map_err(|error| failed(&error))?);
         let nonce = chance::bytes::<12>();
-        let sealed =
-            self.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_bytes()), &mut *body);
+        let sealed = self.key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(name.as_bytes()),
+            &mut *body,
+        );
         sealed.map_err(|_| failed(&"it could not be sealed"))?;
         let beside = self.path(name, "new");
         let write = || {

@@ -38,7 +38,9 @@ async fn an_agent_serves_tokens_over_its_socket() {
     let (status, other) = got(&socket, &["--data-binary", token.trim(), "http://agent/v1/token/work"]).await;
     assert!(status == "200" && other != token, "{status}: {other}");
     assert_eq!(desk.says(&["token", "work"]).await, other, "commands and agent share one session");
-    for (path, status) in [("token/none", "404"), ("token/work?format=x", "400"), ("x", "404"), ("token/..%2Fwork", "404")] {
+    for (path, status) in
+        [("token/none", "404"), ("token/work?format=x", "400"), ("x", "404"), ("token/..%2Fwork", "404")]
+    {
         assert_eq!(got(&socket, &[&format!("http://agent/v1/{path}")]).await.0, status, "{path}");
     }
     desk.says(&["logout", "work"]).await;

@@ -65,5 +65,7 @@ fn a_runtime_that_ends_in_the_middle_loses_no_session() {
 
 async fn open(world: &World, store: &Arc<MemoryStore>, clock: &Clock) -> regrant_client::Session {
     let profile = super::support::profile(world, "s", "phone");
-    regrant_client::Session::open_with(store.clone(), profile, super::support::settings(clock)).await.expect("a session")
+    regrant_client::Session::open_with(store.clone(), profile, super::support::settings(clock))
+        .await
+        .expect("a session")
 }

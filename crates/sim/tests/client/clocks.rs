@@ -38,7 +38,8 @@ async fn a_wrong_date_after_a_restart_costs_one_refresh_at_most() {
         let after = Clock::manual();
         after.set_date(date);
         for _ in 0..5 {
-            let session = Session::open_with(store.clone(), server.profile("s"), settings(&after)).await.expect("a session");
+            let session =
+                Session::open_with(store.clone(), server.profile("s"), settings(&after)).await.expect("a session");
             session.token().await.expect("a token");
             after.advance(Duration::from_secs(60));
         }

@@ -51,7 +51,10 @@ async fn a_token_is_printed_for_whoever_asks() {
     let token = desk.says(&["token", "work"]).await.trim().to_owned();
     let json = |said: String| serde_json::from_str::<Value>(&said).expect("JSON");
     let kubernetes = json(desk.says(&["token", "work", "--format", "kubernetes"]).await);
-    assert_eq!((&kubernetes["kind"], &kubernetes["status"]["token"]), (&"ExecCredential".into(), &token.clone().into()));
+    assert_eq!(
+        (&kubernetes["kind"], &kubernetes["status"]["token"]),
+        (&"ExecCredential".into(), &token.clone().into())
+    );
     assert_eq!(json(desk.says(&["token", "work", "--json"]).await)["access_token"], token);
     let docker = json(desk.says(&["token", "work", "--format", "docker", "get"]).await);
     assert_eq!((&docker["Username"], &docker["Secret"]), (&"oauth2".into(), &token.clone().into()));
@@ -82,7 +85,8 @@ async fn a_robot_and_a_found_token_need_no_browser() {
     let robot = ["login", "robot", "--issuer", &base, "--client-id", "daemon", "--client-secret-file", &secret];
     desk.says(&[&robot[..], &["--client-credentials", "--scope", "read"]].concat()).await;
     assert!(desk.says(&["token", "robot"]).await.len() > 20);
-    let form = [("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD), ("client_id", "phone")];
+    let form =
+        [("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD), ("client_id", "phone")];
     let found = desk.server.http().post("/oauth2/token", &form, &[]).await.expect_status(200).json();
     let file = desk.file("found");
     std::fs::write(&file, text(&found, "refresh_token")).expect("a file");
@@ -134,11 +138,16 @@ async fn a_program_runs_with_a_token() {
 
 /// The API behind the proxy: it tells what it was sent, and refuses the tokens that it is told to.
 async fn api(refused: Arc<std::sync::Mutex<String>>) -> String {
-    async fn tell(State(refused): State<Arc<std::sync::Mutex<String>>>, headers: HeaderMap, body: String) -> axum::response::Response {
+    async fn tell(
+        State(refused): State<Arc<std::sync::Mutex<String>>>,
+        headers: HeaderMap,
+        body: String,
+    ) -> axum::response::Response {
         use axum::response::IntoResponse as _;
         let said = headers.get("authorization").map(|value| value.to_str().unwrap_or_default().to_owned());
         if said.as_ref() == Some(&*refused.lock().expect("a lock")) {
-            return (axum::http::StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer error=\"invalid_token\"")]).into_response();
+            return (axum::http::StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer error=\"invalid_token\"")])
+                .into_response();
         }
         let told = serde_json::json!({"authorization": said, "body": body, "hop": headers.contains_key("x-hop")});
         told.to_string().into_response()
@@ -167,7 +176,9 @@ async fn a_proxy_adds_a_token_to_each_request() {
     *refused.lock().expect("a lock") = format!("Bearer {token}");
     let answer = http.post("/thing", &[("a", "1")], &[]).await.expect_status(200).json();
     assert!(answer["body"] == "a=1" && answer["authorization"] != format!("Bearer {token}"), "{answer}");
-    for headers in [[("origin", "https://evil.example")], [("host", "evil.example")], [("sec-fetch-site", "cross-site")]] {
+    for headers in
+        [[("origin", "https://evil.example")], [("host", "evil.example")], [("sec-fetch-site", "cross-site")]]
+    {
         assert_eq!(http.get("/thing", &headers).await.status, 403, "{headers:?}");
     }
     let (code, says) = desk.fails(&["proxy", "work", "--to", &api, "--listen", "0.0.0.0:0"]).await;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use regrant_client::store::{Lock, Pending, Replaced};
-use regrant_client::{Answered, Call, Clock, FileStore, Http, Profile, Record, Sealing, Session, Settings, Store, Transport};
+use regrant_client::{
+    Answered, Call, Clock, FileStore, Http, Profile, Record, Sealing, Session, Settings, Store, Transport,
+};
 use sim::process::Scratch;
 use sim::wire::World;
 

@@ -88,7 +88,8 @@ async fn a_full_disk_costs_no_session() {
         return;
     }
     let (server, clock) = (Strict::start(60).await, Clock::manual());
-    let open = || FileStore::open(disk.join("sessions"), &Sealing::KeyFile(scratch.path().join("key"))).expect("a store");
+    let open =
+        || FileStore::open(disk.join("sessions"), &Sealing::KeyFile(scratch.path().join("key"))).expect("a store");
     let session = server.session(Arc::new(open()), &clock).await;
     for _ in 0..3 {
         clock.advance(HOUR);
@@ -102,7 +103,8 @@ async fn a_full_disk_costs_no_session() {
         clock.advance(HOUR);
         session.token().await.expect("a token");
     }
-    let reopened = Session::open_with(Arc::new(open()), server.profile("s"), settings(&clock)).await.expect("a session");
+    let reopened =
+        Session::open_with(Arc::new(open()), server.profile("s"), settings(&clock)).await.expect("a session");
     assert_eq!(reopened.token().await, session.token().await);
     assert!(server.all_live());
     let _ = Command::new("umount").arg("--lazy").arg(&disk).status();

@@ -12,7 +12,9 @@ use super::support::{Strict, profile, session, settings};
 use sim::wire::World;
 
 /// What an API may say: a service that knows one token.
-fn api(good: u64) -> impl tower::Service<
+fn api(
+    good: u64,
+) -> impl tower::Service<
     Request<String>,
     Response = Response<Body>,
     Error = Error,
@@ -21,11 +23,14 @@ fn api(good: u64) -> impl tower::Service<
 + Send {
     let good = format!("Bearer a{good}");
     tower::service_fn(move |request: Request<String>| {
-        let is_good = request.headers().get("authorization").is_some_and(|value| value.to_str().is_ok_and(|it| it == good));
+        let is_good =
+            request.headers().get("authorization").is_some_and(|value| value.to_str().is_ok_and(|it| it == good));
         let mut answer = Response::new(Body::from(request.into_body()));
         if !is_good {
             *answer.status_mut() = StatusCode::UNAUTHORIZED;
-            answer.headers_mut().insert("www-authenticate", "Bearer error=\"invalid_token\"".parse().expect("a header"));
+            answer
+                .headers_mut()
+                .insert("www-authenticate", "Bearer error=\"invalid_token\"".parse().expect("a header"));
         }
         std::future::ready(Ok(answer))
     })
@@ -68,7 +73,8 @@ fn a_program_without_a_runtime_has_tokens_too() {
     let (world, clock) = (outside.block_on(World::new()), Clock::manual());
     let store = Arc::new(MemoryStore::new());
     outside.block_on(super::support::session_in(&world, store.clone(), &clock));
-    let session = blocking::Session::open_with(store, profile(&world, "s", "phone"), settings(&clock)).expect("a session");
+    let session =
+        blocking::Session::open_with(store, profile(&world, "s", "phone"), settings(&clock)).expect("a session");
     super::support::pass(&world, &clock, Duration::from_secs(7200));
     let tokens: Vec<_> = (0..2)
         .map(|_| {

@@ -130,7 +130,8 @@ async fn a_device_is_logged_in_by_a_code() {
     // This server says who it was with the first refresh.
     let clock = Clock::manual();
     let tv = profile(&world, "tv", "tv");
-    let session = Session::adopt(Arc::new(MemoryStore::new()), tv, logged_in.tokens, settings(&clock)).await.expect("a session");
+    let session =
+        Session::adopt(Arc::new(MemoryStore::new()), tv, logged_in.tokens, settings(&clock)).await.expect("a session");
     super::support::pass(&world, &clock, Duration::from_secs(7200));
     session.token().await.expect("a token");
     assert!(session.tokens().and_then(|tokens| tokens.identity()).is_some_and(|who| !who.subject().is_empty()));

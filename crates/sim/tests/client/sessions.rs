@@ -79,7 +79,8 @@ async fn a_session_goes_on_with_a_refresh_token_alone() {
     let (world, clock) = (World::new().await, Clock::manual());
     let token = TokenAnswer::of_refresh_token(Secret::new(world.first("phone").await));
     let store = Arc::new(MemoryStore::new());
-    let session = Session::adopt(store, profile(&world, "s", "phone"), token, settings(&clock)).await.expect("a session");
+    let session =
+        Session::adopt(store, profile(&world, "s", "phone"), token, settings(&clock)).await.expect("a session");
     let token = session.token().await.expect("a token");
     assert_eq!(world.introspect(token.expose()).await["active"], true);
 }

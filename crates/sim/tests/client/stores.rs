@@ -133,7 +133,8 @@ impl Store for Database {
                     let insert = "INSERT INTO oauth_session VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING";
                     connection.execute(insert, params![name, revision, text])
                 } else {
-                    let update = "UPDATE oauth_session SET revision = ?2, record = ?3 WHERE name = ?1 AND revision = ?4";
+                    let update =
+                        "UPDATE oauth_session SET revision = ?2, record = ?3 WHERE name = ?1 AND revision = ?4";
                     connection.execute(update, params![name, revision, text, expected])
                 }
             })?;
@@ -174,7 +175,8 @@ async fn two_nodes_over_one_database_refresh_each_session_once() {
         }
     }
     clock.advance(Duration::from_secs(3600));
-    let asking: Vec<_> = sessions.into_iter().map(|session| tokio::spawn(async move { session.token().await })).collect();
+    let asking: Vec<_> =
+        sessions.into_iter().map(|session| tokio::spawn(async move { session.token().await })).collect();
     for asked in asking {
         asked.await.expect("it ends").expect("a token");
     }

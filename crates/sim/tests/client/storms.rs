@@ -70,7 +70,12 @@ async fn one_of_the_processes() {
     let seconds: i64 = told("STORM_SECONDS").parse().expect("a number");
     let profile = Profile::new("s", &base, "app").with_token_endpoint(format!("{base}/token"));
     let clock = Clock::default();
-    let settings = Settings { transport: Arc::new(Http::new().expect("certificates")), clock: clock.clone(), patience: PATIENCE, repeat_after: REPEAT_AFTER };
+    let settings = Settings {
+        transport: Arc::new(Http::new().expect("certificates")),
+        clock: clock.clone(),
+        patience: PATIENCE,
+        repeat_after: REPEAT_AFTER,
+    };
     let session = Session::open_with(Arc::new(store), profile, settings).await.expect("a session");
     let until = clock.ran() + seconds * 1000;
     let mut tasks = Vec::new();

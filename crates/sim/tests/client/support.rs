@@ -72,7 +72,8 @@ impl Strict {
             kept.dead.push(family);
             kept.live.retain(|_, other| *other != family);
         }
-        (StatusCode::BAD_REQUEST, [("content-type", "application/json")], r#"{"error":"invalid_grant"}"#).into_response()
+        (StatusCode::BAD_REQUEST, [("content-type", "application/json")], r#"{"error":"invalid_grant"}"#)
+            .into_response()
     }
 
     /// The first tokens of a new family.

@@ -5,7 +5,7 @@
 //! use std::sync::Arc;
 //! use regrant_client::{FileStore, Profile, Sealing, Session};
 //!
-//! let store = FileStore::open("/home/me/.config/app", &Sealing::KeyFile("/home/me/.config/app.key".into()))?;
+//! let store = FileStore::open("sessions", &Sealing::KeyFile("sessions.key".into()))?;
 //! let profile = Profile::new("work", "https://as.example", "my-app");
 //! let tokens = Session::open(Arc::new(store), profile).await?;
 //! let answer = tokens.client().get("https://api.example/thing").send().await?;

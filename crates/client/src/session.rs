@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REPEAT_AFTER: Duration = Duration::from_millis(300);
 /// The longest pause after a row of failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A session that ends sooner than this is warned of, if it is also the last tenth of what was announced.
+/// A session that ends sooner than this is warned of, unless each use of it puts the end off.
 const SOON: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How many events wait for a reader that is slow.
 const EVENTS: usize = 64;
@@ -453,16 +453,17 @@ impl Inner {
                 (record, Event::NotKept(error.to_string()))
             }
         };
+        let before = self.held.read().unwrap_or_else(PoisonError::into_inner).tokens.clone();
         self.hold(&record);
         self.tell(event);
         let now = self.refresher.server.clock.now();
-        let announced = record.tokens.as_ref().and_then(|tokens| {
-            let first =
-                [tokens.refresh_token_expires_in, tokens.authorization_expires_in].into_iter().flatten().min()?;
-            Some((Duration::from_secs(first), tokens.ends_in(&now)?))
-        });
-        if let Some((_, left)) = announced.filter(|(_, left)| *left <= SOON) {
-            self.tell(Event::EndsSoon(left));
+        let ends_in = |tokens: &Tokens| tokens.ends_in(&now);
+        let (before, after) = (before.as_ref().and_then(ends_in), record.tokens.as_ref().and_then(ends_in));
+        if let Some(left) = after.filter(|left| *left <= SOON) {
+            let is_fixed = record.tokens.as_ref().is_some_and(|tokens| tokens.authorization_expires_in.is_some());
+            if is_fixed || before.is_some_and(|before| left <= before + Duration::from_secs(60)) {
+                self.tell(Event::EndsSoon(left));
+            }
         }
     }
 

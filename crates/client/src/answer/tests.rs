@@ -1,3 +1,5 @@
+//! The table of answers: what each of them is taken for.
+
 use super::*;
 
 fn answer(status: u16, content_type: &str, body: &str) -> Answer {

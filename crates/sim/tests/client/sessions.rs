@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regrant_client::answer::TokenAnswer;
-use regrant_client::{Clock, Error, Event, MemoryStore, Secret, Session};
+use regrant_client::{Clock, Error, Event, MemoryStore, Secret, Session, Settings, Store as _};
+use sim::wire::story::with_setting;
 use sim::wire::{World, text};
 
 use super::support::{Strict, pass, profile, session, session_in, settings, tokens};
@@ -122,6 +123,108 @@ async fn an_end_that_was_announced_is_warned_of() {
     let later = ends_in - Duration::from_secs(3600);
     clock.advance(later);
     assert_eq!(session.ends_in(), Some(Duration::from_secs(3600)));
+}
+
+/// The same as an event, with the refresh that brings the announcement.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_is_near_is_an_event() {
+    let config = with_setting("phone", "absolute_lifetime = \"3d\"");
+    let (world, clock) = (World::with(&config).await, Clock::manual());
+    let session = session(&world, &clock).await;
+    let mut events = session.events();
+    pass(&world, &clock, HOUR * 2);
+    session.token().await.expect("a token");
+    let mut seen = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        seen.push(event);
+    }
+    assert!(matches!(&seen[..], [Event::Renewed, Event::EndsSoon(left)] if *left < HOUR * 72), "{seen:?}");
+}
+
+/// Nobody listens, nobody answers, somebody else answers: each costs time and no session, and the token that is left is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_no_end() {
+    let (server, clock) = (Strict::start(60).await, Clock::manual());
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent = silent.local_addr().expect("bound");
+    let brief = reqwest::Client::builder().timeout(Duration::from_millis(200)).build().expect("a client");
+    for (url, why) in [
+        ("http://127.0.0.1:1/token".to_owned(), "nobody listens"),
+        (format!("http://{silent}/token"), "nobody answers"),
+        (format!("{}/token", server.base.replace("http:", "https:")), "no TLS"),
+        (format!("{}/elsewhere", server.base), "a page in HTML"),
+    ] {
+        let profile = server.profile("s").with_token_endpoint(url);
+        let settings = Settings { transport: Arc::new(regrant_client::Http::with(brief.clone())), ..settings(&clock) };
+        let store = Arc::new(MemoryStore::new());
+        let session = Session::adopt(store.clone(), profile, server.first(), settings).await.expect("a session");
+        clock.advance(Duration::from_secs(50));
+        assert!(session.token().await.is_ok(), "{why}: it is good for another ten seconds");
+        clock.advance(HOUR);
+        assert!(matches!(session.token().await, Err(Error::Retry { .. })), "{why}");
+        let kept = store.load("s").await.expect("the store").expect("a record");
+        assert!(kept.refresh_token().is_some() && kept.intent.is_some(), "{why}");
+    }
+    assert_eq!(server.asked(), 0);
+}
+
+/// Two who share no lock, as on two machines: the server tells the second to come again, and by then the first one's token is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_straggler_finds_the_newer_token_in_the_store() {
+    let (world, clock) = (World::new().await, Clock::manual());
+    let store = Arc::new(MemoryStore::new());
+    session_in(&world, store.clone(), &clock).await;
+    pass(&world, &clock, HOUR * 2);
+    let name = |gate: &Arc<Gate>| Settings { transport: gate.clone(), patience: Duration::from_millis(20), ..settings(&clock) };
+    let (first, second) = (Gate::new(), Gate::new());
+    let open = |gate| Session::open_with(store.clone(), profile(&world, "s", "phone"), gate);
+    let slow = open(name(&first)).await.expect("a session");
+    let quick = open(name(&second)).await.expect("a session");
+    // The first has the lock and an answer that it does not see yet: it is frozen. The second comes in when its patience is over.
+    let waiting = tokio::spawn(async move {
+        let token = slow.token().await;
+        (slow, token)
+    });
+    first.has_heard.notified().await;
+    second.go_on.notify_one();
+    let token = quick.token().await.expect("a token");
+    first.go_on.notify_one();
+    let (slow, other) = waiting.await.expect("it ends");
+    assert_eq!(other.expect("a token"), token, "two answers, and one of them is on record");
+    for session in [&slow, &quick] {
+        pass(&world, &clock, HOUR * 2);
+        let token = session.token().await.expect("a token");
+        assert_eq!(world.introspect(token.expose()).await["active"], true);
+    }
+}
+
+/// A network that holds an answer back until it is told to go on.
+#[derive(Debug)]
+struct Gate {
+    http: regrant_client::Http,
+    has_heard: tokio::sync::Notify,
+    go_on: tokio::sync::Notify,
+    is_open: std::sync::atomic::AtomicBool,
+}
+
+impl Gate {
+    fn new() -> Arc<Self> {
+        let http = regrant_client::Http::new().expect("certificates");
+        Arc::new(Self { http, has_heard: Default::default(), go_on: Default::default(), is_open: Default::default() })
+    }
+}
+
+impl regrant_client::Transport for Gate {
+    fn send<'a>(&'a self, call: &'a regrant_client::Call) -> regrant_client::Answered<'a> {
+        Box::pin(async move {
+            let answer = self.http.send(call).await;
+            if call.form.is_some() && !self.is_open.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                self.has_heard.notify_one();
+                self.go_on.notified().await;
+            }
+            answer.map(|answer| regrant_client::answer::Answer { date: None, ..answer })
+        })
+    }
 }
 
 /// A client that acts for itself: no refresh token, and none is missed.

@@ -105,6 +105,11 @@ impl Profile {
         Self { client_credentials: Some(scope.into()), ..self }
     }
 
+    /// Whose its sessions are.
+    pub(crate) fn owner(&self) -> String {
+        format!("{} at {}", self.client_id, self.issuer)
+    }
+
     /// A form to send as this client, and the `Authorization` that goes with it. `now`, in seconds, is the server's date.
     pub(crate) fn authenticated(&self, mut form: Form, now: u64) -> Result<(Form, Option<String>), Error> {
         use base64::Engine as _;

@@ -27,6 +27,9 @@ pub struct Record {
     /// Why the session is over, in the server's words.
     #[serde(default)]
     pub ended: Option<String>,
+    /// Whose it is: which client of which server. No other server ever sees these tokens, whatever a profile is changed to.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// The tokens of a session, and when they end.
@@ -73,7 +76,8 @@ impl Record {
     /// The record that follows with these tokens.
     #[must_use]
     pub fn followed_by(&self, tokens: Tokens) -> Self {
-        Self { revision: self.revision + 1, tokens: Some(tokens), intent: None, ended: None }
+        let owner = self.owner.clone();
+        Self { revision: self.revision + 1, tokens: Some(tokens), intent: None, ended: None, owner }
     }
 
     /// The record that follows with the intent to refresh.
@@ -85,7 +89,8 @@ impl Record {
     /// The record that follows when the session is over.
     #[must_use]
     pub fn ended(&self, why: impl Into<String>) -> Self {
-        Self { revision: self.revision + 1, tokens: None, intent: None, ended: Some(why.into()) }
+        let owner = self.owner.clone();
+        Self { revision: self.revision + 1, tokens: None, intent: None, ended: Some(why.into()), owner }
     }
 
     /// The refresh token, where there is one.

@@ -109,8 +109,16 @@ impl Refresher {
         }
     }
 
-    async fn stored(&self) -> Result<Record, Error> {
-        Ok(self.store.load(self.name()).await?.unwrap_or_default())
+    /// The record as it is now. Tokens of another client or server are none of ours, and are not sent to this one.
+    pub(crate) async fn stored(&self) -> Result<Record, Error> {
+        let record = self.store.load(self.name()).await?.unwrap_or_default();
+        let own = self.server.profile.owner();
+        match record.owner.as_ref().filter(|owner| record.tokens.is_some() && **owner != own) {
+            None => Ok(record),
+            Some(owner) => {
+                Err(Error::Misconfigured(format!("the session that is kept is that of {owner}: log in again")))
+            }
+        }
     }
 
     /// Keeps the intent to refresh, and tells the record with it; `None` if somebody else has done the work.
@@ -177,7 +185,8 @@ impl Refresher {
     /// Keeps the answer to a refresh of the token with the fingerprint `of`. A record that still has that token gives way, whatever
     /// else was written to it: its token was exchanged for ours. Any other was somebody else's success or a new login, and is adopted.
     pub(crate) async fn keep(&self, expected: u64, of: &str, tokens: Tokens) -> Result<Outcome, Error> {
-        let mut record = Record { revision: expected, ..Record::default() }.followed_by(tokens);
+        let owner = Some(self.server.profile.owner());
+        let mut record = Record { revision: expected, owner, ..Record::default() }.followed_by(tokens);
         for _ in 0..ROUNDS {
             match self.store.replace(self.name(), record.revision - 1, &record).await {
                 Ok(Replaced::Done) => return Ok(Outcome::Renewed(record)),

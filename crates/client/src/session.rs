@@ -142,7 +142,7 @@ impl Session {
     pub async fn open_with(store: Arc<dyn Store>, profile: Profile, settings: Settings) -> Result<Self, Error> {
         let session = Self::make(store, profile, settings);
         let refresher = &session.0.refresher;
-        let record = refresher.store.load(refresher.name()).await?.unwrap_or_default();
+        let record = refresher.stored().await?;
         if record.tokens.is_none() && refresher.server.profile.client_credentials.is_none() {
             return Err(record.ended.map_or(Error::LoggedOut, Error::Terminal));
         }
@@ -168,7 +168,8 @@ impl Session {
         let _lock = refresher.store.lock(name, refresher.patience).await?;
         loop {
             let before = refresher.store.load(name).await?.unwrap_or_default();
-            let record = before.followed_by(tokens.clone());
+            let owner = Some(refresher.server.profile.owner());
+            let record = Record { owner, ..before.followed_by(tokens.clone()) };
             if refresher.store.replace(name, before.revision, &record).await? == Replaced::Done {
                 session.0.hold(&record);
                 return Ok(session);
@@ -182,6 +183,20 @@ impl Session {
     /// [`Error::Store`] if the tokens cannot be kept.
     pub async fn begin(store: Arc<dyn Store>, profile: Profile, logged_in: LoggedIn) -> Result<Self, Error> {
         Self::adopt(store, profile, logged_in.tokens, Settings::usual()?).await
+    }
+
+    /// Forgets what is kept under a name, and tells no server.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if it cannot be.
+    pub async fn forget(store: &dyn Store, name: &str) -> Result<(), Error> {
+        loop {
+            let Some(before) = store.load(name).await? else { return Ok(()) };
+            let gone = Record { revision: before.revision + 1, ..Record::default() };
+            if store.replace(name, before.revision, &gone).await? == Replaced::Done {
+                return Ok(());
+            }
+        }
     }
 
     fn make(store: Arc<dyn Store>, profile: Profile, settings: Settings) -> Self {
@@ -264,7 +279,7 @@ impl Session {
     /// As [`Session::open`].
     pub async fn reread(&self) -> Result<(), Error> {
         let refresher = &self.0.refresher;
-        let record = refresher.store.load(refresher.name()).await?.unwrap_or_default();
+        let record = refresher.stored().await?;
         if self.0.is_kept() {
             self.0.hold_newer(&record);
         }
@@ -314,7 +329,7 @@ impl Session {
         let refresher = &self.0.refresher;
         let name = refresher.name();
         let _lock = refresher.store.lock(name, refresher.patience).await?;
-        let mut record = refresher.store.load(name).await?.unwrap_or_default();
+        let mut record = refresher.stored().await?;
         let revoked = match record.refresh_token() {
             Some(token) => refresher.server.give_back(token).await,
             None => Ok(()),

@@ -35,7 +35,7 @@ const LARGEST: usize = 64 * 1024;
 /// Where to listen, and who may ask.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Without --allow the user who runs it may ask, for every profile, and nobody else can connect. A socket that\nsystemd passes on is used instead of --socket.\n\nExamples:\n  regrant agent\n  curl --unix-socket \"$XDG_RUNTIME_DIR/regrant-agent.sock\" http://agent/v1/token/work\n  regrant agent --socket /run/regrant/agent.sock --allow uid:1000=work,box --allow gid:docker=robot"
+    after_help = "Without --allow the user who runs it may ask, for every profile, and nobody\nelse can connect. A socket that systemd passes on is used instead of --socket.\n\nExamples:\n  regrant agent\n  curl --unix-socket \"$XDG_RUNTIME_DIR/regrant-agent.sock\" http://agent/v1/token/work\n  regrant agent --socket /run/regrant/agent.sock --allow uid:1000=work,box --allow gid:docker=robot"
 )]
 pub(crate) struct Args {
     /// The socket. Default: regrant-agent.sock in XDG_RUNTIME_DIR.

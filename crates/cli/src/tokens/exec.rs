@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What to run.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "A token in the environment cannot be renewed under a running program: it is good for as long as it is\ngood. With --file the program reads REGRANT_TOKEN_FILE anew for each request.\n\nExamples:\n  regrant exec work -- ./import.sh\n  regrant exec work --env GH_TOKEN -- gh api user\n  regrant exec work --file -- ./service"
+    after_help = "A token in the environment of a running program cannot be renewed. With --file\nthe program reads REGRANT_TOKEN_FILE anew for each request.\n\nExamples:\n  regrant exec work -- ./import.sh\n  regrant exec work --env GH_TOKEN -- gh api user\n  regrant exec work --file -- ./service"
 )]
 pub(crate) struct Args {
     /// The profile, as it was named at `regrant login`.

@@ -20,7 +20,7 @@ const LARGEST: u64 = 64 * 1024;
 /// Which client, of which server, and how to log in.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "The client is named by --client-id, and its secret by --client-secret-file. What was said once is kept in\nthe profile: `regrant login work` logs in again.\n\nThe server must know the client with the redirect URI http://127.0.0.1/callback (any port, RFC 8252).\n\nExamples:\n  regrant login work --issuer https://as.example --client-id cli --scope \"openid notes:read\"\n  regrant login box --issuer https://as.example --client-id tv --device\n  regrant login robot --issuer https://as.example --client-id daemon \\\n      --client-secret-file daemon.secret --client-credentials --scope notes:read\n  pbpaste | regrant login old --issuer https://as.example --client-id phone --refresh-token-stdin"
+    after_help = "The client is named by --client-id, and its secret by --client-secret-file.\nWhat was said once is kept: `regrant login work` logs in again.\n\nThe server must know the client with the redirect URI\nhttp://127.0.0.1/callback, for which the port may be any (RFC 8252).\n\nExamples:\n  regrant login work --issuer https://as.example --client-id cli --scope \"openid notes:read\"\n  regrant login box --issuer https://as.example --client-id tv --device\n  regrant login robot --issuer https://as.example --client-id daemon \\\n      --client-secret-file daemon.secret --client-credentials --scope notes:read\n  pbpaste | regrant login old --issuer https://as.example --client-id phone --refresh-token-stdin"
 )]
 pub(crate) struct Args {
     /// The name under which profile and session are kept.
@@ -81,10 +81,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     runtime()?.block_on(async {
         // A store that cannot be written is told before anybody logs in.
         let store = Arc::new(place.store()?);
-        place.keep(name, &kept)?;
         if kept.client_credentials {
+            Session::forget(&*store, name).await.map_err(|error| failed(&error))?;
             let session = Session::open(store, profile).await.map_err(|error| failed(&error))?;
             session.token().await.map_err(|error| failed(&error))?;
+            place.keep(name, &kept)?;
             told(context, name, None);
             return Ok(());
         }
@@ -98,6 +99,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         let identity = logged_in.identity.clone();
         let has_refresh_token = logged_in.tokens.refresh_token.is_some();
         let session = Session::begin(store, profile, logged_in).await.map_err(|error| failed(&error))?;
+        place.keep(name, &kept)?;
         if args.refresh_token_stdin {
             session.token().await.map_err(|error| failed(&error))?;
         }

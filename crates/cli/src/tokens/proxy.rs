@@ -42,7 +42,7 @@ const HOP_BY_HOP: [&str; 8] = [
 /// From where to where.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Whoever can connect to it acts as you: on a machine that others use as well, `regrant agent` asks the kernel\nwho is there. Requests of web pages are refused.\n\nExamples:\n  regrant proxy work --to https://api.example --listen 127.0.0.1:8000\n  curl http://127.0.0.1:8000/thing"
+    after_help = "Whoever can connect to it acts as you: on a machine that others use as well,\n`regrant agent` asks the kernel who is there. Requests of web pages are refused.\n\nExamples:\n  regrant proxy work --to https://api.example --listen 127.0.0.1:8000\n  curl http://127.0.0.1:8000/thing"
 )]
 pub(crate) struct Args {
     /// The profile, as it was named at `regrant login`.

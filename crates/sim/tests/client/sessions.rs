@@ -113,6 +113,19 @@ async fn what_another_has_renewed_is_adopted() {
     assert_eq!((server.asked(), server.refused()), (1, 0));
 }
 
+/// A profile that is changed to another server sends it nothing of the first one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_server_sees_a_sessions_tokens() {
+    let (world, clock) = (World::new().await, Clock::manual());
+    let store = Arc::new(MemoryStore::new());
+    session_in(&world, store.clone(), &clock).await;
+    clock.advance(HOUR * 2);
+    let server = Strict::start(60).await;
+    let opened = Session::open_with(store, server.profile("s"), settings(&clock)).await;
+    assert!(matches!(&opened, Err(Error::Misconfigured(why)) if why.contains("phone at")), "{opened:?}");
+    assert_eq!(server.asked(), 0);
+}
+
 /// The server says when it ends; the user is told before.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_was_announced_is_warned_of() {
@@ -175,7 +188,11 @@ async fn a_straggler_finds_the_newer_token_in_the_store() {
     let store = Arc::new(MemoryStore::new());
     session_in(&world, store.clone(), &clock).await;
     pass(&world, &clock, HOUR * 2);
-    let name = |gate: &Arc<Gate>| Settings { transport: gate.clone(), patience: Duration::from_millis(20), ..settings(&clock) };
+    let name = |gate: &Arc<Gate>| Settings {
+        transport: gate.clone(),
+        patience: Duration::from_millis(20),
+        ..settings(&clock)
+    };
     let (first, second) = (Gate::new(), Gate::new());
     let open = |gate| Session::open_with(store.clone(), profile(&world, "s", "phone"), gate);
     let slow = open(name(&first)).await.expect("a session");

@@ -70,6 +70,7 @@ pub(crate) fn token(context: &Context, args: &TokenArgs) -> Done {
             None => session.token().await,
         };
         let fresh = fresh.map_err(|error| failure(&args.profile, &error))?;
+        not_bound(&args.profile, &session)?;
         if args.action.as_deref() == Some("erase") {
             return Ok(());
         }
@@ -179,6 +180,15 @@ pub(crate) fn profiles(context: &Context) -> Done {
         }
         Ok(())
     })
+}
+
+/// A token that is bound to a key is of no use to whoever has not the key.
+fn not_bound(profile: &str, session: &Session) -> Result<(), Failure> {
+    if session.tokens().is_some_and(|tokens| tokens.is_bound()) {
+        let remedy = format!("regrant proxy {profile} --to URL");
+        return Err(Failure::new(1, format!("the tokens of {profile} are bound to a key\n  remedy: {remedy}")));
+    }
+    Ok(())
 }
 
 /// What stands in the way of a token, and what to do about it.

@@ -37,6 +37,8 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// `Date`.
     pub date: Option<String>,
+    /// `DPoP-Nonce`.
+    pub dpop_nonce: Option<String>,
     /// The body, whole or as far as it came.
     pub body: Vec<u8>,
 }
@@ -60,6 +62,8 @@ pub struct TokenAnswer {
     pub scope: Option<String>,
     /// `id_token`.
     pub id_token: Option<Secret>,
+    /// The key that the tokens are bound to (RFC 9449), ours: no server sends it.
+    pub dpop_key: Option<Secret>,
 }
 
 impl TokenAnswer {
@@ -75,6 +79,7 @@ impl TokenAnswer {
             authorization_expires_in: None,
             scope: None,
             id_token: None,
+            dpop_key: None,
         }
     }
 }
@@ -188,6 +193,7 @@ fn tokens(said: &Map<String, Value>) -> Option<TokenAnswer> {
         authorization_expires_in: seconds("authorization_expires_in"),
         scope: text("scope").map(str::to_owned),
         id_token: text("id_token").map(Secret::new),
+        dpop_key: None,
     })
 }
 

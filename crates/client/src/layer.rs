@@ -4,12 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::client::{bearer, is_invalid_token};
+use crate::client::{Next, Tries, present};
 use crate::error::Error;
 use crate::session::Session;
 
@@ -92,24 +91,30 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The one that was asked whether it is ready is the one that is called.
-        let other = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, other.clone());
-        let bearer_layer = self.bearer.clone();
-        let again = bearer_layer.copied(&request);
-        let session = bearer_layer.session;
+        let mut inner = self.inner.clone();
+        std::mem::swap(&mut self.inner, &mut inner);
+        let layer = self.bearer.clone();
         Box::pin(async move {
-            let token = session.token().await?;
-            request.headers_mut().insert(AUTHORIZATION, bearer(&token)?);
-            let response = ready.call(request).await?;
-            if !is_invalid_token(response.status(), response.headers()) {
-                return Ok(response);
+            let (session, url) = (&layer.session, request.uri().to_string());
+            let mut token = session.token().await?;
+            let mut tries = Tries::default();
+            loop {
+                let again = layer.copied(&request);
+                let method = request.method().as_str().to_owned();
+                present(session, &token, &method, &url, request.headers_mut())?;
+                let response = inner.call(request).await?;
+                let next = tries.next(session, &url, response.status(), response.headers());
+                if next == Some(Next::OtherToken) {
+                    // Where nothing can be sent again, the next request has the other one.
+                    match session.token_after(&token).await {
+                        Ok(other) => token = other,
+                        Err(_) => return Ok(response),
+                    }
+                }
+                let (Some(again), Some(_)) = (again, next) else { return Ok(response) };
+                request = again;
+                std::future::poll_fn(|context| inner.poll_ready(context)).await?;
             }
-            let fresh = session.token_after(&token).await;
-            let (Some(mut again), Ok(fresh)) = (again, fresh) else { return Ok(response) };
-            again.headers_mut().insert(AUTHORIZATION, bearer(&fresh)?);
-            let mut other = other;
-            std::future::poll_fn(|context| other.poll_ready(context)).await?;
-            other.call(again).await
         })
     }
 }

@@ -35,6 +35,7 @@ mod chance;
 mod client;
 mod clock;
 pub mod discovery;
+mod dpop;
 mod error;
 pub mod freshness;
 mod id_token;

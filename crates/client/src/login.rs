@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{self, PAUSE, TokenAnswer, Verdict};
 use crate::chance;
+use crate::dpop::DpopKey;
 use crate::error::Error;
 use crate::id_token::{self, Identity};
 use crate::profile::Profile;
@@ -59,6 +60,9 @@ pub struct Pending {
     pub verifier: Secret,
     /// Where the answer was asked for.
     pub redirect_uri: String,
+    /// The key that the tokens will be bound to (RFC 9449).
+    #[serde(default)]
+    pub dpop_key: Option<Secret>,
 }
 
 /// Who logged in, and with which tokens.
@@ -94,7 +98,9 @@ impl Login {
         let missing = || Error::Misconfigured("the server has no authorization_endpoint".to_owned());
         let mut url = url::Url::parse(&endpoint.ok_or_else(missing)?)
             .map_err(|error| Error::Misconfigured(format!("the server's authorization_endpoint: {error}")))?;
+        let key = self.key()?;
         let pending = Pending {
+            dpop_key: key.as_ref().map(|key| key.secret().clone()),
             state: Secret::new(chance::text()),
             nonce: Secret::new(chance::text()),
             verifier: Secret::new(chance::text()),
@@ -112,6 +118,9 @@ impl Login {
             .append_pair("code_challenge_method", "S256")
             .extend_pairs(profile.scope.iter().map(|scope| ("scope", scope)))
             .extend_pairs(profile.resource_parameters());
+        if let Some(key) = key {
+            url.query_pairs_mut().append_pair("dpop_jkt", key.thumbprint());
+        }
         if self.is_openid() {
             url.query_pairs_mut().append_pair("nonce", pending.nonce.expose());
         }
@@ -158,7 +167,7 @@ impl Login {
             ("redirect_uri", pending.redirect_uri.clone()),
             ("code_verifier", pending.verifier.expose().to_owned()),
         ];
-        self.redeem(form, Some(&pending.nonce)).await
+        self.redeem(form, pending).await
     }
 
     fn is_openid(&self) -> bool {
@@ -167,20 +176,32 @@ impl Login {
     }
 
     /// Asks the token endpoint once. A code is good once only, so nothing is repeated.
-    async fn redeem(&self, mut form: Form, nonce: Option<&Secret>) -> Result<LoggedIn, Error> {
+    async fn redeem(&self, mut form: Form, pending: &Pending) -> Result<LoggedIn, Error> {
+        let key = pending.dpop_key.as_ref().map(DpopKey::kept).transpose()?;
         form.extend(self.server.profile.resource_parameters());
         let url = self.server.metadata().await?.token_endpoint.clone();
-        let answer = self.server.send(&self.server.call(url, form)?).await;
+        let answer = self.server.send_proved(&self.server.call(url, form)?, key.as_ref()).await;
         let answer = answer.map_err(|no_answer| Error::Retry { after: PAUSE, cause: no_answer.to_string() })?;
         match answer::judge(&answer) {
-            Verdict::Success(tokens) => self.logged_in(*tokens, nonce).await,
+            Verdict::Success(tokens) => self.logged_in(*tokens, Some(&pending.nonce), key.as_ref()).await,
             Verdict::Over(words) => Err(Error::Refused(words)),
             Verdict::Refused(words) => Err(Error::Misconfigured(words)),
             Verdict::Later { after, cause } => Err(Error::Retry { after, cause }),
         }
     }
 
-    async fn logged_in(&self, mut tokens: TokenAnswer, nonce: Option<&Secret>) -> Result<LoggedIn, Error> {
+    /// A key for the tokens to come, where they are to be bound.
+    fn key(&self) -> Result<Option<DpopKey>, Error> {
+        self.server.profile.is_dpop.then(DpopKey::generate).transpose()
+    }
+
+    async fn logged_in(
+        &self,
+        mut tokens: TokenAnswer,
+        nonce: Option<&Secret>,
+        key: Option<&DpopKey>,
+    ) -> Result<LoggedIn, Error> {
+        tokens.dpop_key = key.map(|key| key.secret().clone());
         // RFC 6749 section 5.1: scope is "OPTIONAL, if identical to the scope requested by the client".
         tokens.scope = tokens.scope.or_else(|| self.server.profile.scope.clone());
         let identity = match (&tokens.id_token, nonce) {

@@ -32,6 +32,8 @@ pub struct Profile {
     pub scope: Option<String>,
     /// The APIs that tokens are for (RFC 8707).
     pub resources: Vec<String>,
+    /// Whether tokens are bound to a key (RFC 9449), which is made at the login. A server that knows nothing of it gives bearer tokens.
+    pub is_dpop: bool,
     /// The scope to ask for as the client itself (RFC 6749 section 4.4), which needs nobody to log in. `None` for users' sessions.
     pub client_credentials: Option<String>,
 }
@@ -63,6 +65,7 @@ impl Profile {
             metadata: None,
             scope: None,
             resources: Vec::new(),
+            is_dpop: false,
             client_credentials: None,
         }
     }
@@ -103,6 +106,12 @@ impl Profile {
     #[must_use]
     pub fn with_client_credentials(self, scope: impl Into<String>) -> Self {
         Self { client_credentials: Some(scope.into()), ..self }
+    }
+
+    /// The same client with tokens that are bound to a key.
+    #[must_use]
+    pub fn with_dpop(self) -> Self {
+        Self { is_dpop: true, ..self }
     }
 
     /// Whose its sessions are.

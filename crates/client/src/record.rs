@@ -51,6 +51,9 @@ pub struct Tokens {
     pub scope: Option<String>,
     /// When the answer came.
     pub at: Stamp,
+    /// The key that the tokens are bound to (RFC 9449 section 5).
+    #[serde(default)]
+    pub dpop_key: Option<Secret>,
     /// How long the access token lasts from then on, in seconds. `None`: nobody said.
     #[serde(default)]
     pub expires_in: Option<u64>,
@@ -116,12 +119,19 @@ impl Tokens {
             token_type: answer.token_type,
             refresh_token: answer.refresh_token.or_else(|| had(|before| before.refresh_token.as_ref())),
             id_token,
+            dpop_key: answer.dpop_key.or_else(|| had(|before| before.dpop_key.as_ref())),
             scope: answer.scope.or_else(|| before.and_then(|before| before.scope.clone())),
             at,
             expires_in: answer.expires_in,
             refresh_token_expires_in: answer.refresh_token_expires_in,
             authorization_expires_in: answer.authorization_expires_in,
         }
+    }
+
+    /// Whether the access token is worth nothing without a proof of its key: `token_type` is `DPoP`.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.dpop_key.is_some() && self.token_type.eq_ignore_ascii_case("DPoP")
     }
 
     /// Who is logged in, if the server said so.

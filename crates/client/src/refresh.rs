@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::answer::{self, Verdict};
 use crate::chance;
+use crate::dpop::DpopKey;
 use crate::error::{Error, StoreError};
 use crate::freshness::{self, Freshness};
 use crate::id_token;
@@ -79,14 +80,16 @@ impl Refresher {
         let _lock = self.store.lock(self.name(), self.patience).await?;
         let Some((record, intent)) = self.intend(why).await? else { return self.stored().await.map(Outcome::Adopted) };
         let call = self.call(url, &record, &intent)?;
+        let key = self.key(&record)?;
         let mut repeats = 0;
         loop {
-            let verdict = match self.server.send(&call).await {
+            let verdict = match self.server.send_proved(&call, key.as_ref()).await {
                 Ok(answer) => answer::judge(&answer),
                 Err(no_answer) => Verdict::Later { after: self.repeat_after, cause: no_answer.to_string() },
             };
             match verdict {
                 Verdict::Success(mut tokens) => {
+                    tokens.dpop_key = key.as_ref().map(|key| key.secret().clone());
                     tokens.id_token = tokens.id_token.filter(|token| id_token::is_of(&self.server.profile, token));
                     let tokens = Tokens::from_answer(*tokens, self.server.clock.now(), record.tokens.as_ref());
                     return self.keep(record.revision, &intent.of, tokens).await;
@@ -180,6 +183,15 @@ impl Refresher {
         form.extend(profile.resource_parameters());
         let call = self.server.call(url, form)?;
         Ok(Call { idempotency_key: Some(intent.key.expose().to_owned()), ..call })
+    }
+
+    /// The key of the tokens; a new one where nobody logs in and the first token is asked for.
+    fn key(&self, record: &Record) -> Result<Option<DpopKey>, Error> {
+        match record.tokens.as_ref().and_then(|tokens| tokens.dpop_key.as_ref()) {
+            Some(kept) => DpopKey::kept(kept).map(Some),
+            None if self.server.profile.is_dpop && record.refresh_token().is_none() => DpopKey::generate().map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Keeps the answer to a refresh of the token with the fingerprint `of`. A record that still has that token gives way, whatever

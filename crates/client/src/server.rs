@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use crate::answer::{self, Answer, PAUSE};
 use crate::clock::Clock;
 use crate::discovery::{self, Metadata};
+use crate::dpop::{DpopKey, Nonces};
 use crate::error::Error;
 use crate::profile::Profile;
 use crate::secret::Secret;
@@ -22,12 +23,14 @@ pub(crate) struct Server {
     metadata: OnceCell<Metadata>,
     /// Its date less ours, in milliseconds, by the last answer that had one.
     skew: AtomicI64,
+    /// Its nonces for proofs, and those of APIs.
+    pub(crate) nonces: Nonces,
 }
 
 impl Server {
     pub(crate) fn new(transport: Arc<dyn Transport>, clock: Clock, profile: Profile) -> Self {
         let metadata = OnceCell::new_with(profile.metadata.clone());
-        Self { transport, clock, profile, metadata, skew: AtomicI64::new(0) }
+        Self { transport, clock, profile, metadata, skew: AtomicI64::new(0), nonces: Nonces::default() }
     }
 
     /// What the server says of itself, asked once.
@@ -44,6 +47,24 @@ impl Server {
         Ok(answer)
     }
 
+    /// Sends with a proof of a key. RFC 9449 section 8: an answer `use_dpop_nonce` brings the nonce that the next proof must have.
+    pub(crate) async fn send_proved(&self, call: &Call, key: Option<&DpopKey>) -> Result<Answer, NoAnswer> {
+        let Some(key) = key else { return self.send(call).await };
+        let prove = || {
+            let nonce = self.nonces.of(&call.url);
+            let proof = key.proof("POST", &call.url, nonce.as_deref(), None, self.date());
+            proof.map(|proof| Call { dpop: Some(proof), ..call.clone() }).map_err(|error| NoAnswer(error.to_string()))
+        };
+        let answer = self.send(&prove()?).await?;
+        self.nonces.note(&call.url, answer.dpop_nonce.as_deref());
+        if answer.dpop_nonce.is_none() || answer::error_code(&answer).as_deref() != Some("use_dpop_nonce") {
+            return Ok(answer);
+        }
+        let answer = self.send(&prove()?).await?;
+        self.nonces.note(&call.url, answer.dpop_nonce.as_deref());
+        Ok(answer)
+    }
+
     /// The server's date, in seconds, as far as it is known.
     pub(crate) fn date(&self) -> u64 {
         let millis = self.clock.now().date.saturating_add(self.skew.load(Ordering::Relaxed));
@@ -53,7 +74,7 @@ impl Server {
     /// A form to one of its endpoints, as the client that we are.
     pub(crate) fn call(&self, url: String, form: Form) -> Result<Call, Error> {
         let (form, authorization) = self.profile.authenticated(form, self.date())?;
-        Ok(Call { url, form: Some(form), authorization, idempotency_key: None })
+        Ok(Call { url, form: Some(form), authorization, idempotency_key: None, dpop: None })
     }
 
     /// Gives a token back (RFC 7009 section 2.1).

@@ -12,6 +12,7 @@ use crate::answer::PAUSE;
 use crate::chance;
 use crate::client::Client;
 use crate::clock::{Clock, Stamp};
+use crate::dpop::DpopKey;
 use crate::error::Error;
 use crate::freshness;
 use crate::login::LoggedIn;
@@ -116,6 +117,8 @@ struct Held {
     over_at: i64,
     tokens: Option<Tokens>,
     revision: u64,
+    /// What each request must prove, if the token is bound.
+    key: Option<Arc<DpopKey>>,
 }
 
 /// A row of failures, and until when nothing is sent.
@@ -261,6 +264,23 @@ impl Session {
         }
     }
 
+    /// What a request with this token carries: the value of `Authorization`, and that of `DPoP` if the token is bound to a key.
+    ///
+    /// # Errors
+    /// [`Error::Misconfigured`] if the key cannot sign.
+    pub fn presented(&self, token: &Secret, method: &str, url: &str) -> Result<(Secret, Option<String>), Error> {
+        let key = self.0.held.read().unwrap_or_else(PoisonError::into_inner).key.clone();
+        let Some(key) = key else { return Ok((Secret::new(format!("Bearer {}", token.expose())), None)) };
+        let server = &self.0.refresher.server;
+        let proof = key.proof(method, url, server.nonces.of(url).as_deref(), Some(token), server.date())?;
+        Ok((Secret::new(format!("DPoP {}", token.expose())), Some(proof)))
+    }
+
+    /// Remembers the `DPoP-Nonce` of an answer from there, for the next request (RFC 9449 section 9).
+    pub fn heard_nonce(&self, url: &str, nonce: Option<&str>) {
+        self.0.refresher.server.nonces.note(url, nonce);
+    }
+
     /// What time it is, by the clock of this session.
     #[must_use]
     pub fn now(&self) -> Stamp {
@@ -389,6 +409,9 @@ impl Inner {
                 };
                 // A refresh that was begun and not finished is finished first, or its answer is lost with the server's patience.
                 let ahead_at = if record.intent.is_some() { ran } else { ahead_at };
+                // A key that cannot be read is told at the next refresh; until then the API says no.
+                let key = tokens.dpop_key.as_ref().filter(|_| tokens.is_bound());
+                let key = key.and_then(|key| DpopKey::kept(key).ok()).map(Arc::new);
                 let tokens = Some(tokens.clone());
                 Held {
                     token: tokens.as_ref().map(|tokens| tokens.access_token.clone()),
@@ -396,6 +419,7 @@ impl Inner {
                     over_at,
                     tokens,
                     revision,
+                    key,
                 }
             }
         }

@@ -30,6 +30,8 @@ pub struct Call {
     pub authorization: Option<String>,
     /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
+    /// `DPoP`.
+    pub dpop: Option<String>,
 }
 
 impl fmt::Debug for Call {
@@ -92,14 +94,18 @@ impl Transport for Http {
             if let Some(key) = &call.idempotency_key {
                 request = request.header("idempotency-key", key);
             }
+            if let Some(proof) = &call.dpop {
+                request = request.header("dpop", proof);
+            }
             let mut response = request.send().await.map_err(failed)?;
-            let text = |headers: &HeaderMap, name| headers.get(name)?.to_str().ok().map(str::to_owned);
+            let text = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
             let headers = response.headers();
             let mut answer = Answer {
                 status: response.status().as_u16(),
-                content_type: text(headers, CONTENT_TYPE),
-                retry_after: text(headers, RETRY_AFTER),
-                date: text(headers, DATE),
+                content_type: text(headers, CONTENT_TYPE.as_str()),
+                retry_after: text(headers, RETRY_AFTER.as_str()),
+                date: text(headers, DATE.as_str()),
+                dpop_nonce: text(headers, "dpop-nonce"),
                 body: Vec::new(),
             };
             while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -5,6 +5,7 @@ mod client {
     pub(crate) mod support;
 
     mod agent;
+    mod bound;
     mod cancelled;
     mod clocks;
     mod commands;

@@ -196,6 +196,7 @@ async fn asked(
         _ => return Err(Trouble::new(StatusCode::METHOD_NOT_ALLOWED, "no_method", "GET or POST")),
     };
     let (session, token) = sessions.token(profile, refused.as_ref()).await?;
+    super::not_bound(profile, &session).map_err(|failure| Trouble::new(StatusCode::CONFLICT, "bound", failure))?;
     let url = query("url").unwrap_or_default();
     Ok(answer(StatusCode::OK, format.media_type(), format.text(&token, &session, url)))
 }

@@ -11,8 +11,8 @@ use regrant_client::{Secret, Session};
 use regrant_server::chance;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::failure;
 use super::place::Place;
+use super::{failure, not_bound};
 use crate::context::{Failure, runtime};
 use crate::output;
 
@@ -54,6 +54,7 @@ fn execute(args: &Args) -> Result<ExitCode, Failure> {
     let (session, token) = runtime.block_on(async {
         let session = place.session(&args.profile).await?;
         let token = session.token().await.map_err(|error| failure(&args.profile, &error))?;
+        not_bound(&args.profile, &session)?;
         Ok::<_, Failure>((session, token))
     })?;
     let not_there = |error: std::io::Error| Failure::new(1, format!("{program} cannot be run: {error}"));

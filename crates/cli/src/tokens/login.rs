@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// What it signs with: ES256 (default), RS256, PS256 or EdDSA.
     #[arg(long, value_name = "ALG", requires = "client_key_file", help_heading = "Which client")]
     client_key_algorithm: Option<String>,
+    /// Bind the tokens to a key (RFC 9449). They can be used through `regrant proxy` only, which has the key.
+    #[arg(long, conflicts_with = "refresh_token_stdin", help_heading = "Which client")]
+    dpop: bool,
     /// Where codes and tokens come from, if the server publishes no metadata.
     #[arg(long, value_name = "URL", help_heading = "A server without metadata")]
     token_endpoint: Option<String>,
@@ -152,6 +155,7 @@ impl Args {
             kept.client_key_algorithm.clone_from(&self.client_key_algorithm);
         }
         kept.secret_in_form |= self.secret_in_form;
+        kept.dpop |= self.dpop;
         if self.scope.is_some() {
             kept.scope.clone_from(&self.scope);
         }

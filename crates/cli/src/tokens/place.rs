@@ -49,6 +49,8 @@ pub(crate) struct Kept {
     pub(crate) client_key_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_key_algorithm: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dpop: bool,
     /// For a server that publishes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<Metadata>,
@@ -69,6 +71,7 @@ impl Kept {
             (None, None) => Credential::None,
         };
         let mut profile = Profile::new(name, &self.issuer, &self.client_id).with_credential(credential);
+        profile.is_dpop = self.dpop;
         profile.scope.clone_from(&self.scope);
         profile.resources.clone_from(&self.resources);
         profile.metadata.clone_from(&self.metadata);

@@ -16,7 +16,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use regrant_client::Secret;
+use regrant_client::{Secret, Session};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -135,14 +135,23 @@ impl Proxy {
         strip(&mut parts.headers);
         parts.headers.remove(HOST);
         parts.uri = target(&self.to, parts.uri.path_and_query())?;
-        let (_, token) = self.sessions.token(&self.profile, None).await?;
-        let first = self.send(&parts, &body, &token).await?;
-        if !is_invalid_token(&first) {
-            return Ok(first);
-        }
-        match self.sessions.token(&self.profile, Some(&token)).await {
-            Ok((_, other)) => self.send(&parts, &body, &other).await,
-            Err(_) => Ok(first),
+        let (session, mut token) = self.sessions.token(&self.profile, None).await?;
+        let url = parts.uri.to_string();
+        let (mut had_nonce, mut had_other) = (false, false);
+        loop {
+            let answered = self.send(&parts, &body, &session, &token).await?;
+            let nonce = answered.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok());
+            session.heard_nonce(&url, nonce);
+            if says(&answered, "use_dpop_nonce") && !std::mem::replace(&mut had_nonce, true) {
+                continue;
+            }
+            if !says(&answered, "invalid_token") || std::mem::replace(&mut had_other, true) {
+                return Ok(answered);
+            }
+            match self.sessions.token(&self.profile, Some(&token)).await {
+                Ok((_, other)) => token = other,
+                Err(_) => return Ok(answered),
+            }
         }
     }
 
@@ -150,6 +159,7 @@ impl Proxy {
         &self,
         parts: &http::request::Parts,
         body: &Bytes,
+        session: &Session,
         token: &Secret,
     ) -> Result<Response<Body>, Trouble> {
         let mut request = Request::new(Body::from(body.clone()));
@@ -157,11 +167,16 @@ impl Proxy {
         *request.uri_mut() = parts.uri.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = parts.headers.clone();
-        let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-        let mut value = value
-            .map_err(|_| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", "the token is fit for no header"))?;
+        let unfit = |why: &dyn std::fmt::Display| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", why);
+        let (authorization, proof) =
+            session.presented(token, parts.method.as_str(), &parts.uri.to_string()).map_err(|error| unfit(&error))?;
+        let mut value = HeaderValue::try_from(authorization.expose()).map_err(|error| unfit(&error))?;
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
+        request.headers_mut().remove("dpop");
+        if let Some(proof) = proof {
+            request.headers_mut().insert("dpop", HeaderValue::try_from(proof).map_err(|error| unfit(&error))?);
+        }
         let answered = self.client.request(request).await;
         let answered = answered.map_err(|error| Trouble::new(StatusCode::BAD_GATEWAY, "no_answer", chain(&error)))?;
         let mut answered = answered.map(Body::new);
@@ -197,10 +212,11 @@ fn comes_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) || headers.get("sec-fetch-site").is_some_and(|site| site != "none")
 }
 
-fn is_invalid_token(response: &Response<Body>) -> bool {
+/// Whether an API refuses a token with that word.
+fn says(response: &Response<Body>, word: &str) -> bool {
     let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
     response.status() == StatusCode::UNAUTHORIZED
-        && challenges.any(|value| value.to_str().is_ok_and(|value| value.contains("invalid_token")))
+        && challenges.any(|value| value.to_str().is_ok_and(|value| value.contains(word)))
 }
 
 /// Takes out what belongs to the connection.

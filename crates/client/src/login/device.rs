@@ -1,11 +1,13 @@
 //! A device without a browser: RFC 8628 as its client. The user enters a short code on another device; we ask until he has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::{LoggedIn, Login};
 use crate::answer::{self, PAUSE, Verdict};
+use crate::dpop::DpopKey;
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -27,6 +29,7 @@ pub struct Device {
     /// How long the code is good.
     pub expires_in: Duration,
     code: Secret,
+    key: Option<Arc<DpopKey>>,
     interval: Duration,
 }
 
@@ -78,6 +81,7 @@ impl Login {
             verification_uri_complete: told.verification_uri_complete,
             expires_in: Duration::from_secs(told.expires_in.min(LONGEST)),
             code: told.device_code,
+            key: self.key()?.map(Arc::new),
             interval: Duration::from_secs(told.interval.clamp(1, 60)),
         })
     }
@@ -110,7 +114,7 @@ impl Device {
         let server = &self.login.server;
         let url = server.metadata().await?.token_endpoint.clone();
         let form = vec![("grant_type", GRANT_TYPE.to_owned()), ("device_code", self.code.expose().to_owned())];
-        let Ok(answer) = server.send(&server.call(url, form)?).await else {
+        let Ok(answer) = server.send_proved(&server.call(url, form)?, self.key.as_deref()).await else {
             // RFC 8628 section 3.5: "On encountering a connection timeout, clients MUST unilaterally reduce their polling frequency
             // before retrying."
             self.interval = (self.interval * 2).min(Duration::from_secs(60));
@@ -130,7 +134,7 @@ impl Device {
             _ => {}
         }
         match answer::judge(&answer) {
-            Verdict::Success(tokens) => self.login.logged_in(*tokens, None).await.map(Some),
+            Verdict::Success(tokens) => self.login.logged_in(*tokens, None, self.key.as_deref()).await.map(Some),
             Verdict::Over(words) => Err(Error::Refused(words)),
             Verdict::Refused(words) => Err(Error::Misconfigured(words)),
             Verdict::Later { .. } => Ok(None),

@@ -24,6 +24,7 @@ fn record(text: &str) -> Record {
         token_type: "Bearer".to_owned(),
         refresh_token: Some(Secret::new(format!("refresh {text} \u{1f511} \"\\\n"))),
         id_token: None,
+        dpop_key: Some(Secret::new("key")),
         scope: Some("a b".to_owned()),
         at: Clock::manual().now(),
         expires_in: Some(u64::from(u32::MAX)),

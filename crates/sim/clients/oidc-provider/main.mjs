@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
@@ -28,7 +29,7 @@ const server = http.createServer();
 await new Promise((done) => server.listen(0, "127.0.0.1", done));
 const issuer = `http://127.0.0.1:${server.address().port}`;
 const provider = new Provider(issuer, {
-  clients: [client("strict"), client("reusable"), client("jwt")],
+  clients: [client("strict"), client("reusable"), client("jwt"), client("bound")],
   pkce: { required: () => true },
   rotateRefreshToken: (context) => context.oidc.client.clientId !== "reusable",
   issueRefreshToken: async () => true,
@@ -38,6 +39,7 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: true },
     revocation: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     resourceIndicators: {
       enabled: true,
       useGrantedResource: async () => true,
@@ -65,7 +67,7 @@ function regrant(...args) {
   const ended = new Promise((done, fail) => {
     child.on("close", (code) => (code === 0 ? done(text) : fail(new Error(`regrant ${args.join(" ")}: ${code}`))));
   });
-  return { first, ended };
+  return { first, ended, stop: () => child.kill() };
 }
 
 // Logs in and allows on the pages of the provider.
@@ -129,11 +131,33 @@ async function play(name, isJwt) {
   console.log(`node-oidc-provider, ${name}: a login, three expiries under six processes, a logout`);
 }
 
+// Tokens that are bound to a key: of use through the proxy alone, which has it.
+async function playBound() {
+  const asked = ["login", "bound", "--issuer", issuer, "--client-id", "bound", "--scope", "openid read", "--dpop", "--json"];
+  const login = regrant(...asked);
+  await walk(JSON.parse(await login.first).open);
+  await login.ended;
+  await assert.rejects(regrant("token", "bound").ended, /regrant token bound: 1/);
+  const proxy = regrant("proxy", "bound", "--to", issuer);
+  const { listen } = JSON.parse(await proxy.first);
+  const refreshed = counts.refreshed;
+  for (let cycle = 0; cycle < 3; cycle += 1) {
+    const answer = await fetch(`http://${listen}/me`);
+    assert.equal((await answer.json()).sub, "alice");
+    await pause(LIFETIME);
+  }
+  assert.equal(counts.refreshed, refreshed + 2, "one refresh for every expiry");
+  proxy.ended.catch(() => {});
+  proxy.stop();
+  console.log("node-oidc-provider, bound: a login, two expiries behind a proxy, with DPoP and nonces");
+}
+
 try {
   // One after the other: what is counted is then that client's.
   await play("strict", false);
   await play("reusable", false);
   await play("jwt", true);
+  await playBound();
 } finally {
   server.close();
   server.closeAllConnections();

@@ -18,12 +18,13 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
-use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
-use crate::engine::Engine;
+use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPES, ClientDefinition, Config, StoreLocation};
+use crate::engine::{Engine, Stepped};
 use crate::feed;
 use crate::feed::Feed;
 use crate::fetched::Fetched;
 use crate::hook::Hook;
+use crate::interaction;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
@@ -59,6 +60,8 @@ pub struct App {
     pub(crate) request_objects: Fetched<String>,
     /// Wraps secrets of clients that have to be known.
     pub(crate) secret_wrap: SecretWrap,
+    /// Seals interactions while an application of the operator's shows them.
+    pub(crate) interactions: interaction::sealed::Seal,
     pub(crate) limits: Limits,
     pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
@@ -116,7 +119,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
+            if ADMIN_SCOPES.contains(&token) {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
@@ -253,13 +256,38 @@ impl App {
         Self::open_on(config, store, root, clock, None)
     }
 
+    /// The same, with a writer that works only when it is told to: for simulations.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_stepped(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
+        Self::opened(config, store, root, clock, None)
+    }
+
     fn open_on(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+        journal: Option<&Path>,
+    ) -> Result<Arc<Self>, StartError> {
+        let (app, writer) = Self::opened(config, store, root, clock, journal)?;
+        writer.start()?;
+        Ok(app)
+    }
+
+    fn opened(
         config: Config,
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
         journal: Option<&Path>,
-    ) -> Result<Arc<Self>, StartError> {
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
         believe(store.as_mut(), &clock)?;
         let now = clock.now().max(store.high_water());
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
@@ -288,13 +316,15 @@ impl App {
         let pairwise_key = key(Purpose::PairwiseSubject);
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
+        let interactions = interaction::sealed::Seal::new(&keyring.derive(Purpose::Interaction))
+            .ok_or_else(|| KeyringError::Crypto("interactions cannot be sealed".to_owned()))?;
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
         let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
-        let engine = Engine::start(store, keys, clock, next_grant, watched, revocations)?;
-        Ok(Arc::new(Self {
+        let (engine, writer) = Engine::on(store, keys, clock, next_grant, watched, revocations);
+        let app = Self {
             engine,
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
@@ -303,6 +333,7 @@ impl App {
             key_sets: Fetched::new(),
             request_objects: Fetched::new(),
             secret_wrap,
+            interactions,
             limits,
             feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
@@ -321,7 +352,8 @@ impl App {
             numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
             certificates: OnceLock::new(),
-        }))
+        };
+        Ok((Arc::new(app), writer))
     }
 
     /// The issuer identifier.

@@ -251,12 +251,25 @@ fn open_browser(url: &str) -> bool {
     })
 }
 
-/// A code for a phone's camera: two rows of it in each line.
+/// A code for a phone's camera: two rows of it in each line, light as it is on paper, for terminals are dark more often than not.
 fn qr(text: &str) -> Option<String> {
-    let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::L).ok()?;
-    let (dark, light) = (qrcode::render::unicode::Dense1x2::Dark, qrcode::render::unicode::Dense1x2::Light);
-    // Terminals are dark more often than not.
-    Some(code.render::<qrcode::render::unicode::Dense1x2>().dark_color(light).light_color(dark).build())
+    /// The quiet zone that a camera needs around it.
+    const QUIET: i32 = 2;
+    let code = qrcodegen::QrCode::encode_text(text, qrcodegen::QrCodeEcc::Low).ok()?;
+    let (low, high) = (-QUIET, code.size() + QUIET);
+    let is_light = |x: i32, y: i32| !code.get_module(x, y);
+    let cell = |x: i32, y: i32| match (is_light(x, y), is_light(x, y + 1)) {
+        (true, true) => '█',
+        (true, false) => '▀',
+        (false, true) => '▄',
+        (false, false) => ' ',
+    };
+    let mut drawn = String::new();
+    for y in (low..high).step_by(2) {
+        drawn.extend((low..high).map(|x| cell(x, y)));
+        drawn.push('\n');
+    }
+    Some(drawn)
 }
 
 #[cfg(test)]

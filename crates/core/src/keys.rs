@@ -117,11 +117,13 @@ pub enum Purpose {
     PairwiseSubject,
     /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
     ClientSecret,
+    /// Seals interactions while somebody else shows them.
+    Interaction,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::DeviceTag,
@@ -141,6 +143,7 @@ impl Purpose {
         Self::StatusList,
         Self::PairwiseSubject,
         Self::ClientSecret,
+        Self::Interaction,
     ];
 
     const fn label(self) -> &'static str {
@@ -164,6 +167,7 @@ impl Purpose {
             Self::StatusList => "regrant key status-list v1",
             Self::PairwiseSubject => "regrant key pairwise-subject v1",
             Self::ClientSecret => "regrant key client-secret v1",
+            Self::Interaction => "regrant key interaction v1",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The running server: everything that a request needs, opened once.
 
 mod clients;
+mod examine;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,13 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
-use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
-use crate::engine::Engine;
+use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPES, ClientDefinition, Config, StoreLocation};
+use crate::engine::{Engine, Stepped};
 use crate::feed;
 use crate::feed::Feed;
 use crate::fetched::Fetched;
 use crate::hook::Hook;
+use crate::interaction;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
@@ -42,6 +44,7 @@ use crate::timekeeper;
 
 pub use clients::Clients;
 use clients::Origin;
+pub use examine::{Examined, examine};
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -61,6 +64,8 @@ pub struct App {
     pub(crate) request_objects: Fetched<String>,
     /// Wraps secrets of clients that have to be known.
     pub(crate) secret_wrap: SecretWrap,
+    /// Seals interactions while an application of the operator's shows them.
+    pub(crate) interactions: interaction::sealed::Seal,
     pub(crate) limits: Limits,
     pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
@@ -119,7 +124,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
+            if ADMIN_SCOPES.contains(&token) {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
@@ -257,13 +262,38 @@ impl App {
         Self::open_on(config, store, root, clock, None)
     }
 
+    /// The same, with a writer that works only when it is told to: for simulations.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_stepped(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
+        Self::opened(config, store, root, clock, None)
+    }
+
     fn open_on(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+        journal: Option<&Path>,
+    ) -> Result<Arc<Self>, StartError> {
+        let (app, writer) = Self::opened(config, store, root, clock, journal)?;
+        writer.start()?;
+        Ok(app)
+    }
+
+    fn opened(
         config: Config,
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
         journal: Option<&Path>,
-    ) -> Result<Arc<Self>, StartError> {
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
         believe(store.as_mut(), &clock)?;
         let now = clock.now().max(store.high_water());
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
@@ -292,14 +322,16 @@ impl App {
         let pairwise_key = key(Purpose::PairwiseSubject);
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
+        let interactions = interaction::sealed::Seal::new(&keyring.derive(Purpose::Interaction))
+            .ok_or_else(|| KeyringError::Crypto("interactions cannot be sealed".to_owned()))?;
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
         let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
         let is_shared = store.is_shared();
-        let engine = Engine::start(store, keys, clock, next_grant, watched, revocations)?;
-        Ok(Arc::new(Self {
+        let (engine, writer) = Engine::on(store, keys, clock, next_grant, watched, revocations);
+        let app = Self {
             engine,
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
@@ -308,6 +340,7 @@ impl App {
             key_sets: Fetched::new(),
             request_objects: Fetched::new(),
             secret_wrap,
+            interactions,
             limits,
             feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
@@ -327,7 +360,8 @@ impl App {
             leaves: AtomicBool::new(false),
             is_shared,
             certificates: OnceLock::new(),
-        }))
+        };
+        Ok((Arc::new(app), writer))
     }
 
     /// The issuer identifier.
@@ -532,49 +566,6 @@ fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> Result<Revoc
 /// What the entries of the revocation journal are authenticated with.
 pub(crate) fn revocations_key(keyring: &Keyring) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(Purpose::Revocations).as_ref())
-}
-
-/// What can be seen of a stopped server's deployment without changing anything.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Examined {
-    /// Clients of the file and of the store.
-    pub clients: usize,
-    /// The newest time in the store.
-    pub newest: Timestamp,
-    /// The version of the store's schema, and the one that the next start brings it to.
-    pub versions: (u32, u32),
-}
-
-/// Looks at the store and the keys that a configuration names, as [`App::open`] would open them, and only looks: no lock is taken,
-/// no file made, nothing migrated.
-///
-/// # Errors
-/// Why the server would not start, as far as that can be seen without the changes of a start.
-pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
-    if let StoreLocation::Postgres(options) = &config.store {
-        let versions = (Postgres::schema(options)?.version, known_schema());
-        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions });
-    }
-    let StoreLocation::Sqlite(path) = &config.store else {
-        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions: (0, 0) });
-    };
-    let root = keyring::read_root_key(&config.root_key_file)?;
-    let mut look = Look::at(path, &config.sqlite_options())?;
-    let newest = look.high_water();
-    if let Some(ahead) = timekeeper::ahead_at_start(clock.now(), newest) {
-        return Err(StartError::Clock(ahead));
-    }
-    let (versions, is_used) =
-        (look.versions(), matches!(look.ask(&Question::Deployment)?, Answer::Deployment(Some(_))));
-    let mut found = config.clients.len();
-    // The tables of an older schema are brought into today's form by the next start, and read only then.
-    if versions.0 == versions.1 && is_used {
-        Keyring::open(&mut look, root, clock.now().max(newest))?;
-        if let Answer::Clients(added) = look.ask(&Question::Clients)? {
-            found = clients(config, added)?.by_id.len();
-        }
-    }
-    Ok(Examined { clients: found, newest, versions })
 }
 
 /// What an operator should find in the events, too.

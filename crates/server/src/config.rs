@@ -15,11 +15,13 @@ pub mod environment;
 mod events;
 mod example;
 pub mod http;
+mod interactions;
 mod keys;
 mod limits;
 mod log;
 mod metrics;
 mod outbound;
+mod pages;
 mod places;
 mod problem;
 pub mod proxies;
@@ -47,11 +49,13 @@ pub use client::{
 };
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
+pub use interactions::InteractionsSetting;
 pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
 pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use outbound::OutboundSetting;
+pub use pages::PagesSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use registration::{RegistrationMode, RegistrationSetting};
@@ -73,6 +77,10 @@ pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address",
 pub const ADMIN_SCOPE: &str = "regrant.admin";
 /// The scope that opens what the admin API shows, and nothing that it changes.
 pub const ADMIN_READ_SCOPE: &str = "regrant.admin.read";
+/// The scope that opens the answers to interactions, and nothing else of the admin API.
+pub const INTERACTIONS_SCOPE: &str = "regrant.interactions";
+/// The scopes of the admin API. They are always there, and mean something at [`ADMIN_RESOURCE`] alone.
+pub const ADMIN_SCOPES: [&str; 3] = [ADMIN_SCOPE, ADMIN_READ_SCOPE, INTERACTIONS_SCOPE];
 /// The resource indicator of the admin API (RFC 8707), whatever its address. It is always there.
 pub const ADMIN_RESOURCE: &str = "urn:regrant:admin";
 /// `listen` unless set.
@@ -125,6 +133,10 @@ pub struct Config {
     pub webhooks: Vec<WebhookSetting>,
     /// Where clients' URLs may lead.
     pub outbound: OutboundSetting,
+    /// How the built-in pages look, and what they speak.
+    pub pages: PagesSetting,
+    /// What an application of the operator's own shows in their place.
+    pub interactions: InteractionsSetting,
     /// Who may register clients.
     pub registration: RegistrationSetting,
     /// How much of what is too much.
@@ -294,6 +306,8 @@ impl Config {
             events: EventsSetting::default(),
             webhooks: Vec::new(),
             outbound: OutboundSetting::default(),
+            pages: PagesSetting::default(),
+            interactions: InteractionsSetting::default(),
             registration: RegistrationSetting::default(),
             limits: Limits::default(),
             revocation_feed: RevocationFeed::default(),
@@ -333,32 +347,6 @@ impl Config {
     #[must_use]
     pub fn sqlite_options(&self) -> SqliteOptions {
         SqliteOptions { anchor: self.anchor_file.clone(), writes: self.store_writes, ..SqliteOptions::default() }
-    }
-
-    /// Where the revocation journal is; `None` for a store that is not kept.
-    #[must_use]
-    pub fn revocations_file(&self) -> Option<PathBuf> {
-        match (&self.revocations_file, &self.store) {
-            (_, StoreLocation::Memory) => None,
-            (Some(path), StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => Some(path.clone()),
-            // Nodes come and go: a journal of one of them is kept where somebody says so.
-            (None, StoreLocation::Postgres(_)) => None,
-            (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
-        }
-    }
-
-    /// Where the commands reach the running server; `None` if they cannot.
-    #[must_use]
-    pub fn admin_socket(&self) -> Option<PathBuf> {
-        match (&self.admin_socket, &self.store) {
-            (Some(path), _) => (!path.as_os_str().is_empty()).then(|| path.clone()),
-            (None, StoreLocation::Sqlite(store)) => {
-                let mut path = store.clone().into_os_string();
-                path.push(".sock");
-                Some(path.into())
-            }
-            (None, StoreLocation::Postgres(_) | StoreLocation::Memory) => None,
-        }
     }
 
     /// Takes over what a running server cannot change, and tells which of it `self` wanted otherwise.
@@ -455,6 +443,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let clients = top.entries("client", "id", MAX_CLIENTS);
     let limits = top.table("limits");
     let (outbound, registration) = (top.table("outbound"), top.table("registration"));
+    let (pages, interactions) = (top.table("pages"), top.table("interactions"));
     let (events, webhooks) = (top.table("events"), top.entries("webhook", "name", events::MAX_WEBHOOKS));
     match reach_notice(config.listen, &config) {
         Ok(notice) => config.notices.extend(notice),
@@ -481,6 +470,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.webhooks = events::read_webhooks(&webhooks, base);
     config.outbound = outbound.map(|section| outbound::read(&section, base)).unwrap_or_default();
     config.registration = registration.as_ref().map(registration::read).unwrap_or_default();
+    config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
+    config.interactions = interactions.as_ref().map(interactions::read).unwrap_or_default();
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());

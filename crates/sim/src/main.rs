@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
+mod seeds;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use regrant_server::config::StoreLocation;
 use regrant_server::{App, Clock, Config, keyring};
 use regrant_store::{Sqlite, SqliteOptions, Synchronous, Writes};
+use seeds::{alone, print_it, simulate_all};
 use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{cluster, flood, kill, revoking, startup, syscalls, wire};
+use sim::{cluster, flood, kill, revoking, simulate, startup, syscalls, timing, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -109,6 +112,40 @@ enum Command {
         /// Stop after this many states of each world.
         #[arg(long, default_value_t = 1_000_000)]
         states: u64,
+    },
+    /// Simulate whole deployments from seeds, on virtual time, with everything that can go wrong: Hist1 to Hist10 after each step.
+    Simulate {
+        /// How many histories.
+        #[arg(long, default_value_t = 5_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many steps each has.
+        #[arg(long, default_value_t = 1_000)]
+        steps: u64,
+        /// Every so many histories, one is on SQLite on a file whose power fails; 0 for none.
+        #[arg(long, default_value_t = 20)]
+        file_every: u64,
+        /// Plant a fault, which must be found.
+        #[arg(long, value_enum)]
+        mutant: Option<simulate::Mutant>,
+        /// Tell each step of the first history.
+        #[arg(long)]
+        tell: bool,
+    },
+    /// Every point of an operation × {crash, error, stall}.
+    Failpoints,
+    /// Every order in which the parts of a server can meet: commit queue, keys, assertions.
+    Orders,
+    /// Whether the time of an answer tells a guesser anything (Welch's t below 4.5).
+    Timing {
+        /// Samples of each comparison.
+        #[arg(long, default_value_t = 1_000_000)]
+        samples: u64,
+        /// Samples of a login, each of which takes a password's time.
+        #[arg(long, default_value_t = 1_000)]
+        logins: u64,
     },
     /// Start the real server on a store of many grants: how soon it is ready, and how much memory it holds.
     Startup {
@@ -224,7 +261,7 @@ fn main() -> ExitCode {
                 let seed = seed.unwrap_or_else(fresh_seed);
                 let options =
                     cluster::Options { nodes, clients, kills, failovers, partitions, seed, is_planted: planted };
-                trouble(options, json).await
+                cluster::tell(options, json).await
             }
             Command::Syscalls { only, clients, times, synchronous, recording_only, writes } => {
                 let mut holds = true;
@@ -242,6 +279,26 @@ fn main() -> ExitCode {
             }
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
+            Command::Simulate { seeds, from, steps, file_every, mutant, tell } => {
+                let options = simulate::Options { seeds, from, steps, file_every, mutant, ..Default::default() };
+                simulate_all(&options, tell, json)
+            }
+            Command::Failpoints => {
+                let report = alone(simulate::failpoints::all);
+                print_it(&report, &report.json(), json);
+                report.wrong.is_empty()
+            }
+            Command::Orders => {
+                let orders = alone(simulate::orders::all);
+                print_it(&orders, &orders.json(), json);
+                orders.wrong.is_empty()
+            }
+            Command::Timing { samples, logins } => {
+                let mut report = timing::run(samples);
+                report.0.push(timing::users(logins).await);
+                print_it(&report, &report.json(), json);
+                report.holds()
+            }
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Epochs { grants, users, asked } => epochs(revoking::Size { grants, users, asked }, json).await,
             Command::Refreshes { revocations, refreshes } => {
@@ -460,23 +517,6 @@ async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {
         println!("the most, while sweeping  {:.1} MiB", mib(rss_most));
     }
     true
-}
-
-/// Troubles a cluster.
-async fn trouble(options: cluster::Options, json: bool) -> bool {
-    let scratch = Scratch::new("cluster");
-    let report = cluster::run(options, scratch.path(), &mut |what| {
-        if !json {
-            println!("{what}");
-        }
-    })
-    .await;
-    if json {
-        println!("{}", report.json());
-    } else {
-        print!("{report}");
-    }
-    report.holds()
 }
 
 /// Loots a copy, and attacks a server on another copy: nothing happens to the deployment itself.

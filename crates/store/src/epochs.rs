@@ -17,7 +17,7 @@ pub const MOST_EPOCHS: usize = 100_000;
 pub const MOST_BROAD: usize = 256;
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Epochs {
     counter: u64,
     rows: BTreeMap<u64, Epoch>,

@@ -426,6 +426,12 @@ pub struct Session {
     pub authenticated_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// How strong the login was (OpenID Connect Core section 2).
+    pub acr: String,
+    /// By what the user logged in, space-separated (RFC 8176).
+    pub amr: String,
+    /// What else was said of the login, for ID tokens: a JSON object in one line, or nothing.
+    pub claims: String,
 }
 
 /// What a user allowed a client.

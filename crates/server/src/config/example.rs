@@ -256,6 +256,28 @@ const TEXT: &str = r##"# Regrant's configuration.
 ##roots = "private-authority.pem"
 
 
+## What people see
+
+# The built-in pages. name stands at the top of each; language is spoken where neither the request (ui_locales) nor the browser asks for
+# one of "en", "de", "fr", "es", "zh" and "ja"; theme_dir holds templates, style sheets and images in place of ours (docs/pages.md). An example:
+#[pages]
+#name = "Example Login"
+#language = "en"
+##theme_dir = "theme"
+
+# Pages of your own in place of ours: where browsers are sent to log in (and to choose an account), to be asked for consent, to be asked
+# whether to log out, and to be told of an error. Your application reads what is asked and answers at the admin API, as a client with the
+# scope regrant.interactions (docs/interactions.md). lifetime: how long an answer is waited for. acr_values: what logins there may be,
+# beside urn:regrant:acr:password. Example:
+#[interactions]
+#login = "https://login.example.com/login"
+#consent = "https://login.example.com/consent"
+#logout = "https://login.example.com/logout"
+#error = "https://login.example.com/error"
+#lifetime = "10m"
+#acr_values = ["urn:example:acr:passkey"]
+
+
 ## Resource servers
 
 # How APIs that check JWTs themselves hear of what is over before its time: a signed feed of what was revoked, and status lists. Who may

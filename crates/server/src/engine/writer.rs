@@ -102,24 +102,30 @@ struct Working {
 impl Writer {
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Job>) {
         while let Ok(first) = queue.recv() {
-            let mut waiting = vec![first];
-            waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
-            waiting.iter().for_each(|job| self.shares.give_back(job));
-            self.waiting.taken(waiting.len());
-            let stop = self.batch(waiting);
-            // Reading can be what it noticed it by.
-            if let Some(trouble) = self.store.failure() {
-                self.failing.tell(&trouble);
-            }
-            if let Some(notice) = self.store.notice() {
-                tracing::warn!("{notice}");
-            }
-            if let Some(reply) = stop {
+            if let Some(reply) = self.turn(first, queue, MAX_BATCH) {
                 drop(self);
                 let _ = reply.send(());
                 return;
             }
         }
+    }
+
+    /// One batch: this job, and of what waits behind it so many that they are `most`. Whoever is to hear that the store is closed, if it
+    /// is to be.
+    pub(super) fn turn(&mut self, first: Job, queue: &mpsc::Receiver<Job>, most: usize) -> Option<oneshot::Sender<()>> {
+        let mut waiting = vec![first];
+        waiting.extend(queue.try_iter().take(most.saturating_sub(1)));
+        waiting.iter().for_each(|job| self.shares.give_back(job));
+        self.waiting.taken(waiting.len());
+        let stop = self.batch(waiting);
+        // Reading can be what it noticed it by.
+        if let Some(trouble) = self.store.failure() {
+            self.failing.tell(&trouble);
+        }
+        if let Some(notice) = self.store.notice() {
+            tracing::warn!("{notice}");
+        }
+        stop
     }
 
     /// Does the jobs, up to one that says stop: whoever is told when the store is closed.

@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::pg;
-use crate::process::{Dice, Holder, Home, Server, pause};
+use crate::process::{Dice, Holder, Home, Scratch, Server, pause};
 use crate::wire::CONFIG;
 use client::{Client, Nodes};
 use proxy::{Proxy, Wire};
@@ -197,6 +197,23 @@ struct Node {
     home: Home,
     proxy: Arc<Proxy>,
     server: Option<Server>,
+}
+
+/// Runs, and tells it to whoever looks: whether all of it held.
+pub async fn tell(options: Options, json: bool) -> bool {
+    let scratch = Scratch::new("cluster");
+    let mut told = |what: &str| {
+        if !json {
+            println!("{what}");
+        }
+    };
+    let report = run(options, scratch.path(), &mut told).await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
 }
 
 /// Starts a cluster in `directory`, and troubles it.

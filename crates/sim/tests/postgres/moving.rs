@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use regrant_store::{Answer, MoveError, OpenError, Postgres, Question, Record, Sqlite, SqliteOptions, Store, move_store};
+use regrant_store::{
+    Answer, MoveError, OpenError, Postgres, Question, Record, Sqlite, SqliteOptions, Store, move_store,
+};
 use sim::pg;
 use sim::process::{Home, Scratch, Server};
 use sim::wire::{CONFIG, Http, PASSWORD, USER, text};
@@ -32,9 +34,9 @@ async fn tokens_of_the_file_refresh_on_the_database() {
     let home = Home::make_with(&scratch.path().join("home"), CONFIG);
     home.add_user();
     let before = Server::start(&home);
-    let parameters =
-        [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
-    let first = text(&before.http().post("/oauth2/token", &parameters, &[]).await.expect_status(200).json(), "refresh_token");
+    let parameters = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    let first =
+        text(&before.http().post("/oauth2/token", &parameters, &[]).await.expect_status(200).json(), "refresh_token");
     let (_, second) = refresh(&before.http(), &first).await;
     let (_, third) = refresh(&before.http(), &second).await;
     before.stop();

@@ -42,7 +42,7 @@ fn every_named_check_has_its_test_and_the_table_says_so() {
     }
     assert!(
         read(&path) == document,
-        "docs/security-checks.md is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy"
+        "docs/security-checks.md is stale: REGRANT_BLESS=1 cargo test --profile proof -p sim --test tidy"
     );
 }
 
@@ -111,7 +111,7 @@ fn is_id(text: &str) -> bool {
 
 fn document(proofs: &BTreeMap<String, Vec<Proof>>) -> String {
     let mut out = String::from(
-        "# The named checks\n\nGenerated from the doc comments of the tests by the tidy test (`REGRANT_BLESS=1 cargo test --release -p sim --test \
+        "# The named checks\n\nGenerated from the doc comments of the tests by the tidy test (`REGRANT_BLESS=1 cargo test --profile proof -p sim --test \
          tidy`). Each id is a property that the best-known incidents of the field violate; each row names a test that `./test` runs.\n\n\
          | id | what holds | test |\n|---|---|---|\n",
     );

@@ -5,9 +5,11 @@
 
 use std::collections::HashSet;
 
+use regrant_core::epoch::Among;
 use regrant_core::{ChainKey, ClientId, Link, Selector, Timestamp};
 
 use super::line::{Fault, Line};
+use super::questions::among;
 use super::values::{Columns, P, at, escaped, maybe, n};
 use crate::{ChainEnds, EventRecord, Revocation, Revoked, StoredEvent, event};
 
@@ -157,8 +159,8 @@ impl Ledger {
     ) -> Result<(), Fault> {
         const OLDER: &str = "DELETE FROM revocations WHERE sha256(about) = sha256($1) AND at < $2";
         const PUT: &str = "INSERT INTO revocations (position, about, at, expires_at, grant_number, jti, client, subject, scope, \
-            resource, session, tag_key, online_only, issued_before, bulk, taken_back) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING";
+            resource, session, tag_key, online_only, issued_before, bulk, taken_back, but_session, among) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT DO NOTHING";
         let key = revoked.key();
         line.done(OLDER, &[P::B(&key), at(time)]).await.map_err(|error| Fault::of(&error))?;
         let (mut grant, mut jti, mut selector, mut bulk, mut taken_back) = (None, None, None, None, None);
@@ -170,6 +172,7 @@ impl Ledger {
             Revoked::TakenBack(number) => taken_back = Some(number.cast_signed()),
         }
         let part = |of: fn(&Selector) -> Option<&str>| P::U(selector.and_then(of));
+        let among = selector.and_then(|selector| selector.among.as_ref()).map(Among::text);
         let parameters = [
             n(self.revocation + 1),
             P::B(&key),
@@ -187,6 +190,8 @@ impl Ledger {
             maybe(selector.and_then(|selector| selector.issued_before)),
             P::O(bulk),
             P::O(taken_back),
+            P::C(selector.and_then(|selector| selector.but_session.as_ref()).map(<[u8; 32]>::as_slice)),
+            P::U(among.as_deref()),
         ];
         self.revocation += line.done(PUT, &parameters).await.map_err(|error| Fault::of(&error))?;
         Ok(())
@@ -196,7 +201,7 @@ impl Ledger {
 /// Rows of revocations after a position, in order.
 pub(super) async fn revocations(line: &Line, after: u64, limit: u32) -> Result<Vec<Revocation>, Fault> {
     const AFTER: &str = "SELECT position, at, expires_at, grant_number, jti, bulk, taken_back, client, subject, scope, resource, session, \
-        tag_key, online_only, issued_before FROM revocations WHERE position > $1 ORDER BY position LIMIT $2";
+        tag_key, online_only, issued_before, but_session, among FROM revocations WHERE position > $1 ORDER BY position LIMIT $2";
     let parameters = [P::N(i64::try_from(after).unwrap_or(i64::MAX)), P::N(i64::from(limit))];
     let rows = line.rows(AFTER, &parameters).await.map_err(|error| Fault::of(&error))?;
     rows.iter().map(revocation).collect()
@@ -217,6 +222,8 @@ fn revocation(row: &tokio_postgres::Row) -> Result<Revocation, Fault> {
         tag_key: columns.optional_i64().and_then(|key| columns.sound(u8::try_from(key).ok())),
         online_only: columns.flag(),
         issued_before: columns.optional_time(),
+        but_session: columns.hash(),
+        among: among(&mut columns),
     };
     let revoked = match (grant, jti, taken_back, bulk) {
         (Some(number), _, _, _) => Revoked::Grant(number),

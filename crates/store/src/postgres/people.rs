@@ -12,11 +12,14 @@ pub(super) const DEVICES_OVER: &str = "DELETE FROM device_requests WHERE number 
     (SELECT number FROM device_requests WHERE expires_at < $1 ORDER BY expires_at, number LIMIT $2)";
 
 pub(super) async fn put_session(batch: &Batch<'_>, session: &Session) -> Result<u64, Fault> {
-    const SQL: &str = "INSERT INTO sessions (id, root, subject, authenticated_at, expires_at) VALUES ($1, $2, $3, $4, $5) \
+    const SQL: &str = "INSERT INTO sessions (id, root, subject, authenticated_at, expires_at, acr, amr, claims) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
         ON CONFLICT (id) DO UPDATE SET root = excluded.root, subject = excluded.subject, \
-        authenticated_at = excluded.authenticated_at, expires_at = excluded.expires_at";
-    let Session { id, root, subject, authenticated_at, expires_at } = session;
-    batch.done(SQL, &[P::B(id), P::B(root), P::T(subject), at(*authenticated_at), at(*expires_at)]).await
+        authenticated_at = excluded.authenticated_at, expires_at = excluded.expires_at, acr = excluded.acr, \
+        amr = excluded.amr, claims = excluded.claims";
+    let Session { id, root, subject, authenticated_at, expires_at, acr, amr, claims } = session;
+    let (began, ends) = (at(*authenticated_at), at(*expires_at));
+    batch.done(SQL, &[P::B(id), P::B(root), P::T(subject), began, ends, P::T(acr), P::T(amr), P::T(claims)]).await
 }
 
 pub(super) async fn renew_session(batch: &Batch<'_>, before: &[u8; 32], session: &Session) -> Result<u64, Fault> {
@@ -129,6 +132,9 @@ pub(super) fn session(row: &tokio_postgres::Row) -> Result<Session, Fault> {
         subject: columns.text(),
         authenticated_at: columns.time(),
         expires_at: columns.time(),
+        acr: columns.text(),
+        amr: columns.text(),
+        claims: columns.text(),
     };
     columns.whole(session)
 }

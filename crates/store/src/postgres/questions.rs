@@ -1,6 +1,7 @@
 //! Reading the small things.
 
 use regrant_core::device::Asked;
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::issue::Granted;
 use regrant_core::keys::{DeploymentId, KeyStatus};
@@ -10,7 +11,7 @@ use regrant_core::{ClientId, Epoch, GrantId, Link, Resources, Scope, Selector, T
 use tokio_postgres::Row;
 
 use super::line::{Fault, Line};
-use super::values::{Columns, P, n};
+use super::values::{Columns, P, at, n};
 use super::{grants, ledger, people};
 use crate::beside::{DeadLetter, Delivery, Place, Places};
 use crate::{
@@ -58,6 +59,10 @@ pub(super) async fn answer(line: &Line, question: &Question) -> Result<Answer, F
         Question::AccessDenied(jti) => {
             const SQL: &str = "SELECT 1::bigint FROM denied_access WHERE jti = $1";
             Answer::AccessDenied(!read.rows(SQL, &[P::B(jti)]).await?.is_empty())
+        }
+        Question::UsedOnce { key, now } => {
+            const SQL: &str = "SELECT 1::bigint FROM used_once WHERE key = $1 AND expires_at > $2";
+            Answer::UsedOnce(!read.rows(SQL, &[P::B(key), at(*now)]).await?.is_empty())
         }
         Question::Failures(keys) => {
             let mut found = Vec::with_capacity(keys.len());
@@ -113,7 +118,8 @@ const USER_BY_NAME: &str = "SELECT subject, name, password, disabled_at, created
 const USER_BY_SUBJECT: &str = "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users WHERE subject = $1";
 const USERS: &str = "SELECT subject, name, password, disabled_at, created_at, updated_at, version, attributes FROM users \
     WHERE name > $1 ORDER BY name LIMIT $2";
-const SESSION: &str = "SELECT id, root, subject, authenticated_at, expires_at FROM sessions WHERE id = $1";
+const SESSION: &str =
+    "SELECT id, root, subject, authenticated_at, expires_at, acr, amr, claims FROM sessions WHERE id = $1";
 const NOTICES: &str =
     "SELECT id, client, subject, session, at FROM logout_notices WHERE client = $1 ORDER BY id LIMIT $2";
 const DEVICE_BY_NUMBER: &str = "SELECT number, random, secret, user_code, client, scope, resources, asked_at, expires_at, network, \
@@ -146,7 +152,7 @@ const DEAD_LETTERS: &str =
 const KEYS: &str = "SELECT k.id, k.status, k.algorithm, coalesce(k.wrapped, s.wrapped), k.outlived_by, k.created_at, k.current_at, \
     k.verify_at, k.gone_at FROM keys k LEFT JOIN seed_keys s ON k.kind = 'seed' AND s.id = k.id WHERE k.kind = $1 ORDER BY k.id";
 const EPOCHS: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
-    detail, undo_until, undone_at FROM epochs WHERE number > $1 OR $1 = 0 ORDER BY number";
+    detail, undo_until, undone_at, but_session, among FROM epochs WHERE number > $1 OR $1 = 0 ORDER BY number";
 
 struct Reading<'a>(&'a Line);
 
@@ -194,7 +200,7 @@ fn epoch(row: &Row) -> Result<Epoch, Fault> {
     let (number, at) = (columns.u64(), columns.time());
     let subject = columns.optional_text();
     let client = columns.optional_text().and_then(|client| columns.sound(ClientId::parse(&client)));
-    let selector = Selector {
+    let mut selector = Selector {
         subject,
         client,
         session: columns.hash(),
@@ -203,19 +209,19 @@ fn epoch(row: &Row) -> Result<Epoch, Fault> {
         resource: columns.optional_text(),
         issued_before: columns.optional_time(),
         online_only: columns.flag(),
+        ..Selector::default()
     };
     let reason = u8::try_from(columns.i64()).ok().and_then(EndReason::from_code);
     let reason = columns.sound(reason).ok_or_else(|| Fault::damaged("a wide revocation has no reason"))?;
-    let epoch = Epoch {
-        number,
-        at,
-        selector,
-        reason,
-        detail: columns.text(),
-        undo_until: columns.optional_time(),
-        undone_at: columns.optional_time(),
-    };
-    columns.whole(epoch)
+    let (detail, undo_until, undone_at) = (columns.text(), columns.optional_time(), columns.optional_time());
+    selector.but_session = columns.hash();
+    selector.among = among(&mut columns);
+    columns.whole(Epoch { number, at, selector, reason, detail, undo_until, undone_at })
+}
+
+/// Clients, or all but these. What cannot be read is no criterion to leave out.
+pub(super) fn among(columns: &mut Columns<'_>) -> Option<Among> {
+    columns.optional_text().and_then(|text| columns.sound(Among::parse(&text)))
 }
 
 async fn page(line: &Line, which: (Option<&str>, Option<&str>), after: u64, limit: u32) -> Result<Vec<Loaded>, Fault> {

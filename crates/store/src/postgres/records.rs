@@ -1,5 +1,6 @@
 //! One record within a batch's transaction, but for rows of grants ([`batch`](super::batch)).
 
+use regrant_core::epoch::Among;
 use regrant_core::keys::KeyStatus;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 
@@ -299,12 +300,14 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[KeyChange]) -> Result<boo
 /// Inserts the next one, and tells its number: none if it is not the next, or there is no room.
 async fn insert_epoch(batch: &mut Batch<'_>, epoch: &Epoch) -> Result<Option<u64>, Fault> {
     const SQL: &str = "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, \
-        online_only, reason, detail, undo_until, undone_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+        online_only, reason, detail, undo_until, undone_at, but_session, among) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     let Epoch { number, at: time, selector, reason, detail, undo_until, undone_at } = epoch;
     let next = batch.ledger().await?.epoch + 1;
     if (*number != 0 && *number != next) || !has_room(batch, selector).await? {
         return Ok(None);
     }
+    let among = selector.among.as_ref().map(Among::text);
     let parameters = [
         n(next),
         at(*time),
@@ -320,6 +323,8 @@ async fn insert_epoch(batch: &mut Batch<'_>, epoch: &Epoch) -> Result<Option<u64
         P::T(detail),
         maybe(*undo_until),
         maybe(*undone_at),
+        P::C(selector.but_session.as_ref().map(<[u8; 32]>::as_slice)),
+        P::U(among.as_deref()),
     ];
     batch.done(SQL, &parameters).await?;
     let ledger = batch.ledger().await?;

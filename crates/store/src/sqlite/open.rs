@@ -382,7 +382,7 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
     // SQLite's own checkpoint hides the failure of the device, and asks it again later: a second wait that succeeds says nothing
     // about what the first one lost. Ours does not (check Z4).
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "trusted_schema", false)?;

@@ -85,7 +85,10 @@ CREATE TABLE sessions (
     root bytea NOT NULL,
     subject text COLLATE "C" NOT NULL,
     authenticated_at bigint NOT NULL,
-    expires_at bigint NOT NULL
+    expires_at bigint NOT NULL,
+    acr text COLLATE "C" NOT NULL,
+    amr text COLLATE "C" NOT NULL,
+    claims text COLLATE "C" NOT NULL
 );
 CREATE INDEX sessions_by_subject ON sessions (subject);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
@@ -227,7 +230,9 @@ CREATE TABLE epochs (
     reason bigint NOT NULL,
     detail text COLLATE "C" NOT NULL,
     undo_until bigint,
-    undone_at bigint
+    undone_at bigint,
+    but_session bytea,
+    among text COLLATE "C"
 );
 CREATE INDEX epochs_by_session ON epochs (session) WHERE session IS NOT NULL;
 CREATE INDEX epochs_by_subject ON epochs (subject) WHERE session IS NULL AND subject IS NOT NULL;
@@ -250,7 +255,9 @@ CREATE TABLE revocations (
     online_only bigint NOT NULL,
     issued_before bigint,
     bulk bigint,
-    taken_back bigint
+    taken_back bigint,
+    but_session bytea,
+    among text COLLATE "C"
 );
 -- What it is about may be longer than a row of an index.
 CREATE UNIQUE INDEX revocations_by_what ON revocations (sha256(about));

@@ -19,6 +19,9 @@ pub enum Flow {
     Introspect,
     /// The redemption of a code.
     Code,
+    /// The same where the answer has an ID token: signed with RS256, the default, beside an opaque access token, and with ES256 beside one
+    /// that is.
+    IdToken,
 }
 
 /// What comes back.
@@ -69,7 +72,7 @@ impl Kind {
 
 impl Case {
     /// All of them. A public client's tokens are never reusable (RFC 9700 section 4.14.2), so there is no such case.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::of(Flow::RefreshSingleUse, Format::Opaque),
         Self::of(Flow::RefreshSingleUse, Format::Es256),
         Self::of(Flow::RefreshReusable, Format::Opaque),
@@ -81,6 +84,8 @@ impl Case {
         Self::of(Flow::Introspect, Format::Es256),
         Self::of(Flow::Code, Format::Opaque),
         Self::of(Flow::Code, Format::Es256),
+        Self::of(Flow::IdToken, Format::Opaque),
+        Self::of(Flow::IdToken, Format::Es256),
     ];
 
     const fn of(flow: Flow, format: Format) -> Self {
@@ -119,6 +124,7 @@ impl fmt::Display for Case {
             Flow::ClientCredentials => "client_credentials",
             Flow::Introspect => "introspect",
             Flow::Code => "code",
+            Flow::IdToken => "id_token",
         })?;
         f.write_str(match self.format {
             Format::Opaque => "-opaque",
@@ -148,8 +154,10 @@ impl FromStr for Case {
 #[must_use]
 pub fn clients(kind: Kind, format: Format) -> String {
     let format = match format {
-        Format::Opaque => "access_token_format = \"opaque\"",
-        Format::Es256 => "access_token_format = \"jwt\"\naccess_token_signed_response_alg = \"ES256\"",
+        Format::Opaque => "access_token_format = \"opaque\"\nid_token_signed_response_alg = \"RS256\"",
+        Format::Es256 => {
+            "access_token_format = \"jwt\"\naccess_token_signed_response_alg = \"ES256\"\nid_token_signed_response_alg = \"ES256\""
+        }
     };
     let secret = "token_endpoint_auth_method = \"client_secret_basic\"\nsecret_hash = \"HASH\"\nmay_introspect = true";
     let (who, flows, rotation) = match kind {
@@ -169,7 +177,7 @@ id = "{CLIENT}"
 {who}
 redirect_uris = ["https://app.example/cb"]
 grant_types = ["authorization_code", "refresh_token"{flows}]
-scopes = ["read"]
+scopes = ["openid", "read"]
 rotation = "{rotation}"
 {format}
 "#

@@ -145,10 +145,10 @@ impl Bench<'_> {
     fn case(&mut self, case: Case) -> std::io::Result<()> {
         let slices = (self.options.seconds / SLICE).ceil().max(1.0);
         let mut other = match case.flow {
-            Flow::Code => {
+            Flow::Code | Flow::IdToken => {
                 let wanted = self.options.seconds * self.options.connections.len() as f64 * CODES_PER_SECOND;
                 self.progress.show("making codes");
-                Some(self.runtime.block_on(self.stock.codes(wanted as u64)))
+                Some(self.runtime.block_on(self.stock.codes(wanted as u64, case.flow)))
             }
             Flow::ClientCredentials => Some(Pool::new(["read"])),
             _ => None,
@@ -159,7 +159,7 @@ impl Bench<'_> {
         }
         let expected = match case.flow {
             Flow::Introspect => Expected::Active,
-            Flow::Code => Expected::First,
+            Flow::Code | Flow::IdToken => Expected::First,
             Flow::ClientCredentials => Expected::Anything,
             Flow::RefreshSingleUse | Flow::RefreshReusable => refreshes(self.stock.kind),
         };
@@ -217,7 +217,7 @@ impl Bench<'_> {
             self.outcome.rows.push(row);
         }
         let (verified, kept) = (clients.verified, std::mem::take(&mut clients.access_tokens));
-        if case.flow == Flow::Code {
+        if matches!(case.flow, Flow::Code | Flow::IdToken) {
             self.codes += answered;
         }
         self.outcome.verified += verified;
@@ -286,7 +286,7 @@ fn form(server: &Running, kind: Kind, flow: Flow) -> Form {
     };
     let (path, body) = match flow {
         Flow::RefreshSingleUse | Flow::RefreshReusable => ("/oauth2/token", "grant_type=refresh_token&refresh_token="),
-        Flow::Code => ("/oauth2/token", "grant_type=authorization_code&code="),
+        Flow::Code | Flow::IdToken => ("/oauth2/token", "grant_type=authorization_code&code="),
         Flow::ClientCredentials => ("/oauth2/token", "grant_type=client_credentials&scope="),
         Flow::Introspect => ("/oauth2/introspect", "token="),
     };

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use regrant_core::decision::{Change, Decision};
 use regrant_core::issue::Granted;
+use regrant_core::openid::ACR_PASSWORD;
 use regrant_core::redeem::{CodeRequest, Consent, grant_with_code};
-use regrant_core::{Keys, Refusal, Resources, Scope};
+use regrant_core::{Keys, OpenId, Refusal, Resources, Scope};
 use regrant_store::{Answer, Question, Record, User};
 use sim::process::{Home, Inside};
 use sim::startup;
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 
 use std::sync::Arc;
 
-use crate::case::{CLIENT, Format, Kind, clients};
+use crate::case::{CLIENT, Flow, Format, Kind, clients};
 use crate::pool::Pool;
 
 /// The most users; each has ten grants where there are fewer of those.
@@ -68,11 +69,11 @@ impl Stock {
         Self { home, kind, grants, pool, keys }
     }
 
-    /// Adds this many grants that wait for their codes to be redeemed, and returns the codes.
+    /// Adds this many grants that wait for their codes to be redeemed, with an ID token or without, and returns the codes.
     ///
     /// # Panics
     /// If the server fails.
-    pub async fn codes(&self, count: u64) -> Pool {
+    pub async fn codes(&self, count: u64, flow: Flow) -> Pool {
         let inside = self.home.open_inside();
         let client = inside.app.client(CLIENT).expect("the client");
         let mut codes: Vec<String> = Vec::new();
@@ -82,14 +83,15 @@ impl Stock {
                 let (engine, client) = (inside.app.engine.clone(), Arc::clone(&client));
                 tasks.spawn(async move {
                     let made = engine.create("", move |id, moment| {
-                        let granted =
-                            Granted { scope: Scope::parse("read").expect("a scope"), resources: Resources::default() };
+                        let is_openid = flow == Flow::IdToken;
+                        let scope = Scope::parse(if is_openid { "openid read" } else { "read" }).expect("a scope");
+                        let granted = Granted { scope, resources: Resources::default() };
                         let consent = Consent {
                             subject: subject(0),
                             granted,
                             authenticated_at: moment.now,
                             session: None,
-                            openid: None,
+                            openid: is_openid.then(login),
                             epoch: 0,
                         };
                         let request = CodeRequest { challenge: None, redirect_uri: None, lifetime: CODE_LIFETIME };
@@ -127,6 +129,16 @@ impl Stock {
         }
         inside.close(&self.home.store()).await;
         sum
+    }
+}
+
+/// A login of OpenID Connect, as the pages note it.
+fn login() -> OpenId {
+    OpenId {
+        nonce: Some("n-0S6_WzA2Mj".to_owned()),
+        acr: ACR_PASSWORD.to_owned(),
+        amr: vec!["pwd".to_owned()],
+        ..OpenId::default()
     }
 }
 

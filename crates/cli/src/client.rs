@@ -169,6 +169,24 @@ pub(crate) struct Add {
     /// What signs its userinfo answers; plain JSON unless said.
     #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
     userinfo_signed_response_alg: Option<String>,
+    /// How its ID tokens are encrypted to a key of its own: ECDH-ES, ECDH-ES+A128KW, ECDH-ES+A256KW, RSA-OAEP-256 or RSA-OAEP.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    id_token_encrypted_response_alg: Option<String>,
+    /// With what: A128CBC-HS256 (default), A128GCM or A256GCM.
+    #[arg(long, value_name = "ENC", help_heading = "OpenID Connect")]
+    id_token_encrypted_response_enc: Option<String>,
+    /// The same of its userinfo answers.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    userinfo_encrypted_response_alg: Option<String>,
+    /// With what: A128CBC-HS256 (default), A128GCM or A256GCM.
+    #[arg(long, value_name = "ENC", help_heading = "OpenID Connect")]
+    userinfo_encrypted_response_enc: Option<String>,
+    /// How it encrypts request objects, where only that is to be taken: ECDH-ES, ECDH-ES+A128KW or ECDH-ES+A256KW.
+    #[arg(long, value_name = "ALG", help_heading = "OpenID Connect")]
+    request_object_encryption_alg: Option<String>,
+    /// With what: A128CBC-HS256 (default), A128GCM or A256GCM.
+    #[arg(long, value_name = "ENC", help_heading = "OpenID Connect")]
+    request_object_encryption_enc: Option<String>,
     /// public (default), or pairwise: a sub of its own for each user.
     #[arg(long, value_name = "TYPE", help_heading = "OpenID Connect")]
     subject_type: Option<String>,
@@ -324,6 +342,12 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         introspection_signed_response_alg: add.introspection_signed_response_alg,
         id_token_signed_response_alg: add.id_token_signed_response_alg,
         userinfo_signed_response_alg: add.userinfo_signed_response_alg,
+        id_token_encrypted_response_alg: add.id_token_encrypted_response_alg,
+        id_token_encrypted_response_enc: add.id_token_encrypted_response_enc,
+        userinfo_encrypted_response_alg: add.userinfo_encrypted_response_alg,
+        userinfo_encrypted_response_enc: add.userinfo_encrypted_response_enc,
+        request_object_encryption_alg: add.request_object_encryption_alg,
+        request_object_encryption_enc: add.request_object_encryption_enc,
         subject_type: add.subject_type,
         sector_identifier_uri: add.sector_identifier_uri,
         default_max_age: add.default_max_age,
@@ -462,10 +486,10 @@ fn show(context: &Context, id: &str) -> Done {
         ("refresh tokens", client.refresh_tokens.clone()),
         ("subject type", client.subject_type.clone()),
         ("default max_age", client.default_max_age.map(seconds).unwrap_or_default()),
-        ("ID tokens signed with", client.id_token_signed_response_alg.clone()),
-        ("userinfo signed with", client.userinfo_signed_response_alg.clone().unwrap_or_default()),
-        ("introspection signed with", client.introspection_signed_response_alg.clone()),
-        ("access tokens signed with", client.access_token_signed_response_alg.clone()),
+        ("ID token signature", client.id_token_signed_response_alg.clone()),
+        ("userinfo signature", client.userinfo_signed_response_alg.clone().unwrap_or_default()),
+        ("introspection signature", client.introspection_signed_response_alg.clone()),
+        ("access token signature", client.access_token_signed_response_alg.clone()),
         ("after a logout to", client.post_logout_redirect_uris.join(" ")),
         ("told of a logout at", client.backchannel_logout_uri.clone().unwrap_or_default()),
         ("told by the browser at", client.frontchannel_logout_uri.clone().unwrap_or_default()),
@@ -525,6 +549,12 @@ mod tests {
             "introspection_signed_response_alg",
             "id_token_signed_response_alg",
             "userinfo_signed_response_alg",
+            "id_token_encrypted_response_alg",
+            "id_token_encrypted_response_enc",
+            "userinfo_encrypted_response_alg",
+            "userinfo_encrypted_response_enc",
+            "request_object_encryption_alg",
+            "request_object_encryption_enc",
             "subject_type",
             "sector_identifier_uri",
             "default_max_age",

@@ -31,6 +31,7 @@ mod restore;
 mod revoke;
 mod serve;
 mod service;
+mod tokens;
 mod user;
 mod webhooks;
 
@@ -117,8 +118,29 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Log in at any OAuth server, and keep the session under a name.
+    Login(Box<tokens::login::Args>),
+    /// Print a fresh access token: for scripts, git, Docker, Kubernetes and GitHub.
+    Token(tokens::TokenArgs),
+    /// Tell who is logged in, and for how long.
+    Whoami(tokens::Named),
+    /// Give the refresh token back to the server, and forget the session.
+    Logout(tokens::Named),
+    /// List the sessions that are kept here.
+    Profiles,
+    /// Run a program with a token.
+    Exec(tokens::exec::Args),
+    /// Serve tokens to the programs of this machine, over a Unix socket.
+    Agent(tokens::agent::Args),
+    /// Pass requests on to an API, each with a fresh token.
+    Proxy(tokens::proxy::Args),
     /// Write the manual pages, or print the first.
     Man(man::Args),
+    /// Draw a QR code of a text: for a device that shows where its user can go on (`verification_uri_complete`).
+    Qr {
+        /// What it says: a URL, as a rule.
+        text: String,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -150,7 +172,16 @@ impl Command {
             | Self::Migrate(_)
             | Self::Copy(_)
             | Self::Config(_)
+            | Self::Login(_)
+            | Self::Token(_)
+            | Self::Whoami(_)
+            | Self::Logout(_)
+            | Self::Profiles
+            | Self::Exec(_)
+            | Self::Agent(_)
+            | Self::Proxy(_)
             | Self::Man(_)
+            | Self::Qr { .. }
             | Self::Completions { .. } => false,
         }
     }
@@ -185,7 +216,26 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&context, args),
         Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
+        Command::Login(args) => tokens::login::run(&context, &args),
+        Command::Token(args) => tokens::token(&context, &args),
+        Command::Whoami(args) => tokens::whoami(&context, &args),
+        Command::Logout(args) => tokens::logout(&context, &args),
+        Command::Profiles => tokens::profiles(&context),
+        Command::Exec(args) => return tokens::exec::run(&args, json),
+        Command::Agent(args) => tokens::agent::run(&context, &args),
+        Command::Proxy(args) => tokens::proxy::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
+        Command::Qr { text } => match regrant_server::pages::qr::terminal(&text) {
+            Some(drawn) => {
+                output::raw(drawn.as_bytes());
+                Ok(())
+            }
+            None => Err(Failure::new(
+                65,
+                "the text is longer than a QR code can say
+  remedy: use a shorter URL",
+            )),
+        },
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "regrant", &mut text);

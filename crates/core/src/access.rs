@@ -42,6 +42,9 @@ pub struct AccessToken {
     pub authenticated_at: Option<i64>,
     /// Its `jti`, as [`seal_jti`] wrote it.
     pub jti: String,
+    /// The browser session in which it was given to a user's browser: it belongs to no grant, and ends with the session where that is
+    /// what a logout does.
+    pub session: Option<[u8; 32]>,
     /// More claims, the text of a JSON object; empty if there are none. Opaque here.
     pub more: String,
 }
@@ -120,8 +123,9 @@ impl AccessToken {
         let texts = [&self.client, &self.subject, &self.scope, &self.jti];
         // No audience is empty: an empty text ends the audiences, where something follows.
         let separator = String::new();
-        let more = (!self.more.is_empty()).then_some([&separator, &self.more]);
-        for text in texts.into_iter().chain(&self.audience).chain(more.into_iter().flatten()) {
+        let session = self.session.map(|session| codec::encode_plain(&session));
+        let more = (!self.more.is_empty() || session.is_some()).then_some([&separator, &self.more]);
+        for text in texts.into_iter().chain(&self.audience).chain(more.into_iter().flatten()).chain(&session) {
             out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_be_bytes());
             out.extend_from_slice(text.as_bytes());
         }
@@ -135,10 +139,15 @@ impl AccessToken {
         let authenticated_at = i64::from_be_bytes(reader.take()?);
         let (client, subject) = (reader.text()?, reader.text()?);
         let (scope, jti) = (reader.text()?, reader.text()?);
-        let (mut audience, mut more) = (Vec::new(), String::new());
+        let (mut audience, mut more, mut session) = (Vec::new(), String::new(), None);
         while !reader.0.is_empty() {
             match reader.text()? {
-                text if text.is_empty() => more = reader.text()?,
+                text if text.is_empty() => {
+                    more = reader.text()?;
+                    if !reader.0.is_empty() {
+                        session = Some(codec::decode_plain::<32>(&reader.text()?)?);
+                    }
+                }
                 text => audience.push(text),
             }
         }
@@ -152,6 +161,7 @@ impl AccessToken {
             expires_at,
             authenticated_at: (authenticated_at != i64::MIN).then_some(authenticated_at),
             jti,
+            session,
             more,
         })
     }

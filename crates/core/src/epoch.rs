@@ -15,6 +15,8 @@
 //! sees a row, and so refresh, redemption, introspection and userinfo obey without knowing of it. The sweep writes the
 //! ending into the rows later, and the epoch goes.
 
+use std::sync::Arc;
+
 use crate::access::AccessToken;
 use crate::client::ClientId;
 use crate::grant::{EndReason, Grant};
@@ -42,6 +44,59 @@ pub struct Selector {
     pub issued_before: Option<Timestamp>,
     /// That hold no `offline_access`.
     pub online_only: bool,
+    /// Of these clients, or of every other.
+    pub among: Option<Among>,
+    /// Given in another browser session than this, or in none.
+    pub but_session: Option<[u8; 32]>,
+}
+
+/// Several clients, or all but several. Shared, for a selector is kept in memory for as long as its revocation is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Among {
+    /// These.
+    Only(Arc<[ClientId]>),
+    /// Every other.
+    But(Arc<[ClientId]>),
+}
+
+impl Among {
+    /// The most bytes of its text: a store and a journal keep it.
+    pub const MAX_LEN: usize = 16 * 1024;
+
+    /// Whether this client is meant.
+    #[must_use]
+    pub fn admits(&self, client: &str) -> bool {
+        match self {
+            Self::Only(clients) => clients.iter().any(|known| known.as_str() == client),
+            Self::But(clients) => !clients.iter().any(|known| known.as_str() == client),
+        }
+    }
+
+    /// For a store: `only` or `but`, and the clients. No identifier has a space.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let (mut text, clients) = match self {
+            Self::Only(clients) => ("only".to_owned(), clients),
+            Self::But(clients) => ("but".to_owned(), clients),
+        };
+        for client in clients.iter() {
+            text.push(' ');
+            text.push_str(client.as_str());
+        }
+        text
+    }
+
+    /// What [`Among::text`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (word, clients) = text.split_once(' ')?;
+        let clients: Option<Arc<[ClientId]>> = clients.split(' ').map(ClientId::parse).collect();
+        match word {
+            "only" => clients.map(Self::Only),
+            "but" => clients.map(Self::But),
+            _ => None,
+        }
+    }
 }
 
 impl Selector {
@@ -62,7 +117,7 @@ impl Selector {
             (self.scope.is_some(), EndReason::ScopeRevoked),
             (self.resource.is_some(), EndReason::ResourceRevoked),
             (self.issued_before.is_some(), EndReason::IssuedBeforeRevoked),
-            (self.online_only, EndReason::SelectionRevoked),
+            (self.online_only || self.among.is_some() || self.but_session.is_some(), EndReason::SelectionRevoked),
         ];
         let mut given = given.into_iter().filter(|(is_given, _)| *is_given).map(|(_, reason)| reason);
         match (given.next(), given.next(), given.next()) {
@@ -82,6 +137,8 @@ impl Selector {
             && self.resource.as_ref().is_none_or(|resource| terms.resources.contains(resource))
             && self.issued_before.is_none_or(|before| terms.created_at < before)
             && !(self.online_only && terms.scope.contains(OFFLINE_ACCESS))
+            && self.among.as_ref().is_none_or(|among| among.admits(terms.client.as_str()))
+            && self.but_session.is_none_or(|session| terms.session != Some(session))
     }
 }
 
@@ -124,14 +181,28 @@ impl Epoch {
     }
 
     /// Whether an access token that belongs to no grant (implicit, client credentials) is dead by it. Such a token has no counter:
-    /// the second in which it was issued decides, which never runs behind the store's: one of the same second is dead, too. It has neither a session nor a tag key.
+    /// the second in which it was issued decides, which never runs behind the store's: one of the same second is dead, too. It has no tag key; a session, if the
+    /// user's browser carried it.
     #[must_use]
     pub fn covers_access(&self, token: &AccessToken) -> bool {
-        let Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only: _ } =
-            &self.selector;
+        // Without a grant there is no `offline_access`: such a token is of the session.
+        let Selector {
+            subject,
+            client,
+            session,
+            tag_key,
+            scope,
+            resource,
+            issued_before,
+            online_only: _,
+            among,
+            but_session,
+        } = &self.selector;
         let issued_at = Timestamp::from_millis(token.issued_at.saturating_mul(1000));
         self.undone_at.is_none()
-            && session.is_none()
+            && session.is_none_or(|session| token.session == Some(session))
+            && but_session.is_none_or(|session| token.session != Some(session))
+            && among.as_ref().is_none_or(|among| among.admits(&token.client))
             && tag_key.is_none()
             && issued_before.map_or(issued_at <= self.at, |before| issued_at < before)
             && subject.as_ref().is_none_or(|subject| *subject == token.subject)

@@ -241,7 +241,7 @@ fn is_fit(rules: &Rules<'_>, at: Timestamp, acr: &str, amr: &[String], now: Time
     // OpenID Connect Core section 3.1.2.1: "If the elapsed time is greater than this value, the OP MUST attempt to actively
     // re-authenticate the End-User."
     let is_too_old = rules.max_age.is_some_and(|most| now.since(at) > Duration::from_secs(most));
-    if (rules.anew && at < rules.began_at) || (is_too_old && at < rules.began_at) {
+    if (rules.anew || is_too_old) && at < rules.began_at {
         return Err(Unfit::TooOld);
     }
     if !rules.acrs.contains(&acr) {

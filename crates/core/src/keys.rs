@@ -115,6 +115,10 @@ pub enum Purpose {
     StatusList,
     /// Pairwise subject identifiers. Never rotates: clients know their users by them.
     PairwiseSubject,
+    /// Names of sessions for pairwise clients.
+    PairwiseSession,
+    /// The private key that request objects are encrypted to.
+    RequestObjects,
     /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
     ClientSecret,
     /// Seals interactions while somebody else shows them.
@@ -123,7 +127,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::DeviceTag,
@@ -142,6 +146,8 @@ impl Purpose {
         Self::PageCursor,
         Self::StatusList,
         Self::PairwiseSubject,
+        Self::PairwiseSession,
+        Self::RequestObjects,
         Self::ClientSecret,
         Self::Interaction,
     ];
@@ -166,6 +172,8 @@ impl Purpose {
             Self::PageCursor => "regrant key page-cursor v1",
             Self::StatusList => "regrant key status-list v1",
             Self::PairwiseSubject => "regrant key pairwise-subject v1",
+            Self::PairwiseSession => "regrant key pairwise-session v1",
+            Self::RequestObjects => "regrant key request-objects v1",
             Self::ClientSecret => "regrant key client-secret v1",
             Self::Interaction => "regrant key interaction v1",
         }

@@ -26,6 +26,8 @@ pub enum KeyError {
     AlgorithmMissing,
     /// `use` or `key_ops` says that the key does not verify signatures.
     NotForSignatures,
+    /// `use` or `key_ops` says that nothing is encrypted to the key.
+    NotForEncryption,
     /// The cryptographic module could not make a key.
     Generation,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for KeyError {
             Self::UnsupportedAlgorithm => f.write_str("the key's algorithm is unsupported or does not fit its type"),
             Self::AlgorithmMissing => f.write_str("an RSA key must name its algorithm"),
             Self::NotForSignatures => f.write_str("the key is not meant for signatures"),
+            Self::NotForEncryption => f.write_str("the key is not meant for encryption"),
             Self::Generation => f.write_str("the key could not be generated"),
         }
     }

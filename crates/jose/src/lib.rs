@@ -1,5 +1,5 @@
 //! Signed tokens on aws-lc-rs: JWS compact serialization (RFC 7515), JWK (RFC 7517, RFC 7518, RFC 8037),
-//! thumbprints (RFC 7638) and JWT claims (RFC 7519), read as strictly as RFC 8725 asks.
+//! thumbprints (RFC 7638) and JWT claims (RFC 7519), read as strictly as RFC 8725 asks. Encrypted ones are in [`jwe`].
 //!
 //! Keys are parsed once. A [`SigningKey`] makes tokens, a [`VerifyingKey`] reads them, and each of them knows
 //! its one algorithm: what a token's header says about `alg` is compared, never obeyed.
@@ -39,11 +39,14 @@ pub mod base64url;
 mod claims;
 mod error;
 mod json;
+pub mod jwe;
 mod jwk;
 mod shared;
 mod signing_key;
 mod verify;
 mod verifying_key;
+#[cfg(test)]
+mod wycheproof;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{Expected, Times, check_audience, check_issuer, check_times};

@@ -44,6 +44,8 @@ pub enum Failure {
     HookFailed,
     /// The claims that the token would carry, in bytes of JSON, are more than a token may: nothing has happened.
     ClaimsTooLarge(usize),
+    /// The client wants an answer encrypted, and its key cannot be found: nothing has happened.
+    NoEncryptionKey,
     /// Asked too often: nothing was looked at, or nothing is told of it. Come again after this.
     TooMany(Budget, Duration),
     /// The store failed: nothing has happened.
@@ -274,6 +276,7 @@ impl Failure {
             | Self::Unavailable(_)
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
+            | Self::NoEncryptionKey
             | Self::RegistrationFull => Code::TemporarilyUnavailable,
             Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => Code::InvalidToken,
             Self::Bearer(BearerFailure::Malformed) => Code::InvalidRequest,
@@ -297,9 +300,12 @@ impl Failure {
             Self::NoSuchSubject => StatusCode::NOT_FOUND,
             // RFC 6585 section 4: "the user has sent too many requests in a given amount of time".
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::Unavailable(_) | Self::HookFailed | Self::ClaimsTooLarge(_) | Self::RegistrationFull => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::Unavailable(_)
+            | Self::HookFailed
+            | Self::ClaimsTooLarge(_)
+            | Self::NoEncryptionKey
+            | Self::RegistrationFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -326,6 +332,7 @@ impl Failure {
             Self::ClaimsTooLarge(bytes) => {
                 format!("claims_too_large: {bytes} bytes, and {} are the limit", crate::claims::MAX_CLAIMS)
             }
+            Self::NoEncryptionKey => self.outcome().to_owned(),
             Self::TooMany(budget, _) => budget.as_str().to_owned(),
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
@@ -352,6 +359,7 @@ impl Failure {
             Self::HookDenied => "hook_denied",
             Self::HookFailed => "hook_failed",
             Self::ClaimsTooLarge(_) => "claims_too_large",
+            Self::NoEncryptionKey => "no_encryption_key",
             Self::TooMany(budget, _) => budget.as_str(),
             Self::Unavailable(_) => "store_unavailable",
             Self::Bearer(BearerFailure::NoToken) => "no_bearer_token",
@@ -381,7 +389,7 @@ impl Failure {
             Self::Refused(Refusal::SeedKeyNotYet | Refusal::NotPrepared) | Self::Busy | Self::Unavailable(_) => {
                 Some(Duration::from_secs(1))
             }
-            Self::HookFailed | Self::ClaimsTooLarge(_) => Some(Duration::from_secs(5)),
+            Self::HookFailed | Self::ClaimsTooLarge(_) | Self::NoEncryptionKey => Some(Duration::from_secs(5)),
             Self::RegistrationFull => Some(Duration::from_secs(600)),
             _ => None,
         }
@@ -409,6 +417,7 @@ impl Failure {
             | Self::HookDenied
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
+            | Self::NoEncryptionKey
             | Self::MayNotRevoke
             | Self::NoSuchSubject
             | Self::RegistrationFull

@@ -12,6 +12,7 @@ use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
 use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
+use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
 use regrant_store::{
     Answer, EventRecord, Look, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable, known_schema,
@@ -22,6 +23,7 @@ use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
 use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPES, ClientDefinition, Config, StoreLocation};
+use crate::encryption;
 use crate::engine::{Engine, Stepped};
 use crate::feed;
 use crate::feed::Feed;
@@ -76,6 +78,10 @@ pub struct App {
     pub(crate) user_code_key: hmac::Key,
     pub(crate) cursor_key: hmac::Key,
     pub(crate) pairwise_key: hmac::Key,
+    /// Names sessions to pairwise clients.
+    pub(crate) pairwise_session_key: hmac::Key,
+    /// Opens what clients encrypt to us.
+    pub(crate) decrypting: DecryptingKey,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spans: Spans,
     signing: RwLock<Arc<Signing>>,
@@ -110,6 +116,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// A client, by its identifier.
+    #[must_use]
+    pub fn client(&self, id: &str) -> Option<Arc<Client>> {
+        self.clients.get(&ClientId::parse(id)?)
+    }
+
     /// What the clients want of the keys.
     #[must_use]
     pub fn lifetimes(&self) -> Lifetimes {
@@ -319,7 +331,8 @@ impl App {
         let (session_key, csrf_key) = (key(Purpose::SessionCookie), key(Purpose::Csrf));
         let cursor_key = key(Purpose::PageCursor);
         let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
-        let pairwise_key = key(Purpose::PairwiseSubject);
+        let (pairwise_key, pairwise_session_key) = (key(Purpose::PairwiseSubject), key(Purpose::PairwiseSession));
+        let decrypting = encryption::own_key(&keyring)?;
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
         let interactions = interaction::sealed::Seal::new(&keyring.derive(Purpose::Interaction))
@@ -350,6 +363,8 @@ impl App {
             user_code_key,
             cursor_key,
             pairwise_key,
+            pairwise_session_key,
+            decrypting,
             metrics,
             spans,
             signing: RwLock::new(Arc::new(signing)),
@@ -428,7 +443,7 @@ impl App {
     /// The client of this identifier.
     #[must_use]
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
-        self.settings().clients.get(&ClientId::parse(id)?)
+        self.settings().client(id)
     }
 
     /// Reads the configuration again from where it came from, and replaces it, whole or not at all. Clients of the store are

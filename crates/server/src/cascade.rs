@@ -16,9 +16,10 @@
 //! at anew at each request: scopes, resources and grant types that a client lost (`core/src/issue.rs`), and the replay of a code or a
 //! refresh token, which ends its own grant (`core/src/redeem.rs`, `core/src/refresh.rs`).
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use regrant_core::client::Client;
+use regrant_core::client::{Client, OnLogout};
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 use regrant_store::{Record, Session};
@@ -32,9 +33,9 @@ pub(crate) enum Happened<'a> {
     UserDisabled(&'a str),
     UserRemoved(&'a str),
     PasswordChanged(&'a str),
-    /// Which session, and whose: by the user it is found without a look at every grant. Where the clients of the session are not of one
-    /// mind, one of them, and what is to become of its grants ([`logged_out`]).
-    LoggedOut([u8; 32], &'a str, Option<(ClientId, OnEvent)>),
+    /// Which session, and whose: by the user it is found without a look at every grant. Where the clients are not of one mind, some of them,
+    /// and what is to become of their grants ([`logged_out`]).
+    LoggedOut([u8; 32], &'a str, Option<(Among, OnEvent)>),
     ConsentWithdrawn(&'a str, ClientId),
     ClientRemoved(ClientId),
     ClientDisabled(ClientId),
@@ -80,8 +81,8 @@ impl Happened<'_> {
                 Selector { subject: Some((*subject).to_owned()), ..none() }
             }
             Self::LoggedOut(session, subject, own) => {
-                let client = own.as_ref().map(|(client, _)| client.clone());
-                Selector { session: Some(*session), subject: Some((*subject).to_owned()), client, ..none() }
+                let among = own.as_ref().map(|(among, _)| among.clone());
+                Selector { session: Some(*session), subject: Some((*subject).to_owned()), among, ..none() }
             }
             Self::ConsentWithdrawn(subject, client) => {
                 Selector { subject: Some((*subject).to_owned()), client: Some(client.clone()), ..none() }
@@ -109,27 +110,56 @@ impl Happened<'_> {
     }
 }
 
-/// What a logout is, by the clients that have grants of the session: one thing where all of them do as `[revocation]` says, and else one
-/// for each.
+/// What a logout is: one thing where all clients do as `[revocation]` says, and else one for each choice. No grant is looked at: one that is
+/// made in this very moment ends as the others do.
 pub(crate) fn logged_out<'a>(
     session: &'a Session,
-    of_session: BTreeSet<ClientId>,
     clients: &Clients,
     settings: &RevocationSettings,
 ) -> Vec<Happened<'a>> {
-    let own = |id: &ClientId| clients.get(id).and_then(|client| client.logout.on_logout);
-    let effect = |id: &ClientId| own(id).map_or(settings.logout, OnEvent::from);
+    let usual = settings.logout;
+    let effect = |client: &Client| client.logout.on_logout.map_or(usual, OnEvent::from);
+    let of = |wanted: OnEvent| -> Vec<ClientId> {
+        let those = clients.all().filter(|client| effect(client) == wanted);
+        those.map(|client| client.id.clone()).collect()
+    };
     let happened = |own| Happened::LoggedOut(session.root, &session.subject, own);
-    if of_session.iter().all(|id| effect(id) == settings.logout) {
+    let others: Vec<ClientId> =
+        clients.all().filter(|client| effect(client) != usual).map(|client| client.id.clone()).collect();
+    if others.is_empty() {
         return vec![happened(None)];
     }
-    of_session
-        .into_iter()
-        .map(|id| {
-            let effect = effect(&id);
-            happened(Some((id, effect)))
-        })
-        .collect()
+    let only =
+        |effect: OnEvent| parts(of(effect)).into_iter().map(move |part| happened(Some((Among::Only(part), effect))));
+    let mut all: Vec<Happened<'a>> = match <[Arc<[ClientId]>; 1]>::try_from(parts(others)) {
+        Ok([others]) => vec![happened(Some((Among::But(others), usual)))],
+        // So many of another mind that those of the usual one are named.
+        Err(_) => only(usual).collect(),
+    };
+    for own in OnLogout::ALL.map(OnEvent::from) {
+        if own != usual {
+            all.extend(only(own));
+        }
+    }
+    all
+}
+
+/// Lists whose texts a store keeps.
+fn parts(clients: Vec<ClientId>) -> Vec<Arc<[ClientId]>> {
+    let (mut parts, mut part, mut length) = (Vec::new(), Vec::new(), 0);
+    for client in clients {
+        let more = client.as_str().len() + 1;
+        if length + more > Among::MAX_LEN - 8 {
+            parts.push(Arc::from(std::mem::take(&mut part)));
+            length = 0;
+        }
+        length += more;
+        part.push(client);
+    }
+    if !part.is_empty() {
+        parts.push(Arc::from(part));
+    }
+    parts
 }
 
 /// What must be durable together with what happened: nothing, where nothing ends.

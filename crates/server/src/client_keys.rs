@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use regrant_core::Client;
+use regrant_jose::jwe::{EncryptingKey, KeyAlgorithm};
 use regrant_jose::{Algorithm, Jwk, JwkSet, Typ, Unverified, Verified, VerifyError, VerifyingKey};
 
 use crate::app::App;
@@ -56,6 +57,17 @@ pub(crate) async fn verify(
         }
         verified => Ok(verified?),
     }
+}
+
+/// The key at a client's `jwks_uri` that things are encrypted to. OpenID Connect Core section 10.2.1: what it publishes is cached as
+/// it says; where no key fits, there may be a newer one.
+pub(crate) async fn encrypting(app: &App, url: &http::Uri, algorithm: KeyAlgorithm) -> Option<EncryptingKey> {
+    let held = fetch(app, url, Wanted::Known).await.ok()?;
+    if let Some(key) = EncryptingKey::of_set(&held, algorithm) {
+        return Some(key);
+    }
+    let newer = fetch(app, url, Wanted::Newer).await.ok()?;
+    EncryptingKey::of_set(&newer, algorithm)
 }
 
 /// Keys that fit no algorithm of ours, or are meant for something else, are passed over (RFC 7517 section 5).

@@ -136,7 +136,7 @@ pub struct Config {
     /// How the built-in pages look, and what they speak.
     pub pages: PagesSetting,
     /// What an application of the operator's own shows in their place.
-    pub interactions: InteractionsSetting,
+    pub interactions: Box<InteractionsSetting>,
     /// Who may register clients.
     pub registration: RegistrationSetting,
     /// How much of what is too much.
@@ -307,7 +307,7 @@ impl Config {
             webhooks: Vec::new(),
             outbound: OutboundSetting::default(),
             pages: PagesSetting::default(),
-            interactions: InteractionsSetting::default(),
+            interactions: Box::default(),
             registration: RegistrationSetting::default(),
             limits: Limits::default(),
             revocation_feed: RevocationFeed::default(),
@@ -471,7 +471,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.outbound = outbound.map(|section| outbound::read(&section, base)).unwrap_or_default();
     config.registration = registration.as_ref().map(registration::read).unwrap_or_default();
     config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
-    config.interactions = interactions.as_ref().map(interactions::read).unwrap_or_default();
+    config.interactions =
+        interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());
@@ -573,6 +574,12 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         introspection_signed_response_alg: section.string("introspection_signed_response_alg"),
         id_token_signed_response_alg: section.string("id_token_signed_response_alg"),
         userinfo_signed_response_alg: section.string("userinfo_signed_response_alg"),
+        id_token_encrypted_response_alg: section.string("id_token_encrypted_response_alg"),
+        id_token_encrypted_response_enc: section.string("id_token_encrypted_response_enc"),
+        userinfo_encrypted_response_alg: section.string("userinfo_encrypted_response_alg"),
+        userinfo_encrypted_response_enc: section.string("userinfo_encrypted_response_enc"),
+        request_object_encryption_alg: section.string("request_object_encryption_alg"),
+        request_object_encryption_enc: section.string("request_object_encryption_enc"),
         subject_type: section.string("subject_type"),
         sector_identifier_uri: section.string("sector_identifier_uri"),
         default_max_age: section.string("default_max_age"),

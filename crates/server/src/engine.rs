@@ -26,6 +26,7 @@
 //! lost (check Z4). Nothing is read from that store any more either: what the failed batch ended might be vouched for.
 
 mod heard;
+mod once;
 mod stepped;
 mod told;
 mod writer;
@@ -48,6 +49,7 @@ use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
 use heard::{Asking, Teller};
+pub(crate) use once::with_first_commit;
 pub use stepped::Stepped;
 use told::Told;
 use writer::{Failing, Writer};
@@ -314,11 +316,18 @@ impl Engine {
         &self,
         records: Vec<Record>,
     ) -> impl Future<Output = Result<Vec<Outcome>, Unavailable>> + use<> {
+        let (mut records, first) = (records, once::take());
+        let is_marked = first.is_some();
+        records.extend(first);
         let (reply, answer) = oneshot::channel();
         let sent = self.send(Job::Commit { records, below: sight::span(), reply });
         async move {
             sent?;
-            answer.await.map_err(|_| stopped())?
+            let mut outcomes = answer.await.map_err(|_| stopped())??;
+            if is_marked {
+                outcomes.pop();
+            }
+            Ok(outcomes)
         }
     }
 

@@ -171,7 +171,7 @@ async fn told_as(app: &App, row: &Revocation, keys: &Keys) -> Result<(Vec<Told>,
 /// The tokens that show by themselves that a wide revocation means them, by the rule of [`Epoch::covers_access`](regrant_core::Epoch): a
 /// user's that fits is of a grant that has ended.
 fn shown(row: &Revocation, selector: &Selector, bulk: Option<u64>) -> Option<Revocation> {
-    let Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only: _ } = selector;
+    let Selector { subject, client, session, tag_key, scope, resource, issued_before, .. } = selector;
     if subject.is_some() || session.is_some() || tag_key.is_some() {
         return None;
     }

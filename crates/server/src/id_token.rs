@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::claims::{Attributes, MAX_CLAIMS};
+use crate::encryption::Recipient;
 use crate::keyring::schedule::algorithm;
-use crate::{session, subject};
+use crate::subject;
 
 /// How long an ID token says that it may be taken: it is looked at once, when the user comes back.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(3600);
@@ -36,6 +37,8 @@ pub(crate) struct IdToken<'a> {
     /// What it says of the user.
     pub(crate) claims: Map<String, Value>,
     pub(crate) now: Timestamp,
+    /// Whom it is encrypted to, if it is.
+    pub(crate) recipient: Option<&'a Recipient>,
 }
 
 #[derive(Serialize)]
@@ -77,12 +80,17 @@ pub(crate) fn mint(app: &App, token: IdToken<'_>) -> Option<String> {
         nonce: token.nonce,
         acr: &token.openid.acr,
         amr: &token.openid.amr,
-        sid: token.session.map(session::sid),
+        sid: token.session.map(|root| subject::sid(app, token.client, root)),
         at_hash: token.access_token.map(|text| half_hash(signed_with, text)),
         c_hash: token.code.map(|text| half_hash(signed_with, text)),
         more: token.claims,
     };
-    app.signing().current.get(&algorithm(signed_with))?.sign(TYP, &claims).ok()
+    let signed = app.signing().current.get(&algorithm(signed_with))?.sign(TYP, &claims).ok()?;
+    // Core section 2: "If the ID Token is encrypted, it MUST be signed then encrypted, with the result being a Nested JWT".
+    match token.recipient {
+        Some(recipient) => recipient.nest(&signed),
+        None => Some(signed),
+    }
 }
 
 /// What the ID token of an answer of the authorization endpoint says of a user. `None` if it is more than a token may say: half of it

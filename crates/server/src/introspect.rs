@@ -12,12 +12,12 @@ use regrant_core::issue::SubjectStatus;
 use regrant_core::recovery::{self, Doubt};
 use regrant_core::secret::Hash;
 use regrant_core::token::RefreshToken;
-use regrant_core::{Client, Timestamp, introspect};
+use regrant_core::{Client, Timestamp, codec, introspect};
 use regrant_store::{Answer, Loaded, Question, Unavailable};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{self, Failure};
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::claims::{RESERVED, USERINFO_CLAIMS, prepare};
 use crate::client_auth;
 use crate::correlation::Correlation;
@@ -32,31 +32,40 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
     let correlation = sight::correlation();
     let peer = Peer::of(request.extensions());
     let wants_jwt = signed::is_wanted(request.headers());
-    let response = match answer(&app, request, &correlation).await {
+    // One configuration from beginning to end.
+    let settings = app.settings();
+    let response = match answer(&app, &settings, request, &correlation).await {
         // Signed or not, it is the same answer: no check stands at one of the two doors alone (check O2).
-        Ok((body, caller)) if wants_jwt && !caller.is_public() => match signed::answer(&app, &body, &caller).await {
-            Ok(response) => response,
-            Err(failure) => failure.answer(&app, &correlation),
-        },
+        Ok((body, caller)) if wants_jwt && !caller.is_public() => {
+            match signed::answer(&app, &settings, &body, &caller).await {
+                Ok(response) => response,
+                Err(failure) => failure.answer(&app, &correlation),
+            }
+        }
         Ok((body, _)) => answer::json(StatusCode::OK, &body),
         Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
     };
     correlation.mark(response)
 }
 
-async fn answer(app: &App, request: Request, correlation: &Correlation) -> Result<(Value, Arc<Client>), Failure> {
+async fn answer(
+    app: &App,
+    settings: &Settings,
+    request: Request,
+    correlation: &Correlation,
+) -> Result<(Value, Arc<Client>), Failure> {
     let (parts, form) = post_form(request).await?;
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".
     let presented = client_auth::read(&parts.headers, &form)??;
-    let caller = presented.prove(app, &app.settings(), peer, "/oauth2/introspect", correlation).await?;
-    let told = told(app, token, &caller).await?;
+    let caller = presented.prove(app, settings, peer, "/oauth2/introspect", correlation).await?;
+    let told = told(app, settings, token, &caller).await?;
     Ok((told.unwrap_or(json!({"active": false})), caller))
 }
 
 /// What this caller is told of this token; `None` if it is not active, or none of his business.
-async fn told(app: &App, token: &str, caller: &Client) -> Result<Option<Value>, Unavailable> {
+async fn told(app: &App, settings: &Settings, token: &str, caller: &Client) -> Result<Option<Value>, Unavailable> {
     if caller.disabled || !caller.may_introspect {
         return Ok(None);
     }
@@ -68,17 +77,22 @@ async fn told(app: &App, token: &str, caller: &Client) -> Result<Option<Value>, 
     let Some(token) = open_access_token(app, token).filter(|token| is_shown_to(token, caller, app)) else {
         return Ok(None);
     };
-    let Some(token) = active(app, token).await? else { return Ok(None) };
-    let known = if is_sealed { known_now(app, &token).await? } else { Map::new() };
-    Ok(app.client(&token.client).map(|client| described(app, &client, &token, known)))
+    let Some(token) = active(app, settings, token).await? else { return Ok(None) };
+    let Some(client) = settings.client(&token.client) else { return Ok(None) };
+    let known = if is_sealed { known_now(app, settings, &client, &token).await? } else { Map::new() };
+    Ok(Some(described(app, &client, &token, known)))
 }
 
 /// What the user's record and the configuration say of this token now: whoever was taken out of a group is out of it in the
 /// next answer. A JWT says for as long as it lives what it said when it was made.
-async fn known_now(app: &App, token: &AccessToken) -> Result<Map<String, Value>, Unavailable> {
-    let Some(client) = app.client(&token.client) else { return Ok(Map::new()) };
+async fn known_now(
+    app: &App,
+    settings: &Settings,
+    client: &Client,
+    token: &AccessToken,
+) -> Result<Map<String, Value>, Unavailable> {
     let audience: Vec<&str> = token.audience.iter().map(String::as_str).collect();
-    prepare::looked_up(app, &app.settings(), &client, &token.subject, &audience).await
+    prepare::looked_up(app, settings, client, &token.subject, &audience).await
 }
 
 /// A refresh token is shown only to its own client (check O3).
@@ -172,6 +186,10 @@ pub(crate) fn open_access_token(app: &App, text: &str) -> Option<AccessToken> {
         expires_at: claims.get("exp")?.as_i64()?,
         authenticated_at: claims.get("auth_time").and_then(Value::as_i64),
         jti,
+        session: match claims.get("sid") {
+            None => None,
+            Some(sid) => Some(sid.as_str().and_then(codec::decode_plain::<32>)?),
+        },
         more: more_of(claims),
     })
 }
@@ -184,21 +202,25 @@ fn more_of(mut claims: Map<String, Value>) -> String {
 
 /// What we vouch for of a token now: what its client may have still, if its own time, its grant, its user and its client let it live, and
 /// it was not revoked by itself.
-pub(crate) async fn active(app: &App, token: AccessToken) -> Result<Option<AccessToken>, Unavailable> {
-    if !is_active(app, &token).await? {
+pub(crate) async fn active(
+    app: &App,
+    settings: &Settings,
+    token: AccessToken,
+) -> Result<Option<AccessToken>, Unavailable> {
+    if !is_active(app, settings, &token).await? {
         return Ok(None);
     }
-    let client = app.client(&token.client);
+    let client = settings.client(&token.client);
     Ok(client.and_then(|client| introspect::shrunk(token, &client, app.issuer())))
 }
 
-async fn is_active(app: &App, token: &AccessToken) -> Result<bool, Unavailable> {
+async fn is_active(app: &App, settings: &Settings, token: &AccessToken) -> Result<bool, Unavailable> {
     let now = app.engine.now();
     if Timestamp::from_millis(token.expires_at.saturating_mul(1000)).is_over(now) {
         return Ok(false);
     }
     // A client that was removed or switched off takes its tokens with it.
-    if app.client(&token.client).is_none_or(|client| client.disabled) {
+    if settings.client(&token.client).is_none_or(|client| client.disabled) {
         return Ok(false);
     }
     let jti = Hash::of(token.jti.as_bytes()).0;

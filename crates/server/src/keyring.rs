@@ -278,6 +278,12 @@ impl Keyring {
     pub fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
         self.root.derive(purpose, self.deployment.id, 1)
     }
+
+    /// The number of a private key that request objects are encrypted to.
+    #[must_use]
+    pub(crate) fn request_key(&self, id: u32) -> Zeroizing<[u8; 32]> {
+        self.root.derive(Purpose::RequestObjects, self.deployment.id, id)
+    }
 }
 
 /// The store's identity; a fresh store gets one.

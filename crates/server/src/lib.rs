@@ -28,6 +28,7 @@ pub mod correlation;
 mod cors;
 mod deliver;
 mod device;
+pub mod encryption;
 pub mod engine;
 mod feed;
 mod fetched;

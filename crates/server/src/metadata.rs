@@ -11,6 +11,7 @@ use regrant_core::client::{AccessTokenFormat, AuthMethod, GrantType};
 use regrant_core::openid::SCOPES;
 use regrant_core::prompt::Prompt;
 use regrant_core::{Policy, ResponseMode, ResponseType};
+use regrant_jose::jwe::{ContentAlgorithm, KeyAlgorithm};
 use regrant_jose::{Algorithm, HS256, NONE};
 use serde_json::{Value, json};
 
@@ -29,7 +30,10 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
 
 /// `GET /oauth2/jwks`: the public keys (RFC 7517 section 5).
 pub(crate) async fn jwks(State(app): State<Arc<App>>) -> Response<Body> {
-    match serde_json::to_value(&app.signing().published) {
+    let mut set = app.signing().published.clone();
+    // Clients encrypt to this one; it verifies nothing.
+    set.keys.push(app.decrypting.public_jwk());
+    match serde_json::to_value(&set) {
         Ok(keys) => public(&keys),
         Err(_) => answer::json(StatusCode::INTERNAL_SERVER_ERROR, &json!({"error": "server_error"})),
     }
@@ -126,6 +130,8 @@ fn openid(app: &App) -> Value {
     let acr_values = settings.config.interactions.all_acr_values();
     let algorithms = Algorithm::ALL.map(Algorithm::as_str);
     let objects: Vec<&str> = algorithms.into_iter().chain([NONE]).collect();
+    let (keys, contents) =
+        (KeyAlgorithm::ALL.map(KeyAlgorithm::as_str), ContentAlgorithm::ALL.map(ContentAlgorithm::as_str));
     let of_tokens =
         ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "c_hash"];
     let claims: Vec<&str> =
@@ -147,6 +153,12 @@ fn openid(app: &App) -> Value {
         // OpenID Connect Discovery section 3: whether "any request_uri values used" must be "pre-registered".
         "require_request_uri_registration": true,
         "request_object_signing_alg_values_supported": objects,
+        "request_object_encryption_alg_values_supported": KeyAlgorithm::ECDH.map(KeyAlgorithm::as_str),
+        "request_object_encryption_enc_values_supported": contents,
+        "id_token_encryption_alg_values_supported": keys,
+        "id_token_encryption_enc_values_supported": contents,
+        "userinfo_encryption_alg_values_supported": keys,
+        "userinfo_encryption_enc_values_supported": contents,
     })
 }
 

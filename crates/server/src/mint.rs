@@ -12,6 +12,7 @@ use crate::chance;
 use crate::claims::TokenClaims;
 use crate::feed;
 use crate::keyring::schedule::algorithm;
+use crate::session;
 
 /// What an access token is minted from.
 pub(crate) struct Access<'a> {
@@ -21,6 +22,8 @@ pub(crate) struct Access<'a> {
     pub(crate) subject: &'a str,
     pub(crate) scope: &'a Scope,
     pub(crate) resources: &'a Resources,
+    /// The browser session that it is given in, where it has no grant that knows it.
+    pub(crate) session: Option<[u8; 32]>,
     pub(crate) authenticated_at: Option<Timestamp>,
     /// What it says beside that.
     pub(crate) claims: &'a TokenClaims,
@@ -44,6 +47,9 @@ struct Claims<'a> {
     auth_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    /// Of a token that a browser carries: which session it ends with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<String>,
     /// Section 2.2.3. No name in it is one of those above.
     #[serde(flatten)]
     more: &'a Map<String, Value>,
@@ -91,6 +97,7 @@ pub(crate) fn access_token(app: &App, settings: &Settings, access: &Access<'_>) 
                 scope: &token.scope,
                 auth_time: token.authenticated_at,
                 status: status(app, settings, access.grant, &keys),
+                sid: token.session.as_ref().map(session::sid),
                 more: &access.claims.all,
             };
             let algorithm = algorithm(access.client.policy.access_token_algorithm);
@@ -134,6 +141,7 @@ fn contents(app: &App, access: &Access<'_>, chance: [u8; 12], keys: &Keys) -> Ac
         expires_at: issued_at.saturating_add(i64::try_from(access.expires_in).unwrap_or(i64::MAX)),
         authenticated_at: access.authenticated_at.map(Timestamp::seconds),
         jti: seal_jti(grant, chance, keys),
+        session: access.session,
         more,
     }
 }

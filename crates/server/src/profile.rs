@@ -4,6 +4,7 @@ use regrant_core::ClientId;
 use regrant_jose::{Algorithm, JwkSet};
 
 use crate::config::{ClientDefinition, ObjectAlgorithm, PlainSecret, Registration};
+use crate::encryption::Encryption;
 use crate::outbound::check_url;
 
 /// A client's profile, made of its definition.
@@ -15,6 +16,12 @@ pub struct Profile {
     pub(crate) assertion_algorithm: Option<Algorithm>,
     /// What its request objects are signed with, if that is settled.
     pub(crate) object_algorithm: Option<ObjectAlgorithm>,
+    /// How its ID tokens are encrypted, if they are.
+    pub(crate) id_token_encryption: Option<Encryption>,
+    /// How its userinfo answers are encrypted, if they are.
+    pub(crate) userinfo_encryption: Option<Encryption>,
+    /// How its request objects are encrypted, if that is settled.
+    pub(crate) object_encryption: Option<Encryption>,
     /// Where its request objects may be.
     pub(crate) request_uris: Vec<String>,
     /// Its secret, where that has to be known.
@@ -69,6 +76,9 @@ impl Profile {
             keys,
             assertion_algorithm: definition.assertion_algorithm(),
             object_algorithm: definition.object_algorithm(),
+            id_token_encryption: definition.id_token_encryption(),
+            userinfo_encryption: definition.userinfo_encryption(),
+            object_encryption: definition.object_encryption(),
             request_uris: definition.request_uris.clone(),
             secret: plain.or_else(|| definition.sealed_secret.clone().map(Secret::Sealed)),
             links: Links {

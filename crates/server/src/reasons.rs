@@ -281,7 +281,7 @@ const fn too_many(
 }
 
 /// What the edge refuses before, or beside, the rules: one example of each.
-const EDGE: [(Failure, &str, &str); 39] = [
+const EDGE: [(Failure, &str, &str); 40] = [
     (
         Failure::Malformed(Malformed::Encoding),
         "the request cannot be read; error_description and the log say what of it",
@@ -384,6 +384,11 @@ const EDGE: [(Failure, &str, &str); 39] = [
         Failure::ClaimsTooLarge(0),
         "the claims that the token would carry are too large; nothing was consumed",
         "the same request once fewer claims are configured",
+    ),
+    (
+        Failure::NoEncryptionKey,
+        "the client wants ID tokens or userinfo answers encrypted, and its jwks_uri has no key for that, or cannot be read; nothing was consumed",
+        "the same request once the client's keys are there",
     ),
     too_many(Budget::Network, "this network sent too much that proves nothing", LATER),
     too_many(

@@ -8,6 +8,7 @@
 //! | signed by a key of the client; not at all only where it is registered so          | section 6.1, `request_object_signing_alg`        |
 //! | `client_id` and `response_type`, inside and outside, are the same                 | section 6.1, "MUST match"                        |
 //! | what is inside wins; what is only outside stays                                   | section 6.1, "supersede"                         |
+//! | encrypted to our key, or not; what is inside is judged as it would be without     | section 6.1, `request_object_encryption_alg`     |
 //! | `request` and `request_uri` inside are refused                                    | section 6.1, "MUST NOT be included"              |
 //! | `iss` is the client, `aud` names this server, `exp`, `nbf` and `iat` hold: each if it is there | RFC 9101 sections 4 and 5.2         |
 //! | a `request_uri` is one that was registered, with any fragment                     | OpenID Connect Registration section 2            |
@@ -27,6 +28,7 @@ use crate::authorize::Denied;
 use crate::client_keys;
 use crate::config::ObjectAlgorithm;
 use crate::correlation::Correlation;
+use crate::encryption;
 use crate::fetched::Wanted;
 use crate::form::{self, Form};
 use crate::outbound::{NoAnswer, check_url};
@@ -76,7 +78,11 @@ pub(crate) async fn effective(app: &App, query: &str, correlation: &Correlation)
         (None, Some(uri)) => referred(app, &profile, uri).await?,
         (None, None) => return Ok(None),
     };
-    let claims = claims(app, &client, &profile, &object, correlation).await?;
+    let opened = encryption::opened_object(app, &profile, &object).map_err(|why| {
+        tracing::debug!(%correlation, client = %client.id, %why, "a request object does not open");
+        BAD_OBJECT
+    })?;
+    let claims = claims(app, &client, &profile, &opened, correlation).await?;
     check_claims(app, &client, &claims)?;
     merge(&form, &claims).map(Some)
 }

@@ -4,7 +4,6 @@
 //! bound to the cookie and to the very request that the page shows: a page of one browser, of one user, or of another request
 //! decides nothing here (checks W11, W14, W16).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +28,6 @@ use crate::passwords::Stored;
 pub(crate) const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The longest user name, in bytes.
 pub(crate) const MAX_USERNAME_LEN: usize = 256;
-
-/// Grants of one question.
-const SLICE: u32 = 256;
 
 const COOKIE_PREFIX: &str = "rgb_";
 
@@ -179,7 +175,7 @@ pub(crate) async fn begin(
             }
         }
         Some(old) => {
-            let happened = logged_out(app, &old).await?;
+            let happened = logged_out(app, &old);
             let settings = app.settings();
             let follows =
                 happened.iter().filter_map(|happened| cascade::follows(happened, &settings.config.revocation, now));
@@ -201,22 +197,10 @@ pub(crate) async fn begin(
     Ok(Some(Begun { header, cookie, root }))
 }
 
-/// What it is that the user of a session logs out of it. Nobody's grants are looked at where no client has a setting of its own.
-pub(crate) async fn logged_out<'a>(app: &App, session: &'a Session) -> Result<Vec<Happened<'a>>, Unavailable> {
+/// What it is that the user of a session logs out of it.
+pub(crate) fn logged_out<'a>(app: &App, session: &'a Session) -> Vec<Happened<'a>> {
     let settings = app.settings();
-    let mut of_session = BTreeSet::new();
-    if settings.clients.all().any(|client| client.logout.on_logout.is_some()) {
-        let (subject, mut after) = (Some(session.subject.clone()), 0);
-        loop {
-            let question = Question::Grants { client: None, subject: subject.clone(), after, limit: SLICE };
-            let Answer::Grants(found) = app.engine.ask(question).await? else { break };
-            let Some(last) = found.last() else { break };
-            after = last.grant.id.number;
-            let of_it = found.into_iter().filter(|found| found.grant.terms.session == Some(session.root));
-            of_session.extend(of_it.map(|found| found.grant.terms.client.clone()));
-        }
-    }
-    Ok(cascade::logged_out(session, of_session, &settings.clients, &settings.config.revocation))
+    cascade::logged_out(session, &settings.clients, &settings.config.revocation)
 }
 
 /// Ends this browser's session, with what follows from it and is told of it, in one commit. Returns the `Set-Cookie` value that clears the cookie.

@@ -1,4 +1,4 @@
-//! By which `sub` a client knows a user: OpenID Connect Core section 8.
+//! By which `sub` a client knows a user, and by which `sid` a session: OpenID Connect Core section 8.
 //!
 //! Inside, a user has one subject; whatever a client hears of him (ID token, userinfo, introspection) names him by this function. The
 //! token hook, events and revocations know the one inside.
@@ -8,6 +8,7 @@ use regrant_core::client::{SUBJECT_PREFIX, SubjectType};
 use regrant_core::{Client, codec};
 
 use crate::app::App;
+use crate::session;
 
 /// The `sub` for this client. A client that acts for itself is its own subject, and stays it.
 pub(crate) fn told(app: &App, client: &Client, subject: &str) -> String {
@@ -30,6 +31,22 @@ fn pairwise(key: &hmac::Key, sector: &str, subject: &str) -> String {
     let mut tag = [0; 32];
     tag.copy_from_slice(context.sign().as_ref());
     format!("{SUBJECT_PREFIX}{}", codec::encode_plain(&tag))
+}
+
+/// The `sid` of a session for this client, by the session's root. Clients of one sector know a session by one name, as they know its user; a
+/// pairwise client's is of no use to those of other sectors, or two of them could find out by it that their users are one.
+pub(crate) fn sid(app: &App, client: &Client, root: &[u8; 32]) -> String {
+    match &client.subject_type {
+        SubjectType::Pairwise(sector) => {
+            let mut context = hmac::Context::with_key(&app.pairwise_session_key);
+            context.update(root);
+            context.update(sector.as_bytes());
+            let mut tag = [0; 32];
+            tag.copy_from_slice(context.sign().as_ref());
+            codec::encode_plain(&tag)
+        }
+        SubjectType::Public => session::sid(root),
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use crate::claims::prepare::{self, Grants, Minting};
 use crate::client_auth;
 use crate::correlation::Correlation;
 use crate::cors;
+use crate::encryption::{self, Kind, Recipient};
 use crate::engine::{Moment, Row};
 use crate::form::{Form, Malformed};
 use crate::id_token::{self, IdToken};
@@ -204,6 +205,7 @@ impl Asking<'_> {
             };
             refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
+        let recipient = self.recipient().await?;
         let (refreshed, claims) = self.decided(grant, GrantType::RefreshToken, judge).await?;
         self.granted(
             &refreshed.grant,
@@ -216,10 +218,15 @@ impl Asking<'_> {
         let Refreshed { grant, granted, token, expires_in, at, .. } = &refreshed;
         let tokens = self.tokens(grant, Some(token), granted, &claims, *expires_in, *at)?;
         // OpenID Connect Core section 12.2: the answer "might not contain an id_token", and "it SHOULD NOT have a nonce Claim".
-        Ok(match self.id_token(grant, granted, None, &tokens.access_token, *at).await {
+        Ok(match self.id_token(grant, granted, None, &tokens.access_token, *at, recipient.as_ref()).await {
             Some(id_token) => Tokens { id_token, ..tokens },
             None => tokens,
         })
+    }
+
+    /// Whom ID tokens are encrypted to, if they are: found before anything is consumed.
+    async fn recipient(&self) -> Result<Option<Recipient>, Failure> {
+        encryption::recipient(self.app, self.settings, self.client, Kind::IdToken, self.correlation).await
     }
 
     /// What a token or code that is presented leads to, and what the tokens for it carry, which is found before.
@@ -255,11 +262,12 @@ impl Asking<'_> {
             };
             redeem::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
+        let recipient = self.recipient().await?;
         let (issued, claims) = self.decided(grant, GrantType::AuthorizationCode, judge).await?;
         let tokens = self.first_tokens(&issued, &claims, "redeemed")?;
         let Issued { grant, granted, at, .. } = &issued;
         let nonce = grant.terms.openid.as_ref().and_then(|openid| openid.nonce.as_deref());
-        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at).await;
+        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at, recipient.as_ref()).await;
         // OpenID Connect Core section 3.1.3.3: this answer must have it.
         Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
     }
@@ -335,6 +343,7 @@ impl Asking<'_> {
             subject: self.client.id.as_str(),
             scope: &scope,
             resources: &granted.resources,
+            session: None,
             authenticated_at: None,
             claims: &claims,
             expires_in,
@@ -397,6 +406,7 @@ impl Asking<'_> {
             subject: &grant.terms.subject,
             scope: &scope,
             resources: &granted.resources,
+            session: None,
             authenticated_at: Some(grant.terms.authenticated_at),
             claims,
             expires_in,
@@ -416,6 +426,7 @@ impl Asking<'_> {
         nonce: Option<&str>,
         access_token: &str,
         now: Timestamp,
+        recipient: Option<&Recipient>,
     ) -> Option<Option<String>> {
         let Some(openid) = grant.terms.openid.as_ref().filter(|_| granted.scope.contains(SCOPE)) else {
             return Some(None);
@@ -432,6 +443,7 @@ impl Asking<'_> {
             code: None,
             claims,
             now,
+            recipient,
         };
         id_token::mint(self.app, token).map(Some)
     }

@@ -16,9 +16,11 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::answer::{self, BearerFailure, Failure};
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::claims::{Attributes, USERINFO_CLAIMS};
+use crate::correlation::Correlation;
 use crate::cors;
+use crate::encryption::{self, Kind};
 use crate::id_token;
 use crate::introspect::{active, by_number, open_access_token};
 use crate::keyring::schedule::algorithm;
@@ -31,17 +33,24 @@ use crate::subject;
 pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
-    let mut response = match answer(&app, request).await {
+    // One configuration from beginning to end.
+    let settings = app.settings();
+    let mut response = match answer(&app, &settings, request).await {
         Ok((claims, client)) => {
-            told(&app, claims, &client).unwrap_or_else(|failure| failure.answer(&app, &correlation))
+            let told = told(&app, &settings, claims, &client, &correlation).await;
+            told.unwrap_or_else(|failure| failure.answer(&app, &correlation))
         }
         Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
     };
-    cors::allow(&mut response, origin.as_deref(), None, &app.settings().clients);
+    cors::allow(&mut response, origin.as_deref(), None, &settings.clients);
     correlation.mark(response)
 }
 
-async fn answer(app: &App, request: Request) -> Result<(Map<String, Value>, Arc<Client>), Failure> {
+async fn answer(
+    app: &App,
+    settings: &Settings,
+    request: Request,
+) -> Result<(Map<String, Value>, Arc<Client>), Failure> {
     let (parts, body) = request.into_parts();
     let header = from_header(&parts.headers)?;
     let has_form = parts.method == Method::POST && parts.headers.contains_key(CONTENT_TYPE);
@@ -56,12 +65,12 @@ async fn answer(app: &App, request: Request) -> Result<(Map<String, Value>, Arc<
     };
     app.limits.before_a_signature(app, Peer::of(&parts.extensions))?;
     let token = open_access_token(app, &token).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
-    let token = active(app, token).await?.ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
+    let token = active(app, settings, token).await?.ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
     // A user's token without the scope openid is told what it says itself, and the claims of its other scopes.
     if !token.subject.starts_with(SUBJECT_PREFIX) {
         return Err(Failure::Bearer(BearerFailure::InsufficientScope));
     }
-    let client = app.client(&token.client).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
+    let client = settings.client(&token.client).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
     let Answer::User(Some(user)) = app.engine.ask(Question::UserBySubject(token.subject.clone())).await? else {
         return Err(Failure::Bearer(BearerFailure::InvalidToken));
     };
@@ -91,20 +100,37 @@ async fn asked(app: &App, token: &AccessToken) -> Result<(Vec<String>, Map<Strin
 
 /// Section 5.3.2: "If the UserInfo Response is signed […] the Claims are returned in a JWT and the content-type MUST be
 /// application/jwt", with iss and aud.
-fn told(app: &App, mut claims: Map<String, Value>, client: &Client) -> Result<Response<Body>, Failure> {
+/// And: "If the UserInfo Response is […] encrypted", the same; where both are, it is "signed then encrypted".
+async fn told(
+    app: &App,
+    settings: &Settings,
+    mut claims: Map<String, Value>,
+    client: &Client,
+    correlation: &Correlation,
+) -> Result<Response<Body>, Failure> {
+    let recipient = encryption::recipient(app, settings, client, Kind::Userinfo, correlation).await?;
     let Some(signed_with) = client.userinfo_algorithm else {
-        return Ok(answer::json(StatusCode::OK, &Value::Object(claims)));
+        let Some(recipient) = recipient else { return Ok(answer::json(StatusCode::OK, &Value::Object(claims))) };
+        let claims = Value::Object(claims).to_string();
+        return recipient.seal(claims.as_bytes()).map(jwt).ok_or(Failure::Busy);
     };
     claims.insert("iss".to_owned(), json!(app.issuer()));
     claims.insert("aud".to_owned(), json!(client.id.as_str()));
     let signing = app.signing();
     let key = signing.current.get(&algorithm(signed_with)).ok_or(Failure::Busy)?;
     let token = key.sign("JWT", &claims).map_err(|_| Failure::Busy)?;
+    match recipient {
+        Some(recipient) => recipient.nest(&token).map(jwt).ok_or(Failure::Busy),
+        None => Ok(jwt(token)),
+    }
+}
+
+fn jwt(token: String) -> Response<Body> {
     let mut response = Response::new(Body::from(token));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwt"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Option<Zeroizing<String>>, Failure> {

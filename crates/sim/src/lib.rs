@@ -3,6 +3,7 @@
 pub mod canary;
 pub mod cluster;
 pub mod connections;
+pub mod evidence;
 pub mod exploit;
 pub mod flood;
 pub mod fuzz;

@@ -134,6 +134,16 @@ enum Command {
         #[arg(long)]
         tell: bool,
     },
+    /// Plant each fault of the simulator, and find it.
+    Mutants,
+    /// Write docs/evidence.md; with --run, run the commands of all claims first, or of those that are named.
+    Evidence {
+        /// Run the commands.
+        #[arg(long)]
+        run: bool,
+        /// Which claims.
+        names: Vec<String>,
+    },
     /// Every point of an operation × {crash, error, stall}.
     Failpoints,
     /// Every order in which the parts of a server can meet: commit queue, keys, assertions.
@@ -283,6 +293,8 @@ fn main() -> ExitCode {
                 let options = simulate::Options { seeds, from, steps, file_every, mutant, ..Default::default() };
                 simulate_all(&options, tell, json)
             }
+            Command::Mutants => alone(|| seeds::mutants(json)),
+            Command::Evidence { run, names } => alone(|| seeds::evidence(run, &names)),
             Command::Failpoints => {
                 let report = alone(simulate::failpoints::all);
                 print_it(&report, &report.json(), json);

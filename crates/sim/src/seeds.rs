@@ -1,7 +1,7 @@
 //! Commands of the simulator.
 
 use regrant_server::Clock;
-use sim::simulate;
+use sim::{evidence, simulate};
 
 use crate::show;
 
@@ -42,4 +42,50 @@ pub(crate) fn simulate_all(options: &simulate::Options, tell: bool, json: bool) 
         print!("{report}");
     }
     report.holds() == options.mutant.is_none()
+}
+
+/// Each planted fault within a thousand seeds.
+pub(crate) fn mutants(json: bool) -> bool {
+    let mut most = 0;
+    let mut missed = Vec::new();
+    for mutant in simulate::Mutant::ALL {
+        let options = simulate::Options { seeds: 1_000, file_every: 0, mutant: Some(mutant), ..Default::default() };
+        let report = simulate::run(&options, &|_| {});
+        if !json {
+            println!(
+                "{mutant:?}: {}",
+                report.broken.as_ref().map_or_else(|| "not found".to_owned(), ToString::to_string)
+            );
+        }
+        match &report.broken {
+            Some(broken) => most = most.max(broken.seed + 1),
+            None => missed.push(mutant),
+        }
+    }
+    let planted = simulate::Mutant::ALL.len();
+    if json {
+        let found = planted - missed.len();
+        println!("{}", serde_json::json!({"planted": planted, "found": found, "most_seeds": most}));
+    }
+    missed.is_empty()
+}
+
+/// The evidence page.
+pub(crate) fn evidence(run: bool, names: &[String]) -> bool {
+    let mut all = evidence::shown().expect("docs/evidence.json can be read");
+    let mut holds = true;
+    for claim in evidence::CLAIMS {
+        let is_wanted = names.is_empty() || names.iter().any(|name| name == claim.name);
+        if !run || !is_wanted {
+            continue;
+        }
+        println!("{}", claim.typed());
+        let shown = evidence::run(&claim).expect("the command runs");
+        println!("  {} s, {:?}", shown.seconds, shown.counts);
+        holds &= shown.holds;
+        all.insert(claim.name.to_owned(), shown);
+        evidence::write(&all).expect("the page is written");
+    }
+    evidence::write(&all).expect("the page is written");
+    holds
 }

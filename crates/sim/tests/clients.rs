@@ -2,6 +2,7 @@
 //! for it. A module per section of a specification.
 
 mod clients {
+    mod encryption;
     mod input;
     mod jwks_uri;
     mod limits;

@@ -13,9 +13,11 @@ mod openid {
     mod core_s05_4;
     mod core_s05_5;
     mod core_s08;
+    mod core_s10_2;
     mod core_s11;
     mod core_s12;
     mod discovery_s3;
     mod form_post;
+    mod malformed;
     mod multiple_response_types;
 }

@@ -1,7 +1,7 @@
 //! What can be asked of a store beside its grants, and what it answers.
 
 use regrant_core::access::AccessToken;
-use regrant_core::{Covered, Epoch};
+use regrant_core::{Covered, Epoch, Timestamp};
 
 use crate::beside::{DeadLetter, Delivery, Places};
 use crate::{
@@ -69,6 +69,13 @@ pub enum Question {
     },
     /// Whether the access token of this hashed `jti` is denied.
     AccessDenied([u8; 32]),
+    /// Whether this was used once, and is not over yet.
+    UsedOnce {
+        /// A hash of what it is.
+        key: [u8; 32],
+        /// Now.
+        now: Timestamp,
+    },
     /// The failed log-ins under these hashes, in the order asked.
     Failures(Vec<[u8; 32]>),
     /// All keys of a kind in order of id, those that are gone included.
@@ -173,6 +180,8 @@ pub enum Answer {
     Consents(Vec<Consent>),
     /// Denied or not.
     AccessDenied(bool),
+    /// Whether it was.
+    UsedOnce(bool),
     /// `None` where there are none; they may be forgotten by now.
     Failures(Vec<Option<Failures>>),
     /// A page.

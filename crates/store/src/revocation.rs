@@ -76,6 +76,8 @@ impl Revoked {
                 resource,
                 issued_before,
                 online_only,
+                among,
+                but_session,
             }) => {
                 let mut key = b"match".to_vec();
                 let before = issued_before.map(|before| before.millis().to_be_bytes());
@@ -94,6 +96,14 @@ impl Revoked {
                     let length = part.map_or(u64::MAX, |part| part.len() as u64);
                     key.extend_from_slice(&length.to_be_bytes());
                     key.extend_from_slice(part.unwrap_or_default());
+                }
+                // Nor has it these, which say by a word what they are.
+                if let Some(among) = among {
+                    key.extend_from_slice(format!("among {}\0", among.text()).as_bytes());
+                }
+                if let Some(session) = but_session {
+                    key.extend_from_slice(b"but session ");
+                    key.extend_from_slice(session);
                 }
                 key
             }

@@ -187,7 +187,9 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),
         1 => subject().prop_map(|subject| Record::RemoveUser { subject }),
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
-            Record::PutSession(Session { id: [id; 32], root: [id; 32], subject, authenticated_at, expires_at })
+            let (acr, amr, claims) = (format!("acr-{id}"), "pwd otp".to_owned(), String::new());
+            let id = [id; 32];
+            Record::PutSession(Session { id, root: id, subject, authenticated_at, expires_at, acr, amr, claims })
         }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
         1 => (subject(), prop::option::of(0..3_u8)).prop_map(|(subject, but)| {
@@ -470,6 +472,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Epochs { .. }
         | Answer::CoveredAccess(_)
         | Answer::AccessDenied(_)
+        | Answer::UsedOnce(_)
         | Answer::Chain(_)
         | Answer::Places(_)
         | Answer::Deliveries(_)

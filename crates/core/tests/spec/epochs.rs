@@ -86,6 +86,7 @@ fn an_access_token_without_a_grant_is_covered_by_what_it_says() {
         expires_at: i64::MAX,
         authenticated_at: None,
         jti: String::new(),
+        session: None,
         more: String::new(),
     };
     let covers = |selector: Selector| Epoch { selector, ..everything(1) }.covers_access(&token);

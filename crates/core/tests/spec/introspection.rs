@@ -22,6 +22,7 @@ fn access_token(world: &World) -> AccessToken {
         expires_at: world.now.seconds() + 3600,
         authenticated_at: None,
         jti: "jti".to_owned(),
+        session: None,
         more: String::new(),
     }
 }

@@ -44,6 +44,7 @@ fn access_token() -> AccessToken {
         expires_at: 1_800_003_600,
         authenticated_at: Some(1_799_999_970),
         jti: "a-jti".to_owned(),
+        session: None,
         more: String::new(),
     }
 }

@@ -23,7 +23,7 @@ impl World {
 
     /// A genuine token with this header and payload, whatever they are. `KID` stands for the key's name.
     pub(crate) fn sign(&self, header: &str, payload: impl AsRef<[u8]>) -> String {
-        let header = header.replace("KID", self.key.kid());
+        let header = header.replace("\"KID\"", &format!("{:?}", self.key.kid()));
         self.complete(&format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(payload.as_ref())))
     }
 

@@ -38,13 +38,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::routing::any;
 use http_body_util::{BodyExt as _, Limited};
 use regrant_core::secret::Hash;
+use regrant_store::Answer;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::acting::entity_tag;
-use super::{Acting, Condition, Operator};
+use super::{Acting, AdminError, Condition, Operator};
 use crate::app::App;
 use crate::correlation::Correlation;
+use crate::engine::with_first_commit;
 use crate::form::{self, Form};
 use crate::peer::Peer;
 use crate::sight;
@@ -120,9 +122,19 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
     let fingerprint = fingerprint(&parts, &bytes);
     let body = judged(operation, &bytes)?;
     let asked = Asked { path, query: listing.own, body, after, limit: listing.limit };
-    let ticket = match key.map(|key| api.memory.begin(caller, &key, fingerprint, api.app.engine.clock().ran())) {
+    let begun = key.as_ref().map(|key| api.memory.begin(caller, key, fingerprint, api.app.engine.clock().ran()));
+    let ticket = match begun {
         None => None,
-        Some(Begun::First(ticket)) => Some(ticket),
+        Some(Begun::First(ticket)) => {
+            let key = key.as_deref().unwrap_or_default();
+            let question = repeat::was_done(caller, key, api.app.engine.now());
+            let found = api.app.engine.ask(question).await.map_err(AdminError::from)?;
+            if matches!(found, Answer::UsedOnce(true)) {
+                let detail = "Its answer is not kept any more: look at what there is, and make a new key for another thing to do.";
+                return Err(Problem::new(Kind::DoneBefore, detail));
+            }
+            Some(ticket)
+        }
         Some(Begun::Again(told)) => return Ok(told.again()),
         Some(Begun::UnderWay) => {
             let wait = std::time::Duration::from_secs(1);
@@ -137,9 +149,19 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
         Acting { by: Operator::Client(client.id.clone()), correlation: correlation.as_str().to_owned(), condition };
     let admin = api.app.admin().acting(acting);
     let task = Task { admin, operation, asked, plan, location: parts.uri.path().to_owned(), correlation: *correlation };
+    let app = Arc::clone(&api.app);
+    let mark = key.map(|key| repeat::mark(caller, &key, app.engine.now()));
+    let is_one_commit = operation.max_body <= operation::MAX_BODY;
     // Whoever goes away does not leave half of it: what is durable has its effect, and the repetition its answer.
     let done = tokio::spawn(async move {
-        let (told, next) = task.carry_out().await;
+        let (with_it, behind_it) = if is_one_commit { (mark, None) } else { (None, mark) };
+        let ((told, next), left) = with_first_commit(with_it, task.carry_out()).await;
+        // What it had no commit for, like the end of a grant, does nothing the second time.
+        if let Some(mark) = left.or(behind_it).filter(|_| told.status.is_success())
+            && let Err(trouble) = app.engine.commit(vec![mark]).await
+        {
+            tracing::warn!(%trouble, "that a request was carried out could not be noted");
+        }
         if let Some(ticket) = ticket {
             ticket.done(told.clone());
         }

@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
 use regrant_core::scope::{MAX_RESOURCE_LEN, MAX_SCOPE_LEN};
@@ -350,7 +351,9 @@ impl Admin {
             }
         }
         let online_only = false;
-        let selector = Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only };
+        let none = Selector::default();
+        let selector =
+            Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only, ..none };
         if selector.is_everything() {
             return invalid("say what to revoke: nothing was selected".to_owned());
         }
@@ -491,7 +494,8 @@ fn view(epoch: &Epoch, now: Timestamp) -> RevocationView {
 }
 
 fn described(selector: &Selector) -> String {
-    let Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only } = selector;
+    let Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only, among, but_session } =
+        selector;
     let parts = [
         subject.as_ref().map(|subject| format!("user {subject}")),
         client.as_ref().map(|client| format!("client {client}")),
@@ -501,6 +505,11 @@ fn described(selector: &Selector) -> String {
         resource.as_ref().map(|resource| format!("resource {resource}")),
         issued_before.map(|before| format!("issued before {}", rfc3339(before))),
         online_only.then(|| "without offline_access".to_owned()),
+        among.as_ref().map(|among| match among {
+            Among::Only(clients) => format!("{} clients that say so", clients.len()),
+            Among::But(clients) => format!("all but {} clients that say otherwise", clients.len()),
+        }),
+        but_session.map(|session| format!("not session {}", codec::encode_plain(&session))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

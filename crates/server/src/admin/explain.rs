@@ -134,7 +134,7 @@ impl Admin {
                 self.life("authorization_code", &found, Some(view), refused).await
             }
             Named::Access(token) => {
-                let is_active = introspect::active(&self.app, token.clone()).await?.is_some();
+                let is_active = introspect::active(&self.app, &self.app.settings(), token.clone()).await?.is_some();
                 let now = if is_active { "active" } else { "refused" }.to_owned();
                 let refused = (!is_active).then(|| named_reason("invalid_bearer_token")).flatten();
                 let generation = token.grant.map(|(_, generation)| generation);

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Denied;
 use crate::app::App;
+use crate::encryption;
 use crate::form::Form;
 
 /// What was asked for.
@@ -65,7 +66,10 @@ impl Wishes {
 /// The `sub` of an ID token that this server gave this client. Core section 3.1.2.1: "ID Token previously issued by the Authorization
 /// Server being passed as a hint"; section 3.1.2.2 lets it be expired.
 fn hinted(app: &App, text: &str, client: &str) -> Option<String> {
-    let claims = Unverified::parse(text).ok()?.verify(Typ::JwtOrAbsent, &app.signing().verifying).ok()?.claims;
+    // "the Client MUST decrypt the signed ID Token contained within the encrypted ID Token. The Client MAY re-encrypt the signed ID
+    // token to the Authentication Server".
+    let text = encryption::opened(app, text).ok()?;
+    let claims = Unverified::parse(&text).ok()?.verify(Typ::JwtOrAbsent, &app.signing().verifying).ok()?.claims;
     check_issuer(&claims, app.issuer()).and_then(|()| check_audience(&claims, client)).ok()?;
     claims.get("exp").filter(|exp| exp.is_number())?;
     claims.get("sub").and_then(Value::as_str).map(str::to_owned)

@@ -16,6 +16,7 @@
 mod about;
 mod checks;
 mod costs;
+mod encryption;
 mod logout;
 mod openid;
 mod policy;
@@ -132,6 +133,25 @@ pub struct ClientDefinition {
     /// What signs its userinfo answers; plain JSON unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo_signed_response_alg: Option<String>,
+    /// How its ID tokens are encrypted to a key of its own: `ECDH-ES`, `ECDH-ES+A128KW`, `ECDH-ES+A256KW`, `RSA-OAEP-256` or
+    /// `RSA-OAEP`; not at all unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_alg: Option<String>,
+    /// With what: `A128CBC-HS256` (default), `A128GCM` or `A256GCM`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_encrypted_response_enc: Option<String>,
+    /// The same of its userinfo answers; not at all unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_encrypted_response_alg: Option<String>,
+    /// With what: `A128CBC-HS256` (default), `A128GCM` or `A256GCM`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_encrypted_response_enc: Option<String>,
+    /// How its request objects are encrypted to the server's key, if they are: any `ECDH-ES` unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_encryption_alg: Option<String>,
+    /// With what; any unless the other is set, and `A128CBC-HS256` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_object_encryption_enc: Option<String>,
     /// `public` (default) or `pairwise`: by which `sub` it knows its users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_type: Option<String>,
@@ -271,6 +291,7 @@ impl ClientDefinition {
         let logout = self.logout(&mut checks);
         let openid = self.openid(&grant_types, &scopes, &mut checks);
         self.check_proofs(auth, &mut checks);
+        self.check_encryption(&mut checks);
         self.check_about(&mut checks);
         checks.problems.extend(self.claims().err().unwrap_or_default());
         let (Some(id), Some(auth), Some(policy), true) = (id, auth, policy, checks.problems.is_empty()) else {

@@ -428,6 +428,15 @@ scopes = ["notes:read", "notes:write"]
 ## unless this is set. Example:
 #id_token_signed_response_alg = "RS256"
 ##userinfo_signed_response_alg = "RS256"
+## Whether these are encrypted to a key of its own, and how: with "ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP-256" or
+## "RSA-OAEP", and "A128CBC-HS256" (default), "A128GCM" or "A256GCM". And how it encrypts its request objects to the server's key,
+## where only that is to be taken. Default: nothing is encrypted, and request objects may be. Example:
+##id_token_encrypted_response_alg = "ECDH-ES"
+##id_token_encrypted_response_enc = "A256GCM"
+##userinfo_encrypted_response_alg = "RSA-OAEP-256"
+##userinfo_encrypted_response_enc = "A128CBC-HS256"
+##request_object_encryption_alg = "ECDH-ES"
+##request_object_encryption_enc = "A256GCM"
 ## By which sub it knows its users: "public" (default), or "pairwise", which no client of another sector knows. The sector is the host
 ## of this URI, or else of the redirect URIs. A pairwise client has opaque access tokens. Example:
 #subject_type = "public"

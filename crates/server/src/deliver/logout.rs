@@ -30,7 +30,7 @@ use crate::chance;
 use crate::form;
 use crate::keyring::schedule::algorithm;
 use crate::outbound::{Call, NoAnswer};
-use crate::{session, subject};
+use crate::subject;
 
 /// The first wait.
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -246,7 +246,7 @@ fn token(app: &App, client: &Client, notice: &LogoutNotice) -> Option<String> {
         exp: iat.saturating_add(TOKEN_LIFETIME),
         jti: codec::encode_plain(&chance::bytes::<16>()),
         events: Events { logout: Empty {} },
-        sid: session::sid(&notice.session),
+        sid: subject::sid(app, client, &notice.session),
     };
     // Section 2.6: "It is RECOMMENDED that … the same keys are used to sign … as for ID Tokens".
     app.signing().current.get(&algorithm(client.id_token_algorithm))?.sign("logout+jwt", &claims).ok()

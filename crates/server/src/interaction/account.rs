@@ -4,7 +4,7 @@
 //! | form         | what it does                                            | durable as                                         |
 //! |--------------|---------------------------------------------------------|----------------------------------------------------|
 //! | `end`        | ends one grant                                          | the grant's row                                    |
-//! | `end_others` | ends every grant and session but this browser's         | one row for each grant, then the sessions          |
+//! | `end_others` | ends every grant and session but this browser's         | one wide revocation, with the sessions             |
 //! | `end_all`    | ends every grant and every session                      | one wide revocation, with the sessions             |
 //! | `pause`      | a client gets nothing until it is resumed               | the consent's row                                  |
 //! | `until`      | the grants of a client end that day at the latest       | the consent's row                                  |
@@ -243,10 +243,7 @@ impl Visit {
 
     /// Ends what was not given in this browser session.
     async fn end_others(&self, who: &LoggedIn) -> Result<(), NotDone> {
-        self.end_each(who, |grant| grant.terms.session != Some(who.session.root)).await?;
-        let end = Record::EndSessionsOf { subject: who.user.subject.clone(), but: Some(who.session.root) };
-        self.app.engine.commit(vec![end]).await?;
-        Ok(())
+        self.end_all_but(who, Some(who.session.root)).await
     }
 
     /// One by one. A crash in between leaves some of them: nothing was answered then, and whoever looks sees what is left.
@@ -260,24 +257,29 @@ impl Visit {
         Ok(())
     }
 
-    /// One durable write, whatever the number of grants.
     async fn end_all(&self, who: &LoggedIn) -> Result<(), NotDone> {
+        self.end_all_but(who, None).await
+    }
+
+    /// One durable write, whatever the number of grants. What an operator has ended meanwhile, and may take back, is ended by it as well,
+    /// and for good.
+    async fn end_all_but(&self, who: &LoggedIn, but: Option<[u8; 32]>) -> Result<(), NotDone> {
         let subject = who.user.subject.clone();
         let epoch = Epoch {
             // Whichever is next.
             number: 0,
             at: self.app.engine.now(),
-            selector: Selector { subject: Some(subject.clone()), ..Selector::default() },
+            selector: Selector { subject: Some(subject.clone()), but_session: but, ..Selector::default() },
             reason: EndReason::RevokedByUser,
             detail: String::new(),
             undo_until: None,
             undone_at: None,
         };
         let told = self.told(EventKind::GrantEnded(EndReason::RevokedByUser), who, None);
-        let records = vec![Record::Epoch { epoch, events: vec![told] }, Record::EndSessionsOf { subject, but: None }];
+        let records = vec![Record::Epoch { epoch, events: vec![told] }, Record::EndSessionsOf { subject, but }];
         if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
             // So many wide revocations are kept that there is no room for another one.
-            self.end_each(who, |_| true).await?;
+            self.end_each(who, |grant| but.is_none() || grant.terms.session != but).await?;
         }
         Ok(())
     }

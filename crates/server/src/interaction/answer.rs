@@ -22,6 +22,7 @@ use super::{Visit, html};
 use crate::answer::Failure;
 use crate::authorize::{AuthorizationRequest, Denied, Destination, Way, verdict};
 use crate::claims::prepare::{self, Minting};
+use crate::encryption::{self, Kind, Recipient};
 use crate::id_token::{self, IdToken};
 use crate::mint::{self, Access};
 use crate::pages;
@@ -77,13 +78,18 @@ impl Visit {
             epoch: who.epoch,
             openid: request.openid(&who.session),
         };
+        // Before the code, of which there would be a row.
+        let recipient = if kind.has_id_token() { self.recipient(request).await? } else { None };
         self.note_login(request, who).await?;
         let token = if kind.has_token() { Some(self.front_token(request, &consent).await?) } else { None };
         let code = if kind.has_code() { Some(self.code(request, &consent).await?) } else { None };
         let access_token = token.as_ref().map(|token| token.text.as_str());
         let code = code.as_ref().map(|code| code.as_str());
-        let id_token =
-            if kind.has_id_token() { Some(self.id_token(request, who, &consent, (access_token, code))?) } else { None };
+        let id_token = if kind.has_id_token() {
+            Some(self.id_token(request, who, &consent, (access_token, code), recipient.as_ref())?)
+        } else {
+            None
+        };
         let mut parameters: Vec<(&str, &str)> = code.map(|code| ("code", code)).into_iter().collect();
         if let Some(token) = &token {
             parameters.extend([
@@ -108,6 +114,13 @@ impl Visit {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
+    }
+
+    async fn recipient(&self, request: &AuthorizationRequest) -> Result<Option<Recipient>, NotGiven> {
+        let settings = self.app.settings();
+        let found =
+            encryption::recipient(&self.app, &settings, &request.client, Kind::IdToken, &self.correlation).await;
+        found.map_err(|_| NotGiven::Denied(Denied::UNAVAILABLE))
     }
 
     /// Known to the session before the client hears anything of it: whoever ends the session makes the client told.
@@ -194,6 +207,7 @@ impl Visit {
             subject: &consent.subject,
             scope: &scope,
             resources: &consent.granted.resources,
+            session: consent.session,
             authenticated_at: Some(consent.authenticated_at),
             claims: &claims,
             expires_in,
@@ -211,6 +225,7 @@ impl Visit {
         who: &LoggedIn,
         consent: &redeem::Consent,
         (access_token, code): (Option<&str>, Option<&str>),
+        recipient: Option<&Recipient>,
     ) -> Result<Zeroizing<String>, NotGiven> {
         let openid = consent.openid.as_ref().ok_or(NotGiven::Denied(Denied::UNAVAILABLE))?;
         let claims = id_token::claims_at_once(&who.user, request.response_type, &consent.granted.scope, openid)?;
@@ -226,6 +241,7 @@ impl Visit {
             code,
             claims,
             now: self.app.engine.now(),
+            recipient,
         };
         id_token::mint(&self.app, token).map(Zeroizing::new).ok_or(NotGiven::Denied(Denied::UNAVAILABLE))
     }

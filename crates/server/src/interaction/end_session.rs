@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use super::{Visit, framing, html, voice};
 use crate::app::App;
 use crate::authorize::{MAX_REQUEST, source};
+use crate::encryption;
 use crate::form::{self, Form};
 use crate::pages;
 use crate::session::{self, FormKind, LoggedIn};
@@ -119,7 +120,7 @@ impl LogoutRequest {
     fn is_of(&self, app: &App, who: &LoggedIn) -> bool {
         let (Some(hint), Some(client)) = (&self.hint, &self.client) else { return false };
         let subject = subject::told(app, client, &who.user.subject);
-        hint.subject == subject && hint.sid.as_deref() == Some(session::sid(&who.session.root).as_str())
+        hint.subject == subject && hint.sid.as_deref() == Some(subject::sid(app, client, &who.session.root).as_str())
     }
 }
 
@@ -140,7 +141,8 @@ impl Hint {
 /// Section 4: "the OP … SHOULD accept ID Tokens when the RP identified by the ID Token's aud claim and/or sid claim has a current
 /// session or had a recent session at the OP, even when the exp time has passed": `exp` is not looked at.
 fn claims_of_ours(app: &App, token: &str) -> Result<Map<String, Value>, VerifyError> {
-    let verified = Unverified::parse(token)?.verify(Typ::JwtOrAbsent, &app.signing().verifying)?;
+    let token = encryption::opened(app, token).map_err(|_| VerifyError::NotThreeParts)?;
+    let verified = Unverified::parse(&token)?.verify(Typ::JwtOrAbsent, &app.signing().verifying)?;
     // Our keys sign nothing else without a type of its own, and this says that it was signed here.
     check_issuer(&verified.claims, app.issuer()).map_err(|_| VerifyError::UnknownKey)?;
     Ok(verified.claims)
@@ -240,7 +242,7 @@ impl Visit {
             return Ok((Vec::new(), session::end(&self.app, &self.headers, None).await?));
         };
         let frames = self.frames(&who.session.root).await?;
-        let happened = session::logged_out(&self.app, &who.session).await?;
+        let happened = session::logged_out(&self.app, &who.session);
         let subject = Some(who.user.subject.clone());
         let event = Event { kind: EventKind::Logout, grant: None, client: None, subject, detail: String::new() };
         let correlation = self.correlation.as_str().to_owned();
@@ -254,7 +256,6 @@ impl Visit {
             return Ok(Vec::new());
         };
         let settings = self.app.settings();
-        let sid = session::sid(root);
         let of = |id: String| {
             let client = settings.clients.get(&ClientId::parse(&id)?)?;
             let uri = client.logout.frontchannel.as_deref()?;
@@ -262,6 +263,7 @@ impl Visit {
                 return Some(uri.to_owned());
             }
             let separator = if uri.contains('?') { '&' } else { '?' };
+            let sid = subject::sid(&self.app, &client, root);
             Some(format!("{uri}{separator}{}", form::write(&[("iss", self.app.issuer()), ("sid", &sid)])))
         };
         Ok(clients.into_iter().filter_map(of).take(MOST_FRAMES).collect())

@@ -8,7 +8,7 @@ use regrant_store::{Cause, Unavailable};
 use serde_json::{Value, json};
 
 use crate::answer::Failure;
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::keyring::schedule::algorithm;
 use crate::rotation;
 
@@ -30,11 +30,16 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// RFC 9701 section 5: `iss`, `aud`, `iat` and `token_introspection`, and nothing else at the top: no `sub` and no `exp`, by which
 /// a careless reader could take it for a token.
-pub(super) async fn answer(app: &App, told: &Value, caller: &Client) -> Result<Response<Body>, Failure> {
+pub(super) async fn answer(
+    app: &App,
+    settings: &Settings,
+    told: &Value,
+    caller: &Client,
+) -> Result<Response<Body>, Failure> {
     let wanted = algorithm(caller.introspection_algorithm);
     if !app.signing().current.contains_key(&wanted) {
         // The first one who asks for it: only who has proved himself comes here. Its key stays.
-        let lifetimes = app.settings().lifetimes().with(wanted);
+        let lifetimes = settings.lifetimes().with(wanted);
         let _held = rotation::prepare(app, &lifetimes).await.map_err(|error| cannot(&error.to_string()))?;
     }
     let signing = app.signing();

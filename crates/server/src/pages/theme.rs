@@ -206,10 +206,19 @@ impl Theme {
             environment.set_syntax(syntax);
         }
         let mut broken = Vec::new();
+        // Each file by itself first: a block that is left open is this file's fault, and not of what comes behind it.
+        for (name, text) in files.texts.iter().filter(|(name, _)| name.ends_with(".html")) {
+            if let Err(error) = environment.template_from_named_str(name, text) {
+                broken.push((name.clone(), error.line().unwrap_or(0), reason(&error)));
+            }
+        }
+        let is_readable = broken.is_empty();
         for (name, text) in TEMPLATES {
             let whole = Whole::of(files, name, text);
-            if let Err(error) = environment.add_template_owned(name, whole.text()) {
-                // A template that does not parse is missing, and its page is the fallback.
+            // A template that does not parse is missing, and its page is the fallback.
+            if let Err(error) = environment.add_template_owned(name, whole.text())
+                && is_readable
+            {
                 broken.push(whole.fault(&error));
             }
         }
@@ -351,8 +360,7 @@ impl<'a> Whole<'a> {
     /// File, line and reason of what went wrong in it.
     fn fault(&self, error: &minijinja::Error) -> (String, usize, String) {
         let mut line = error.line().unwrap_or(0);
-        let why =
-            error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+        let why = reason(error);
         for (file, text) in &self.parts {
             let lines = text.bytes().filter(|byte| *byte == b'\n').count();
             if line <= lines {
@@ -363,6 +371,10 @@ impl<'a> Whole<'a> {
         let [_, _, (file, _), _] = &self.parts;
         (file.clone(), 0, why)
     }
+}
+
+fn reason(error: &minijinja::Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()))
 }
 
 fn stopped_in(file: &Path, name: &str, text: &str, stopped: &[(&str, &str)]) -> Vec<Fault> {
@@ -418,7 +430,8 @@ fn read(directory: &Path, faults: &mut Vec<Fault>) -> Files {
                 .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned()))
             {
                 Ok(text) => {
-                    drop(files.texts.insert(name, if text.ends_with('\n') { text } else { format!("{text}\n") }))
+                    let text = if text.ends_with('\n') { text } else { format!("{text}\n") };
+                    files.texts.insert(name, text);
                 }
                 Err(problem) => fault(path, problem, "Name it differently, or make it readable."),
             }

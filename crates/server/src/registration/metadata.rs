@@ -23,13 +23,15 @@ use crate::config::{ClientDefinition, Problem, RegistrationSetting};
 use crate::outbound::check_url;
 
 /// Members whose names are those of settings. A test holds that each is one.
-pub(crate) const SETTINGS: [&str; 22] = [
+pub(crate) const SETTINGS: [&str; 28] = [
     "backchannel_logout_session_required",
     "backchannel_logout_uri",
     "client_uri",
     "contacts",
     "frontchannel_logout_session_required",
     "frontchannel_logout_uri",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
     "id_token_signed_response_alg",
     "introspection_signed_response_alg",
     "jwks",
@@ -38,6 +40,8 @@ pub(crate) const SETTINGS: [&str; 22] = [
     "policy_uri",
     "post_logout_redirect_uris",
     "redirect_uris",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
     "request_object_signing_alg",
     "request_uris",
     "sector_identifier_uri",
@@ -45,6 +49,8 @@ pub(crate) const SETTINGS: [&str; 22] = [
     "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg",
     "tos_uri",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
     "userinfo_signed_response_alg",
 ];
 /// Members that are kept as they are, and told again, each with its kind.
@@ -320,18 +326,7 @@ fn check_logout(definition: &ClientDefinition, is_native: bool) -> Result<(), Ba
     check(after.all(|uri| fits(uri, is_native, false)), "post_logout_redirect_uris")?;
     let back = definition.backchannel_logout_uri.as_deref();
     check(back.is_none_or(|uri| check_url(uri).is_some()), "backchannel_logout_uri")?;
-    let Some(front) = definition.frontchannel_logout_uri.as_deref() else { return Ok(()) };
-    let own = origin(front);
-    let is_known = own.is_some() && definition.redirect_uris.iter().any(|uri| origin(uri) == own);
-    check(is_known, "frontchannel_logout_uri")
-}
-
-/// Scheme, host and port.
-fn origin(uri: &str) -> Option<(bool, String, u16)> {
-    let url = http::Uri::try_from(uri).ok()?;
-    let is_https = url.scheme_str()? == "https";
-    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
-    Some((is_https, url.host()?.to_ascii_lowercase(), port))
+    check(definition.has_own_frontchannel(), "frontchannel_logout_uri")
 }
 
 /// OpenID Connect Core section 8.1: whose sector a pairwise client belongs to. Of a public one it is kept, and means nothing.
@@ -358,7 +353,7 @@ macro_rules! descriptions {
     };
 }
 
-const DESCRIPTIONS: [(&str, &str); 39] = descriptions![
+const DESCRIPTIONS: [(&str, &str); 45] = descriptions![
     "application_type",
     "backchannel_logout_session_required",
     "backchannel_logout_uri",
@@ -374,6 +369,8 @@ const DESCRIPTIONS: [(&str, &str); 39] = descriptions![
     "frontchannel_logout_session_required",
     "frontchannel_logout_uri",
     "grant_types",
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
     "id_token_signed_response_alg",
     "initiate_login_uri",
     "introspection_signed_response_alg",
@@ -384,6 +381,8 @@ const DESCRIPTIONS: [(&str, &str); 39] = descriptions![
     "post_logout_redirect_uris",
     "registration_access_token",
     "registration_client_uri",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
     "request_object_signing_alg",
     "request_uris",
     "require_auth_time",
@@ -397,6 +396,8 @@ const DESCRIPTIONS: [(&str, &str); 39] = descriptions![
     "token_endpoint_auth_method",
     "token_endpoint_auth_signing_alg",
     "tos_uri",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
     "userinfo_signed_response_alg",
 ];
 

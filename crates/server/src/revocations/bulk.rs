@@ -3,13 +3,15 @@
 //! ```text
 //! body       at 8 | reason 1 | may be taken back until 8, the largest if it is final | criteria
 //! criterion  kind 1 | length 2 | value
-//! kinds      1 user, 2 client, 3 session, 4 tag key, 5 scope, 6 resource, 7 issued before, 8 without `offline_access`
+//! kinds      1 user, 2 client, 3 session, 4 tag key, 5 scope, 6 resource, 7 issued before, 8 without `offline_access`,
+//!            9 these clients or all but these, 10 not session
 //! ```
 //!
 //! Not the number: after a restore the same numbers count others. All that is here together says which one it is.
 
 use std::time::Duration;
 
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 
@@ -54,8 +56,18 @@ impl Bulk {
         let mut body = self.at.millis().to_be_bytes().to_vec();
         body.push(self.reason.code());
         body.extend_from_slice(&self.undo_until.unwrap_or(Timestamp::MAX).millis().to_be_bytes());
-        let Selector { subject, client, session, tag_key, scope, resource, issued_before, online_only } =
-            &self.selector;
+        let Selector {
+            subject,
+            client,
+            session,
+            tag_key,
+            scope,
+            resource,
+            issued_before,
+            online_only,
+            among,
+            but_session,
+        } = &self.selector;
         let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
         let criteria = [
             text(subject),
@@ -66,6 +78,8 @@ impl Bulk {
             text(resource),
             issued_before.map(|before| before.millis().to_be_bytes().to_vec()),
             online_only.then(Vec::new),
+            among.as_ref().map(|among| among.text().into_bytes()),
+            but_session.map(|session| session.to_vec()),
         ];
         for (kind, value) in (1_u8..).zip(criteria) {
             let Some(value) = value else { continue };
@@ -96,6 +110,8 @@ impl Bulk {
                 6 => selector.resource = Some(text()?),
                 7 => selector.issued_before = Some(time(value.try_into().ok()?)),
                 8 => selector.online_only = true,
+                9 => selector.among = Some(Among::parse(&text()?)?),
+                10 => selector.but_session = Some(value.try_into().ok()?),
                 _ => return None,
             }
             rest = behind;
@@ -131,6 +147,8 @@ mod tests {
             resource: Some("r".repeat(regrant_core::scope::MAX_RESOURCE_LEN)),
             issued_before: Some(at(-5)),
             online_only: true,
+            among: Among::parse(&format!("but {}", "c".repeat(255))),
+            but_session: Some([8; 32]),
         };
         let none = Selector::default;
         let selectors = [
@@ -142,6 +160,8 @@ mod tests {
             Selector { resource: full.resource.clone(), ..none() },
             Selector { issued_before: full.issued_before, ..none() },
             Selector { online_only: true, ..none() },
+            Selector { among: Among::parse("only a b"), ..none() },
+            Selector { but_session: full.but_session, ..none() },
             full,
         ];
         let each = selectors.into_iter().zip([Some(at(77)), None].into_iter().cycle());
@@ -159,12 +179,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_whole_selects_nothing() {
-        for bulk in &all()[..8] {
+        for bulk in &all()[..10] {
             let body = bulk.write();
             for length in 0..body.len() {
                 assert_eq!(Bulk::read(&body[..length]), None, "{length}: {bulk:?}");
             }
-            assert_eq!(Bulk::read(&[body, vec![9, 0, 1, 0]].concat()), None, "a criterion of a newer program");
+            assert_eq!(Bulk::read(&[body, vec![11, 0, 1, 0]].concat()), None, "a criterion of a newer program");
         }
         let everything = Bulk { selector: Selector::default(), ..all()[0].clone() };
         assert_eq!(Bulk::read(&everything.write()), None, "everything is never selected");

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use regrant_core::client::GrantType;
 use regrant_core::{Epoch, Grant, Timestamp};
 use regrant_store::{Answer, Question, Record, Unavailable};
 
@@ -49,8 +50,13 @@ impl Settled {
             return Ok(0);
         }
         let (now, kept) = (app.engine.now(), longest_access_token(app).max(LEAST_KEPT));
-        let numbers: Vec<u64> =
-            self.epochs.iter().filter(|epoch| is_done(epoch, kept, now)).map(|epoch| epoch.number).collect();
+        let in_browsers = gives_tokens_to_browsers(app);
+        let numbers: Vec<u64> = self
+            .epochs
+            .iter()
+            .filter(|epoch| is_done(epoch, in_browsers, kept, now))
+            .map(|epoch| epoch.number)
+            .collect();
         let forgotten = numbers.len() as u64;
         if forgotten > 0 {
             app.engine.commit(vec![Record::ForgetEpochs { numbers }]).await?;
@@ -59,10 +65,15 @@ impl Settled {
     }
 }
 
-/// Those of a session or a key concern no token without a grant.
-fn is_done(epoch: &Epoch, kept: Duration, now: Timestamp) -> bool {
-    let concerns_grants_only = epoch.selector.session.is_some() || epoch.selector.tag_key.is_some();
+/// Those of a key concern no token without a grant, and those of a session only what the implicit grant gave.
+fn is_done(epoch: &Epoch, in_browsers: bool, kept: Duration, now: Timestamp) -> bool {
+    let of_session = epoch.selector.session.is_some() && !in_browsers;
+    let concerns_grants_only = of_session || epoch.selector.tag_key.is_some();
     concerns_grants_only || epoch.at.plus(kept).is_over(now)
+}
+
+fn gives_tokens_to_browsers(app: &App) -> bool {
+    app.settings().clients.all().any(|client| client.grant_types.contains(&GrantType::Implicit))
 }
 
 fn longest_access_token(app: &App) -> Duration {

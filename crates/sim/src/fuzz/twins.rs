@@ -178,7 +178,7 @@ pub(super) fn is_verifier(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~'))
 }
 
-/// RFC 7617 section 2, of what is after the scheme: user-id and password as they stand.
+/// RFC 7617, of what is after the scheme: user-id and password as they stand.
 pub(super) fn basic(credentials: &str) -> Option<(String, String)> {
     let text = credentials.trim_start_matches(' ');
     let plain: String = text

@@ -11,6 +11,7 @@ use regrant_core::decision::Change;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::{DeploymentId, Purpose, RootKey};
+use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::redeem::{self, Issued};
 use regrant_core::refresh::{self, Age, How, Refreshed};
 use regrant_core::secret::Hash;
@@ -36,6 +37,8 @@ pub(super) struct Ask {
     pub(super) actor: Actor,
     pub(super) token: Token,
     pub(super) proof: u8,
+    /// The server's.
+    pub(super) era: u8,
 }
 
 /// What the core decided.
@@ -59,7 +62,8 @@ pub(super) struct Bench {
     fault: Option<Fault>,
     client: Client,
     stranger: Client,
-    keys: Keys,
+    /// One set for each era.
+    keys: [Keys; 2],
     terms: Arc<Terms>,
     /// Seed number n is in place n; the first is none.
     seeds: Vec<Named>,
@@ -76,7 +80,7 @@ struct Named {
 }
 
 impl Bench {
-    pub(super) fn new(holder: Holder, fault: Option<Fault>) -> Self {
+    pub(super) fn new(holder: Holder, fault: Option<Fault>, unproven: Unproven) -> Self {
         let none = Seed::new([0; 32]);
         let code = Seed::new([1; 32]);
         let client = client("app", holder);
@@ -84,7 +88,7 @@ impl Bench {
             holder,
             fault,
             stranger: Client { id: client_id("stranger"), ..client.clone() },
-            keys: keys(),
+            keys: [keys(0, None), keys(1, Some(unproven))],
             terms: Arc::new(terms(holder, &client, &code)),
             client,
             seeds: vec![Named { hash: none.hash(), seed: none, parent: 0 }],
@@ -98,13 +102,13 @@ impl Bench {
 
     /// The grant in its code state, with the code.
     pub(super) fn with_code(&self) -> (Row, Token) {
-        (Row { version: 1, ..Row::default() }, Token { generation: 0, seed: 1 })
+        (Row { version: 1, ..Row::default() }, Token { generation: 0, seed: 1, era: 0 })
     }
 
     /// The grant some time after its code was redeemed, with its first refresh token.
     pub(super) fn redeemed(&mut self) -> (Row, Token) {
         let (row, code) = self.with_code();
-        let ruling = self.rule(&row, Ask { actor: Actor::Worker(0), token: code, proof: 0 }, 0);
+        let ruling = self.rule(&row, Ask { actor: Actor::Worker(0), token: code, proof: 0, era: 0 }, 0);
         let (_, row) = ruling.write.expect("a redemption writes");
         (row.aged(OLD), ruling.outcome.expect("a fresh code is redeemed").token)
     }
@@ -156,7 +160,7 @@ impl Bench {
         };
         let client = self.client_of(ask.actor);
         let row_read = Some((&grant, SubjectStatus::Enabled));
-        let decision = redeem::decide(row_read, &request, client, &self.keys, NOW, &entropy(row, chance));
+        let decision = redeem::decide(row_read, &request, client, self.keys(ask), NOW, &entropy(row, chance));
         self.plain(row, ask, decision, |issued: Issued| issued.token.map(|token| (token, None)))
     }
 
@@ -180,7 +184,7 @@ impl Bench {
         let (token, none) = (self.token(ask.token), Resources::default());
         let request = self.request(&token, &none, ask);
         let row_read = Some((grant, SubjectStatus::Enabled));
-        refresh::decide(row_read, &request, self.client_of(ask.actor), &self.keys, NOW, &entropy(row, chance))
+        refresh::decide(row_read, &request, self.client_of(ask.actor), self.keys(ask), NOW, &entropy(row, chance))
     }
 
     /// The planted fault: however late and however often, the predecessor is answered as if it had just been replaced.
@@ -196,7 +200,7 @@ impl Bench {
     fn revoke_before_client(&self, row: &Row, ask: Ask, chance: u8) -> Decision<Refreshed> {
         let (grant, token, none) = (self.grant(row), self.token(ask.token), Resources::default());
         let request = self.request(&token, &none, ask);
-        let age = Age::of(&request, &grant, &self.client.policy, &self.keys, NOW);
+        let age = Age::of(&request, &grant, &self.client.policy, self.keys(ask), NOW);
         if age != Age::Spent || row.ended != 0 {
             return self.core(row, ask, chance);
         }
@@ -244,10 +248,14 @@ impl Bench {
         if self.holder == Holder::Secret && actor == Actor::Thief { &self.stranger } else { &self.client }
     }
 
+    fn keys(&self, ask: Ask) -> &Keys {
+        &self.keys[usize::from(ask.era).min(1)]
+    }
+
     fn token(&self, token: Token) -> RefreshToken {
         RefreshToken {
             tag_key: 1,
-            era: 0,
+            era: u16::from(token.era),
             grant: ID,
             generation: u32::from(token.generation),
             seed: self.seeds[usize::from(token.seed)].seed.clone(),
@@ -265,7 +273,7 @@ impl Bench {
             current: (row.current != 0).then(|| self.seeds[usize::from(row.current)].hash),
             ratchet: (row.ratchet != 0).then(|| self.ratchets[usize::from(row.ratchet)]),
             tag_key: 1,
-            era: 0,
+            era: u16::from(row.era),
             seed_key: 1,
             rotated_at: ago(row.rotated),
             previously_rotated_at: ago(row.previously),
@@ -288,6 +296,7 @@ impl Bench {
             current,
             ratchet: if grant.ratchet.is_some() { ratchet } else { 0 },
             generation: u8::try_from(grant.generation).unwrap_or(u8::MAX),
+            era: u8::try_from(grant.era).unwrap_or(u8::MAX),
             rotated: age(grant.rotated_at),
             previously: age(grant.previously_rotated_at),
             answered: age(grant.answered_at),
@@ -311,7 +320,8 @@ impl Bench {
             Ok(None) => Err(Refusal::NotRefreshable),
             Ok(Some((token, how))) => {
                 let generation = u8::try_from(token.generation).unwrap_or(u8::MAX);
-                Ok(Answer { token: Token { generation, seed: self.number(&token.seed, ask.token.seed) }, how })
+                let era = u8::try_from(token.era).unwrap_or(u8::MAX);
+                Ok(Answer { token: Token { generation, seed: self.number(&token.seed, ask.token.seed), era }, how })
             }
         };
         let write = match decision.write {
@@ -366,10 +376,12 @@ fn client_id(text: &str) -> ClientId {
     ClientId::parse(text).expect("a literal of this file")
 }
 
-fn keys() -> Keys {
+fn keys(era: u16, unproven: Option<Unproven>) -> Keys {
     let (root, deployment) = (RootKey::new([1; 32]), DeploymentId([7; 16]));
     let seed_keys = [(1, root.derive(Purpose::Wrap, deployment, 1))];
-    Keys::new(&root, deployment, 0, &seed_keys).expect("a fixed, working set of keys")
+    let recovery = unproven.map(|unproven| Recovery { lost_from: NOW, lost_until: NOW, unproven });
+    let keys = Keys::new(&root, deployment, era, &seed_keys).expect("a fixed, working set of keys");
+    keys.with_recovery(recovery)
 }
 
 fn client(id: &str, holder: Holder) -> Client {

@@ -7,11 +7,13 @@
 //! | thief       | copies the store once, at any instant, and presents what he has whenever he likes           |
 //! | network     | loses and doubles requests and answers, and delays each for less than 30 s                  |
 //! | server      | loads a row, decides, commits by compare-and-set; crashes before or after the commit        |
-//! | operator    | revokes the grant                                                                           |
+//! | operator    | revokes the grant; restores the store from an older copy, and recovers (security 4.4)       |
 //! | time        | passes in steps that tell the core's limits apart (5 s, 30 s, 60 s)                         |
 //!
 //! Breadth first, so that the first violation found has the shortest way to it. What is checked in every state: [`Law`].
 //! Planted [`Fault`]s prove that the search finds what it is for.
+
+use regrant_core::recovery::Unproven;
 
 mod bench;
 mod laws;
@@ -98,6 +100,11 @@ pub struct Options {
     pub crashes: u8,
     /// Revocations by an operator.
     pub revocations: u8,
+    /// Restores from a copy that was taken at any instant before: 0 or 1. Whatever is under way then is lost, the era steps, and the
+    /// revocation journal is replayed, as `regrant restore` and `regrant recover` do.
+    pub rollbacks: u8,
+    /// What the operator decides of holders that prove no key.
+    pub unproven: Unproven,
     /// Time passes in steps of this many seconds, and of 60. The stories of the core know the limits to the millisecond; here
     /// 15 s tells all of them apart (5 s, 30 s, 60 s) with the fewest states.
     pub tick: u8,
@@ -139,6 +146,8 @@ impl Options {
             doubles: 1,
             crashes: 1,
             revocations: 1,
+            rollbacks: 0,
+            unproven: Unproven::End,
             tick: 15,
             slots: 3,
             fault: None,

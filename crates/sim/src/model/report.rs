@@ -34,12 +34,14 @@ pub struct Counters {
     pub doubles: u64,
     /// Revocations by an operator.
     pub revocations: u64,
+    /// Restores from an older copy.
+    pub rollbacks: u64,
 }
 
 impl Counters {
     /// Each with its name.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 13] {
+    pub const fn named(&self) -> [(&'static str, u64); 14] {
         [
             ("codes redeemed", self.redemptions),
             ("rotations", self.rotations),
@@ -54,6 +56,7 @@ impl Counters {
             ("messages lost", self.losses),
             ("messages doubled", self.doubles),
             ("revocations", self.revocations),
+            ("restores from a copy", self.rollbacks),
         ]
     }
 }

@@ -20,7 +20,7 @@ const TOLD_EVERY: u64 = 1 << 16;
 #[expect(clippy::disallowed_methods, reason = "how long it took is told to people and decides nothing")]
 pub fn run(options: &Options, progress: &mut dyn FnMut(u64)) -> Report {
     let began = Instant::now();
-    let mut bench = Bench::new(options.holder, options.fault);
+    let mut bench = Bench::new(options.holder, options.fault, options.unproven);
     let (row, token) = if options.from_code { bench.with_code() } else { bench.redeemed() };
     let world = World { options, bench, counters: Counters::default() };
     let begin = State::begin(row, token);

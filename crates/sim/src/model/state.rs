@@ -12,6 +12,8 @@ pub(super) const LOST_AT: u8 = 30;
 pub(super) struct Token {
     pub(super) generation: u8,
     pub(super) seed: u16,
+    /// In which it was minted.
+    pub(super) era: u8,
 }
 
 /// The grant's row: the columns that the core writes, times as ages.
@@ -22,6 +24,8 @@ pub(super) struct Row {
     pub(super) current: u16,
     pub(super) ratchet: u16,
     pub(super) generation: u8,
+    /// In which it was answered last.
+    pub(super) era: u8,
     pub(super) rotated: u8,
     pub(super) previously: u8,
     pub(super) answered: u8,
@@ -123,6 +127,10 @@ pub(super) struct State {
     pub(super) ridden_until: u8,
     /// How often the client was answered after such a ride, and noticed nothing.
     pub(super) rides: u8,
+    /// How often the store was set back.
+    pub(super) era: u8,
+    /// The copy that it can be set back to.
+    pub(super) copy: Option<Row>,
 }
 
 impl State {
@@ -145,6 +153,8 @@ impl State {
             is_ridden: false,
             ridden_until: 0,
             rides: 0,
+            era: 0,
+            copy: None,
         }
     }
 
@@ -174,6 +184,7 @@ impl State {
     /// The world after some seconds: what has been under way for too long is gone.
     pub(super) fn after(mut self, seconds: u8) -> Self {
         self.row = self.row.aged(seconds);
+        self.copy = self.copy.map(|row| row.aged(seconds));
         for place in &mut self.net {
             *place = place.take().and_then(|message| aged(message, seconds));
         }
@@ -205,7 +216,11 @@ impl State {
         print.token(self.store);
         print.token(self.thief.unwrap_or_default());
         print.bytes.extend([self.losses, self.doubles, self.crashes, self.revocations, self.redemptions]);
-        print.bytes.extend([self.rides, self.ridden_until]);
+        print.bytes.extend([self.rides, self.ridden_until, self.era]);
+        if let Some(copy) = &self.copy {
+            print.bytes.push(1);
+            print.row(copy);
+        }
         print.bytes.push(bits(&[
             self.is_pending,
             self.is_logged_out,
@@ -262,6 +277,7 @@ impl<F: Fn(u16) -> bool> Print<F> {
     fn row(&mut self, row: &Row) {
         self.bytes.extend([
             row.generation,
+            row.era,
             row.rotated,
             row.previously,
             row.answered,
@@ -274,7 +290,7 @@ impl<F: Fn(u16) -> bool> Print<F> {
     }
 
     fn token(&mut self, token: Token) {
-        self.bytes.push(token.generation);
+        self.bytes.extend([token.generation, token.era]);
         self.seed(token.seed);
     }
 

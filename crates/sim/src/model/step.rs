@@ -5,6 +5,7 @@ use std::fmt;
 use regrant_core::Refusal;
 use regrant_core::decision::Change;
 use regrant_core::grant::EndReason;
+use regrant_core::recovery::Unproven;
 use regrant_core::refresh::How;
 
 use super::bench::{Ask, Bench, Ruling};
@@ -27,6 +28,8 @@ pub(super) enum Step {
     CrashBefore,
     CrashAfter(u8),
     Revoke,
+    Copy,
+    RollBack,
     Pass(u8),
 }
 
@@ -52,6 +55,8 @@ impl fmt::Display for Told<'_> {
             Step::CrashBefore => f.write_str("the server crashes before the commit"),
             Step::CrashAfter(place) => write!(f, "the server commits and crashes before it answers {}", told(place)),
             Step::Revoke => f.write_str("an operator revokes the grant"),
+            Step::Copy => f.write_str("the store is copied"),
+            Step::RollBack => f.write_str("the store is restored from the copy, and recovered"),
             Step::Pass(seconds) => write!(f, "{seconds} s pass"),
         }
     }
@@ -130,6 +135,9 @@ impl World<'_> {
         if state.revocations < options.revocations && state.row.ended == 0 {
             steps.push(Step::Revoke);
         }
+        if state.era < options.rollbacks {
+            steps.push(if state.copy.is_some() { Step::RollBack } else { Step::Copy });
+        }
         steps.extend([Step::Pass(options.tick), Step::Pass(OLD)]);
     }
 
@@ -146,6 +154,11 @@ impl World<'_> {
                 counters.revocations += 1;
                 let row = self.bench.revoke(&next.row).unwrap_or(next.row);
                 State { row, revocations: next.revocations + 1, ..next }
+            }
+            Step::Copy => State { copy: Some(next.row), ..next },
+            Step::RollBack => {
+                counters.rollbacks += 1;
+                self.rolled_back(next)
             }
             Step::CrashBefore => {
                 counters.crashes_before_commit += 1;
@@ -167,8 +180,15 @@ impl World<'_> {
                 let committed = self.committed(next, place)?.replaced(usize::from(place), None);
                 State { crashes: next.crashes + 1, ..without_loaded(committed) }
             }
-            Step::Deliver(place) => deliver(next, place)?,
+            Step::Deliver(place) => deliver(next, place, self.options)?,
         })
+    }
+
+    /// Everything under way is lost: the server was down for longer than anybody waits. What was revoked is in the revocation journal.
+    fn rolled_back(&self, state: State) -> State {
+        let row = Row { version: state.row.version + 1, ..state.copy.unwrap_or(state.row) };
+        let again = if state.revocations > 0 { self.bench.revoke(&row) } else { None };
+        State { row: again.unwrap_or(row), era: state.era + 1, copy: None, net: [None; SLOTS], ..state }
     }
 
     fn asked(&self, state: State, actor: Actor, token: Token) -> State {
@@ -191,7 +211,7 @@ impl World<'_> {
         let Some((message, seen, age, chance)) = loaded_at(&state, place) else {
             return Ok(state);
         };
-        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof };
+        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof, era: state.era };
         let is_compared = match self.options.fault {
             Some(Fault::ReadThenWrite) => false,
             Some(Fault::AnswerUncompared) => self.bench.rule(&seen, ask, chance).write.is_some(),
@@ -223,7 +243,7 @@ impl World<'_> {
     /// Whom an answer concerns, and whether it may be.
     fn judged(&mut self, state: State, truth: &Row, message: &Message, ruling: &Ruling) -> Result<State, Law> {
         let (counters, holder) = (&mut self.counters, self.options.holder);
-        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof };
+        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof, era: state.era };
         let is_thief = message.actor == Actor::Thief;
         let mut next = state;
         // A thief who cannot pass for the client is no excuse for anything.
@@ -253,7 +273,7 @@ impl World<'_> {
         counters.replays += 1;
         let is_code = row.ended == EndReason::CodeReplayed.code();
         next.is_excused |= is_code && !is_thief;
-        if is_fault_of_nobody(&next) { Err(Law::HonestClientGoesOn) } else { Ok(next) }
+        if is_fault_of_nobody(&next, self.options) { Err(Law::HonestClientGoesOn) } else { Ok(next) }
     }
 }
 
@@ -268,9 +288,11 @@ fn ridden(state: State, is_thief: bool, generation: u8) -> State {
     }
 }
 
-/// Nobody but the server is to blame for what the client hears.
-fn is_fault_of_nobody(state: &State) -> bool {
-    !state.has_thief_acted && !state.is_excused && state.revocations == 0
+/// Nobody but the server is to blame for what the client hears. After a restore an operator may have decided that whoever proves no key
+/// logs in again.
+fn is_fault_of_nobody(state: &State, options: &Options) -> bool {
+    let is_decided = state.era > 0 && options.holder != Holder::Key && options.unproven == Unproven::End;
+    !state.has_thief_acted && !state.is_excused && state.revocations == 0 && !is_decided
 }
 
 fn is_loaded(message: &Message) -> bool {
@@ -312,7 +334,7 @@ fn without_loaded(mut state: State) -> State {
 }
 
 /// An answer arrives. A worker saves a token only in the place of the one that it presented: its store may be further.
-fn deliver(state: State, place: u8) -> Result<State, Law> {
+fn deliver(state: State, place: u8, options: &Options) -> Result<State, Law> {
     let Some(message) = message_at(&state, place) else {
         return Ok(state);
     };
@@ -326,7 +348,7 @@ fn deliver(state: State, place: u8) -> Result<State, Law> {
         (Actor::Worker(_), Said::Token(token)) if is_current => State { store: token, is_pending: false, ..next },
         (Actor::Worker(_), Said::Refused) if is_current => {
             // A code is never redeemed twice: whoever lost that answer logs in again.
-            if is_fault_of_nobody(&next) && message.token.generation > 0 {
+            if is_fault_of_nobody(&next, options) && message.token.generation > 0 {
                 return Err(Law::HonestClientGoesOn);
             }
             State { is_logged_out: true, ..next }

@@ -216,6 +216,10 @@ impl World<'_> {
             self.nodes[node].is_cut_off = false;
             self.start(node);
         }
+        // Where a clock ran ahead and back, time stands until it has caught up, and so does the window of a client that proves nothing:
+        // used-up retries are sent away for as long.
+        let behind = self.disk.newest().millis() - self.now;
+        self.pass(u64::try_from(behind).unwrap_or(0));
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
             session.workers.iter_mut().for_each(|worker| worker.waiting = None);

@@ -50,7 +50,7 @@ impl Report {
         let mutant = mutant.map_or_else(String::new, |word| format!(" --mutant {}", word.get_name()));
         let (seed, steps, every) = (broken.seed, self.options.steps, self.options.file_every);
         Some(format!(
-            "cargo run --release -p sim -- simulate --from {seed} --seeds 1 --steps {steps} --file-every {every}{mutant} --tell"
+            "cargo run --profile proof -p sim -- simulate --from {seed} --seeds 1 --steps {steps} --file-every {every}{mutant} --tell"
         ))
     }
 

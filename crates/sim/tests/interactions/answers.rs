@@ -63,7 +63,7 @@ async fn a_login_says_when_how_strongly_and_by_what() {
         (&json!(START / 1000 - 30), &json!({"floor": 3}), &json!(7))
     );
     // The login's are of the session; the consent's of their grant alone.
-    let next = browser.get(&authorization("web", &[("scope", "openid")])).await.header("location");
+    let next = browser.get(&authorization("web", &REQUEST)).await.header("location");
     let claims = id_token(&world, &next).await;
     assert_eq!(
         (&claims["acr"], &claims["desk"]["floor"], &claims["ticket"]),

@@ -16,7 +16,7 @@ id = "shop"
 name = "The Shop"
 secret_hash = "HASH"
 token_endpoint_auth_method = "client_secret_post"
-redirect_uris = ["https://app.example/cb"]
+redirect_uris = ["https://app.example/cb", "https://shop.example/cb"]
 post_logout_redirect_uris = ["https://app.example/bye", "https://app.example/bye?from=op"]
 scopes = ["openid", "read", "offline_access"]
 skip_consent = true
@@ -26,7 +26,7 @@ skip_consent = true
 id = "mail"
 secret_hash = "HASH"
 token_endpoint_auth_method = "client_secret_post"
-redirect_uris = ["https://app.example/cb"]
+redirect_uris = ["https://app.example/cb", "https://mail.example/cb"]
 post_logout_redirect_uris = ["https://mail.example/bye"]
 scopes = ["openid", "read"]
 skip_consent = true

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use regrant_core::access::AccessToken;
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::{Epoch, EventKind, Grant, Selector, Terms, Timestamp};
 
@@ -85,6 +86,8 @@ pub fn every_criterion_narrows(open: Open<'_>) {
         resource: Some("urn:files".to_owned()),
         issued_before: Some(terms.created_at.plus(std::time::Duration::from_millis(1))),
         online_only: true,
+        among: Among::parse(&format!("only {} b", terms.client)),
+        but_session: Some([98; 32]),
     };
     let other = Selector {
         subject: Some("usr_bob".to_owned()),
@@ -95,9 +98,11 @@ pub fn every_criterion_narrows(open: Open<'_>) {
         resource: Some("urn:file".to_owned()),
         issued_before: Some(terms.created_at),
         online_only: true,
+        among: Among::parse(&format!("but b {}", terms.client)),
+        but_session: terms.session,
     };
     type Copy = fn(&mut Selector, &Selector);
-    let criteria: [Copy; 7] = [
+    let criteria: [Copy; 9] = [
         |to, from| to.subject.clone_from(&from.subject),
         |to, from| to.client.clone_from(&from.client),
         |to, from| to.session = from.session,
@@ -105,6 +110,8 @@ pub fn every_criterion_narrows(open: Open<'_>) {
         |to, from| to.scope.clone_from(&from.scope),
         |to, from| to.resource.clone_from(&from.resource),
         |to, from| to.issued_before = from.issued_before,
+        |to, from| to.among.clone_from(&from.among),
+        |to, from| to.but_session = from.but_session,
     ];
     let mut number = 0;
     let mut tried = |selector: &Selector| {
@@ -213,6 +220,7 @@ pub fn an_access_token_without_a_grant_is_covered_by_its_time(open: Open<'_>) {
             expires_at: i64::MAX,
             authenticated_at: None,
             jti: String::new(),
+            session: None,
             more: String::new(),
         };
         let Answer::CoveredAccess(found) = desk.ask(&Question::CoveredAccess(Box::new(token))) else { panic!("odd") };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use regrant_core::decision::Event;
+use regrant_core::epoch::Among;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::openid::ClaimsAsked;
@@ -240,6 +241,8 @@ pub fn wide_revocations_are_there_after_reopening(open: Open<'_>) {
             resource: Some("urn:x".to_owned()),
             issued_before: Some(Timestamp::MAX),
             online_only: true,
+            among: Among::parse(&format!("but a {}", "b".repeat(255))),
+            but_session: Some([0xfe; 32]),
         },
         ..epochs::of_user(1, "")
     };

@@ -89,6 +89,9 @@ impl Contents {
                 Answer::Events(chosen.take(size(*limit)).cloned().collect())
             }
             Question::AccessDenied(jti) => Answer::AccessDenied(self.denied_access.contains_key(jti)),
+            Question::UsedOnce { key, now } => {
+                Answer::UsedOnce(self.used_once.get(key).is_some_and(|until| until > now))
+            }
             Question::Failures(keys) => {
                 Answer::Failures(keys.iter().map(|key| self.failures.get(key).copied()).collect())
             }

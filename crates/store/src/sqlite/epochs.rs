@@ -1,5 +1,6 @@
 //! Wide revocations, to SQLite and back. They are few, and all of them are in memory: the file is read when it is opened.
 
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -7,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::epochs::{Epochs, MOST_BROAD, MOST_EPOCHS};
 
 const SELECT: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
-    detail, undo_until, undone_at FROM epochs ORDER BY number";
+    detail, undo_until, undone_at, but_session, among FROM epochs ORDER BY number";
 
 /// All of them, when a file is opened.
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Epochs> {
@@ -34,12 +35,20 @@ fn epoch(row: &Row<'_>) -> rusqlite::Result<Epoch> {
             resource: row.get(7)?,
             issued_before: time(8)?,
             online_only: row.get(9)?,
+            but_session: row.get(14)?,
+            among: among(row, 15)?,
         },
         reason: EndReason::from_code(row.get(10)?).ok_or(rusqlite::Error::InvalidQuery)?,
         detail: row.get(11)?,
         undo_until: time(12)?,
         undone_at: time(13)?,
     })
+}
+
+/// Clients, or all but these. What cannot be read is no criterion to leave out.
+pub(super) fn among(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Among>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| Among::parse(&text).ok_or(rusqlite::Error::InvalidQuery)).transpose()
 }
 
 /// Inserts the next one, and tells its number: none if it is not the next, or there is no room.
@@ -57,7 +66,8 @@ pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result
     connection
         .prepare_cached(
             "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, \
-             reason, detail, undo_until, undone_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             reason, detail, undo_until, undone_at, but_session, among) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             number,
@@ -74,6 +84,8 @@ pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result
             detail,
             undo_until.map(Timestamp::millis),
             undone_at.map(Timestamp::millis),
+            selector.but_session,
+            selector.among.as_ref().map(Among::text),
         ])?;
     Ok(Some(number.cast_unsigned()))
 }

@@ -23,7 +23,9 @@ use super::events;
 use crate::{ChainEnds, Forged};
 
 const EPOCHS: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
-    detail, undo_until, undone_at FROM epochs";
+    detail, undo_until, undone_at, but_session, among FROM epochs";
+/// How many of these columns there were when there were seals first.
+const FIRST_COLUMNS: usize = 14;
 const KEYS: &str = "SELECT kind, id, status, algorithm, wrapped, outlived_by, created_at, current_at, verify_at, gone_at FROM keys \
     WHERE kind <> 'seed'";
 
@@ -117,7 +119,14 @@ impl Guard {
                 ValueRef::Blob(bytes) => Value::Bytes(bytes),
             });
         }
-        Ok(self.key.row(if sql.starts_with(EPOCHS) { "epochs" } else { "keys" }, &values))
+        if !sql.starts_with(EPOCHS) {
+            return Ok(self.key.row("keys", &values));
+        }
+        // A row that says nothing in a later column has the MAC that it had before there was one.
+        while values.len() > FIRST_COLUMNS && matches!(values.last(), Some(Value::Null)) {
+            values.pop();
+        }
+        Ok(self.key.row("epochs", &values))
     }
 
     /// To be called before and behind a change of this wide revocation's row: the sum loses it as it was, and gains it as it is.

@@ -20,6 +20,13 @@ pub(super) fn use_once(
         .execute(params![key.as_slice(), expires_at.millis(), now.millis()])
 }
 
+/// Whether it was used, and is not over.
+pub(super) fn is_used(connection: &Connection, key: &[u8; 32], now: Timestamp) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM used_once WHERE key = ?1 AND expires_at > ?2")?
+        .exists(params![key.as_slice(), now.millis()])
+}
+
 /// The client, and one use of the token, if there is one to use: both or neither.
 pub(super) fn register(
     connection: &Connection,

@@ -54,6 +54,7 @@ pub(super) fn answer(
             let mut statement = connection.prepare_cached("SELECT 1 FROM denied_access WHERE jti = ?1")?;
             Answer::AccessDenied(statement.exists([jti.as_slice()])?)
         }
+        Question::UsedOnce { key, now } => Answer::UsedOnce(once::is_used(connection, key, *now)?),
         Question::Failures(keys) => {
             let found = keys.iter().map(|key| failures(connection, key));
             Answer::Failures(found.collect::<rusqlite::Result<_>>()?)

@@ -1,8 +1,10 @@
 //! The rows of [`revocation`](crate::revocation): written with what they tell of, read by position, swept by time.
 
+use regrant_core::epoch::Among;
 use regrant_core::{ClientId, Selector, Timestamp};
 use rusqlite::{Connection, Row, params};
 
+use super::epochs;
 use crate::{Revocation, Revoked};
 
 /// Writes what a record entails, if it entails anything: a later time replaces the row, at a new position.
@@ -39,8 +41,8 @@ pub(super) fn put(
     connection
         .prepare_cached(
             "INSERT INTO revocations (about, at, expires_at, grant_number, jti, client, subject, scope, resource, session, \
-             tag_key, online_only, issued_before, bulk, taken_back) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
+             tag_key, online_only, issued_before, bulk, taken_back, among, but_session) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             key,
@@ -58,6 +60,8 @@ pub(super) fn put(
             selector.and_then(|selector| selector.issued_before).map(Timestamp::millis),
             bulk,
             taken_back,
+            selector.and_then(|selector| selector.among.as_ref()).map(Among::text),
+            selector.and_then(|selector| selector.but_session),
         ])?;
     Ok(1)
 }
@@ -68,7 +72,7 @@ pub(super) fn after(connection: &Connection, after: u64, limit: u32) -> rusqlite
     connection
         .prepare_cached(
             "SELECT position, at, expires_at, grant_number, jti, client, subject, scope, resource, session, \
-             tag_key, online_only, issued_before, bulk, taken_back FROM revocations \
+             tag_key, online_only, issued_before, bulk, taken_back, among, but_session FROM revocations \
              WHERE position > ?1 ORDER BY position LIMIT ?2",
         )?
         .query_map(params![after, limit], read)?
@@ -106,6 +110,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Revocation> {
                 tag_key: row.get(10)?,
                 issued_before: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_millis),
                 online_only: row.get(11)?,
+                among: epochs::among(row, 15)?,
+                but_session: row.get(16)?,
             };
             match bulk {
                 Some(number) => Revoked::Bulk(number.cast_unsigned(), selector),

@@ -50,7 +50,7 @@ async fn proved(app: &App, opening: &[&str], headers: &HeaderMap, peer: Peer) ->
     // As it was minted, before what its client has lost since is left out: whoever runs another of its resources holds it, too
     // (RFC 8707 section 3).
     let is_for_this = token.audience == [ADMIN_RESOURCE];
-    let token = active(app, token).await?.ok_or_else(invalid)?;
+    let token = active(app, &app.settings(), token).await?.ok_or_else(invalid)?;
     let client = app.client(&token.client).ok_or_else(invalid)?;
     let is_its_own = token.grant.is_none() && token.subject == token.client;
     let was_given = |scope: &&str| token.scope.split(' ').any(|given| given == *scope) && client.scopes.contains(scope);

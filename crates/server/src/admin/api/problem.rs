@@ -34,6 +34,7 @@ pub(super) enum Kind {
     Method,
     Conflict,
     UnderWay,
+    DoneBefore,
     Changed,
     TooLarge,
     MediaType,
@@ -45,7 +46,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Cursor,
         Self::NoToken,
@@ -55,6 +56,7 @@ impl Kind {
         Self::Method,
         Self::Conflict,
         Self::UnderWay,
+        Self::DoneBefore,
         Self::Changed,
         Self::TooLarge,
         Self::MediaType,
@@ -77,6 +79,7 @@ impl Kind {
             Self::Method => "method-not-allowed",
             Self::Conflict => "conflict",
             Self::UnderWay => "under-way",
+            Self::DoneBefore => "done-before",
             Self::Changed => "changed",
             Self::TooLarge => "too-large",
             Self::MediaType => "media-type",
@@ -95,7 +98,7 @@ impl Kind {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict | Self::UnderWay => StatusCode::CONFLICT,
+            Self::Conflict | Self::UnderWay | Self::DoneBefore => StatusCode::CONFLICT,
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -117,6 +120,7 @@ impl Kind {
             Self::Method => "This path does not take this method",
             Self::Conflict => "It is there already, or is being changed",
             Self::UnderWay => "The same request is still under way",
+            Self::DoneBefore => "The same request was carried out before",
             Self::Changed => "It is not as you have read it",
             Self::TooLarge => "The body is too large",
             Self::MediaType => "The body is of another type than JSON",

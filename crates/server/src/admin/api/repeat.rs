@@ -1,8 +1,10 @@
 //! `Idempotency-Key`: a POST whose answer was lost is sent again, and answered again instead of done again.
 //!
-//! Remembered in memory, for [`LIFE`], [`MOST`] of them in [`MOST_BYTES`], the oldest going first: long enough for a client that
-//! tries again, and no disk ever holds what an answer held (a new secret is shown once). After a restart, or later, a repetition is
-//! a new request; what it would do twice is refused by what it did once (a name that is taken), or is asked for with `If-Match`.
+//! That it was done is durable in the commit that does it ([`mark`]): after a restart, or when its answer was dropped for others, a
+//! repetition is not carried out again, and is told so. Its answer is
+//! remembered in memory only, for [`LIFE`], [`MOST`] of them in [`MOST_BYTES`], the oldest going first: long enough for a client that
+//! tries again, and no disk ever holds what an answer held (a new secret is shown once). Later, a repetition is a new request.
+//! What takes several commits (an import, a list of tokens) is marked behind the last: each of them does nothing the second time.
 //!
 //! Keys are each caller's own. The same key with another request is refused (draft-ietf-httpapi-idempotency-key-header), and so is
 //! one whose first request is still under way. What the server could not do, or did not want to do now, is not remembered.
@@ -12,7 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderName, StatusCode};
+use regrant_core::Timestamp;
 use regrant_core::secret::Hash;
+use regrant_store::{Question, Record};
 use zeroize::Zeroizing;
 
 /// How long an answer is remembered.
@@ -21,6 +25,21 @@ pub(super) const LIFE: Duration = Duration::from_secs(600);
 pub(super) const MOST: usize = 1000;
 /// The most bytes of answers.
 pub(super) const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the commit takes along that does what this caller asked for with this key.
+pub(super) fn mark(caller: &str, key: &str, now: Timestamp) -> Record {
+    Record::UseOnce { key: durable_key(caller, key), expires_at: now.plus(LIFE) }
+}
+
+/// Whether it was done.
+pub(super) fn was_done(caller: &str, key: &str, now: Timestamp) -> Question {
+    Question::UsedOnce { key: durable_key(caller, key), now }
+}
+
+fn durable_key(caller: &str, key: &str) -> [u8; 32] {
+    // No caller and no key holds a zero byte.
+    Hash::of(format!("regrant repeat\0{caller}\0{key}").as_bytes()).0
+}
 
 /// An answer, as it can be given again.
 #[derive(Clone, Debug, Default)]

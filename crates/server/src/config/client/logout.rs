@@ -30,6 +30,12 @@ impl ClientDefinition {
                 checks.problem(Problem::new(key, "nothing can be sent to it but by https", remedy));
             }
         }
+        if !self.has_own_frontchannel() {
+            let what =
+                "it is of another origin than every redirect URI (OpenID Connect Front-Channel Logout section 2)";
+            let remedy = "Its scheme, host and port must be those of one of redirect_uris.";
+            checks.problem(Problem::new("frontchannel_logout_uri", what, remedy));
+        }
         for (key, required, uri, needs) in [
             (
                 "backchannel_logout_session_required",
@@ -61,4 +67,20 @@ impl ClientDefinition {
             on_logout,
         }
     }
+
+    /// Front-Channel Logout section 2: "The domain, port, and scheme of this URL MUST be the same as that of a registered
+    /// Redirection URI value."
+    pub(crate) fn has_own_frontchannel(&self) -> bool {
+        let Some(front) = self.frontchannel_logout_uri.as_deref() else { return true };
+        let own = origin(front);
+        own.is_some() && self.redirect_uris.iter().any(|uri| origin(uri) == own)
+    }
+}
+
+/// Scheme, host and port.
+fn origin(uri: &str) -> Option<(bool, String, u16)> {
+    let url = http::Uri::try_from(uri).ok()?;
+    let is_https = url.scheme_str()? == "https";
+    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    Some((is_https, url.host()?.to_ascii_lowercase(), port))
 }

@@ -5,7 +5,7 @@
 //! |-------------------------------------------------------|------------------------------------------------------------------|
 //! | `jwks` and `jwks_uri`                                 | error: RFC 7591 section 2, "MUST NOT both be present"            |
 //! | `private_key_jwt` and neither of them                 | error: there is nothing to verify with                           |
-//! | a key with a private part, or none that verifies      | error                                                            |
+//! | a key with a private part, or none that it could sign with, or others encrypt to | error                                 |
 //! | a signing algorithm of another kind than its method   | error: an HMAC under a public key is check C9                     |
 //! | `client_secret_jwt` and only the hash of a secret     | error: a hash computes no HMAC                                   |
 
@@ -14,6 +14,7 @@ use std::fmt;
 use regrant_core::client::AuthMethod;
 use regrant_core::one_time::{MAX_SECRET_LEN, MIN_SECRET_LEN, client_secret_hash};
 use regrant_core::secret::Hash;
+use regrant_jose::jwe::{EncryptingKey, KeyAlgorithm};
 use regrant_jose::{Algorithm, HS256, JwkSet, NONE, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -123,6 +124,9 @@ impl ClientDefinition {
     fn check_keys(&self, auth: Option<AuthMethod>, checks: &mut Checks) {
         let remedy =
             "Write the public keys as a JWK set: { keys = [{ kty = \"EC\", crv = \"P-256\", x = \"…\", y = \"…\" }] }.";
+        // Who signs nothing may have keys all the same, for others to encrypt to.
+        let signs_objects = self.request_object_signing_alg.as_deref().is_some_and(|name| name != NONE);
+        let may_only_encrypt = auth != Some(AuthMethod::PrivateKeyJwt) && !signs_objects;
         match (&self.jwks, &self.jwks_uri) {
             (Some(_), Some(_)) => {
                 let what = "there are both jwks and jwks_uri (RFC 7591 section 2)";
@@ -138,7 +142,7 @@ impl ClientDefinition {
                     Err(_) => {
                         checks.problem(Problem::new("jwks", "it is no set of at most 64 public keys", remedy));
                     }
-                    Ok(set) if !set.keys.iter().any(verifies) => {
+                    Ok(set) if !set.keys.iter().any(|key| verifies(key) || (may_only_encrypt && encrypts(key))) => {
                         let what = "none of its keys is one for signatures: RSA of 2048 to 4096 bits, P-256 or Ed25519";
                         checks.problem(Problem::new("jwks", what, remedy));
                     }
@@ -201,6 +205,10 @@ impl ClientDefinition {
             }
         }
     }
+}
+
+fn encrypts(key: &regrant_jose::Jwk) -> bool {
+    KeyAlgorithm::ALL.iter().any(|algorithm| EncryptingKey::from_jwk_for(key, *algorithm).is_ok())
 }
 
 fn verifies(key: &regrant_jose::Jwk) -> bool {

@@ -14,9 +14,7 @@ use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
-use regrant_store::{
-    Answer, EventRecord, Look, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable, known_schema,
-};
+use regrant_store::{Answer, EventRecord, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable};
 use tokio::sync::watch;
 
 use crate::admin::Admin;

@@ -349,32 +349,6 @@ impl Config {
         SqliteOptions { anchor: self.anchor_file.clone(), writes: self.store_writes, ..SqliteOptions::default() }
     }
 
-    /// Where the revocation journal is; `None` for a store that is not kept.
-    #[must_use]
-    pub fn revocations_file(&self) -> Option<PathBuf> {
-        match (&self.revocations_file, &self.store) {
-            (_, StoreLocation::Memory) => None,
-            (Some(path), StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => Some(path.clone()),
-            // Nodes come and go: a journal of one of them is kept where somebody says so.
-            (None, StoreLocation::Postgres(_)) => None,
-            (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
-        }
-    }
-
-    /// Where the commands reach the running server; `None` if they cannot.
-    #[must_use]
-    pub fn admin_socket(&self) -> Option<PathBuf> {
-        match (&self.admin_socket, &self.store) {
-            (Some(path), _) => (!path.as_os_str().is_empty()).then(|| path.clone()),
-            (None, StoreLocation::Sqlite(store)) => {
-                let mut path = store.clone().into_os_string();
-                path.push(".sock");
-                Some(path.into())
-            }
-            (None, StoreLocation::Postgres(_) | StoreLocation::Memory) => None,
-        }
-    }
-
     /// Takes over what a running server cannot change, and tells which of it `self` wanted otherwise.
     pub fn keep_what_needs_a_restart(&mut self, running: &Self) -> Vec<&'static str> {
         let mut waiting = Vec::new();

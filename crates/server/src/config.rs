@@ -471,6 +471,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
     config.interactions =
         interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
+    config.notices.extend(config.interactions.notice(config.admin_api == AdminApi::Closed));
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());

@@ -38,7 +38,7 @@ mod top;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use regrant_core::{Client, Scope};
+use regrant_core::Client;
 use regrant_store::{PostgresOptions, SqliteOptions, Writes};
 use toml::de::DeTable;
 
@@ -47,6 +47,7 @@ pub use client::{
     ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, ObjectAlgorithm, PlainSecret, Registration, hash_text,
     parse_hash_text,
 };
+pub use declared::{ResourceSetting, ScopeSetting};
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
 pub use interactions::InteractionsSetting;
@@ -63,7 +64,6 @@ pub use revocation::{OnEvent, RevocationSettings};
 pub use revocation_feed::{Readers, RevocationFeed};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
-use crate::claims::Rules;
 use document::{Report, Section};
 use environment::Environment;
 use http::HttpSettings;
@@ -194,26 +194,6 @@ pub enum StoreLocation {
     Postgres(PostgresOptions),
     /// Nothing remains. For tests and programs; no file can say it.
     Memory,
-}
-
-/// A `[[scope]]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ScopeSetting {
-    /// Its token.
-    pub name: String,
-    /// What the consent page says; the name unless set.
-    pub description: String,
-}
-
-/// A `[[resource]]` (RFC 8707).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResourceSetting {
-    /// The resource indicator.
-    pub uri: String,
-    /// The scopes that mean something there.
-    pub scopes: Scope,
-    /// What access tokens for it carry beside what RFC 9068 prescribes.
-    pub claims: Rules,
 }
 
 impl Config {
@@ -473,6 +453,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
     config.interactions =
         interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
+    config.notices.extend(config.interactions.notice(config.admin_api == AdminApi::Closed));
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());

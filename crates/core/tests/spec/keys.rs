@@ -74,6 +74,7 @@ fn the_status_of_the_sealing_key_decides_what_opens() {
         expires_at: 2,
         authenticated_at: Some(0),
         jti: "jti".to_owned(),
+        session: None,
         more: String::new(),
     };
     let text = token.seal([9; 12], &of(&[(1, KeyStatus::Current)])).expect("sealed");

@@ -471,6 +471,7 @@ fn said(answer: Answer) -> Vec<String> {
         | Answer::Epochs { .. }
         | Answer::CoveredAccess(_)
         | Answer::AccessDenied(_)
+        | Answer::UsedOnce(_)
         | Answer::Chain(_)
         | Answer::Places(_)
         | Answer::Deliveries(_)

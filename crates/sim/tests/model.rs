@@ -97,7 +97,7 @@ fn a_restore_breaks_no_law_before_a_thief() {
                 unproven,
                 workers: 2,
                 revocations: 1,
-                states: 250_000,
+                states: 150_000,
                 ..Options::small(holder)
             };
             let report = assert_unbroken(&options);
@@ -195,4 +195,22 @@ fn the_model_finds_retries_that_branch() {
         let report = searched(&Options { fault: Some(Fault::RetryBranches), revocations: 0, ..Options::new(holder) });
         assert_eq!(report.violation.map(|violation| violation.law), Some(Law::OneLiveToken));
     }
+}
+
+/// Law L9, security section 4.4: a restore that forgets the revocation journal answers what was revoked.
+#[test]
+fn the_model_finds_a_revocation_that_a_restore_forgets() {
+    for holder in Holder::ALL {
+        let options = Options { thief: false, rollbacks: 1, revocations: 1, ..Options::small(holder) };
+        let report = searched(&Options { fault: Some(Fault::JournalForgotten), ..options });
+        assert_eq!(report.violation.map(|violation| violation.law), Some(Law::NothingAfterRevocation));
+    }
+}
+
+/// Law L3, security section 4.4: a restore that opens no recovery logs out a client that proves a key: its token is from the future.
+#[test]
+fn the_model_finds_a_restore_without_a_recovery() {
+    let options = Options { thief: false, rollbacks: 1, ..Options::small(Holder::Key) };
+    let report = searched(&Options { fault: Some(Fault::EraKept), ..options });
+    assert_eq!(report.violation.map(|violation| violation.law), Some(Law::HonestClientGoesOn));
 }

@@ -120,7 +120,8 @@ impl Epochs {
         if self.rows.is_empty() {
             return None;
         }
-        let places = [self.by_subject.get(&token.subject), self.by_client.get(&token.client), None];
+        let of_session = token.session.as_ref().and_then(|session| self.by_session.get(session));
+        let places = [self.by_subject.get(&token.subject), self.by_client.get(&token.client), of_session];
         self.first(places, |epoch| epoch.covers_access(token))
     }
 

@@ -103,7 +103,7 @@ fn whoever_writes_the_file_is_found_out() {
         "UPDATE epochs SET number = 7 WHERE number = 2",
         "INSERT INTO epochs SELECT 3, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
          detail, undo_until, undone_at, but_session, among FROM epochs WHERE number = 1",
-        "UPDATE epochs SET but_session = x'00' WHERE number = 1",
+        "UPDATE epochs SET but_session = zeroblob(32) WHERE number = 1",
         "UPDATE epochs SET among = 'but a' WHERE number = 2",
         "UPDATE keys SET status = 'verify' WHERE id = 1",
         "DELETE FROM keys WHERE id = 1",

@@ -54,7 +54,7 @@ fn a_token_ends_at_its_exp_give_or_take_the_leeway() {
     assert_eq!(check_times(&object(json!({"exp": NOW})), NOW, 0), Err(ClaimError::Expired));
 }
 
-/// CVE-2026-25537: a string `exp` was taken for no `exp`, and no `exp` for no end.
+/// Checks J12, J13: CVE-2026-25537: a string `exp` was taken for no `exp`, and no `exp` for no end.
 #[test]
 fn an_exp_that_is_no_number_is_an_error_and_never_absent() {
     for exp in [json!("1800000060"), json!(null), json!(true), json!([1_800_000_060_u64]), json!({})] {
@@ -83,7 +83,7 @@ fn fractions_of_a_second_are_rounded_to_the_tokens_disadvantage() {
     );
 }
 
-/// Sections 4.1.5 and 4.1.6.
+/// Checks J12, J14: Sections 4.1.5 and 4.1.6.
 #[test]
 fn nbf_and_iat_may_be_absent_but_not_to_come_nor_malformed() {
     let exp = NOW + 60;

@@ -6,7 +6,7 @@ use regrant_jose::{Algorithm, SigningKey, Typ, Unverified, VerifyError, base64ur
 
 use crate::world::{TYP, World, public, rsa, rsa_pss};
 
-/// RFC 7515 section 4.1.1: alg "MUST be present", and RFC 8725 section 2.1 tells what `none` did.
+/// Check J1: RFC 7515 section 4.1.1: alg "MUST be present", and RFC 8725 section 2.1 tells what `none` did.
 #[test]
 fn none_is_no_algorithm_in_any_spelling() {
     let world = World::new();
@@ -19,6 +19,7 @@ fn none_is_no_algorithm_in_any_spelling() {
     }
 }
 
+/// Check J2: the key has its algorithm, and the header chooses none.
 #[test]
 fn an_algorithm_other_than_the_keys_is_refused() {
     let world = World::new();
@@ -28,7 +29,7 @@ fn an_algorithm_other_than_the_keys_is_refused() {
     }
 }
 
-/// The same numbers under the other padding: only the pinned algorithm tells them apart.
+/// Check J3: The same numbers under the other padding: only the pinned algorithm tells them apart.
 #[test]
 fn a_pss_signature_does_not_pass_for_a_pkcs1_key_nor_the_other_way() {
     let (pkcs1, pss) = (rsa(), rsa_pss());
@@ -57,7 +58,7 @@ fn alg_must_be_there_and_alg_typ_kid_must_be_strings() {
     }
 }
 
-/// RFC 8725 section 3.11: an ID token or a DPoP proof must not pass for an access token.
+/// Check J8: RFC 8725 section 3.11: an ID token or a DPoP proof must not pass for an access token.
 #[test]
 fn a_token_of_another_type_or_of_none_is_refused() {
     let world = World::new();
@@ -101,7 +102,7 @@ fn where_typing_is_optional_only_jwt_or_nothing_passes() {
     assert_eq!(read(r#"{"alg":"ES256","typ":"at+jwt","kid":"KID"}"#), Some(VerifyError::WrongType));
 }
 
-/// RFC 7515 section 4.1.11.
+/// Check J9: no extension is understood. RFC 7515 section 4.1.11.
 #[test]
 fn any_critical_extension_is_refused() {
     let world = World::new();
@@ -111,7 +112,7 @@ fn any_critical_extension_is_refused() {
     }
 }
 
-/// RFC 7797 section 7: JWTs MUST NOT use it.
+/// Check J10: no payload stands outside of base64url. RFC 7797 section 7: JWTs MUST NOT use it.
 #[test]
 fn an_unencoded_payload_is_refused() {
     let world = World::new();
@@ -121,7 +122,7 @@ fn an_unencoded_payload_is_refused() {
     }
 }
 
-/// RFC 8725 section 2.10 and section 3.10: what the header says about keys is the attacker's word.
+/// Check J7: RFC 8725 section 2.10 and section 3.10: what the header says about keys is the attacker's word.
 #[test]
 fn a_key_in_the_header_is_not_used() {
     let (world, stranger) = (World::new(), World::new());
@@ -133,6 +134,7 @@ fn a_key_in_the_header_is_not_used() {
     assert!(verified.header.members.contains_key("jwk"), "for the reader of DPoP proofs, who asks for it");
 }
 
+/// Check J6: a kid is a name and nothing else.
 #[test]
 fn an_unknown_kid_is_refused_and_never_tried_with_other_keys() {
     let world = World::new();

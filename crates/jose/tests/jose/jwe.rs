@@ -114,7 +114,7 @@ fn other_of(key: &DecryptingKey) -> DecryptingKey {
     }
 }
 
-/// Check J: every bit of every part counts, and no part may be left out or added.
+/// Check J20: every bit of every part counts, and no part may be left out or added.
 #[test]
 fn a_token_that_was_changed_anywhere_does_not_open() {
     for (algorithm, with) in [
@@ -139,7 +139,7 @@ fn a_token_that_was_changed_anywhere_does_not_open() {
     }
 }
 
-/// Check J: what a header may not say. A bomb is not unpacked, a password not stretched, a key never taken from the header.
+/// Check J20: what a header may not say. A bomb is not unpacked, a password not stretched, a key never taken from the header.
 #[test]
 fn a_header_that_asks_for_more_is_refused() {
     use serde_json::json;
@@ -171,7 +171,7 @@ fn a_header_that_asks_for_more_is_refused() {
     }
 }
 
-/// Check J: invalid-curve attacks: a sender's point that is not on the curve is no key.
+/// Checks J4, J20: invalid-curve attacks: a sender's point that is not on the curve is no key.
 #[test]
 fn a_point_off_the_curve_is_no_ephemeral_key() {
     use serde_json::json;

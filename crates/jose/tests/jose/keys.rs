@@ -108,6 +108,7 @@ fn a_set_holds_at_most_sixty_four_keys() {
     assert!(serde_json::from_value::<JwkSet>(set(65)).is_err());
 }
 
+/// Check J4: ES256 is on P-256 alone.
 #[test]
 fn a_key_on_another_curve_is_refused() {
     for curve in ["P-384", "P-521", "secp256k1", "p-256", "Ed25519"] {
@@ -134,6 +135,7 @@ fn a_coordinate_of_another_length_or_spelling_is_refused() {
     }
 }
 
+/// Checks J3, J4: no key of 1024 bits, and no exponent of 1.
 #[test]
 fn an_rsa_key_has_2048_to_4096_bits_and_a_sound_exponent() {
     let key = |bytes: usize, e: &[u8]| {

@@ -53,7 +53,7 @@ fn empty_parts_are_refused() {
     assert_eq!(refusal(&format!("{}.{}.", parts[0], parts[1])), VerifyError::BadSignature);
 }
 
-/// RFC 7515 section 7.2: for one signature or many, neither belongs in a bearer token.
+/// Check J16: RFC 7515 section 7.2: for one signature or many, neither belongs in a bearer token.
 #[test]
 fn the_json_serializations_are_refused() {
     let world = World::new();
@@ -66,6 +66,7 @@ fn the_json_serializations_are_refused() {
     }
 }
 
+/// Check J17: nothing is read around a token.
 #[test]
 fn bytes_before_or_after_the_token_are_refused() {
     let world = World::new();
@@ -76,7 +77,7 @@ fn bytes_before_or_after_the_token_are_refused() {
     }
 }
 
-/// The signature covers the text, so a genuine signer can sign a sloppy text: it is refused all the same.
+/// Check J18: The signature covers the text, so a genuine signer can sign a sloppy text: it is refused all the same.
 #[test]
 fn other_spellings_of_base64_are_refused_in_every_part() {
     let world = World::new();
@@ -95,7 +96,7 @@ fn other_spellings_of_base64_are_refused_in_every_part() {
     assert_eq!(world.read(&format!("{rest}{sister}")).unwrap_err(), VerifyError::NotBase64url(Part::Signature));
 }
 
-/// RFC 7515 section 4: "The Header Parameter names within the JOSE Header MUST be unique".
+/// Check J11: RFC 7515 section 4: "The Header Parameter names within the JOSE Header MUST be unique".
 #[test]
 fn a_header_with_a_member_twice_is_refused() {
     let world = World::new();
@@ -108,7 +109,7 @@ fn a_header_with_a_member_twice_is_refused() {
     }
 }
 
-/// RFC 7519 section 4: "The Claim Names within a JWT Claims Set MUST be unique".
+/// Check J11: RFC 7519 section 4: "The Claim Names within a JWT Claims Set MUST be unique".
 #[test]
 fn a_payload_with_a_member_twice_at_any_level_is_refused() {
     let world = World::new();
@@ -118,6 +119,7 @@ fn a_payload_with_a_member_twice_at_any_level_is_refused() {
     }
 }
 
+/// Check J15: a token in a token is none.
 #[test]
 fn a_payload_that_is_no_object_is_refused() {
     let world = World::new();
@@ -131,6 +133,7 @@ fn a_payload_that_is_no_object_is_refused() {
     }
 }
 
+/// Check J19: ten thousand levels are counted, not climbed.
 #[test]
 fn a_deeply_nested_token_is_refused_and_harms_nobody() {
     let world = World::new();
@@ -141,6 +144,7 @@ fn a_deeply_nested_token_is_refused_and_harms_nobody() {
     assert_eq!(world.refusal(&header), VerifyError::BadJson(Part::Header, JsonFault::TooDeep));
 }
 
+/// Check J19: what is huge is not looked at.
 #[test]
 fn a_token_over_the_limit_is_neither_read_nor_made() {
     let world = World::new();

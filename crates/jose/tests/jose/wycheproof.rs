@@ -14,7 +14,7 @@ fn read(token: &str) -> VerifyError {
     read.unwrap_err()
 }
 
-/// Check J: whole tokens, as Wycheproof mangles them.
+/// Checks J1, J2, J7, J17: whole tokens, as Wycheproof mangles them.
 #[test]
 fn whole_tokens_are_judged_as_wycheproof_has_it() {
     let holds = |error: VerifyError| matches!(error, VerifyError::BadJson(Part::Payload, _));

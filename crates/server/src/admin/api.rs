@@ -155,7 +155,7 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
     // Whoever goes away does not leave half of it: what is durable has its effect, and the repetition its answer.
     let done = tokio::spawn(async move {
         let (with_it, behind_it) = if is_one_commit { (mark, None) } else { (None, mark) };
-        let ((told, next), left) = with_first_commit(with_it, task.carry_out()).await;
+        let ((told, next), left) = with_first_commit(with_it, Box::pin(task.carry_out())).await;
         // What it had no commit for, like the end of a grant, does nothing the second time.
         if let Some(mark) = left.or(behind_it).filter(|_| told.status.is_success())
             && let Err(trouble) = app.engine.commit(vec![mark]).await

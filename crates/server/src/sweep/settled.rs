@@ -50,7 +50,7 @@ impl Settled {
             return Ok(0);
         }
         let (now, kept) = (app.engine.now(), longest_access_token(app).max(LEAST_KEPT));
-        let in_browsers = gives_tokens_to_browsers(app);
+        let in_browsers = longest_in_browsers(app);
         let numbers: Vec<u64> = self
             .epochs
             .iter()
@@ -65,15 +65,22 @@ impl Settled {
     }
 }
 
-/// Those of a key concern no token without a grant, and those of a session only what the implicit grant gave.
-fn is_done(epoch: &Epoch, in_browsers: bool, kept: Duration, now: Timestamp) -> bool {
-    let of_session = epoch.selector.session.is_some() && !in_browsers;
-    let concerns_grants_only = of_session || epoch.selector.tag_key.is_some();
-    concerns_grants_only || epoch.at.plus(kept).is_over(now)
+/// Those of a key concern no token without a grant, and those of a session only what the implicit grant gave in it.
+fn is_done(epoch: &Epoch, in_browsers: Duration, kept: Duration, now: Timestamp) -> bool {
+    let selector = &epoch.selector;
+    let kept = match (selector.tag_key, selector.session) {
+        (Some(_), _) => Duration::ZERO,
+        (None, Some(_)) => in_browsers,
+        (None, None) => kept,
+    };
+    epoch.at.plus(kept).is_over(now)
 }
 
-fn gives_tokens_to_browsers(app: &App) -> bool {
-    app.settings().clients.all().any(|client| client.grant_types.contains(&GrantType::Implicit))
+/// How long a token lives that a browser carries: not at all, where no client has the implicit grant.
+fn longest_in_browsers(app: &App) -> Duration {
+    let settings = app.settings();
+    let implicit = settings.clients.all().filter(|client| client.grant_types.contains(&GrantType::Implicit));
+    implicit.map(|client| client.policy.access_token_lifetime).max().unwrap_or_default()
 }
 
 fn longest_access_token(app: &App) -> Duration {

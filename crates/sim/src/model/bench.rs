@@ -166,7 +166,9 @@ impl Bench {
 
     fn ask_refresh(&mut self, row: &Row, ask: Ask, chance: u8) -> Ruling {
         let decision = match self.fault {
-            None | Some(Fault::ReadThenWrite | Fault::AnswerUncompared) => self.core(row, ask, chance),
+            None | Some(Fault::ReadThenWrite | Fault::AnswerUncompared | Fault::JournalForgotten | Fault::EraKept) => {
+                self.core(row, ask, chance)
+            }
             Some(Fault::RetryWithoutBound) => self.retry_without_bound(row, ask, chance),
             Some(Fault::RevokeBeforeClient) => self.revoke_before_client(row, ask, chance),
             Some(Fault::NoRetry) => self.no_retry(row, ask, chance),

@@ -65,17 +65,23 @@ pub enum Fault {
     NoRetry,
     /// A retry is answered with a new successor instead of the same one.
     RetryBranches,
+    /// After a restore the revocation journal is not replayed.
+    JournalForgotten,
+    /// After a restore the era is what it was: nobody has opened a recovery.
+    EraKept,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ReadThenWrite,
         Self::AnswerUncompared,
         Self::RetryWithoutBound,
         Self::RevokeBeforeClient,
         Self::NoRetry,
         Self::RetryBranches,
+        Self::JournalForgotten,
+        Self::EraKept,
     ];
 }
 

@@ -187,8 +187,14 @@ impl World<'_> {
     /// Everything under way is lost: the server was down for longer than anybody waits. What was revoked is in the revocation journal.
     fn rolled_back(&self, state: State) -> State {
         let row = Row { version: state.row.version + 1, ..state.copy.unwrap_or(state.row) };
-        let again = if state.revocations > 0 { self.bench.revoke(&row) } else { None };
+        let is_replayed = state.revocations > 0 && self.options.fault != Some(Fault::JournalForgotten);
+        let again = if is_replayed { self.bench.revoke(&row) } else { None };
         State { row: again.unwrap_or(row), era: state.era + 1, copy: None, net: [None; SLOTS], ..state }
+    }
+
+    /// The era that the server is in.
+    fn era(&self, state: &State) -> u8 {
+        if self.options.fault == Some(Fault::EraKept) { 0 } else { state.era }
     }
 
     fn asked(&self, state: State, actor: Actor, token: Token) -> State {
@@ -211,7 +217,7 @@ impl World<'_> {
         let Some((message, seen, age, chance)) = loaded_at(&state, place) else {
             return Ok(state);
         };
-        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof, era: state.era };
+        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof, era: self.era(&state) };
         let is_compared = match self.options.fault {
             Some(Fault::ReadThenWrite) => false,
             Some(Fault::AnswerUncompared) => self.bench.rule(&seen, ask, chance).write.is_some(),
@@ -229,6 +235,10 @@ impl World<'_> {
         if let Some(law) = law {
             return Err(law);
         }
+        // Whatever the row says: what was revoked once is never answered again.
+        if state.revocations > 0 && ruling.outcome.is_ok() {
+            return Err(Law::NothingAfterRevocation);
+        }
         let next = self.judged(state, &truth, &message, &ruling)?;
         let write = ruling.write.map(|(_, row)| Row { version: state.row.version + 1, ..row.aged(age) });
         let said = match ruling.outcome {
@@ -242,8 +252,9 @@ impl World<'_> {
 
     /// Whom an answer concerns, and whether it may be.
     fn judged(&mut self, state: State, truth: &Row, message: &Message, ruling: &Ruling) -> Result<State, Law> {
+        let era = self.era(&state);
         let (counters, holder) = (&mut self.counters, self.options.holder);
-        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof, era: state.era };
+        let ask = Ask { actor: message.actor, token: message.token, proof: message.proof, era };
         let is_thief = message.actor == Actor::Thief;
         let mut next = state;
         // A thief who cannot pass for the client is no excuse for anything.

@@ -56,6 +56,26 @@ async fn a_key_has_a_stated_life() {
     assert_ne!(text(&rotate().await.expect_status(200).json(), "client_secret"), first);
 }
 
+/// That it was done is durable with what was done: after a restart it is not done again, and who asks is told. What failed is tried again.
+#[tokio::test]
+async fn what_was_done_is_not_done_again_after_a_restart() {
+    let ops = Ops::new().await;
+    let _ = ops.post("/clients", &definition("new")).await.expect_status(201);
+    let rotate = async |ops: &Ops, key: &str| {
+        ops.send(Method::POST, "/clients/new/secret", Some(&json!({})), &[("idempotency-key", key)]).await
+    };
+    let _ = rotate(&ops, "k").await.expect_status(200);
+    problem(&add(&ops, "failed", &definition("new")).await, 409, "conflict");
+    let detail = ops.get("/clients/new").await.json();
+    let ops = Ops::of(ops.world.restart().await).await;
+    problem(&rotate(&ops, "k").await, 409, "done-before");
+    assert_eq!(ops.get("/clients/new").await.json(), detail, "the secret is the one that was told");
+    problem(&add(&ops, "failed", &definition("new")).await, 409, "conflict");
+    let _ = rotate(&ops, "another").await.expect_status(200);
+    ops.world.advance(Duration::from_secs(600));
+    let _ = rotate(&ops, "k").await.expect_status(200);
+}
+
 /// Of sixteen equal requests at once one is done; the others hear its answer, or that it is not there yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_equal_requests_at_once_one_is_done() {

@@ -177,6 +177,25 @@ async fn everything_else_is_disconnected() {
     assert!(!is_login(&here.get(PAGE).await));
 }
 
+/// What an operator has ended meanwhile, and then takes back, does not come back for a user who has ended it: and what stays, stays.
+#[tokio::test]
+async fn all_others_are_disconnected_for_good_whatever_an_operator_does() {
+    use regrant_server::admin::blacklist::Selection;
+    use regrant_server::admin::import::Effect;
+    let world = world().await;
+    let (mut here, mut there) = (world.browser(), world.browser());
+    let kept = connect(&world, &mut here, "web").await;
+    let lost = connect(&world, &mut there, "phone").await;
+    let everything = Selection { user: Some(USER.to_owned()), ..Selection::default() };
+    let bulk = world.app.admin().revoke_selected(&everything, Effect::Write, "a mistake").await.expect("revoked");
+    done(act(&mut here, &[("action", "end_others")]).await, "end_others").await;
+    world.app.admin().undo_revocation(bulk.id.expect("a number")).await.expect("in time");
+    let _ = next(world.refresh("web", &text(&kept, "refresh_token")).await);
+    refused(&world.refresh("phone", &text(&lost, "refresh_token")).await, 400, "invalid_grant", "revoked_by_user");
+    let again = connect(&world, &mut there, "phone").await;
+    let _ = next(world.refresh("phone", &text(&again, "refresh_token")).await);
+}
+
 /// "All": one durable write ends every grant and every login, also this one.
 #[tokio::test]
 async fn everything_is_disconnected() {

@@ -36,6 +36,7 @@ async fn code(world: &World) -> String {
 /// Law L1: where the client's keys cannot be read, or hold none to encrypt to, the code and the refresh token are as good as before.
 #[tokio::test]
 async fn without_the_clients_key_nothing_is_consumed() {
+    sim::wire::log::listen();
     let (world, site) = world().await;
     site.does(Act::Answer(500, Vec::new(), String::new()));
     let first = code(&world).await;

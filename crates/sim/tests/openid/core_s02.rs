@@ -36,6 +36,7 @@ async fn an_id_token_says_who_whose_for_whom_and_when() {
     assert_eq!(names, all, "and nothing that nobody asked for");
 }
 
+/// Check F12: the nonce is the one of the request, byte for byte.
 #[tokio::test]
 async fn a_nonce_comes_back_as_it_was_sent_and_none_if_there_was_none() {
     let world = world().await;

@@ -10,7 +10,9 @@ use regrant_core::client::SignatureAlgorithm;
 use regrant_core::openid::half_hash;
 use serde_json::json;
 
-use super::support::{NONCE, ask, heard, request, userinfo, verified, world};
+use sim::wire::Browser;
+
+use super::support::{NONCE, ask, ask_with, heard, known, request, rp, userinfo, verified, world};
 
 #[tokio::test]
 async fn id_token_alone_comes_in_the_fragment_with_nothing_else() {
@@ -37,6 +39,28 @@ async fn id_token_and_token_come_together_and_no_refresh_token() {
         assert_eq!(claims["at_hash"], json!(half_hash(SignatureAlgorithm::Rs256, answer.of("access_token"))));
         let told = userinfo(&world, answer.of("access_token")).await.expect_status(200).json();
         assert_eq!(told["sub"], claims["sub"]);
+    }
+}
+
+/// Check T26: such a token belongs to no grant; where a logout ends grants it ends with its session, JWT or opaque, and that of another session
+/// goes on.
+#[tokio::test]
+async fn an_access_token_of_a_browser_ends_with_its_session() {
+    for (policy, format, lives) in
+        [("end", "jwt", false), ("end", "opaque", false), ("end_online", "jwt", false), ("keep", "jwt", true)]
+    {
+        let client = rp(&format!("access_token_format = {format:?}"));
+        let world = known(&format!("[revocation]\non_logout = {policy:?}\n{client}")).await;
+        let (mut one, mut other) = (world.browser(), world.browser());
+        let token = async |browser: &mut Browser| {
+            ask_with(browser, &request("id_token token", &[])).await.of("access_token").to_owned()
+        };
+        let (ended, kept) = (token(&mut one).await, token(&mut other).await);
+        let _ = userinfo(&world, &ended).await.expect_status(200);
+        let page = one.get("/logout").await;
+        let _ = one.submit(&page, &[]).await.expect_status(200);
+        assert_eq!(userinfo(&world, &ended).await.status, if lives { 200 } else { 401 }, "{policy} {format}");
+        assert_eq!(userinfo(&world, &kept).await.status, 200, "{policy} {format}");
     }
 }
 

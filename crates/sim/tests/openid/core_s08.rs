@@ -87,6 +87,22 @@ async fn a_revocation_knows_the_user_behind_a_pairwise_sub() {
     world.refresh("one", &text(&answer, "refresh_token")).await.expect_error(400, "invalid_grant");
 }
 
+/// Nor do two sectors know a session by one name: they could find out by it that their users are one.
+#[tokio::test]
+async fn each_sector_knows_a_session_by_a_name_of_its_own() {
+    let world = known(&config()).await;
+    let mut browser = world.browser();
+    let more = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
+    let mut sids = Vec::new();
+    for client in ["one", "two", "apart", "web", "phone", "one"] {
+        let answer = ask_with(&mut browser, &request_of(client, "code", &more)).await;
+        let tokens = world.redeem(client, answer.of("code")).await.expect_status(200).json();
+        sids.push(verified(&world, client, &text(&tokens, "id_token")).await.1["sid"].clone());
+    }
+    assert!(sids[0] == sids[1] && sids[0] == sids[5] && sids[3] == sids[4], "{sids:?}");
+    assert!(sids[0] != sids[2] && sids[0] != sids[3] && sids[2] != sids[3], "{sids:?}");
+}
+
 /// A hint names the user as its client knows him.
 #[tokio::test]
 async fn a_hint_of_a_pairwise_client_is_understood() {

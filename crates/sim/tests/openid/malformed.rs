@@ -334,7 +334,7 @@ fn token(chance: &mut Chance, noise: &str, invalid_request: Expected, invalid_cl
         ),
         10 => {
             let body =
-                format!("grant_type=refresh_token&refresh_token={}", chance.pick(&["%zz", "%f", "%", "%ff%fe", "%00"]));
+                format!("grant_type=refresh_token&refresh_token={}", chance.pick(&["%zz", "%f", "%", "a%", "%%41"]));
             Asked::raw("bad escapes", path, FORM, body, invalid_request)
         }
         11 => Asked::get("by GET", path.to_owned(), (405, Some("invalid_request"))),
@@ -361,9 +361,7 @@ fn authorize(chance: &mut Chance, noise: &str) -> Asked {
         4 => back("an unknown response type", &[("response_type", noise)], "unsupported_response_type"),
         5 => back("a scope that it may not have", &[("scope", "openid nobodys")], "invalid_scope"),
         6 => back("prompt", &[("prompt", "none login")], "invalid_request"),
-        7 => {
-            back("max_age", &[("max_age", chance.pick(&["-1", "x", "1.5", "99999999999999999999"]))], "invalid_request")
-        }
+        7 => back("max_age", &[("max_age", chance.pick(&["-1", "x", "1.5", "1e3"]))], "invalid_request"),
         8 => back("a request object that is none", &[("request", noise)], "invalid_request_object"),
         9 => back("a request object that does not open", &[("request", "e30.a.a.a.a")], "invalid_request_object"),
         10 => back("a request_uri of nobody's", &[("request_uri", "https://evil.example/x")], "invalid_request_uri"),

@@ -43,6 +43,21 @@ fn a_bad_setting_of_openid_connect_is_refused_with_its_remedy() {
     for (text, line, key, says) in [
         ("id_token_signed_response_alg = \"none\"", 5, "id_token_signed_response_alg", "none of the choices"),
         ("userinfo_signed_response_alg = \"HS256\"", 5, "userinfo_signed_response_alg", "Choose \"ES256\""),
+        (
+            "id_token_encrypted_response_alg = \"ECDH-ES\"",
+            5,
+            "id_token_encrypted_response_alg",
+            "no keys to encrypt to",
+        ),
+        ("id_token_encrypted_response_alg = \"RSA1_5\"", 5, "id_token_encrypted_response_alg", "Choose \"ECDH-ES\""),
+        (
+            "userinfo_encrypted_response_enc = \"A256GCM\"",
+            5,
+            "userinfo_encrypted_response_enc",
+            "it means nothing without",
+        ),
+        ("request_object_encryption_alg = \"RSA-OAEP\"", 5, "request_object_encryption_alg", "none of the choices"),
+        ("frontchannel_logout_uri = \"https://evil.example/out\"", 5, "frontchannel_logout_uri", "of another origin"),
         ("subject_type = \"pairwize\"", 5, "subject_type", "Did you mean \"pairwise\"?"),
         ("sector_identifier_uri = \"https://a.example/\"", 5, "sector_identifier_uri", "it means nothing"),
         (

@@ -11,6 +11,7 @@ const MUTATIONS: usize = if cfg!(debug_assertions) { 500 } else { 5_000 };
 #[test]
 fn every_corpus_is_replayed() {
     assert!(TARGETS.len() >= 15);
+    let mut replayed = 0;
     for target in TARGETS {
         let corpus = inputs(target.name);
         assert!(!corpus.is_empty(), "{} has no corpus", target.name);
@@ -25,5 +26,7 @@ fn every_corpus_is_replayed() {
             let ran = std::panic::catch_unwind(|| (target.run)(&like_it));
             assert!(ran.is_ok(), "{}: {:?}", target.name, String::from_utf8_lossy(&like_it));
         }
+        replayed += corpus.len() + many;
     }
+    println!("replayed {replayed} inputs of {} targets", TARGETS.len());
 }

@@ -20,7 +20,6 @@ mod process {
     mod memory;
     mod misbehaving;
     mod refusals;
-    mod remains;
     mod revoke;
     mod rows;
     mod size;

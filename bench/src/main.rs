@@ -174,7 +174,7 @@ fn count(bless: bool, file: &Path) -> std::io::Result<bool> {
         let instructions = counts.iter().map(|count| (count.scenario.to_owned(), count.now)).collect();
         let text = toml::to_string(&instructions::Stored { compiler, instructions }).map_err(std::io::Error::other)?;
         let head = "# Instructions of one request under callgrind; see bench/src/instructions.rs. Written on purpose, by\n\
-            # cargo run --release -p bench -- instructions --bless\n";
+            # cargo run --profile proof -p bench -- instructions --bless\n";
         std::fs::write(file, format!("{head}{text}"))?;
         return Ok(true);
     }

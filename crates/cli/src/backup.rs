@@ -30,7 +30,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     context.say_defaults();
     let config = context.load()?;
     let StoreLocation::Sqlite(store) = &config.store else {
-        return Err(Failure::new(69, "the store is in memory: there is nothing to copy"));
+        return Err(Failure::new(
+            69,
+            "the store is no SQLite file: copy a PostgreSQL with its own tools (pg_basebackup and WAL archiving)",
+        ));
     };
     let file = std::path::absolute(&args.file)?;
     let backup = with_progress(context, store, &file, || match Hands::of_server(&config) {

@@ -483,6 +483,17 @@ fn show(context: &Context, id: &str) -> Done {
         ("skips consent", yes(client.skip_consent)),
         ("told the reason", yes(client.tell_reason)),
         ("allowed origins", client.allowed_origins.join(" ")),
+        ("refresh tokens", client.refresh_tokens.clone()),
+        ("subject type", client.subject_type.clone()),
+        ("default max_age", client.default_max_age.map(seconds).unwrap_or_default()),
+        ("ID token signature", client.id_token_signed_response_alg.clone()),
+        ("userinfo signature", client.userinfo_signed_response_alg.clone().unwrap_or_default()),
+        ("introspection signature", client.introspection_signed_response_alg.clone()),
+        ("access token signature", client.access_token_signed_response_alg.clone()),
+        ("after a logout to", client.post_logout_redirect_uris.join(" ")),
+        ("told of a logout at", client.backchannel_logout_uri.clone().unwrap_or_default()),
+        ("told by the browser at", client.frontchannel_logout_uri.clone().unwrap_or_default()),
+        ("on logout", client.on_logout.clone().unwrap_or_default()),
     ]);
     Ok(())
 }

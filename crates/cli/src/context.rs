@@ -253,7 +253,7 @@ fn owner(config: &Config) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     let found = match &config.store {
         StoreLocation::Sqlite(path) => std::fs::metadata(path).ok(),
-        StoreLocation::Memory => None,
+        StoreLocation::Postgres(_) | StoreLocation::Memory => None,
     };
     found.map_or_else(|| rustix::process::geteuid().as_raw(), |found| found.uid())
 }

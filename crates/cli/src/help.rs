@@ -37,12 +37,27 @@ sessions live when they should, and die when they should.
   \x1b[1;36mwebhooks\x1b[0m     who is told of events: list; retry or drop what did not arrive
   \x1b[1;36mkeys\x1b[0m         what tokens are made with: list, rotate, retire, compromise
 
+\x1b[1;32mMany nodes\x1b[0m
+  \x1b[1;36mcopy\x1b[0m         move a deployment from SQLite to PostgreSQL; nobody is logged out
+  \x1b[1;36mmigrate\x1b[0m      the schema of a PostgreSQL: plan, apply
+
+\x1b[1;32mBe a client\x1b[0m (of any OAuth server)
+  \x1b[1;36mlogin\x1b[0m        log in, and keep the session under a name
+  \x1b[1;36mtoken\x1b[0m        print a fresh access token: for scripts, git, Docker …
+  \x1b[1;36mwhoami\x1b[0m       who is logged in, and for how long
+  \x1b[1;36mlogout\x1b[0m       give the tokens back, and forget them
+  \x1b[1;36mprofiles\x1b[0m     the sessions that are kept here
+  \x1b[1;36mexec\x1b[0m         run a program with a token
+  \x1b[1;36magent\x1b[0m        serve tokens to the programs of this machine
+  \x1b[1;36mproxy\x1b[0m        pass requests on to an API, each with a fresh token
+
 \x1b[1;32mOn bad days\x1b[0m
   \x1b[1;36mbackup\x1b[0m       copy the store to a file, while the server runs or not
   \x1b[1;36mrestore\x1b[0m      put a backup in the place of the store, which is kept aside
   \x1b[1;36mrecover\x1b[0m      make a store that went back fit to be served from
 
 \x1b[1;32mAlso\x1b[0m
+  \x1b[1;36mqr\x1b[0m           draw a QR code of a URL, for a device to show
   \x1b[1;36mman\x1b[0m          write the manual pages
   \x1b[1;36mcompletions\x1b[0m  print a completion script for your shell
   \x1b[1;36mhelp\x1b[0m         print this, or the help of a command
@@ -57,6 +72,7 @@ sessions live when they should, and die when they should.
   regrant -c auth/regrant.toml client add phone --public \\
       --redirect-uri com.example.app:/callback --scope notes:read
   regrant -c auth/regrant.toml grants list --user alice --json
+  regrant exec work -- ./import.sh
 
 \x1b[1;32mExit codes:\x1b[0m
    0  done                                 74  the device failed while serving

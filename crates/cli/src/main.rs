@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod context;
 mod control;
+mod copy;
 mod demo;
 mod doctor;
 mod events;
@@ -19,6 +20,7 @@ mod init;
 mod keys;
 mod log;
 mod man;
+mod migrate;
 mod output;
 mod progress;
 mod recover;
@@ -29,6 +31,7 @@ mod restore;
 mod revoke;
 mod serve;
 mod service;
+mod tokens;
 mod user;
 mod webhooks;
 
@@ -38,6 +41,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use context::{Context, Failure};
+
+/// A request takes and gives back some hundred pieces of memory, a third of them in another thread (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An OAuth 2.0 and OpenID Connect authorization server whose sessions live when they should, and die when they should.
 #[derive(Parser, Debug)]
@@ -77,6 +84,11 @@ enum Command {
     Restore(restore::Args),
     /// Make a store that went back fit to be served from: replay the revocations, and open a new era.
     Recover(recover::Args),
+    /// Say what the schema of a PostgreSQL lacks, and apply it.
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Move a deployment from a SQLite file to a PostgreSQL. Nobody is logged out.
+    Copy(copy::Args),
     /// Look at the deployment from outside, and say what to do about what is wrong.
     Doctor,
     /// Add, list, show and remove clients.
@@ -106,8 +118,29 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Log in at any OAuth server, and keep the session under a name.
+    Login(Box<tokens::login::Args>),
+    /// Print a fresh access token: for scripts, git, Docker, Kubernetes and GitHub.
+    Token(tokens::TokenArgs),
+    /// Tell who is logged in, and for how long.
+    Whoami(tokens::Named),
+    /// Give the refresh token back to the server, and forget the session.
+    Logout(tokens::Named),
+    /// List the sessions that are kept here.
+    Profiles,
+    /// Run a program with a token.
+    Exec(tokens::exec::Args),
+    /// Serve tokens to the programs of this machine, over a Unix socket.
+    Agent(tokens::agent::Args),
+    /// Pass requests on to an API, each with a fresh token.
+    Proxy(tokens::proxy::Args),
     /// Write the manual pages, or print the first.
     Man(man::Args),
+    /// Draw a QR code of a text: for a device that shows where its user can go on (`verification_uri_complete`).
+    Qr {
+        /// What it says: a URL, as a rule.
+        text: String,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -136,8 +169,19 @@ impl Command {
             | Self::Backup(_)
             | Self::Restore(_)
             | Self::Recover(_)
+            | Self::Migrate(_)
+            | Self::Copy(_)
             | Self::Config(_)
+            | Self::Login(_)
+            | Self::Token(_)
+            | Self::Whoami(_)
+            | Self::Logout(_)
+            | Self::Profiles
+            | Self::Exec(_)
+            | Self::Agent(_)
+            | Self::Proxy(_)
             | Self::Man(_)
+            | Self::Qr { .. }
             | Self::Completions { .. } => false,
         }
     }
@@ -159,6 +203,8 @@ fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&context, &args),
         Command::Restore(args) => restore::run(&context, &args),
         Command::Recover(args) => recover::run(&context, &args),
+        Command::Migrate(command) => migrate::run(&context, command),
+        Command::Copy(args) => copy::run(&context, args),
         Command::Doctor => doctor::run(&context),
         Command::Client(command) => client::run(&context, command),
         Command::Registration(command) => registration::run(&context, command),
@@ -170,7 +216,26 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&context, args),
         Command::Webhooks(command) => webhooks::run(&context, command),
         Command::Config(command) => config::run(&context, &command),
+        Command::Login(args) => tokens::login::run(&context, &args),
+        Command::Token(args) => tokens::token(&context, &args),
+        Command::Whoami(args) => tokens::whoami(&context, &args),
+        Command::Logout(args) => tokens::logout(&context, &args),
+        Command::Profiles => tokens::profiles(&context),
+        Command::Exec(args) => return tokens::exec::run(&args, json),
+        Command::Agent(args) => tokens::agent::run(&context, &args),
+        Command::Proxy(args) => tokens::proxy::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
+        Command::Qr { text } => match regrant_server::pages::qr::terminal(&text) {
+            Some(drawn) => {
+                output::raw(drawn.as_bytes());
+                Ok(())
+            }
+            None => Err(Failure::new(
+                65,
+                "the text is longer than a QR code can say
+  remedy: use a shorter URL",
+            )),
+        },
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "regrant", &mut text);

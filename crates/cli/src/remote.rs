@@ -48,10 +48,10 @@ pub(crate) struct Args {
     token_file: Option<PathBuf>,
     /// Ask for a token as this client; else REGRANT_CLIENT_ID.
     #[arg(long, global = true, value_name = "ID", display_order = 904)]
-    client_id: Option<String>,
+    pub(crate) client_id: Option<String>,
     /// Its secret; else REGRANT_CLIENT_SECRET_FILE.
     #[arg(long, global = true, value_name = "FILE", display_order = 905)]
-    client_secret_file: Option<PathBuf>,
+    pub(crate) client_secret_file: Option<PathBuf>,
     /// Who gives the token, where that is another URL than --server.
     #[arg(long, global = true, value_name = "URL", display_order = 906)]
     token_issuer: Option<String>,

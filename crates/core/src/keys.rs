@@ -121,11 +121,13 @@ pub enum Purpose {
     RequestObjects,
     /// Wraps the secrets of clients that have to be known to be compared with (`client_secret_jwt`).
     ClientSecret,
+    /// Seals interactions while somebody else shows them.
+    Interaction,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::DeviceTag,
@@ -147,6 +149,7 @@ impl Purpose {
         Self::PairwiseSession,
         Self::RequestObjects,
         Self::ClientSecret,
+        Self::Interaction,
     ];
 
     const fn label(self) -> &'static str {
@@ -172,6 +175,7 @@ impl Purpose {
             Self::PairwiseSession => "regrant key pairwise-session v1",
             Self::RequestObjects => "regrant key request-objects v1",
             Self::ClientSecret => "regrant key client-secret v1",
+            Self::Interaction => "regrant key interaction v1",
         }
     }
 }

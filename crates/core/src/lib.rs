@@ -16,6 +16,7 @@ pub mod decision;
 pub mod device;
 pub mod epoch;
 pub mod grant;
+pub mod interaction;
 pub mod introspect;
 pub mod issue;
 pub mod keys;

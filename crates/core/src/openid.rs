@@ -66,6 +66,8 @@ pub struct OpenId {
     pub amr: Vec<String>,
     /// The claims that were asked for by name.
     pub claims: ClaimsAsked,
+    /// What an application that shows the login or the consent said besides: a JSON object in one line, or nothing.
+    pub more: String,
 }
 
 /// The names in the `claims` parameter (Core section 5.5), as far as they count.
@@ -78,18 +80,19 @@ pub struct ClaimsAsked {
 }
 
 impl OpenId {
-    /// As the store keeps it: five lines.
+    /// As the store keeps it: five lines, and one more where there is more.
     #[must_use]
     pub fn text(&self) -> String {
         let claims = &self.claims;
-        [
+        let text = [
             self.nonce.as_deref().unwrap_or_default(),
             &self.acr,
             &self.amr.join(" "),
             &claims.id_token.join(" "),
             &claims.userinfo.join(" "),
         ]
-        .join("\n")
+        .join("\n");
+        if self.more.is_empty() { text } else { format!("{text}\n{}", self.more) }
     }
 
     /// Reads what [`OpenId::text`] wrote: each value has one spelling.
@@ -102,11 +105,17 @@ impl OpenId {
         let mut lines = text.split('\n');
         let mut line = || lines.next();
         let (nonce, acr, amr, id_token, userinfo) = (line()?, line()?, line()?, line()?, line()?);
+        let more = match line() {
+            None => "",
+            Some(more) if more.starts_with('{') && more.ends_with('}') => more,
+            Some(_) => return None,
+        };
         line().is_none().then(|| Self {
             nonce: (!nonce.is_empty()).then(|| nonce.to_owned()),
             acr: acr.to_owned(),
             amr: words(amr),
             claims: ClaimsAsked { id_token: words(id_token), userinfo: words(userinfo) },
+            more: more.to_owned(),
         })
     }
 }
@@ -198,12 +207,15 @@ mod tests {
             acr: ACR_PASSWORD.to_owned(),
             amr: words("pwd otp"),
             claims: ClaimsAsked { id_token: words("email name"), userinfo: words("picture") },
+            more: String::new(),
         };
+        let more = OpenId { more: r#"{"tier":"gold"}"#.to_owned(), ..full.clone() };
+        assert_eq!(OpenId::parse(&more.text()), Some(more));
         for openid in [full.clone(), OpenId { nonce: None, claims: ClaimsAsked::default(), ..full }, OpenId::default()]
         {
             assert_eq!(OpenId::parse(&openid.text()), Some(openid));
         }
-        for bad in ["", "a", "a\nb\nc\nd", "a\nb\nc\nd\ne\nf"] {
+        for bad in ["", "a", "a\nb\nc\nd", "a\nb\nc\nd\ne\nf", "a\nb\nc\nd\ne\n", "a\nb\nc\nd\ne\n{}\n"] {
             assert_eq!(OpenId::parse(bad), None, "{bad:?}");
         }
     }

@@ -9,6 +9,7 @@
 //! | somebody else is than the request names                        | `login_required`      | the login page; `login_required` if he has just come from there |
 //! | `login`, and nobody has just come from the login page          | –                     | the login page                   |
 //! | the login is older than `max_age`, or `max_age` is 0, the same | `login_required`      | the login page                   |
+//! | the login is of no `acr` that the request needs                | `login_required`      | the login page; `unmet_authentication_requirements` if he has just come from there |
 //! | `select_account`, and no account was just chosen               | –                     | the page that shows the account  |
 //! | the client is not allowed, or `consent`                        | `consent_required`    | the consent page                 |
 //! | nothing of this                                                | the answer            | the answer                       |
@@ -83,6 +84,8 @@ pub struct Present {
     pub authenticated_at: Timestamp,
     /// Whether he is who the request names by `id_token_hint` or by the value of `sub`; `true` if it names nobody.
     pub is_named: bool,
+    /// Whether his login is of an `acr` that the request needs; `true` if it needs none.
+    pub is_strong: bool,
     /// Whether the client is trusted, or all of it was allowed before.
     pub consented: bool,
     /// Where he comes from.
@@ -104,6 +107,8 @@ pub enum Next {
     LoginRequired,
     /// Tell it `consent_required`.
     ConsentRequired,
+    /// Tell it `unmet_authentication_requirements`.
+    Unmet,
 }
 
 /// Decides. `max_age` is in seconds.
@@ -127,6 +132,10 @@ pub fn next(prompt: Prompt, max_age: Option<u64>, present: Option<Present>, now:
     if (prompt.login || too_old) && came != Came::LoggedIn {
         return login;
     }
+    if !who.is_strong {
+        // OpenID Connect Core section 5.5.1.1: without such a value, "treat that outcome as a failed authentication attempt".
+        return if came == Came::LoggedIn { Next::Unmet } else { login };
+    }
     if prompt.select_account && came == Came::Fresh {
         return Next::Select;
     }
@@ -145,7 +154,7 @@ mod tests {
 
     fn who(seconds_ago: u64) -> Present {
         let authenticated_at = NOW.minus(Duration::from_secs(seconds_ago));
-        Present { authenticated_at, is_named: true, consented: true, came: Came::Fresh }
+        Present { authenticated_at, is_named: true, is_strong: true, consented: true, came: Came::Fresh }
     }
 
     fn asked(text: &str) -> Prompt {
@@ -165,6 +174,7 @@ mod tests {
     #[test]
     fn each_line_of_the_table_decides() {
         let other = Present { is_named: false, ..who(5) };
+        let weak = Present { is_strong: false, ..who(5) };
         let stranger = Present { consented: false, ..who(5) };
         let came = |came, who: Present| Present { came, ..who };
         for (text, max_age, present, expected) in [
@@ -185,6 +195,10 @@ mod tests {
             ("none", Some(0), Some(who(0)), Next::LoginRequired),
             ("", Some(0), Some(came(Came::LoggedIn, who(0))), Next::Answer),
             ("", Some(u64::MAX), Some(who(1_000)), Next::Answer),
+            ("", None, Some(weak), Next::Login),
+            ("none", None, Some(weak), Next::LoginRequired),
+            ("", None, Some(came(Came::LoggedIn, weak)), Next::Unmet),
+            ("select_account", None, Some(came(Came::Chose, weak)), Next::Login),
             ("select_account", None, None, Next::Login),
             ("select_account", None, Some(who(5)), Next::Select),
             ("select_account", None, Some(came(Came::Chose, who(5))), Next::Answer),

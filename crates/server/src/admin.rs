@@ -9,6 +9,7 @@ mod command;
 pub mod socket;
 
 pub mod import;
+pub mod interactions;
 pub mod users;
 
 mod client_secret;
@@ -169,6 +170,45 @@ pub struct ClientView {
     /// Whether its error answers carry the reason.
     #[serde(default)]
     pub tell_reason: bool,
+    /// `always`, or `offline_access`: with a grant that holds it.
+    #[serde(default)]
+    pub refresh_tokens: String,
+    /// `public` or `pairwise`.
+    #[serde(default)]
+    pub subject_type: String,
+    /// Seconds; of a request that names no `max_age`.
+    #[serde(default)]
+    pub default_max_age: Option<u64>,
+    /// What signs its ID tokens.
+    #[serde(default)]
+    pub id_token_signed_response_alg: String,
+    /// What signs its userinfo answers; null for plain JSON.
+    #[serde(default)]
+    pub userinfo_signed_response_alg: Option<String>,
+    /// What signs its introspection answers.
+    #[serde(default)]
+    pub introspection_signed_response_alg: String,
+    /// What signs its access tokens.
+    #[serde(default)]
+    pub access_token_signed_response_alg: String,
+    /// Where its users may be sent after a logout.
+    #[serde(default)]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told of a logout by this server.
+    #[serde(default)]
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether what it is told must name the session; it always does.
+    #[serde(default)]
+    pub backchannel_logout_session_required: bool,
+    /// Where it is told of a logout by the browser.
+    #[serde(default)]
+    pub frontchannel_logout_uri: Option<String>,
+    /// Whether issuer and session are added to that.
+    #[serde(default)]
+    pub frontchannel_logout_session_required: bool,
+    /// `keep`, `end_online` or `end`; null where the policy of all clients decides.
+    #[serde(default)]
+    pub on_logout: Option<String>,
 }
 
 /// A user, as it is shown.
@@ -284,7 +324,10 @@ impl Admin {
     pub async fn back_up(&self, file: std::path::PathBuf) -> Result<Backup, AdminError> {
         let config = Arc::clone(&self.app.settings().config);
         let StoreLocation::Sqlite(store) = config.store.clone() else {
-            return Err(AdminError::Invalid("the store is in memory: there is nothing to copy".to_owned()));
+            return Err(AdminError::Invalid(
+                "the store is no SQLite file: copy a PostgreSQL with its own tools (pg_basebackup and WAL archiving)"
+                    .to_owned(),
+            ));
         };
         let to = file.clone();
         let copied = tokio::task::spawn_blocking(move || regrant_store::back_up(&store, &to)).await;

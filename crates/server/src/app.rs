@@ -13,19 +13,22 @@ use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
-use regrant_store::{Answer, EventRecord, Look, Memory, OpenError, Question, Record, Sqlite, Store, Unavailable};
+use regrant_store::{
+    Answer, EventRecord, Look, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable, known_schema,
+};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
-use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, ClientDefinition, Config, StoreLocation};
+use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPES, ClientDefinition, Config, StoreLocation};
 use crate::encryption;
-use crate::engine::Engine;
+use crate::engine::{Engine, Stepped};
 use crate::feed;
 use crate::feed::Feed;
 use crate::fetched::Fetched;
 use crate::hook::Hook;
+use crate::interaction;
 use crate::issuer::Issuer;
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
@@ -61,6 +64,8 @@ pub struct App {
     pub(crate) request_objects: Fetched<String>,
     /// Wraps secrets of clients that have to be known.
     pub(crate) secret_wrap: SecretWrap,
+    /// Seals interactions while an application of the operator's shows them.
+    pub(crate) interactions: interaction::sealed::Seal,
     pub(crate) limits: Limits,
     pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
@@ -88,6 +93,7 @@ pub struct App {
     /// the queue, so that they come to the store in their order.
     pub(crate) numbering: Mutex<u64>,
     leaves: AtomicBool,
+    is_shared: bool,
     /// What TLS is spoken with, if it is.
     certificates: OnceLock<Arc<Certificates>>,
 }
@@ -128,7 +134,7 @@ impl Settings {
             return scope.clone();
         }
         scope.filtered(|token| {
-            if token == ADMIN_SCOPE || token == ADMIN_READ_SCOPE {
+            if ADMIN_SCOPES.contains(&token) {
                 return resources.contains(ADMIN_RESOURCE);
             }
             let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
@@ -247,6 +253,7 @@ impl App {
         let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
             StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &config.sqlite_options())?),
+            StoreLocation::Postgres(options) => Box::new(Postgres::open(options)?),
             StoreLocation::Memory => Box::new(Memory::new()),
         };
         Self::open_on(config, store, root, clock, journal.as_deref())
@@ -265,13 +272,38 @@ impl App {
         Self::open_on(config, store, root, clock, None)
     }
 
+    /// The same, with a writer that works only when it is told to: for simulations.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_stepped(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
+        Self::opened(config, store, root, clock, None)
+    }
+
     fn open_on(
+        config: Config,
+        store: Box<dyn Store>,
+        root: RootKey,
+        clock: Clock,
+        journal: Option<&Path>,
+    ) -> Result<Arc<Self>, StartError> {
+        let (app, writer) = Self::opened(config, store, root, clock, journal)?;
+        writer.start()?;
+        Ok(app)
+    }
+
+    fn opened(
         config: Config,
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
         journal: Option<&Path>,
-    ) -> Result<Arc<Self>, StartError> {
+    ) -> Result<(Arc<Self>, Stepped), StartError> {
         believe(store.as_mut(), &clock)?;
         let now = clock.now().max(store.high_water());
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
@@ -301,13 +333,16 @@ impl App {
         let decrypting = encryption::own_key(&keyring)?;
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
+        let interactions = interaction::sealed::Seal::new(&keyring.derive(Purpose::Interaction))
+            .ok_or_else(|| KeyringError::Crypto("interactions cannot be sealed".to_owned()))?;
         let signing = keyring.signing()?;
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
         let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
-        let engine = Engine::start(store, keys, clock, next_grant, watched, revocations)?;
-        Ok(Arc::new(Self {
+        let is_shared = store.is_shared();
+        let (engine, writer) = Engine::on(store, keys, clock, next_grant, watched, revocations);
+        let app = Self {
             engine,
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
@@ -316,6 +351,7 @@ impl App {
             key_sets: Fetched::new(),
             request_objects: Fetched::new(),
             secret_wrap,
+            interactions,
             limits,
             feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
@@ -335,14 +371,22 @@ impl App {
             reloads: watch::Sender::new(0),
             numbering: Mutex::new(0),
             leaves: AtomicBool::new(false),
+            is_shared,
             certificates: OnceLock::new(),
-        }))
+        };
+        Ok((Arc::new(app), writer))
     }
 
     /// The issuer identifier.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.issuer.as_str()
+    }
+
+    /// Whether other nodes use the same store.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Waits until the process must end, because the store has to be opened anew; `serve` does that by itself. What failed is
@@ -476,6 +520,23 @@ impl App {
         });
     }
 
+    /// Takes over the clients of the store, which another node has changed: all of them, or none if one does not fit.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub(crate) async fn follow_clients(&self) -> Result<(), StartError> {
+        let _changing = self.changing.lock().await;
+        let added = match self.engine.ask(Question::Clients).await? {
+            Answer::Clients(added) => added,
+            _ => return Ok(()),
+        };
+        let config = Arc::clone(&self.settings().config);
+        let clients = clients(&config, added)?;
+        let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await?;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings { config, clients });
+        Ok(())
+    }
+
     fn change_clients(&self, change: impl FnOnce(&mut Clients)) {
         let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         let mut clients = current.clients.clone();
@@ -537,6 +598,10 @@ pub struct Examined {
 /// # Errors
 /// Why the server would not start, as far as that can be seen without the changes of a start.
 pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
+    if let StoreLocation::Postgres(options) = &config.store {
+        let versions = (Postgres::schema(options)?.version, known_schema());
+        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions });
+    }
     let StoreLocation::Sqlite(path) = &config.store else {
         return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions: (0, 0) });
     };

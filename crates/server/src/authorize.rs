@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use regrant_core::client::RefreshTokens;
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
-use regrant_core::openid::{ACR_PASSWORD, AMR_PASSWORD, OFFLINE_ACCESS, SCOPE};
+use regrant_core::openid::{OFFLINE_ACCESS, SCOPE, scope_of};
 use regrant_core::prompt::Prompt;
 use regrant_core::response_type::{BadMode, mode_of_unknown};
 use regrant_core::secret::Hash;
 use regrant_core::{Client, ClientId, OpenId, Refusal, Resources, ResponseMode, ResponseType, Scope, pkce, redirect};
+use regrant_store::Session;
+use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::form::Form;
@@ -43,6 +45,8 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) challenge: Option<Hash>,
     pub(crate) prompt: Prompt,
     pub(crate) wishes: Wishes,
+    /// What an application that showed the consent said for the ID tokens of this grant: a JSON object, or nothing.
+    pub(crate) said: String,
 }
 
 /// What is wrong with a request.
@@ -73,9 +77,17 @@ impl AuthorizationRequest {
         let to = Destination::of(redirect_uri, &form);
         let rest = Rest { app, form: &form, client: &client, mode };
         match rest.read() {
-            Ok(Read { response_type, granted, challenge, prompt, wishes }) => {
-                Ok(Self { client, to, response_type, granted, redirect_parameter, challenge, prompt, wishes })
-            }
+            Ok(Read { response_type, granted, challenge, prompt, wishes }) => Ok(Self {
+                client,
+                to,
+                response_type,
+                granted,
+                redirect_parameter,
+                challenge,
+                prompt,
+                wishes,
+                said: String::new(),
+            }),
             Err(denied) => Err(Wrong::Redirect(to, denied)),
         }
     }
@@ -87,14 +99,23 @@ impl AuthorizationRequest {
         all.unwrap_or_else(|_| scope.clone())
     }
 
-    /// What the ID tokens of a login by password say, if there are to be any.
-    pub(crate) fn openid(&self) -> Option<OpenId> {
+    /// What the ID tokens of a session say, if there are to be any.
+    pub(crate) fn openid(&self, session: &Session) -> Option<OpenId> {
         self.granted.scope.contains(SCOPE).then(|| OpenId {
             nonce: self.wishes.nonce.clone(),
-            acr: ACR_PASSWORD.to_owned(),
-            amr: vec![AMR_PASSWORD.to_owned()],
+            acr: session.acr.clone(),
+            amr: session.amr.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
             claims: self.wishes.claims.clone(),
+            more: together(&session.claims, &self.said),
         })
+    }
+
+    /// The same request for less: what the user allowed of it.
+    pub(crate) fn narrow(&mut self, scope: &Scope) {
+        self.granted.scope = self.granted.scope.filtered(|token| scope.contains(token));
+        let is_allowed = |name: &String| scope_of(name).is_none_or(|of| scope.contains(of));
+        self.wishes.claims.id_token.retain(is_allowed);
+        self.wishes.claims.userinfo.retain(is_allowed);
     }
 
     /// How old the login may be, in seconds.
@@ -266,6 +287,14 @@ impl Rest<'_> {
             })
         })
     }
+}
+
+/// Two JSON objects, the second over the first; nothing if both are.
+fn together(first: &str, second: &str) -> String {
+    let read = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap_or_default();
+    let mut all = read(first);
+    all.extend(read(second));
+    if all.is_empty() { String::new() } else { Value::Object(all).to_string() }
 }
 
 /// The verdict for a flow that begins here: for each grant type that its response type stands for.

@@ -15,11 +15,13 @@ pub mod environment;
 mod events;
 mod example;
 pub mod http;
+mod interactions;
 mod keys;
 mod limits;
 mod log;
 mod metrics;
 mod outbound;
+mod pages;
 mod places;
 mod problem;
 pub mod proxies;
@@ -37,7 +39,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use regrant_core::{Client, Scope};
-use regrant_store::{SqliteOptions, Writes};
+use regrant_store::{PostgresOptions, SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
@@ -47,11 +49,13 @@ pub use client::{
 };
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
+pub use interactions::InteractionsSetting;
 pub use keys::KeySettings;
 pub use limits::{Limits, Rate};
 pub use log::{LogFormat, LogSetting};
 pub use metrics::MetricsSetting;
 pub use outbound::OutboundSetting;
+pub use pages::PagesSetting;
 pub use places::missing_credential;
 pub use problem::{ConfigError, ConfigErrors, Problem};
 pub use registration::{RegistrationMode, RegistrationSetting};
@@ -73,6 +77,10 @@ pub const BUILT_IN_SCOPES: [&str; 6] = ["openid", "profile", "email", "address",
 pub const ADMIN_SCOPE: &str = "regrant.admin";
 /// The scope that opens what the admin API shows, and nothing that it changes.
 pub const ADMIN_READ_SCOPE: &str = "regrant.admin.read";
+/// The scope that opens the answers to interactions, and nothing else of the admin API.
+pub const INTERACTIONS_SCOPE: &str = "regrant.interactions";
+/// The scopes of the admin API. They are always there, and mean something at [`ADMIN_RESOURCE`] alone.
+pub const ADMIN_SCOPES: [&str; 3] = [ADMIN_SCOPE, ADMIN_READ_SCOPE, INTERACTIONS_SCOPE];
 /// The resource indicator of the admin API (RFC 8707), whatever its address. It is always there.
 pub const ADMIN_RESOURCE: &str = "urn:regrant:admin";
 /// `listen` unless set.
@@ -103,6 +111,8 @@ pub struct Config {
     pub store: StoreLocation,
     /// How it writes changed rows of grants.
     pub store_writes: Writes,
+    /// The file that holds the password of a PostgreSQL.
+    pub store_password_file: Option<PathBuf>,
     /// Where the anchor of a SQLite store is; beside it unless set.
     pub anchor_file: Option<PathBuf>,
     /// Where the revocation journal of a SQLite store is; beside it unless set.
@@ -123,6 +133,10 @@ pub struct Config {
     pub webhooks: Vec<WebhookSetting>,
     /// Where clients' URLs may lead.
     pub outbound: OutboundSetting,
+    /// How the built-in pages look, and what they speak.
+    pub pages: PagesSetting,
+    /// What an application of the operator's own shows in their place.
+    pub interactions: Box<InteractionsSetting>,
     /// Who may register clients.
     pub registration: RegistrationSetting,
     /// How much of what is too much.
@@ -176,6 +190,8 @@ pub struct Source {
 pub enum StoreLocation {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL, which many nodes share.
+    Postgres(PostgresOptions),
     /// Nothing remains. For tests and programs; no file can say it.
     Memory,
 }
@@ -279,6 +295,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             store_writes: Writes::default(),
+            store_password_file: None,
             anchor_file: None,
             revocations_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),
@@ -289,6 +306,8 @@ impl Config {
             events: EventsSetting::default(),
             webhooks: Vec::new(),
             outbound: OutboundSetting::default(),
+            pages: PagesSetting::default(),
+            interactions: Box::default(),
             registration: RegistrationSetting::default(),
             limits: Limits::default(),
             revocation_feed: RevocationFeed::default(),
@@ -335,7 +354,9 @@ impl Config {
     pub fn revocations_file(&self) -> Option<PathBuf> {
         match (&self.revocations_file, &self.store) {
             (_, StoreLocation::Memory) => None,
-            (Some(path), StoreLocation::Sqlite(_)) => Some(path.clone()),
+            (Some(path), StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => Some(path.clone()),
+            // Nodes come and go: a journal of one of them is kept where somebody says so.
+            (None, StoreLocation::Postgres(_)) => None,
             (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
         }
     }
@@ -350,7 +371,7 @@ impl Config {
                 path.push(".sock");
                 Some(path.into())
             }
-            (None, StoreLocation::Memory) => None,
+            (None, StoreLocation::Postgres(_) | StoreLocation::Memory) => None,
         }
     }
 
@@ -367,6 +388,7 @@ impl Config {
         keep("listen", &mut self.listen, &running.listen, &mut waiting);
         keep("store", &mut self.store, &running.store, &mut waiting);
         keep("store_writes", &mut self.store_writes, &running.store_writes, &mut waiting);
+        keep("store_password_file", &mut self.store_password_file, &running.store_password_file, &mut waiting);
         keep("anchor_file", &mut self.anchor_file, &running.anchor_file, &mut waiting);
         keep("revocations_file", &mut self.revocations_file, &running.revocations_file, &mut waiting);
         keep("root_key_file", &mut self.root_key_file, &running.root_key_file, &mut waiting);
@@ -447,6 +469,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let clients = top.entries("client", "id", MAX_CLIENTS);
     let limits = top.table("limits");
     let (outbound, registration) = (top.table("outbound"), top.table("registration"));
+    let (pages, interactions) = (top.table("pages"), top.table("interactions"));
     let (events, webhooks) = (top.table("events"), top.entries("webhook", "name", events::MAX_WEBHOOKS));
     match reach_notice(config.listen, &config) {
         Ok(notice) => config.notices.extend(notice),
@@ -473,6 +496,9 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.webhooks = events::read_webhooks(&webhooks, base);
     config.outbound = outbound.map(|section| outbound::read(&section, base)).unwrap_or_default();
     config.registration = registration.as_ref().map(registration::read).unwrap_or_default();
+    config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
+    config.interactions =
+        interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());

@@ -27,18 +27,18 @@
 
 mod heard;
 mod once;
+mod stepped;
 mod told;
 mod writer;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, mpsc};
-use std::thread;
 
 use regrant_core::decision::Decision;
 use regrant_core::issue::SubjectStatus;
 use regrant_core::{Entropy, Grant, GrantId, Keys, Refusal, Timestamp};
-use regrant_store::{Answer, Cause, Loaded, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, Changes, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
@@ -50,6 +50,7 @@ use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
 use heard::{Asking, Teller};
 pub(crate) use once::with_first_commit;
+pub use stepped::Stepped;
 use told::Told;
 use writer::{Failing, Writer};
 
@@ -148,18 +149,15 @@ impl Shares {
 }
 
 impl Engine {
-    /// Starts the writer thread on a store.
-    ///
-    /// # Errors
-    /// If the thread cannot be started.
-    pub(crate) fn start(
+    /// A writer on a store, not yet at work: [`Stepped::start`] gives it its thread.
+    pub(crate) fn on(
         store: Box<dyn Store>,
         keys: Keys,
         clock: Clock,
         next_grant: u64,
         (waiting, spans): (WriterQueue, Spans),
         revocations: Option<Revocations>,
-    ) -> std::io::Result<Self> {
+    ) -> (Self, Stepped) {
         let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
         let keys = Arc::new(RwLock::new(Arc::new(keys)));
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
@@ -188,9 +186,10 @@ impl Engine {
             told: Told::default(),
             places: Places::default(),
             teller: Teller::here(),
+            changes: Changes::default(),
         };
-        thread::Builder::new().name("regrant-writer".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings })
+        let engine = Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings };
+        (engine, Stepped::new(writer, queue))
     }
 
     /// The keys of this moment.

@@ -101,18 +101,18 @@ pub(crate) fn claims_at_once(
     scope: &Scope,
     openid: &OpenId,
 ) -> Result<Option<Map<String, Value>>, Unavailable> {
-    said(user, openid::in_id_token(Some(response_type), scope, &openid.claims))
+    said(user, openid::in_id_token(Some(response_type), scope, &openid.claims), openid)
 }
 
 /// What the ID token of an answer of the token endpoint says: it comes after the commit, so that what cannot be found now is left out.
 /// Core section 5.5.1: that a claim is essential does not make it an error "to not return a Claim".
 pub(crate) async fn claims_of_grant(app: &App, grant: &Grant, openid: &OpenId) -> Map<String, Value> {
     if openid.claims.id_token.is_empty() {
-        return Map::new();
+        return more(openid);
     }
     let names = openid::in_id_token(None, &grant.terms.scope, &openid.claims);
     let found = match app.engine.ask(Question::UserBySubject(grant.terms.subject.clone())).await {
-        Ok(Answer::User(Some(user))) => said(&user, names),
+        Ok(Answer::User(Some(user))) => said(&user, names, openid),
         Ok(_) => Ok(None),
         Err(trouble) => Err(trouble),
     };
@@ -124,10 +124,19 @@ pub(crate) async fn claims_of_grant(app: &App, grant: &Grant, openid: &OpenId) -
         .unwrap_or_default()
 }
 
-fn said<'a>(user: &User, names: impl Iterator<Item = &'a str>) -> Result<Option<Map<String, Value>>, Unavailable> {
+/// What an application that shows the login or the consent said: none of our own names, and none of the standard claims.
+pub(crate) fn more(openid: &OpenId) -> Map<String, Value> {
+    serde_json::from_str(&openid.more).unwrap_or_default()
+}
+
+fn said<'a>(
+    user: &User,
+    names: impl Iterator<Item = &'a str>,
+    openid: &OpenId,
+) -> Result<Option<Map<String, Value>>, Unavailable> {
     let attributes = Attributes::stored(user)?;
-    let claims: Map<String, Value> =
-        names.filter_map(|name| attributes.of(user, name).map(|value| (name.to_owned(), value))).collect();
+    let mut claims = more(openid);
+    claims.extend(names.filter_map(|name| attributes.of(user, name).map(|value| (name.to_owned(), value))));
     let bytes = serde_json::to_string(&claims).map_or(usize::MAX, |text| text.len());
     Ok((bytes <= MAX_CLAIMS).then_some(claims))
 }

@@ -1,4 +1,5 @@
-//! What people see: login, consent, logout, and the error page. Plain HTML; nothing here needs a script.
+//! What people see: login, consent, logout, and the error page. Plain HTML; nothing here needs a script. Or what the operator's own
+//! application shows them (`elsewhere.rs`): what is asked, and what an answer leads to, is the same (`core/src/interaction.rs`).
 //!
 //! The state of an interaction is the authorization request itself, carried by the page and read again, whole, at each step:
 //! there is nothing to expire, to fill up, or to be taken over by another browser. Redirects are 303 (RFC 9700 section 4.12).
@@ -7,8 +8,10 @@ mod account;
 mod answer;
 mod came;
 mod device;
+pub(crate) mod elsewhere;
 mod end_session;
 mod login;
+pub(crate) mod sealed;
 mod select;
 
 use std::borrow::Cow;
@@ -17,20 +20,25 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::{
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use regrant_core::interaction::{self, Kind, Rejection, Reply, Rules, Then};
+use regrant_core::openid::ACR_PASSWORD;
 use regrant_core::prompt::{self, Next, Present};
 use regrant_core::redeem;
 use regrant_core::{Client, Event, EventKind, Resources, Scope, Timestamp, redirect};
 use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
 
-use crate::app::App;
-use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong};
+use crate::app::{App, Settings};
+use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong, source};
+use crate::config::BUILT_IN_SCOPES;
 use crate::correlation::Correlation;
 use crate::form::Form;
 use crate::outbound::check_url;
-use crate::pages;
+use crate::pages::{self, Language, Voice};
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
 use crate::request_object;
@@ -40,12 +48,15 @@ use crate::subject;
 
 pub(crate) use account::{account, history};
 pub(crate) use device::device;
+pub(crate) use elsewhere::answered;
 pub(crate) use end_session::end_session;
 
 /// One request of a browser.
 struct Visit {
     app: Arc<App>,
     headers: HeaderMap,
+    /// The request that it is about, as it came: for the language of whatever is said.
+    about: String,
     peer: Peer,
     correlation: Correlation,
 }
@@ -72,9 +83,9 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
 /// `POST /login`.
 pub(crate) async fn login(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit::of(app, &parts);
+    let mut visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
-        Ok(form) => visit.login(&form).await,
+        Ok(form) => visit.about(&form).login(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
     };
     visit.correlation.mark(response)
@@ -83,9 +94,9 @@ pub(crate) async fn login(State(app): State<Arc<App>>, request: Request) -> Resp
 /// `POST /consent`.
 pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit::of(app, &parts);
+    let mut visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
-        Ok(form) => visit.consent(&form).await,
+        Ok(form) => visit.about(&form).consent(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
     };
     visit.correlation.mark(response)
@@ -94,9 +105,9 @@ pub(crate) async fn consent(State(app): State<Arc<App>>, request: Request) -> Re
 /// `POST /select`.
 pub(crate) async fn select(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit::of(app, &parts);
+    let mut visit = Visit::of(app, &parts);
     let response = match read_form(&visit.headers, body).await {
-        Ok(form) => visit.select(&form).await,
+        Ok(form) => visit.about(&form).select(&form).await,
         Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
     };
     visit.correlation.mark(response)
@@ -105,10 +116,10 @@ pub(crate) async fn select(State(app): State<Arc<App>>, request: Request) -> Res
 /// `GET` and `POST /logout`.
 pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let visit = Visit::of(app, &parts);
+    let mut visit = Visit::of(app, &parts);
     let response = if parts.method == Method::POST {
         match read_form(&visit.headers, body).await {
-            Ok(form) => visit.logout(&form).await,
+            Ok(form) => visit.about(&form).logout(&form).await,
             Err(_) => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_form"),
         }
     } else {
@@ -121,14 +132,13 @@ pub(crate) async fn logout(State(app): State<Arc<App>>, request: Request) -> Res
 pub(crate) async fn home(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let username = session::current_name(&app, request.headers()).await;
     let page = pages::Home { base: app.issuer.path(), issuer: app.issuer(), username: username.as_deref() };
-    html(StatusCode::OK, pages::home(&page), "")
+    html(StatusCode::OK, voice(&app, request.headers(), "").home(&page), "")
 }
 
 /// Every path that is none of ours.
-pub(crate) async fn not_found(State(app): State<Arc<App>>) -> Response<Body> {
-    let (headers, peer) = (HeaderMap::new(), Peer { address: None });
-    let visit = Visit { app, headers, peer, correlation: sight::correlation() };
-    let response = visit.page_error(StatusCode::NOT_FOUND, pages::NOT_FOUND, "not_found");
+pub(crate) async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let visit = Visit::of(app, &request.into_parts().0);
+    let response = visit.own_page_error(StatusCode::NOT_FOUND, pages::NOT_FOUND, "not_found");
     visit.correlation.mark(response)
 }
 
@@ -142,7 +152,19 @@ struct Remembered {
 impl Visit {
     fn of(app: Arc<App>, parts: &Parts) -> Self {
         let (headers, peer) = (parts.headers.clone(), Peer::of(&parts.extensions));
-        Self { app, headers, peer, correlation: sight::correlation() }
+        let about = parts.uri.query().unwrap_or_default().to_owned();
+        Self { app, headers, about, peer, correlation: sight::correlation() }
+    }
+
+    /// The same, about the request that a form carries.
+    fn about(&mut self, form: &Form) -> &Self {
+        form.credential("request").unwrap_or_default().clone_into(&mut self.about);
+        self
+    }
+
+    /// Speaks to this browser.
+    fn voice(&self) -> Voice {
+        voice(&self.app, &self.headers, &self.about)
     }
 
     /// One step of an authorization: whatever is missing is asked for; nothing missing, the answer goes to the client.
@@ -195,6 +217,7 @@ impl Visit {
                 Some(Present {
                     authenticated_at: who.session.authenticated_at,
                     is_named: request.wishes.named.iter().all(|named| *named == sub),
+                    is_strong: request.wishes.acrs.is_empty() || request.wishes.acrs.contains(&who.session.acr),
                     consented: self.is_consented(request, who).await?,
                     came: came::from(&self.app, &who.cookie, query, proof),
                 })
@@ -203,6 +226,7 @@ impl Visit {
         match (prompt::next(request.prompt, request.max_age(), present, self.app.engine.now()), who) {
             (Next::LoginRequired, _) => Ok(self.denied(request, &Denied::LOGIN_REQUIRED)),
             (Next::ConsentRequired, _) => Ok(self.denied(request, &Denied::CONSENT_REQUIRED)),
+            (Next::Unmet, _) => Ok(self.denied(request, &Denied::UNMET)),
             (Next::Select, Some(who)) => Ok(self.select_page(request, query, &who)),
             (Next::Consent, Some(who)) => Ok(self.consent_page(request, query, &who)),
             (Next::Answer, Some(who)) => self.grant(request, &who).await,
@@ -257,14 +281,28 @@ impl Visit {
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
             Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
-        if form.credential("decision") != Some("allow") {
-            return self.denied(&request, &Denied::ACCESS);
+        if self.app.settings().config.interactions.consent.is_some() {
+            // Whoever asks now is somebody else: this page was shown before.
+            return self.consent_page(&request, query, &who);
         }
-        match self.remember_and_grant(&request, &who).await {
+        let reply = match form.credential("decision") {
+            Some("allow") => Reply::Allowed(request.asks_for()),
+            _ => Reply::Rejected(Rejection::AccessDenied),
+        };
+        let now = self.app.engine.now();
+        match interaction::then(&own_page(Kind::Consent, &request.asks_for(), now), reply, now) {
+            Ok(Then::Answer(_)) => self.allow(&request, &who, true).await,
+            _ => self.denied(&request, &Denied::ACCESS),
+        }
+    }
+
+    /// The user allows what the request asks for.
+    async fn allow(&self, request: &AuthorizationRequest, who: &LoggedIn, is_remembered: bool) -> Response<Body> {
+        match self.remember_and_grant(request, who, is_remembered).await {
             Ok(response) => response,
             Err(trouble) => {
                 tracing::error!(correlation = %self.correlation, %trouble, "the store failed during a consent");
-                self.denied(&request, &Denied::UNAVAILABLE)
+                self.denied(request, &Denied::UNAVAILABLE)
             }
         }
     }
@@ -273,8 +311,11 @@ impl Visit {
         &self,
         request: &AuthorizationRequest,
         who: &LoggedIn,
+        is_remembered: bool,
     ) -> Result<Response<Body>, Unavailable> {
-        self.remember(&request.client, request.asks_for(), &request.granted.resources, who).await?;
+        if is_remembered {
+            self.remember(&request.client, request.asks_for(), &request.granted.resources, who).await?;
+        }
         sight::outcome("consented");
         self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
         self.grant(request, who).await
@@ -311,13 +352,16 @@ impl Visit {
         username: &str,
         error: Option<&str>,
     ) -> Response<Body> {
+        if let Some(url) = &self.app.settings().config.interactions.login {
+            return self.challenge(url, Kind::Login, query, None);
+        }
         let (cookie, set) = session::browser(&self.app, &self.headers);
         let csrf = session::form_token(&self.app, FormKind::Login, &cookie, query);
         let client_name = request.map_or("", |request| request.client.name.as_str());
         let page =
             pages::Login { base: self.app.issuer.path(), client_name, request: query, csrf: &csrf, username, error };
-        let action = request.map(|request| request.to.form_action()).unwrap_or_default();
-        let mut response = html(status, pages::login(&page), &action);
+        let action = self.form_action(request.map(|request| &request.to));
+        let mut response = html(status, voice(&self.app, &self.headers, query).login(&page), &action);
         if let Some(set) = set {
             response.headers_mut().append(SET_COOKIE, set);
         }
@@ -325,12 +369,16 @@ impl Visit {
     }
 
     fn consent_page(&self, request: &AuthorizationRequest, query: &str, who: &LoggedIn) -> Response<Body> {
+        if let Some(url) = &self.app.settings().config.interactions.consent {
+            return self.challenge(url, Kind::Consent, query, Some(who));
+        }
         let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
-        let scopes = self.described(&request.asks_for());
+        let voice = voice(&self.app, &self.headers, query);
+        let scopes = described(&self.app.settings(), &voice, &request.asks_for());
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.granted.resources.iter().collect();
-        let lifetime = lifetime(request);
+        let lifetime = lifetime(&voice, request);
         let profile = self.app.settings().clients.profile(&request.client.id);
         let links = profile.map(|profile| profile.links.clone()).unwrap_or_default();
         let page = pages::Consent {
@@ -345,19 +393,18 @@ impl Visit {
             request: query,
             csrf: &csrf,
         };
-        let mut response = html(StatusCode::OK, pages::consent(&page), &request.to.form_action());
+        let mut response = html(StatusCode::OK, voice.consent(&page), &self.form_action(Some(&request.to)));
         show_image(&mut response, links.logo.as_deref());
         response
     }
 
-    /// Scopes with what they mean to people.
-    fn described(&self, scope: &Scope) -> Vec<(String, String)> {
+    /// Where a form's redirects may lead: to the client, and to the operator's own pages.
+    fn form_action(&self, to: Option<&Destination>) -> String {
         let settings = self.app.settings();
-        let described = |name: &str| {
-            let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
-            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
-        };
-        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
+        let own = settings.config.interactions.urls().map(|url| source(&url.to_string()));
+        let mut sources: Vec<String> = to.map(Destination::form_action).into_iter().chain(own).collect();
+        sources.dedup();
+        sources.join(" ")
     }
 
     /// RFC 9700 section 4.12: "the authorization server MUST use HTTP status code 303".
@@ -370,13 +417,26 @@ impl Visit {
         response
     }
 
-    fn page_error(&self, status: StatusCode, message: &str, reason: &'static str) -> Response<Body> {
+    /// What went wrong where there is nobody but the user to tell it to: by our own page, or the operator's.
+    fn page_error(&self, status: StatusCode, message: &'static str, reason: &'static str) -> Response<Body> {
+        match &self.app.settings().config.interactions.error {
+            Some(url) => self.told_elsewhere(url, status, message, reason),
+            None => self.own_page_error(status, message, reason),
+        }
+    }
+
+    fn own_page_error(&self, status: StatusCode, message: &'static str, reason: &'static str) -> Response<Body> {
         sight::outcome(reason);
         tracing::debug!(correlation = %self.correlation, status = status.as_u16(), reason, "error page");
-        let title = status.canonical_reason().unwrap_or("Error");
-        let page =
-            pages::Failure { base: self.app.issuer.path(), title, message, correlation: self.correlation.as_str() };
-        html(status, pages::failure(&page), "")
+        let voice = self.voice();
+        let (title, message) = (failure_title(&voice, status), voice.say(message));
+        let page = pages::Failure {
+            base: self.app.issuer.path(),
+            title: &title,
+            message: &message,
+            correlation: self.correlation.as_str(),
+        };
+        html(status, voice.failure(&page), "")
     }
 
     fn unavailable(&self, reason: &str) -> Response<Body> {
@@ -426,44 +486,62 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
     (is_form(headers) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }
 
+/// What an answer on a page of our own must fit: the form's token says that it is of this browser and this request, however old.
+fn own_page(kind: Kind, scope: &Scope, now: Timestamp) -> Rules<'_> {
+    let lifetime = prompt::JUST_NOW;
+    Rules { kind, began_at: now, lifetime, anew: true, max_age: None, acrs: &[ACR_PASSWORD], scope }
+}
+
+/// In the language that the request, the browser or the operator asks for.
+pub(crate) fn voice(app: &App, headers: &HeaderMap, request: &str) -> Voice {
+    let settings = app.settings();
+    let pages = &settings.config.pages;
+    let form = Form::parse_repeated(request.as_bytes()).ok();
+    let wished = form.as_ref().and_then(|form| form.credential("ui_locales"));
+    let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    Voice::new(Arc::clone(&pages.theme), Language::choose(wished, accepted, pages.language))
+}
+
+fn failure_title(voice: &Voice, status: StatusCode) -> String {
+    voice.say(match status.as_u16() {
+        400 => "failure.400",
+        403 => "failure.403",
+        404 => "failure.404",
+        409 => "failure.409",
+        503 => "failure.503",
+        _ => "failure.other",
+    })
+}
+
+/// Scopes with what they mean to people: in the operator's words, or in ours.
+pub(crate) fn described(settings: &Settings, voice: &Voice, scope: &Scope) -> Vec<(String, String)> {
+    let described = |name: &str| {
+        let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
+        declared.map_or_else(|| built_in(voice, name), |scope| scope.description.clone())
+    };
+    scope.iter().map(|name| (name.to_owned(), described(name))).collect()
+}
+
+/// What the scopes of OpenID Connect Core sections 5.4 and 11 mean to people.
+fn built_in(voice: &Voice, scope: &str) -> String {
+    if BUILT_IN_SCOPES.contains(&scope) { voice.say(&format!("scope.{scope}")) } else { String::new() }
+}
+
 /// For the consent page: how long the application keeps what it gets.
-fn lifetime(request: &AuthorizationRequest) -> String {
+fn lifetime(voice: &Voice, request: &AuthorizationRequest) -> String {
     if !request.response_type.has_code() {
         return String::new();
     }
-    lifetime_of(&request.client, &request.granted.scope)
+    lifetime_of(voice, &request.client, &request.granted.scope)
 }
 
-fn lifetime_of(client: &Client, scope: &Scope) -> String {
+fn lifetime_of(voice: &Voice, client: &Client, scope: &Scope) -> String {
     let policy = &client.policy;
     if !redeem::may_refresh(client, scope) {
         return String::new();
     }
-    format!("{} without use, {} at most", spoken(policy.idle_lifetime), spoken(policy.absolute_lifetime))
-}
-
-/// What the scopes of OpenID Connect Core sections 5.4 and 11 mean to people.
-fn built_in(scope: &str) -> &'static str {
-    match scope {
-        "openid" => "Know who you are",
-        "profile" => "See your profile",
-        "email" => "See your email address",
-        "address" => "See your postal address",
-        "phone" => "See your phone number",
-        "offline_access" => "Stay connected while you are away",
-        _ => "",
-    }
-}
-
-fn spoken(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (number, unit) = match seconds {
-        0..120 => (seconds, "second"),
-        120..7200 => (seconds / 60, "minute"),
-        7200..172_800 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    let (idle, most) = (voice.spoken(policy.idle_lifetime), voice.spoken(policy.absolute_lifetime));
+    voice.say_with("asked.lifetime", &[("idle", &idle), ("most", &most)])
 }
 
 /// Lets a page show one image more: from this origin, and from no other.

@@ -121,12 +121,7 @@ impl Keyring {
         }
         store.chain_under(ChainKey::new(&root.derive(Purpose::EventChain, deployment.id, 1)))?;
         let wrap = Arc::new(Wrap::new(&root, deployment.id)?);
-        let mut rows = Vec::new();
-        for kind in KeyKind::ALL {
-            if let Answer::Keys(keys) = store.ask(&Question::Keys(kind))? {
-                rows.extend(keys);
-            }
-        }
+        let rows = rows_of(store)?;
         let empty = Self {
             root,
             deployment,
@@ -145,6 +140,22 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`].
     pub fn settle(&mut self, store: &mut dyn Store, lifetimes: &Lifetimes, now: Timestamp) -> Result<(), KeyringError> {
+        // Another node that starts at the same moment makes the same keys: what the first one made is taken.
+        for _ in 0..KeyKind::ALL.len() {
+            match self.settle_alone(store, lifetimes, now) {
+                Err(KeyringError::Changed) => *self = self.with(rows_of(store)?)?,
+                settled => return settled,
+            }
+        }
+        self.settle_alone(store, lifetimes, now)
+    }
+
+    fn settle_alone(
+        &mut self,
+        store: &mut dyn Store,
+        lifetimes: &Lifetimes,
+        now: Timestamp,
+    ) -> Result<(), KeyringError> {
         for step in self.missing(lifetimes) {
             let made = self.pair_needed(&step).map(SigningKey::generate).transpose();
             let made = made.map_err(|error| KeyringError::Crypto(error.to_string()))?;
@@ -215,7 +226,12 @@ impl Keyring {
     /// [`KeyringError::Crypto`] if they do not make a working set.
     pub fn decision_keys(&self) -> Result<Keys, KeyringError> {
         let statuses = |kind| -> Vec<(u8, KeyStatus)> {
-            self.of_kind(kind).filter_map(|row| Some((u8::try_from(row.id).ok()?, row.status))).collect()
+            let mut known: Vec<(u8, KeyStatus)> =
+                self.of_kind(kind).filter_map(|row| Some((u8::try_from(row.id).ok()?, row.status))).collect();
+            // Another node may mint under the next one before this one hears of it. It is derived: nobody else can.
+            let next = known.iter().map(|(id, _)| *id).max().and_then(|newest| newest.checked_add(1));
+            known.extend(next.map(|next| (next, KeyStatus::Next)));
+            known
         };
         let seeds: Vec<_> = self.seeds.iter().map(|(id, key)| (*id, key.clone())).collect();
         let (tag, sealing) = (statuses(KeyKind::Tag), statuses(KeyKind::Sealing));
@@ -281,6 +297,16 @@ fn identity(store: &mut dyn Store, root: &RootKey, now: Timestamp) -> Result<Dep
         store.commit(&[Record::Initialise { deployment, root_check }], now)?;
     }
     Err(KeyringError::Crypto("the store does not keep its identity".to_owned()))
+}
+
+fn rows_of(store: &mut dyn Store) -> Result<Vec<KeyRecord>, KeyringError> {
+    let mut rows = Vec::new();
+    for kind in KeyKind::ALL {
+        if let Answer::Keys(keys) = store.ask(&Question::Keys(kind))? {
+            rows.extend(keys);
+        }
+    }
+    Ok(rows)
 }
 
 fn algorithm_of(row: &KeyRecord) -> Result<Algorithm, KeyringError> {

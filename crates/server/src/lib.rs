@@ -32,6 +32,7 @@ pub mod encryption;
 pub mod engine;
 mod feed;
 mod fetched;
+mod follow;
 pub mod form;
 mod global_revocation;
 mod hook;

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};
 use regrant_core::client::{AccessTokenFormat, AuthMethod, GrantType};
-use regrant_core::openid::{ACR_PASSWORD, SCOPES};
+use regrant_core::openid::SCOPES;
 use regrant_core::prompt::Prompt;
 use regrant_core::{Policy, ResponseMode, ResponseType};
 use regrant_jose::jwe::{ContentAlgorithm, KeyAlgorithm};
@@ -21,6 +21,7 @@ use crate::config::{BUILT_IN_SCOPES, Readers, RegistrationMode};
 use crate::cors;
 use crate::feed;
 use crate::keyring::schedule::{JWKS_MAX_AGE, algorithm};
+use crate::pages::Language;
 
 /// `GET /.well-known/oauth-authorization-server` and `/.well-known/openid-configuration`.
 pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
@@ -53,7 +54,7 @@ fn public(body: &Value) -> Response<Body> {
 /// RFC 8414 section 3.2: "Claims with zero elements MUST be omitted from the response."
 fn document(app: &App) -> Value {
     let mut document = oauth(app);
-    for more in [openid(), sessions_and_devices(app)] {
+    for more in [openid(app), sessions_and_devices(app)] {
         if let (Value::Object(members), Value::Object(more)) = (&mut document, more) {
             members.extend(more);
         }
@@ -124,7 +125,9 @@ fn oauth(app: &App) -> Value {
 }
 
 /// OpenID Connect Discovery section 3.
-fn openid() -> Value {
+fn openid(app: &App) -> Value {
+    let settings = app.settings();
+    let acr_values = settings.config.interactions.all_acr_values();
     let algorithms = Algorithm::ALL.map(Algorithm::as_str);
     let objects: Vec<&str> = algorithms.into_iter().chain([NONE]).collect();
     let (keys, contents) =
@@ -141,10 +144,10 @@ fn openid() -> Value {
         "claims_supported": claims,
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": true,
-        "acr_values_supported": [ACR_PASSWORD],
+        "acr_values_supported": acr_values,
         "prompt_values_supported": Prompt::NAMES,
         "display_values_supported": ["page"],
-        "ui_locales_supported": ["en"],
+        "ui_locales_supported": Language::ALL.map(Language::tag),
         "request_parameter_supported": true,
         "request_uri_parameter_supported": true,
         // OpenID Connect Discovery section 3: whether "any request_uri values used" must be "pre-registered".

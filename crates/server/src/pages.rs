@@ -18,8 +18,11 @@
 //! | [`FormPost`]  | the redirect URI    | the answer to the client                                    |
 //! | [`LoggedOut`], [`DeviceDone`], [`Failure`], [`Home`] | – |                                        |
 //!
+//! How they look is a [`Theme`], which an operator's directory may change; what they say is in the languages of `words/`. A [`Voice`] is both.
+//! The constants below name sentences: docs/pages.md lists them.
+//!
 //! `base` is everywhere the path of the issuer without a slash at its end: `""` or `"/op"`. The pages refer to
-//! `{base}/assets/` + the file name of [`stylesheet`], and to `{base}/assets/favicon.svg` ([`FAVICON`]).
+//! `{base}/assets/` + the file name of the style sheet, and to `{base}/assets/favicon.svg` ([`FAVICON`]).
 //!
 //! They are served with `Referrer-Policy: no-referrer`, under which browsers send `Origin: null` with the forms: it is the
 //! form token that tells our own forms from others', never the origin.
@@ -27,15 +30,17 @@
 mod account;
 mod answer;
 mod device;
+pub mod qr;
+mod samples;
+mod theme;
+mod voice;
+mod words;
 
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
 use crate::profile::Links;
@@ -44,28 +49,32 @@ use crate::reasons::Reason;
 pub use account::{Account, Allowed, Connection, Happened};
 pub use answer::{Field, FormPost, Select, form_post_script};
 pub use device::{Device, DeviceConfirm, DeviceDone};
+pub use qr::Qr;
+pub use theme::{BRAND, Fault, Theme};
+pub use voice::Voice;
+pub use words::Language;
 
 /// For [`Login::error`]: the same for an unknown user and a wrong password, so that nobody learns who has an account.
-pub const WRONG_CREDENTIALS: &str = "That username and password do not match.";
+pub const WRONG_CREDENTIALS: &str = "login.wrong_error";
 /// For [`Login::error`] or [`Failure::message`]: no capacity right now (status 503); nothing was done.
-pub const BUSY: &str = "The server is busy. Please wait a moment and try again.";
+pub const BUSY: &str = "error.busy";
 /// For [`Login::error`] or [`Failure::message`]: the form's CSRF token is too old or of another browser session.
-pub const EXPIRED_FORM: &str = "This page was open for too long. Please try again.";
+pub const EXPIRED_FORM: &str = "error.expired_form";
 /// For [`Failure::message`]: the login session ended, or changed its user, between the page and its answer.
-pub const SESSION_CHANGED: &str =
-    "Your login has changed since this page was opened. Please go back to the application and start again.";
+pub const SESSION_CHANGED: &str = "error.session_changed";
 /// For [`Failure::message`]: `client_id` is missing or unknown. RFC 6749 section 4.1.2.1: then "inform the resource
 /// owner of the error" and do not redirect.
-pub const UNKNOWN_CLIENT: &str = "This server does not know the application that sent you here.";
+pub const UNKNOWN_CLIENT: &str = "error.unknown_client";
 /// For [`Failure::message`]: the `redirect_uri` is missing or not a registered one; no redirect, as above.
-pub const UNKNOWN_REDIRECT: &str =
-    "The application asked to send you to an address it has not registered. For your safety we stopped here.";
+pub const UNKNOWN_REDIRECT: &str = "error.unknown_redirect";
 /// For [`Failure::message`]: the request is malformed (status 400).
-pub const BAD_REQUEST: &str = "The link or form that brought you here is not one this server understands.";
+pub const BAD_REQUEST: &str = "error.bad_request";
 /// For [`Failure::message`]: no such page (status 404).
-pub const NOT_FOUND: &str = "There is no page at this address.";
+pub const NOT_FOUND: &str = "error.not_found";
+/// For [`Failure::message`]: the verifier of an interaction was used, is too old, or is another browser's.
+pub const INTERACTION_OVER: &str = "error.interaction_over";
 /// For [`Failure::message`]: our own failure (status 500 or 503); the log has the reason beside the correlation id.
-pub const UNAVAILABLE: &str = "Something went wrong on our side. Please try again later.";
+pub const UNAVAILABLE: &str = "error.unavailable";
 
 /// The icon of the browser tab and of the pages' head, for `{base}/assets/favicon.svg` (`image/svg+xml`).
 pub const FAVICON: &str = concat!(
@@ -187,57 +196,6 @@ pub struct Reasons<'a> {
     pub reasons: &'a [Reason],
 }
 
-/// Renders the page of reasons.
-pub fn reasons(page: &Reasons<'_>) -> String {
-    render("reasons", "Why a request was refused", page)
-}
-
-/// Renders the login page.
-pub fn login(page: &Login<'_>) -> String {
-    // The title is what a screen reader says first.
-    render("login", if page.error.is_some() { "Error: Log in" } else { "Log in" }, page)
-}
-
-/// Renders the consent page.
-pub fn consent(page: &Consent<'_>) -> String {
-    render("consent", "Allow access?", page)
-}
-
-/// Renders the page that shows the account.
-pub fn select(page: &Select<'_>) -> String {
-    render("select", "Which account?", page)
-}
-
-/// Renders the page that posts an answer to the client.
-pub fn form_post(page: &FormPost<'_>) -> String {
-    render("form_post", "Back to the application", page)
-}
-
-/// Renders the page that asks before it logs out.
-pub fn logout(page: &Logout<'_>) -> String {
-    render("logout", "Log out?", page)
-}
-
-/// Renders the page after a logout.
-pub fn logged_out(page: &LoggedOut<'_>) -> String {
-    render("logged_out", "Logged out", page)
-}
-
-/// Renders the page that asks for a user code.
-pub fn device(page: &Device<'_>) -> String {
-    render("device", if page.error.is_some() { "Error: Connect a device" } else { "Connect a device" }, page)
-}
-
-/// Renders the page that asks whether a device may have what it asks for.
-pub fn device_confirm(page: &DeviceConfirm<'_>) -> String {
-    render("device_confirm", "Connect a device?", page)
-}
-
-/// Renders the page after the answer.
-pub fn device_done(page: &DeviceDone<'_>) -> String {
-    render("device_done", if page.allowed { "Device connected" } else { "Device not connected" }, page)
-}
-
 /// File name and text of the script of the page for OpenID Connect Session Management. The name holds a hash of the text.
 pub fn check_session_script() -> (&'static str, &'static str) {
     static NAME: LazyLock<String> = LazyLock::new(|| {
@@ -249,76 +207,9 @@ pub fn check_session_script() -> (&'static str, &'static str) {
 
 const CHECK_SESSION: &str = include_str!("pages/check_session.js");
 
-/// Renders a user's own page.
-pub fn account(page: &Account<'_>) -> String {
-    render("account", if page.error.is_some() { "Error: Your account" } else { "Your account" }, page)
-}
-
-/// Renders the error page.
-pub fn failure(page: &Failure<'_>) -> String {
-    render("failure", page.title, page)
-}
-
-/// Renders the home page.
-pub fn home(page: &Home<'_>) -> String {
-    render("home", "Regrant", page)
-}
-
-/// File name and text of the style sheet. The name holds a hash of the text: serve it as `immutable`.
-pub fn stylesheet() -> (&'static str, &'static str) {
-    static NAME: LazyLock<String> = LazyLock::new(|| {
-        let hash = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, CSS.as_bytes()));
-        format!("style-{hash}.css")
-    });
-    (&NAME, CSS)
-}
-
-const CSS: &str = include_str!("pages/style.css");
-
-/// Name and text of each template, between `head.html` and `foot.html`.
-const TEMPLATES: [(&str, &str); 13] = [
-    ("reasons", include_str!("pages/reasons.html")),
-    ("select", include_str!("pages/select.html")),
-    ("form_post", include_str!("pages/form_post.html")),
-    ("login", include_str!("pages/login.html")),
-    ("consent", include_str!("pages/consent.html")),
-    ("logout", include_str!("pages/logout.html")),
-    ("logged_out", include_str!("pages/logged_out.html")),
-    ("failure", include_str!("pages/failure.html")),
-    ("home", include_str!("pages/home.html")),
-    ("account", include_str!("pages/account.html")),
-    ("device", include_str!("pages/device.html")),
-    ("device_confirm", include_str!("pages/device_confirm.html")),
-    ("device_done", include_str!("pages/device_done.html")),
-];
-
 /// Shown if a template fails, which the tests below rule out for the templates as they are.
 const FALLBACK: &str = "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Error</title></head>\n\
     <body><main role=\"alert\"><h1>This page could not be shown</h1><p>Please go back and try again.</p></main></body>\n</html>\n";
-
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // A line that holds only a block tag leaves nothing behind. If this failed the pages would have empty lines more.
-    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build() {
-        environment.set_syntax(syntax);
-    }
-    for (name, body) in TEMPLATES {
-        let whole = [include_str!("pages/head.html"), body, include_str!("pages/foot.html")].concat();
-        // A template that does not parse is missing below, and its page is the fallback.
-        let _ = environment.add_template_owned(name, whole);
-    }
-    environment
-});
-
-fn render(name: &str, title: &str, page: &impl Serialize) -> String {
-    let (stylesheet, _) = stylesheet();
-    ENVIRONMENT
-        .get_template(name)
-        .and_then(|template| template.render(context! { title, stylesheet, page => Serde(page) }))
-        .unwrap_or_else(|_| FALLBACK.to_owned())
-}
 
 #[cfg(test)]
 mod tests;

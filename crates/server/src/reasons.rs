@@ -71,7 +71,7 @@ The client hears the RFC's code and a correlation id (`correlation_id`, and the 
 `reason` as well, and `error_uri`, the place of the reason on the server's own page `/reasons`; but not where the token is
 not the client's own: that is nobody's business.
 
-Written from the code: `REGRANT_BLESS=1 cargo test --release -p sim --test tidy`.
+Written from the code: `REGRANT_BLESS=1 cargo test --profile proof -p sim --test tidy`.
 
 | code | the client hears | what happened | what would have been accepted, what to do |
 |---|---|---|---|

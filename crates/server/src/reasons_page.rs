@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 
 use crate::app::App;
-use crate::interaction::html;
+use crate::interaction::{html, voice};
 use crate::pages;
 use crate::reasons;
 
@@ -16,7 +16,7 @@ use crate::reasons;
 pub(crate) const PATH: &str = "/reasons";
 
 /// `GET /reasons`. It says nothing of anybody.
-pub(crate) async fn endpoint(State(app): State<Arc<App>>) -> Response<Body> {
+pub(crate) async fn endpoint(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Body> {
     let page = pages::Reasons { base: app.issuer.path(), reasons: &reasons::all() };
-    html(StatusCode::OK, pages::reasons(&page), "")
+    html(StatusCode::OK, voice(&app, &headers, "").reasons(&page), "")
 }

@@ -106,8 +106,10 @@ pub enum RecoverError {
         "the store has no anchor, so that nothing tells whether it went back\n  remedy: if it was restored from an older copy, say --without-anchor: everything from its newest time until now counts as lost. Nothing was changed"
     )]
     NoAnchor,
-    /// A store in memory.
-    #[error("the store is in memory: there is nothing to restore\n  remedy: name a file in `store`")]
+    /// A store that is no file.
+    #[error(
+        "the store is no SQLite file: there is nothing that this command could put back\n  remedy: restore a PostgreSQL with its own tools (docs/operations.md), or name a file in `store`"
+    )]
     Memory,
 }
 

@@ -131,7 +131,9 @@ async fn manage(app: &Arc<App>, id: &str, request: Request, peer: Peer) -> Resul
     let unknown = || Failure::Bearer(BearerFailure::InvalidToken);
     let known = ClientId::parse(id).and_then(|id| own(app, &id, &token)).ok_or_else(unknown)?;
     match parts.method {
-        Method::GET => Ok(described(app, &known, None, None)),
+        // RFC 7592 section 3: registration_access_token is "REQUIRED", and the one that was shown is still it. A client_secret is
+        // "OPTIONAL" (RFC 7591 section 3.2.1), and is not given again: what is kept of it is its hash.
+        Method::GET => Ok(described(app, &known, None, presented(&parts.headers).as_ref())),
         Method::PUT => replace(app, known, &token, &parts.headers, body).await,
         Method::DELETE => {
             app.admin().unregister(&known.definition).await?;
@@ -277,6 +279,12 @@ fn described(
         body.insert("registration_access_token".to_owned(), token.as_str().into());
     }
     Value::Object(body)
+}
+
+/// The token as the request shows it.
+fn presented(headers: &HeaderMap) -> Option<Zeroizing<String>> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    value.split_once(' ').map(|(_, token)| Zeroizing::new(token.trim().to_owned()))
 }
 
 /// OpenID Connect Registration section 5: "the values of the registered redirect_uris MUST be included in the elements of the array".

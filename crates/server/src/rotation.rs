@@ -72,6 +72,22 @@ pub async fn tend(app: &App) -> Result<usize, KeyringError> {
     Ok(done)
 }
 
+/// Takes over what another node has made durable: rows of keys, and the era.
+///
+/// # Errors
+/// [`KeyringError`]; the keys stay as they were, and are asked for again.
+pub(crate) async fn follow(app: &App) -> Result<(), KeyringError> {
+    let mut keyring = app.keyring.lock().await;
+    if let Answer::Deployment(Some(found)) = app.engine.ask(Question::Deployment).await?
+        && (found.era, found.recovery) != (keyring.deployment.era, keyring.deployment.recovery)
+    {
+        keyring.deployment = found;
+        app.engine.replace_keys(keyring.decision_keys()?);
+        tracing::warn!(era = found.era, "another node has opened a new era");
+    }
+    take_over_from_store(app, &mut keyring).await
+}
+
 /// Makes what these clients need before they are served: a key of each algorithm, and knowledge of how long their tokens live.
 /// The keyring is to be held until they are served: a round of [`tend`] in between would know only the clients of before, and
 /// could withdraw what was just made.

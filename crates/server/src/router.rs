@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::routing::{MethodRouter, any, get, post};
 use regrant_store::{Cause, Question, Unavailable};
@@ -21,14 +21,13 @@ use crate::{
 pub fn router(app: Arc<App>) -> Router {
     let base = app.issuer.path().to_owned();
     let at = |path: &str| format!("{base}{path}");
-    let (style, script) = (pages::stylesheet().0, pages::form_post_script().0);
-    let check_session = pages::check_session_script().0;
     let metadata = || get(metadata::endpoint);
     let mut router = Router::new()
         .route(&at("/oauth2/authorize"), get(interaction::authorize).post(interaction::authorize))
         .route(&at("/login"), post(interaction::login))
         .route(&at("/consent"), post(interaction::consent))
         .route(&at("/select"), post(interaction::select))
+        .route(&at("/interaction"), get(interaction::answered))
         .route(&at("/logout"), get(interaction::logout).post(interaction::logout))
         .route(&at("/device"), get(interaction::device).post(interaction::device))
         .route(&at("/account"), get(interaction::account).post(interaction::account))
@@ -48,10 +47,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&at("/oauth2/jwks"), get(metadata::jwks))
         .route(&at("/.well-known/oauth-authorization-server"), metadata())
         .route(&at("/.well-known/openid-configuration"), metadata())
-        .route(&at(&format!("/assets/{style}")), get(stylesheet))
-        .route(&at(&format!("/assets/{script}")), get(form_post_script))
-        .route(&at(&format!("/assets/{check_session}")), get(check_session_script))
-        .route(&at("/assets/favicon.svg"), get(favicon))
+        .route(&at("/assets/{file}"), get(asset))
         .route(&at("/reasons"), get(reasons_page::endpoint))
         .route(&at("/"), get(interaction::home))
         .route("/healthz", get(healthz))
@@ -80,26 +76,31 @@ fn back_channel(endpoint: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     endpoint.options(cors::preflight)
 }
 
-async fn stylesheet() -> Response<Body> {
-    asset(pages::stylesheet().1, "text/css; charset=utf-8", "public, max-age=31536000, immutable")
+/// What pages load: the style sheet and the scripts, named after their texts, and the images of the theme.
+async fn asset(State(app): State<Arc<App>>, Path(file): Path<String>, request: Request) -> Response<Body> {
+    const FOR_EVER: &str = "public, max-age=31536000, immutable";
+    const A_DAY: &str = "public, max-age=86400";
+    const SCRIPT: &str = "text/javascript; charset=utf-8";
+    let theme = Arc::clone(&app.settings().config.pages.theme);
+    let (style, css) = theme.stylesheet();
+    let scripts = [pages::form_post_script(), pages::check_session_script()];
+    if file == style {
+        return served(css.to_owned(), "text/css; charset=utf-8", FOR_EVER);
+    }
+    if let Some((_, text)) = scripts.into_iter().find(|(name, _)| *name == file) {
+        return served(text, SCRIPT, FOR_EVER);
+    }
+    if file == "favicon.svg" {
+        return served(theme.favicon().to_owned(), "image/svg+xml", A_DAY);
+    }
+    match theme.image(&file) {
+        Some(image) => served(image.bytes.to_vec(), image.media_type, A_DAY),
+        None => interaction::not_found(State(app), request).await,
+    }
 }
 
-async fn check_session_script() -> Response<Body> {
-    let text = pages::check_session_script().1;
-    asset(text, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable")
-}
-
-async fn form_post_script() -> Response<Body> {
-    let caching = "public, max-age=31536000, immutable";
-    asset(pages::form_post_script().1, "text/javascript; charset=utf-8", caching)
-}
-
-async fn favicon() -> Response<Body> {
-    asset(pages::FAVICON, "image/svg+xml", "public, max-age=86400")
-}
-
-fn asset(text: &'static str, media_type: &'static str, caching: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+fn served(body: impl Into<Body>, media_type: &'static str, caching: &'static str) -> Response<Body> {
+    let mut response = Response::new(body.into());
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static(media_type));
     headers.insert("cache-control", HeaderValue::from_static(caching));

@@ -38,6 +38,7 @@ pub use certificates::{Certificates, Looked, TlsError};
 use crate::admin;
 use crate::app::App;
 use crate::deliver;
+use crate::follow;
 use crate::rotation;
 use crate::router::router;
 use crate::sweep;
@@ -143,10 +144,15 @@ pub async fn serve_with(
     });
     // All of these end with this future, also where it is dropped: what holds the app holds the store.
     let mut background = JoinSet::new();
-    background.spawn(sweep::run(Arc::clone(&app)));
-    background.spawn(deliver::run(Arc::clone(&app)));
-    background.spawn(deliver::logout::run(Arc::clone(&app)));
-    background.spawn(rotation::run(Arc::clone(&app)));
+    if app.is_shared() {
+        background.spawn(follow::run(Arc::clone(&app)));
+        background.spawn(follow::on_duty(Arc::clone(&app)));
+    } else {
+        background.spawn(sweep::run(Arc::clone(&app)));
+        background.spawn(deliver::run(Arc::clone(&app)));
+        background.spawn(deliver::logout::run(Arc::clone(&app)));
+        background.spawn(rotation::run(Arc::clone(&app)));
+    }
     if let Some(certificates) = certificates {
         background.spawn(certificates.keep_fresh(Arc::clone(&app), certificate_check));
     }

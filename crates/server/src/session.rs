@@ -10,7 +10,8 @@ use std::time::Duration;
 use aws_lc_rs::{constant_time, hmac};
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
-use regrant_core::codec;
+use regrant_core::openid::{ACR_PASSWORD, AMR_PASSWORD};
+use regrant_core::{Timestamp, codec};
 use regrant_store::{Answer, EventRecord, Outcome, Question, Record, Session, Unavailable, User};
 use zeroize::Zeroizing;
 
@@ -54,6 +55,8 @@ pub(crate) enum FormKind {
     /// No form: that the browser comes from the login page, or from the one that shows the account, with this request.
     LoggedIn,
     Chose,
+    /// No form either: that an interaction began in this browser.
+    Interaction,
 }
 
 impl FormKind {
@@ -67,6 +70,7 @@ impl FormKind {
             Self::Select => b"select",
             Self::LoggedIn => b"logged in",
             Self::Chose => b"chose",
+            Self::Interaction => b"interaction",
         }
     }
 }
@@ -103,15 +107,61 @@ async fn is_still(app: &App, user: &User) -> Result<bool, Unavailable> {
     Ok(matches!(found, Answer::User(Some(now)) if now.password == user.password && now.disabled_at.is_none()))
 }
 
+/// How somebody has logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct How {
+    /// When; now unless said.
+    pub(crate) at: Option<Timestamp>,
+    /// How strongly.
+    pub(crate) acr: String,
+    /// By what, space-separated.
+    pub(crate) amr: String,
+    /// What else is said of it: a JSON object, or nothing.
+    pub(crate) claims: String,
+    /// How long the session lasts, at most [`LOGIN_LIFETIME`].
+    pub(crate) lifetime: Duration,
+    /// Whether the browser keeps the session when it is closed.
+    pub(crate) is_remembered: bool,
+}
+
+impl How {
+    /// By password, here.
+    pub(crate) fn by_password() -> Self {
+        Self {
+            at: None,
+            acr: ACR_PASSWORD.to_owned(),
+            amr: AMR_PASSWORD.to_owned(),
+            claims: String::new(),
+            lifetime: LOGIN_LIFETIME,
+            is_remembered: true,
+        }
+    }
+}
+
 /// Begins a session of the user as the password was compared with. Where this browser had one of the same user, it goes on under another
 /// cookie; another user's is ended, as by a logout. `None` if the password was changed, or the user disabled or removed, while it was
 /// compared: what that ended must not begin again.
-pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result<Option<Begun>, Unavailable> {
+pub(crate) async fn begin(
+    app: &App,
+    headers: &HeaderMap,
+    user: &User,
+    how: &How,
+) -> Result<Option<Begun>, Unavailable> {
     let cookie = Zeroizing::new(chance::bytes::<32>());
     let now = app.engine.now();
     let id = session_id(app, &cookie);
     let subject = user.subject.clone();
-    let session = Session { id, root: id, subject, authenticated_at: now, expires_at: now.plus(LOGIN_LIFETIME) };
+    let lifetime = how.lifetime.min(LOGIN_LIFETIME);
+    let session = Session {
+        id,
+        root: id,
+        subject,
+        authenticated_at: how.at.unwrap_or(now).min(now),
+        expires_at: now.plus(lifetime),
+        acr: how.acr.clone(),
+        amr: how.amr.clone(),
+        claims: how.claims.clone(),
+    };
     let mut root = id;
     match before(app, headers).await? {
         Some(old) if old.subject == user.subject && !old.expires_at.is_over(now) => {
@@ -142,7 +192,8 @@ pub(crate) async fn begin(app: &App, headers: &HeaderMap, user: &User) -> Result
         app.engine.commit(vec![Record::EndSession { id }]).await?;
         return Ok(None);
     }
-    let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), Some(LOGIN_LIFETIME));
+    let kept = how.is_remembered.then_some(lifetime);
+    let header = set_cookie(app, "session", &codec::encode(COOKIE_PREFIX, cookie.as_ref()), kept);
     Ok(Some(Begun { header, cookie, root }))
 }
 

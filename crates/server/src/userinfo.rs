@@ -21,6 +21,7 @@ use crate::claims::{Attributes, USERINFO_CLAIMS};
 use crate::correlation::Correlation;
 use crate::cors;
 use crate::encryption::{self, Kind};
+use crate::id_token;
 use crate::introspect::{active, by_number, open_access_token};
 use crate::keyring::schedule::algorithm;
 use crate::peer::Peer;
@@ -73,8 +74,9 @@ async fn answer(
     let Answer::User(Some(user)) = app.engine.ask(Question::UserBySubject(token.subject.clone())).await? else {
         return Err(Failure::Bearer(BearerFailure::InvalidToken));
     };
-    let (attributes, asked) = (Attributes::stored(&user)?, asked(app, &token).await?);
-    let mut claims = Map::from_iter([("sub".to_owned(), json!(subject::told(app, &client, &token.subject)))]);
+    let (attributes, (asked, more)) = (Attributes::stored(&user)?, asked(app, &token).await?);
+    let mut claims = more;
+    claims.extend([("sub".to_owned(), json!(subject::told(app, &client, &token.subject)))]);
     for name in at_userinfo(&token.scope, &asked, &client.scopes) {
         // OpenID Connect Core section 5.3.2: "If a Claim is not returned, that Claim Name SHOULD be omitted".
         claims.extend(attributes.of(&user, name).map(|value| (name.to_owned(), value)));
@@ -83,15 +85,17 @@ async fn answer(
 }
 
 /// The claims that were asked for by name (section 5.5): the grant knows them, or a token without a grant carries them.
-async fn asked(app: &App, token: &AccessToken) -> Result<Vec<String>, Failure> {
+/// With what the application that showed the login or the consent said.
+async fn asked(app: &App, token: &AccessToken) -> Result<(Vec<String>, Map<String, Value>), Failure> {
     if let Some((number, _)) = token.grant {
         let found = by_number(app, number).await?;
         let openid = found.and_then(|found| found.grant.terms.openid.clone());
-        return Ok(openid.map(|openid| openid.claims.userinfo).unwrap_or_default());
+        let more = openid.as_ref().map(id_token::more).unwrap_or_default();
+        return Ok((openid.map(|openid| openid.claims.userinfo).unwrap_or_default(), more));
     }
     let carried: Map<String, Value> = serde_json::from_str(&token.more).unwrap_or_default();
     let names = carried.get(USERINFO_CLAIMS).and_then(Value::as_array);
-    Ok(names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect())
+    Ok((names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(), Map::new()))
 }
 
 /// Section 5.3.2: "If the UserInfo Response is signed […] the Claims are returned in a JWT and the content-type MUST be

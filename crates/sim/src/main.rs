@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
+mod seeds;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use regrant_server::config::StoreLocation;
 use regrant_server::{App, Clock, Config, keyring};
 use regrant_store::{Sqlite, SqliteOptions, Synchronous, Writes};
+use seeds::{alone, print_it, simulate_all};
 use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::model::{self, Holder};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{flood, kill, revoking, startup, syscalls, wire};
+use sim::{cluster, flood, kill, revoking, simulate, startup, syscalls, timing, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -49,6 +52,30 @@ enum Command {
         /// How the store writes.
         #[arg(long, value_enum, default_value = "journal")]
         writes: Way,
+    },
+    /// Nodes over a PostgreSQL with a synchronous standby: killed, failed over and cut off under load. Nothing answered is lost.
+    Cluster {
+        /// How many nodes.
+        #[arg(long, default_value_t = 3)]
+        nodes: usize,
+        /// How many clients refresh at the same time.
+        #[arg(long, default_value_t = 24)]
+        clients: u64,
+        /// How often a node is killed.
+        #[arg(long, default_value_t = 15)]
+        kills: u64,
+        /// How often the primary is killed.
+        #[arg(long, default_value_t = 2)]
+        failovers: u64,
+        /// How often a wire is cut, goes silent, or loses an answer.
+        #[arg(long, default_value_t = 10)]
+        partitions: u64,
+        /// Where the chance comes from; a fresh one is printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Turn `synchronous_commit` off behind the nodes' backs: this must fail.
+        #[arg(long)]
+        planted: bool,
     },
     /// Record the server's system calls: every 200 comes after the device has confirmed its batch. Then EIO, ENOSPC and SIGKILL at each of them.
     Syscalls {
@@ -85,6 +112,50 @@ enum Command {
         /// Stop after this many states of each world.
         #[arg(long, default_value_t = 1_000_000)]
         states: u64,
+    },
+    /// Simulate whole deployments from seeds, on virtual time, with everything that can go wrong: Hist1 to Hist10 after each step.
+    Simulate {
+        /// How many histories.
+        #[arg(long, default_value_t = 5_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many steps each has.
+        #[arg(long, default_value_t = 1_000)]
+        steps: u64,
+        /// Every so many histories, one is on SQLite on a file whose power fails; 0 for none.
+        #[arg(long, default_value_t = 20)]
+        file_every: u64,
+        /// Plant a fault, which must be found.
+        #[arg(long, value_enum)]
+        mutant: Option<simulate::Mutant>,
+        /// Tell each step of the first history.
+        #[arg(long)]
+        tell: bool,
+    },
+    /// Plant each fault of the simulator, and find it.
+    Mutants,
+    /// Write docs/evidence.md; with --run, run the commands of all claims first, or of those that are named.
+    Evidence {
+        /// Run the commands.
+        #[arg(long)]
+        run: bool,
+        /// Which claims.
+        names: Vec<String>,
+    },
+    /// Every point of an operation × {crash, error, stall}.
+    Failpoints,
+    /// Every order in which the parts of a server can meet: commit queue, keys, assertions.
+    Orders,
+    /// Whether the time of an answer tells a guesser anything (Welch's t below 4.5).
+    Timing {
+        /// Samples of each comparison.
+        #[arg(long, default_value_t = 1_000_000)]
+        samples: u64,
+        /// Samples of a login, each of which takes a password's time.
+        #[arg(long, default_value_t = 1_000)]
+        logins: u64,
     },
     /// Start the real server on a store of many grants: how soon it is ready, and how much memory it holds.
     Startup {
@@ -196,6 +267,12 @@ fn main() -> ExitCode {
                 let options = kill::Options { cycles, clients, seed, fault: None, writes: writes.in_turn() };
                 kill_again(options, json).await
             }
+            Command::Cluster { nodes, clients, kills, failovers, partitions, seed, planted } => {
+                let seed = seed.unwrap_or_else(fresh_seed);
+                let options =
+                    cluster::Options { nodes, clients, kills, failovers, partitions, seed, is_planted: planted };
+                trouble(options, json).await
+            }
             Command::Syscalls { only, clients, times, synchronous, recording_only, writes } => {
                 let mut holds = true;
                 for way in writes.in_turn() {
@@ -212,6 +289,28 @@ fn main() -> ExitCode {
             }
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model { states } => search(states, json),
+            Command::Simulate { seeds, from, steps, file_every, mutant, tell } => {
+                let options = simulate::Options { seeds, from, steps, file_every, mutant, ..Default::default() };
+                simulate_all(&options, tell, json)
+            }
+            Command::Mutants => alone(|| seeds::mutants(json)),
+            Command::Evidence { run, names } => alone(|| seeds::evidence(run, &names)),
+            Command::Failpoints => {
+                let report = alone(simulate::failpoints::all);
+                print_it(&report, &report.json(), json);
+                report.wrong.is_empty()
+            }
+            Command::Orders => {
+                let orders = alone(simulate::orders::all);
+                print_it(&orders, &orders.json(), json);
+                orders.wrong.is_empty()
+            }
+            Command::Timing { samples, logins } => {
+                let mut report = timing::run(samples);
+                report.0.push(timing::users(logins).await);
+                print_it(&report, &report.json(), json);
+                report.holds()
+            }
             Command::Startup { grants, seconds } => start_large(grants, Duration::from_secs(seconds), json).await,
             Command::Epochs { grants, users, asked } => epochs(revoking::Size { grants, users, asked }, json).await,
             Command::Refreshes { revocations, refreshes } => {
@@ -430,6 +529,23 @@ async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {
         println!("the most, while sweeping  {:.1} MiB", mib(rss_most));
     }
     true
+}
+
+/// Troubles a cluster.
+async fn trouble(options: cluster::Options, json: bool) -> bool {
+    let scratch = Scratch::new("cluster");
+    let report = cluster::run(options, scratch.path(), &mut |what| {
+        if !json {
+            println!("{what}");
+        }
+    })
+    .await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
 }
 
 /// Loots a copy, and attacks a server on another copy: nothing happens to the deployment itself.

@@ -20,6 +20,7 @@ mod process {
     mod memory;
     mod misbehaving;
     mod refusals;
+    mod remains;
     mod revoke;
     mod rows;
     mod size;

@@ -17,7 +17,7 @@ pub const MOST_EPOCHS: usize = 100_000;
 pub const MOST_BROAD: usize = 256;
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Epochs {
     counter: u64,
     rows: BTreeMap<u64, Epoch>,
@@ -40,6 +40,11 @@ impl Epochs {
     /// The number of the newest that there ever was.
     pub(crate) const fn counter(&self) -> u64 {
         self.counter
+    }
+
+    /// There were so many, though the newest of them may be forgotten by now.
+    pub(crate) fn count(&mut self, counter: u64) {
+        self.counter = self.counter.max(counter);
     }
 
     /// In order of number.

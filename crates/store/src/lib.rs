@@ -8,6 +8,7 @@
 //! |------------|-------------------------------------------------|
 //! | [`Memory`] | tests, and programs that want nothing to remain |
 //! | [`Sqlite`] | one node, embedded, durable                     |
+//! | [`Postgres`] | many nodes over one server, durable           |
 
 #![warn(missing_docs)]
 
@@ -20,7 +21,9 @@ mod failures;
 mod key;
 mod logout;
 mod memory;
+mod moving;
 mod once;
+mod postgres;
 mod question;
 mod revocation;
 mod sqlite;
@@ -42,8 +45,10 @@ pub use failures::Failures;
 pub use key::{KeyChange, KeyKind, KeyRecord};
 pub use logout::LogoutNotice;
 pub use memory::Memory;
+pub use moving::{MoveError, Moved, move_store};
 pub use once::RegistrationToken;
-pub use question::{Answer, Question};
+pub use postgres::{Migration, Postgres, PostgresOptions, SchemaState, known as known_schema};
+pub use question::{Answer, Changes, Question};
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
@@ -93,6 +98,11 @@ pub trait Store: Send {
     /// Something that an operator should hear and that hinders nobody. Told once.
     fn notice(&mut self) -> Option<String> {
         None
+    }
+
+    /// Whether other nodes write to it: then what is kept of it in memory is compared with [`Question::Changes`].
+    fn is_shared(&self) -> bool {
+        false
     }
 }
 
@@ -416,6 +426,12 @@ pub struct Session {
     pub authenticated_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// How strong the login was (OpenID Connect Core section 2).
+    pub acr: String,
+    /// By what the user logged in, space-separated (RFC 8176).
+    pub amr: String,
+    /// What else was said of the login, for ID tokens: a JSON object in one line, or nothing.
+    pub claims: String,
 }
 
 /// What a user allowed a client.
@@ -441,7 +457,12 @@ impl Consent {
     /// What it means for a grant of a user who is in order.
     #[must_use]
     pub const fn status(&self) -> SubjectStatus {
-        match (self.paused_at, self.ends_at) {
+        Self::said(self.paused_at, self.ends_at)
+    }
+
+    /// The same of the two times alone.
+    pub(crate) const fn said(paused_at: Option<Timestamp>, ends_at: Option<Timestamp>) -> SubjectStatus {
+        match (paused_at, ends_at) {
             (Some(_), _) => SubjectStatus::Paused,
             (None, Some(end)) => SubjectStatus::Until(end),
             (None, None) => SubjectStatus::Enabled,
@@ -493,6 +514,9 @@ pub enum Cause {
     /// be written behind it before.
     #[error("the device failed while it was written; what it holds is unknown until the store is opened anew")]
     Device,
+    /// The database's server cannot be reached, or cannot be written: nothing of the batch has happened.
+    #[error("the database cannot be reached")]
+    Unreachable,
     /// The answer to COMMIT was lost, and the store can be read: whether the rows are there is a question of reading them.
     #[error("the answer to a commit was lost")]
     Unknown,

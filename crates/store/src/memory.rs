@@ -32,6 +32,18 @@ impl Memory {
         Self::default()
     }
 
+    /// Another store with the same contents: what a copy of a disk is.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.contents().clone())))
+    }
+
+    /// Holds what another one holds, under all its handles: a disk that is put back to a copy.
+    pub fn put_back(&self, copy: &Self) {
+        let earlier = copy.contents().clone();
+        *self.contents() = earlier;
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,7 +84,7 @@ impl Store for Memory {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Contents {
     deployment: Option<(DeploymentId, [u8; 16])>,
     era: u16,

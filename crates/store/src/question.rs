@@ -133,6 +133,24 @@ pub enum Question {
     },
     /// The tokens with which clients can be registered: all, or the one of this hash. The oldest first.
     RegistrationTokens(Option<[u8; 32]>),
+    /// How often that was changed of which whoever asks keeps a copy.
+    Changes,
+}
+
+/// Counts that rise with each change, by whichever node. In a store that nobody shares they stand still: whoever changes something there
+/// knows of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Of clients.
+    pub clients: u64,
+    /// Of keys.
+    pub keys: u64,
+    /// The era.
+    pub era: u16,
+    /// The position of the newest event.
+    pub events: u64,
+    /// The number of the newest logout that somebody is to hear of.
+    pub notices: u64,
 }
 
 /// The answer to a [`Question`], of the same name.
@@ -193,4 +211,6 @@ pub enum Answer {
     DeadLetters(Vec<DeadLetter>),
     /// Used up and expired ones too, until they are swept.
     RegistrationTokens(Vec<RegistrationToken>),
+    /// Of this moment.
+    Changes(Changes),
 }

@@ -187,7 +187,9 @@ fn record() -> impl Strategy<Value = Record> {
         2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),
         1 => subject().prop_map(|subject| Record::RemoveUser { subject }),
         2 => (0..3_u8, subject(), small_time(), small_time()).prop_map(|(id, subject, authenticated_at, expires_at)| {
-            Record::PutSession(Session { id: [id; 32], root: [id; 32], subject, authenticated_at, expires_at })
+            let (acr, amr, claims) = (format!("acr-{id}"), "pwd otp".to_owned(), String::new());
+            let id = [id; 32];
+            Record::PutSession(Session { id, root: id, subject, authenticated_at, expires_at, acr, amr, claims })
         }),
         1 => (0..3_u8).prop_map(|id| Record::EndSession { id: [id; 32] }),
         1 => (subject(), prop::option::of(0..3_u8)).prop_map(|(subject, but)| {
@@ -291,7 +293,7 @@ fn epoch() -> impl Strategy<Value = Epoch> {
         let issued_before = issued_before.map(Timestamp::from_millis);
         let session = session.map(|byte| [byte; 32]);
         let selector =
-            Selector { subject, client, session, tag_key, issued_before, online_only, ..Selector::default() };
+            Selector { subject, client, session, tag_key, scope: None, resource: None, issued_before, online_only };
         let reason = selector.reason();
         Epoch { number, at: Timestamp::EPOCH, selector, reason, detail: String::new(), undo_until, undone_at: None }
     })
@@ -399,7 +401,6 @@ fn questions() -> Vec<Question> {
     ];
     for id in 0..3 {
         questions.extend([Question::Session([id; 32]), Question::Logins([id; 32]), Question::AccessDenied([id; 32])]);
-        questions.extend((0..4).map(|now| Question::UsedOnce { key: [id; 32], now: Timestamp::from_millis(now) }));
     }
     for subject in SUBJECTS.map(str::to_owned) {
         questions.push(Question::ConsentsOf(subject.clone()));
@@ -434,7 +435,6 @@ fn access(subject: &str, client: &str) -> AccessToken {
         expires_at: i64::MAX,
         authenticated_at: None,
         jti: String::new(),
-        session: None,
         more: String::new(),
     }
 }
@@ -459,6 +459,7 @@ fn said(answer: Answer) -> Vec<String> {
         }
         Answer::Grants(rows) => rows.into_iter().map(|row| format!("{row:?}")).collect(),
         Answer::Deployment(_)
+        | Answer::Changes(_)
         | Answer::Clients(_)
         | Answer::Session(_)
         | Answer::Logins(_)

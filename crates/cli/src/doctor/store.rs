@@ -52,6 +52,25 @@ pub(super) fn root_key(config: &Config) -> Vec<Finding> {
 /// The store's directory and files: whose they are, who can write them, and how much room there is.
 pub(super) fn files(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "store";
+    if let StoreLocation::Postgres(options) = &config.store {
+        let tls = if options.is_encrypted() { "with TLS" } else { "without TLS" };
+        return vec![match regrant_store::Postgres::schema(options) {
+            Ok(state) if state.is_newer() => {
+                Finding::problem(CHECK, format!("{options} needs a newer program"), "Run the newer version.")
+            }
+            Ok(state) if state.pending().next().is_some() => Finding::note(
+                CHECK,
+                format!("{options}, {tls}: schema {} of {}", state.version, regrant_store::known_schema()),
+                "See `regrant migrate plan`.",
+            ),
+            Ok(state) => Finding::fine(CHECK, format!("{options}, {tls}: schema {}", state.version)),
+            Err(error) => {
+                let text = error.to_string();
+                let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, ""));
+                Finding::problem(CHECK, says, remedy)
+            }
+        }];
+    }
     let StoreLocation::Sqlite(store) = &config.store else {
         return vec![Finding::note(CHECK, "it is in memory: nothing remains", "")];
     };

@@ -104,7 +104,8 @@ async fn endpoint(State(api): State<Api>, request: Request) -> Response<Body> {
 /// All of a request in order; who asks comes before what is asked.
 async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Result<Remembered, Problem> {
     let (mut parts, body) = request.into_parts();
-    let client = caller::prove(&api.app, &parts.method, &parts.headers, Peer::of(&parts.extensions)).await?;
+    let opening = caller::opening(&parts.method, below(api, &parts));
+    let client = caller::prove(&api.app, opening, &parts.headers, Peer::of(&parts.extensions)).await?;
     let caller = client.id.as_str();
     let Some(operation) = find(api, &parts)? else {
         return Ok(Remembered::json(StatusCode::OK, document()));
@@ -224,10 +225,15 @@ impl Operation {
     }
 }
 
+/// The path as the table has it.
+fn below<'a>(api: &Api, parts: &'a Parts) -> &'a str {
+    let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    matched.strip_prefix(&*api.base).unwrap_or_default()
+}
+
 /// The operation of a path and a method; `None` for the document.
 fn find(api: &Api, parts: &Parts) -> Result<Option<&'static Operation>, Problem> {
-    let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let path = matched.strip_prefix(&*api.base).unwrap_or_default();
+    let path = below(api, parts);
     // RFC 9110 section 9.3.2: HEAD is GET without its content.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     if path == "/openapi.json" && method == Method::GET {

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::blacklist::Selection;
 use super::events::EventsWanted;
 use super::import::{Effect, Existing, Hashes, PortableUser};
+use super::interactions::{Acceptance, Refused, WhichInteraction};
 use super::{Admin, AdminError, GrantFilter, KeyTurn, MIN_PASSWORD_CHARS};
 use crate::claims::attributes::UserChange;
 use crate::config::ClientDefinition;
@@ -245,6 +246,21 @@ pub enum Command {
         /// Its number.
         id: u64,
     },
+    /// [`Admin::interaction`].
+    Interaction {
+        /// Which.
+        which: WhichInteraction,
+    },
+    /// [`Admin::accept_interaction`].
+    AcceptInteraction {
+        /// What is answered.
+        acceptance: Box<Acceptance>,
+    },
+    /// [`Admin::reject_interaction`].
+    RejectInteraction {
+        /// What is answered.
+        refused: Refused,
+    },
     /// [`Admin::withdraw_consent`].
     WithdrawConsent {
         /// Whose.
@@ -349,6 +365,9 @@ impl Command {
             | Self::Revocations
             | Self::UndoRevocation { .. }
             | Self::WithdrawConsent { .. }
+            | Self::Interaction { .. }
+            | Self::AcceptInteraction { .. }
+            | Self::RejectInteraction { .. }
             | Self::VerifyEvents
             | Self::Explain { .. }
             | Self::Webhooks
@@ -419,6 +438,9 @@ impl Admin {
             Command::RevokeTokens { tokens, reason } => told(self.revoke_tokens(tokens, &reason).await?),
             Command::Revocations => told(self.revocations().await?),
             Command::UndoRevocation { id } => told(self.undo_revocation(id).await?),
+            Command::Interaction { which } => told(self.interaction(&which).await?),
+            Command::AcceptInteraction { acceptance } => told(self.accept_interaction(&acceptance).await?),
+            Command::RejectInteraction { refused } => told(self.reject_interaction(&refused)?),
             Command::WithdrawConsent { name, client } => told(self.withdraw_consent(&name, &client).await?),
         }
     }

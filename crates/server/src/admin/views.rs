@@ -1,6 +1,6 @@
 //! How clients, users, grants and events are shown: the same to the command line, to a program and over HTTP.
 
-use regrant_core::client::{AccessTokenFormat, OnReplay};
+use regrant_core::client::{AccessTokenFormat, OnReplay, RefreshTokens, SubjectType};
 use regrant_core::grant::Rotation;
 use regrant_core::{Grant, Keys, Timestamp};
 use regrant_store::{StoredEvent, User};
@@ -34,6 +34,27 @@ pub(super) fn client_view(client: &regrant_core::Client, declared: bool, tell_re
         allowed_origins: client.allowed_origins.clone(),
         skip_consent: client.skip_consent,
         tell_reason,
+        refresh_tokens: match client.refresh_tokens {
+            RefreshTokens::Always => "always",
+            RefreshTokens::OfflineAccess => "offline_access",
+        }
+        .to_owned(),
+        subject_type: match client.subject_type {
+            SubjectType::Public => "public",
+            SubjectType::Pairwise(_) => "pairwise",
+        }
+        .to_owned(),
+        default_max_age: client.default_max_age.map(|age| age.as_secs()),
+        id_token_signed_response_alg: client.id_token_algorithm.as_str().to_owned(),
+        userinfo_signed_response_alg: client.userinfo_algorithm.map(|algorithm| algorithm.as_str().to_owned()),
+        introspection_signed_response_alg: client.introspection_algorithm.as_str().to_owned(),
+        access_token_signed_response_alg: client.policy.access_token_algorithm.as_str().to_owned(),
+        post_logout_redirect_uris: client.logout.post_logout_redirect_uris.clone(),
+        backchannel_logout_uri: client.logout.backchannel.clone(),
+        backchannel_logout_session_required: client.logout.backchannel_session_required,
+        frontchannel_logout_uri: client.logout.frontchannel.clone(),
+        frontchannel_logout_session_required: client.logout.frontchannel_session_required,
+        on_logout: client.logout.on_logout.map(|what| what.as_str().to_owned()),
     }
 }
 

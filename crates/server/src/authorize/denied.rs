@@ -1,6 +1,7 @@
 //! What a client is told when it gets no answer: RFC 6749 section 4.1.2.1, and OpenID Connect Core section 3.1.2.6.
 
 use regrant_core::Refusal;
+use regrant_core::interaction::Rejection;
 
 /// An error and what is said of it: constant, for it stands in URLs.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ impl Denied {
     pub(crate) const CONSENT_REQUIRED: Self = Self::new("consent_required", "the user has not consented");
     pub(crate) const HOOK: Self = Self::new("access_denied", "the request was denied");
     /// OpenID Connect Core Error Code unmet_authentication_requirements 1.0.
-    pub(super) const UNMET: Self = Self::new(
+    pub(crate) const UNMET: Self = Self::new(
         "unmet_authentication_requirements",
         "no login of this server is of the acr that the request asks for",
     );
@@ -34,6 +35,23 @@ impl Denied {
         Self::new("temporarily_unavailable", "the server cannot answer now; ask again shortly with the same request");
     pub(crate) const TOO_LARGE: Self =
         Self::new("server_error", "the claims that the ID token would carry are more than a token may");
+
+    /// What the application that asked the user said.
+    pub(crate) const fn rejected(why: Rejection) -> Self {
+        match why {
+            Rejection::AccessDenied => Self::ACCESS,
+            Rejection::LoginRequired => Self::LOGIN_REQUIRED,
+            Rejection::ConsentRequired => Self::CONSENT_REQUIRED,
+            Rejection::AccountSelectionRequired => {
+                Self::new("account_selection_required", "the user has not chosen an account")
+            }
+            Rejection::InteractionRequired => {
+                Self::new("interaction_required", "something that only the user can give is missing")
+            }
+            Rejection::UnmetAuthenticationRequirements => Self::UNMET,
+            Rejection::TemporarilyUnavailable => Self::UNAVAILABLE,
+        }
+    }
 
     /// What a refusal of the rules is called here.
     pub(crate) const fn of(refusal: Refusal) -> Self {

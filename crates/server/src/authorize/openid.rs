@@ -1,10 +1,10 @@
 //! The parameters of OpenID Connect Core sections 3.1.2.1 and 5.5: `nonce`, `max_age`, `id_token_hint`, `claims`.
 //!
-//! `display`, `ui_locales`, `claims_locales` and `acr_values` are wishes: read, and fulfilled by the one page, language and kind of login
-//! there is.
+//! `display`, `claims_locales` and `acr_values` are wishes: read, and fulfilled by the one page and kind of login there is, or passed on to
+//! the application that asks in our place. `ui_locales` is the language of the pages (`pages/words.rs`).
 
 use regrant_core::Scope;
-use regrant_core::openid::{self, ACR_PASSWORD, ClaimsAsked, MAX_NONCE};
+use regrant_core::openid::{self, ClaimsAsked, MAX_NONCE};
 use regrant_jose::{Typ, Unverified, check_audience, check_issuer};
 use serde_json::{Map, Value};
 
@@ -24,6 +24,8 @@ pub(crate) struct Wishes {
     /// Filled in on the login page.
     pub(crate) login_hint: String,
     pub(crate) claims: ClaimsAsked,
+    /// The `acr`s of which the login must have one; empty if any will do.
+    pub(crate) acrs: Vec<String>,
 }
 
 impl Wishes {
@@ -46,16 +48,18 @@ impl Wishes {
             named
                 .push(hinted(app, hint, client).ok_or(Denied::invalid("id_token_hint is no ID token of this client"))?);
         }
-        let mut claims = ClaimsAsked::default();
+        let (mut claims, mut acrs) = (ClaimsAsked::default(), Vec::new());
         if let Some(text) = form.credential("claims") {
-            let (asked, subject) = read_claims(text, scopes)?;
-            claims = asked;
-            named.extend(subject);
+            let settings = app.settings();
+            let asked = read_claims(text, scopes, &settings.config.interactions.all_acr_values())?;
+            claims = asked.claims;
+            acrs = asked.acrs;
+            named.extend(asked.subject);
         }
         // A wish: what cannot be a name of a user is none.
         let login_hint = form.text("login_hint", crate::session::MAX_USERNAME_LEN).ok().flatten().unwrap_or_default();
         let (nonce, login_hint) = (nonce.map(str::to_owned), login_hint.to_owned());
-        Ok(Self { nonce, max_age, named, login_hint, claims })
+        Ok(Self { nonce, max_age, named, login_hint, claims, acrs })
     }
 }
 
@@ -71,11 +75,19 @@ fn hinted(app: &App, text: &str, client: &str) -> Option<String> {
     claims.get("sub").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Core section 5.5. "Any members used that are not understood MUST be ignored."
-fn read_claims(text: &str, scopes: &Scope) -> Result<(ClaimsAsked, Option<String>), Denied> {
+/// What a `claims` parameter asks for.
+#[derive(Default, Debug)]
+struct Asked {
+    claims: ClaimsAsked,
+    subject: Option<String>,
+    acrs: Vec<String>,
+}
+
+/// Core section 5.5. "Any members used that are not understood MUST be ignored." `known` are the `acr`s that logins here can have.
+fn read_claims(text: &str, scopes: &Scope, known: &[&str]) -> Result<Asked, Denied> {
     const MALFORMED: Denied = Denied::invalid("claims is not an object as OpenID Connect Core section 5.5 has it");
     let parameter = regrant_jose::read_object(text.as_bytes()).map_err(|_| MALFORMED)?;
-    let (mut asked, mut subject) = (ClaimsAsked::default(), None);
+    let (mut asked, mut subject, mut acrs) = (ClaimsAsked::default(), None, Vec::new());
     for (place, names) in [("id_token", &mut asked.id_token), ("userinfo", &mut asked.userinfo)] {
         let members = match parameter.get(place) {
             None | Some(Value::Null) => continue,
@@ -95,37 +107,47 @@ fn read_claims(text: &str, scopes: &Scope) -> Result<(ClaimsAsked, Option<String
                     subject = Some(value.clone());
                 }
                 ("sub", Some(_)) => return Err(MALFORMED),
-                ("acr", _) if is_unmet(wish) => return Err(Denied::UNMET),
+                ("acr", _) => acrs.extend(needed(wish, known)?),
                 (name, _) if openid::may_ask(scopes, name) => names.push(name.to_owned()),
                 _ => {}
             }
         }
         names.sort_unstable();
     }
-    Ok((asked, subject))
+    Ok(Asked { claims: asked, subject, acrs })
 }
 
 /// Core section 5.5.1.1: "If the acr Claim is requested as an Essential Claim for the ID Token with a values parameter requesting specific
 /// Authentication Context Class Reference values […] the Authorization Server MUST return an acr Claim Value that matches one of the
 /// requested values", or else "treat that outcome as a failed authentication attempt".
-fn is_unmet(wish: &Map<String, Value>) -> bool {
-    let is_ours = |value: &Value| value.as_str() == Some(ACR_PASSWORD);
-    let is_met = match (wish.get("value"), wish.get("values")) {
-        (None, None) => true,
-        (Some(value), _) if is_ours(value) => true,
-        (_, Some(Value::Array(values))) => values.iter().any(is_ours),
-        _ => false,
+fn needed(wish: &Map<String, Value>, known: &[&str]) -> Result<Vec<String>, Denied> {
+    if !is_essential(wish) {
+        return Ok(Vec::new());
+    }
+    let values: Vec<&Value> = match (wish.get("value"), wish.get("values")) {
+        (None, None) => return Ok(Vec::new()),
+        (value, Some(Value::Array(values))) => value.into_iter().chain(values).collect(),
+        (value, _) => value.into_iter().collect(),
     };
-    wish.get("essential") == Some(&Value::Bool(true)) && !is_met
+    let can_be: Vec<String> =
+        values.into_iter().filter_map(Value::as_str).filter(|acr| known.contains(acr)).map(str::to_owned).collect();
+    if can_be.is_empty() { Err(Denied::UNMET) } else { Ok(can_be) }
+}
+
+fn is_essential(wish: &Map<String, Value>) -> bool {
+    wish.get("essential") == Some(&Value::Bool(true))
 }
 
 #[cfg(test)]
 mod tests {
+    use regrant_core::openid::ACR_PASSWORD;
+
     use super::*;
 
     fn read(text: &str) -> Result<(ClaimsAsked, Option<String>), &'static str> {
         let scopes = Scope::parse("openid profile email").expect("a scope");
-        read_claims(text, &scopes).map_err(|denied| denied.error)
+        let read = read_claims(text, &scopes, &[ACR_PASSWORD, "urn:example:strong"]).map_err(|denied| denied.error)?;
+        Ok((read.claims, read.subject))
     }
 
     #[test]

@@ -36,7 +36,7 @@ use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::suggest::did_you_mean;
-use super::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
+use super::{ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
 pub use policy::LONGEST_ACCESS_TOKEN;
 pub use proofs::{ObjectAlgorithm, PlainSecret};
@@ -414,7 +414,7 @@ impl ClientDefinition {
     fn resolved_scopes(&self, declared: &[ScopeSetting], checks: &mut Checks) -> Scope {
         let key = "scopes";
         checks.distinct(key, &self.scopes);
-        let built_in = || BUILT_IN_SCOPES.into_iter().chain([ADMIN_SCOPE, ADMIN_READ_SCOPE]);
+        let built_in = || BUILT_IN_SCOPES.into_iter().chain(ADMIN_SCOPES);
         let known = || declared.iter().map(|scope| scope.name.as_str()).chain(built_in());
         for (index, scope) in self.scopes.iter().enumerate() {
             if !known().any(|name| name == scope) {
@@ -450,7 +450,7 @@ impl ClientDefinition {
     /// or a user's device holds must not be worth that much (check O6).
     fn check_admin(&self, flows: &BTreeSet<GrantType>, checks: &mut Checks) {
         let is_named = |names: &[String], name: &str| names.iter().any(|known| known == name);
-        let named = [ADMIN_SCOPE, ADMIN_READ_SCOPE].into_iter().find(|scope| is_named(&self.scopes, scope));
+        let named = ADMIN_SCOPES.into_iter().find(|scope| is_named(&self.scopes, scope));
         let Some(named) = named else { return };
         if flows.iter().any(|flow| *flow != GrantType::ClientCredentials) || flows.is_empty() {
             let what = format!("\"{named}\" is for clients of the grant type \"client_credentials\" alone");

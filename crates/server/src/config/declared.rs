@@ -5,8 +5,7 @@ use regrant_core::{Resources, Scope};
 use super::document::Section;
 use super::problem::Problem;
 use super::{
-    ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims,
-    client, suggest,
+    ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims, client, suggest,
 };
 use crate::claims::Rules;
 
@@ -22,7 +21,7 @@ pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
     } else if let Some(problem) = client::check_label("description", &description) {
         section.problem(problem);
     }
-    if [ADMIN_SCOPE, ADMIN_READ_SCOPE].contains(&name.as_str()) {
+    if ADMIN_SCOPES.contains(&name.as_str()) {
         section.problem(Problem::new("name", "it opens the admin API, and is always there", "Leave the entry out."));
     }
     if config.scopes.iter().any(|scope| scope.name == name) {

@@ -230,6 +230,14 @@ impl<'a> Section<'a> {
         self.report.add(at, self.full_name(problem.key), self.entry.clone(), problem);
     }
 
+    /// Reports what is wrong with another file that a key names.
+    pub(super) fn elsewhere(&self, error: ConfigError) {
+        let mut errors = self.report.errors.borrow_mut();
+        if errors.len() < MAX_ERRORS {
+            errors.push(error);
+        }
+    }
+
     /// Reports every key that nobody asked for. `elsewhere` are the settings that stand at the top of the file.
     pub(super) fn finish(&self, elsewhere: &[&str]) {
         let asked = self.asked.borrow();

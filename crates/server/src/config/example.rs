@@ -36,6 +36,11 @@ const TEXT: &str = r##"# Regrant's configuration.
 # Where the data is: users, grants, added clients.
 #store = "sqlite:regrant.db"
 
+# Or in a PostgreSQL that many nodes share (docs/scaling.md). Of several hosts the one that can be written is used; TLS is verified.
+#store = "postgres://regrant@db1.example.com,db2.example.com/regrant"
+# The file that holds its password. Example:
+#store_password_file = "/run/secrets/regrant-db"
+
 # How it writes what a refresh changes: "journal", one row for all refreshes of a moment, which go into their places little by
 # little; or "rows", each in its place at once, a fraction as fast. The same file serves both.
 #store_writes = "journal"
@@ -249,6 +254,28 @@ const TEXT: &str = r##"# Regrant's configuration.
 #allow = ["10.0.3.0/24"]
 #ports = ["8443"]
 ##roots = "private-authority.pem"
+
+
+## What people see
+
+# The built-in pages. name stands at the top of each; language is spoken where neither the request (ui_locales) nor the browser asks for
+# one of "en", "de", "fr", "es", "zh" and "ja"; theme_dir holds templates, style sheets and images in place of ours (docs/pages.md). An example:
+#[pages]
+#name = "Example Login"
+#language = "en"
+##theme_dir = "theme"
+
+# Pages of your own in place of ours: where browsers are sent to log in (and to choose an account), to be asked for consent, to be asked
+# whether to log out, and to be told of an error. Your application reads what is asked and answers at the admin API, as a client with the
+# scope regrant.interactions (docs/interactions.md). lifetime: how long an answer is waited for. acr_values: what logins there may be,
+# beside urn:regrant:acr:password. Example:
+#[interactions]
+#login = "https://login.example.com/login"
+#consent = "https://login.example.com/consent"
+#logout = "https://login.example.com/logout"
+#error = "https://login.example.com/error"
+#lifetime = "10m"
+#acr_values = ["urn:example:acr:passkey"]
 
 
 ## Resource servers

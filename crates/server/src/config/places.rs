@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use regrant_store::PostgresOptions;
+
 use super::StoreLocation;
 use super::problem::Problem;
 
@@ -92,16 +94,21 @@ pub(super) fn check_alias(path: &str) -> Result<(), String> {
     }
 }
 
-/// Reads `sqlite:PATH`; a relative path is relative to `base`.
+/// Reads `sqlite:PATH`, relative to `base`, or the address of a PostgreSQL.
 pub(super) fn store(text: &str, base: &Path) -> Result<StoreLocation, Problem> {
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.is_empty() && !path.contains(['\0', '?']) => {
             Ok(StoreLocation::Sqlite(under(base, path)))
         }
-        Some(("postgres" | "postgresql", _)) => {
-            Err(Problem::new("store", "this release keeps its data in SQLite only", "Write \"sqlite:regrant.db\"."))
-        }
-        _ => Err(Problem::new("store", "it is not of the form \"sqlite:PATH\"", "Write \"sqlite:regrant.db\".")),
+        Some(("postgres" | "postgresql", _)) => PostgresOptions::parse(text).map(StoreLocation::Postgres).map_err(|what| {
+            let remedy = "Write it like \"postgres://regrant@db1.example,db2.example/regrant\", and name the password's file in `store_password_file`.";
+            Problem::new("store", what, remedy)
+        }),
+        _ => Err(Problem::new(
+            "store",
+            "it is neither \"sqlite:PATH\" nor \"postgres://USER@HOST/DATABASE\"",
+            "Write \"sqlite:regrant.db\".",
+        )),
     }
 }
 

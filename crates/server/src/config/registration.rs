@@ -77,8 +77,8 @@ pub(super) fn read(section: &Section<'_>) -> RegistrationSetting {
         }
     }
     if let Some(scopes) = section.strings("scopes") {
-        if scopes.iter().any(|scope| scope == super::ADMIN_SCOPE) {
-            let what = "the scope of the admin API is not for clients that register themselves";
+        if scopes.iter().any(|scope| super::ADMIN_SCOPES.contains(&scope.as_str())) {
+            let what = "the scopes of the admin API are not for clients that register themselves";
             section.problem(Problem::new("scopes", what, "Leave it out."));
         }
         setting.scopes = scopes;

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use regrant_store::Writes;
 
 use super::document::Section;
-use super::{Config, DEFAULT_LISTEN, DEFAULT_ROOT_KEY_FILE, DEFAULT_STORE, Problem, places, proxies};
+use super::{Config, DEFAULT_LISTEN, DEFAULT_ROOT_KEY_FILE, DEFAULT_STORE, Problem, StoreLocation, places, proxies};
 
 /// The keys at the top of the file, for whoever writes one of them further down.
-pub(super) const TOP: [&str; 11] = [
+pub(super) const TOP: [&str; 12] = [
     "issuer",
     "listen",
     "store",
     "store_writes",
+    "store_password_file",
     "anchor_file",
     "revocations_file",
     "root_key_file",
@@ -35,6 +36,14 @@ pub(super) fn read(top: &Section<'_>, base: &Path, config: &mut Config) {
     match places::store(&top.string("store").unwrap_or_else(|| DEFAULT_STORE.to_owned()), base) {
         Ok(store) => config.store = store,
         Err(problem) => top.problem(problem),
+    }
+    config.store_password_file = read_path(top, "store_password_file", base);
+    if let StoreLocation::Postgres(options) = &mut config.store {
+        options.password_file.clone_from(&config.store_password_file);
+        if config.issuer.is_none() {
+            let notice = "nodes that share a store need one name: without `issuer` each of them calls itself by its own address, and takes no other one's tokens for its own";
+            config.notices.push(notice.to_owned());
+        }
     }
     config.anchor_file = read_path(top, "anchor_file", base);
     config.revocations_file = read_path(top, "revocations_file", base);

@@ -9,7 +9,7 @@ use std::thread;
 use regrant_core::decision::{Decision, Event};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
-use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Cause, Changes, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
 use super::heard::{self, Asked, Teller};
@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) told: Told,
     pub(super) places: Places,
     pub(super) teller: Teller,
+    /// What was known of other nodes' doings when somebody asked last.
+    pub(super) changes: Changes,
 }
 
 /// Tells the process that it must end; also where the writer panics, for nobody would be answered any more.
@@ -100,24 +102,30 @@ struct Working {
 impl Writer {
     pub(super) fn run(mut self, queue: &mpsc::Receiver<Job>) {
         while let Ok(first) = queue.recv() {
-            let mut waiting = vec![first];
-            waiting.extend(queue.try_iter().take(MAX_BATCH - 1));
-            waiting.iter().for_each(|job| self.shares.give_back(job));
-            self.waiting.taken(waiting.len());
-            let stop = self.batch(waiting);
-            // Reading can be what it noticed it by.
-            if let Some(trouble) = self.store.failure() {
-                self.failing.tell(&trouble);
-            }
-            if let Some(notice) = self.store.notice() {
-                tracing::warn!("{notice}");
-            }
-            if let Some(reply) = stop {
+            if let Some(reply) = self.turn(first, queue, MAX_BATCH) {
                 drop(self);
                 let _ = reply.send(());
                 return;
             }
         }
+    }
+
+    /// One batch: this job, and of what waits behind it so many that they are `most`. Whoever is to hear that the store is closed, if it
+    /// is to be.
+    pub(super) fn turn(&mut self, first: Job, queue: &mpsc::Receiver<Job>, most: usize) -> Option<oneshot::Sender<()>> {
+        let mut waiting = vec![first];
+        waiting.extend(queue.try_iter().take(most.saturating_sub(1)));
+        waiting.iter().for_each(|job| self.shares.give_back(job));
+        self.waiting.taken(waiting.len());
+        let stop = self.batch(waiting);
+        // Reading can be what it noticed it by.
+        if let Some(trouble) = self.store.failure() {
+            self.failing.tell(&trouble);
+        }
+        if let Some(notice) = self.store.notice() {
+            tracing::warn!("{notice}");
+        }
+        stop
     }
 
     /// Does the jobs, up to one that says stop: whoever is told when the store is closed.
@@ -175,13 +183,31 @@ impl Writer {
     fn read(&mut self, job: Job) {
         match job {
             Job::Ask { question, reply } => {
-                let _ = reply.send(self.usable().and_then(|()| self.store.ask(&question)));
+                let answer = self.usable().and_then(|()| self.store.ask(&question));
+                self.learn(answer.as_ref().ok());
+                let _ = reply.send(answer);
             }
             Job::Load { ids, reply } => {
-                let _ = reply.send(self.usable().and_then(|()| self.store.load(&ids)));
+                let rows = self.usable().and_then(|()| self.store.load(&ids));
+                self.learn(None);
+                let _ = reply.send(rows);
             }
             Job::Decide { .. } | Job::Commit { .. } | Job::Stop { .. } => {}
         }
+    }
+
+    /// Reading, too, tells of what other nodes have done: known before anybody is answered.
+    fn learn(&mut self, answer: Option<&Answer>) {
+        self.newest.store(self.store.high_water().millis(), Ordering::Release);
+        self.epoch.store(self.store.epoch(), Ordering::Release);
+        let Some(Answer::Changes(found)) = answer else { return };
+        if found.events != self.changes.events {
+            self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+        if found.notices != self.changes.notices {
+            self.ending.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+        self.changes = *found;
     }
 
     /// Decides and commits, and again for those whose row somebody else wrote meanwhile.
@@ -389,8 +415,14 @@ impl Writer {
                     self.unused = first + 1..next;
                     return Ok(first);
                 }
-                // Another node has that block: go behind it.
-                Some(Outcome::Stale) | None => self.unused = next..next,
+                // Another node has that block, and perhaps many behind it: go behind what it says.
+                Some(Outcome::Stale) | None => {
+                    let next = match self.store.ask(&Question::Deployment)? {
+                        Answer::Deployment(Some(deployment)) => deployment.next_grant.max(next),
+                        _ => next,
+                    };
+                    self.unused = next..next;
+                }
             }
         }
     }

@@ -27,21 +27,21 @@ use regrant_store::{Answer, Consent, EventRecord, Loaded, Outcome, Question, Rec
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Visit, html, later, spoken};
-use crate::admin::{AdminError, rfc3339};
+use super::{Visit, html, later};
+use crate::admin::{AdminError, MIN_PASSWORD_CHARS, rfc3339};
 use crate::answer::{self, Failure};
 use crate::app::{App, Settings};
 use crate::cascade::{self, Happened};
 use crate::form::Form;
 use crate::limits::guessing;
 use crate::limits::known_browser;
-use crate::pages;
+use crate::pages::{self, Voice};
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::request::read_form;
-use crate::session::{self, FormKind, LoggedIn};
+use crate::session::{self, FormKind, How, LoggedIn};
 use crate::sight;
-use words::{LIMITED, PAUSED, RESUMED, Shown, UNLIMITED, WITHDRAWN, Words, sentence};
-pub(super) use words::{minute, place};
+pub(super) use words::place;
+use words::{LIMITED, PAUSED, RESUMED, Shown, UNLIMITED, WITHDRAWN, Words};
 
 /// What the login page carries in place of an authorization request when it leads here.
 pub(super) const ACCOUNT: &str = "account";
@@ -92,35 +92,54 @@ pub(crate) async fn history(State(app): State<std::sync::Arc<App>>, request: Req
     visit.correlation.mark(response)
 }
 
+/// What was wrong with a form: in words once it is known who reads it.
+#[derive(Clone, Copy)]
+enum Wrong {
+    /// A sentence.
+    Key(&'static str),
+    /// How long a password is.
+    PasswordSize,
+    /// To be waited.
+    Wait(Duration),
+}
+
+impl Wrong {
+    fn said(self, voice: &Voice) -> String {
+        match self {
+            Self::Key(key) => voice.say(key),
+            Self::PasswordSize => {
+                let (least, most) = (MIN_PASSWORD_CHARS.to_string(), MAX_PASSWORD_LEN.to_string());
+                voice.say_with("account.password_size_error", &[("least", &least), ("most", &most)])
+            }
+            Self::Wait(time) => voice.say_with("login.wait_error", &[("time", &voice.spoken(time))]),
+        }
+    }
+}
+
 /// What the page says of the form before it.
 #[derive(Default)]
 struct Said {
     done: &'static str,
-    error: Option<String>,
+    error: Option<Wrong>,
     password: bool,
 }
 
-/// What was done, in the redirect behind a form, and for people.
-const DONE: [(&str, &str); 8] = [
-    ("end", "The application is disconnected."),
-    ("end_others", "Everything else is disconnected, and your other logins have ended."),
-    ("pause", "The application is paused: it gets nothing until you resume it."),
-    ("resume", "The application may go on."),
-    ("until", "The end is set."),
-    ("no_end", "The end is taken away."),
-    ("withdraw", "The permission is withdrawn, and what it had given has ended."),
-    ("password", "Your password is changed."),
-];
+/// What was done, in the redirect behind a form: `done.` and the word is what is said of it.
+const DONE: [&str; 8] = ["end", "end_others", "pause", "resume", "until", "no_end", "withdraw", "password"];
 
 impl Said {
     fn after(query: Option<&str>) -> Self {
         let word = query.and_then(|query| query.strip_prefix("done=")).unwrap_or_default();
-        let done = DONE.iter().find(|(known, _)| *known == word).map_or("", |(_, sentence)| sentence);
+        let done = DONE.into_iter().find(|known| *known == word).unwrap_or_default();
         Self { done, ..Self::default() }
     }
 
-    fn wrong(error: impl Into<String>) -> Self {
-        Self { error: Some(error.into()), ..Self::default() }
+    fn wrong(key: &'static str) -> Self {
+        Self::of(Wrong::Key(key))
+    }
+
+    fn of(error: Wrong) -> Self {
+        Self { error: Some(error), ..Self::default() }
     }
 }
 
@@ -129,7 +148,7 @@ enum NotDone {
     /// The page again, which says what is wrong.
     Wrong(StatusCode, Said),
     /// Too many attempts, for so long.
-    Wait(StatusCode, String, u64),
+    Wait(StatusCode, Wrong, u64),
     /// The store failed; nothing was done, or not all of it.
     Unavailable(String),
 }
@@ -143,8 +162,8 @@ impl From<Unavailable> for NotDone {
 impl From<AdminError> for NotDone {
     fn from(error: AdminError) -> Self {
         match error {
-            AdminError::Invalid(text) => Self::Wrong(StatusCode::BAD_REQUEST, Said::wrong(sentence(&text))),
-            AdminError::Busy => Self::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2),
+            AdminError::Invalid(_) => Self::Wrong(StatusCode::BAD_REQUEST, Said::of(Wrong::PasswordSize)),
+            AdminError::Busy => Self::Wait(StatusCode::SERVICE_UNAVAILABLE, Wrong::Key(pages::BUSY), 2),
             other => Self::Unavailable(other.to_string()),
         }
     }
@@ -186,7 +205,7 @@ impl Visit {
         match not_done {
             NotDone::Wrong(status, said) => self.account(who, status, &said).await,
             NotDone::Wait(status, text, seconds) => {
-                let said = Said { password: true, ..Said::wrong(text) };
+                let said = Said { password: true, ..Said::of(text) };
                 later(self.account(who, status, &said).await, seconds)
             }
             NotDone::Unavailable(trouble) => self.unavailable(&trouble),
@@ -197,14 +216,14 @@ impl Visit {
     fn left(&self) -> Response<Body> {
         sight::outcome("account_changed");
         let page = pages::LoggedOut { base: self.app.issuer.path(), next: "", next_host: "", frames: &[] };
-        let mut response = html(StatusCode::OK, pages::logged_out(&page), "");
+        let mut response = html(StatusCode::OK, self.voice().logged_out(&page), "");
         response.headers_mut().append(SET_COOKIE, session::cleared(&self.app));
         response
     }
 
     /// Ends one grant, if it is the user's own: another one's is answered like one that is not there.
     async fn end(&self, who: &LoggedIn, id: &str) -> Result<(), NotDone> {
-        let gone = || NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("That application is not connected any more."));
+        let gone = || NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("account.not_connected_error"));
         let id = GrantId::parse(id, &self.app.engine.keys()).ok_or_else(gone)?;
         self.end_grant(who, id).await?.map_err(|_| gone())
     }
@@ -297,7 +316,7 @@ impl Visit {
         let question = Question::Consent { subject: who.user.subject.clone(), client: client.to_owned() };
         match self.app.engine.ask(question).await? {
             Answer::Consent(Some(consent)) => Ok(consent),
-            _ => Err(NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("That permission is not there any more."))),
+            _ => Err(NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("account.no_permission_error"))),
         }
     }
 
@@ -334,7 +353,7 @@ impl Visit {
     async fn change_password(&self, who: &LoggedIn, form: &Form) -> Result<HeaderValue, NotDone> {
         let text = |name| form.text(name, MAX_PASSWORD_LEN).ok().flatten().map(|text| Zeroizing::new(text.to_owned()));
         let (Some(current), Some(new)) = (text("current_password"), text("new_password")) else {
-            return Err(NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong("Both passwords are needed.")));
+            return Err(NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong("account.both_passwords_error")));
         };
         let name = &who.user.name;
         let place = guessing::Place::browser(known_browser::name(&self.app, &self.headers, name), self.peer);
@@ -342,22 +361,22 @@ impl Visit {
             Ok(Ok(user)) => user,
             Ok(Err(refusal)) => {
                 sight::refused("password_not_changed", refusal.as_str());
-                return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now.")));
+                return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("account.wrong_password_error")));
             }
             Err(Failure::TooMany(_, wait)) => {
                 let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
-                let text = format!("Too many attempts. Please wait {}.", spoken(Duration::from_secs(seconds)));
+                let text = Wrong::Wait(Duration::from_secs(seconds));
                 return Err(NotDone::Wait(StatusCode::TOO_MANY_REQUESTS, text, seconds));
             }
             Err(Failure::Busy) => {
-                return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, pages::BUSY.to_owned(), 2));
+                return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, Wrong::Key(pages::BUSY), 2));
             }
             Err(failure) => return Err(NotDone::Unavailable(failure.reason())),
         };
-        let not_now = || NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("That is not your password now."));
+        let not_now = || NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("account.wrong_password_error"));
         let changed = self.app.admin().replace_password(&proved, new).await?.ok_or_else(not_now)?;
         // Every session has ended with the old password; this browser has just proved the user.
-        Ok(session::begin(&self.app, &self.headers, &changed).await?.ok_or_else(not_now)?.header)
+        Ok(session::begin(&self.app, &self.headers, &changed, &How::by_password()).await?.ok_or_else(not_now)?.header)
     }
 
     /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.
@@ -407,7 +426,8 @@ impl Visit {
         said: &Said,
     ) -> Result<Response<Body>, Unavailable> {
         let settings = self.app.settings();
-        let words = Words { settings: &settings };
+        let voice = self.voice();
+        let words = Words { settings: &settings, voice: &voice };
         let (standing, more) = self.connections(who, &settings).await?;
         let consents = match self.app.engine.ask(Question::ConsentsOf(who.user.subject.clone())).await? {
             Answer::Consents(consents) => consents,
@@ -436,19 +456,21 @@ impl Visit {
             allowed.iter().zip(of_consents).map(|(shown, scopes)| shown.allowed(scopes)).collect();
         let happened: Vec<pages::Happened<'_>> = lines.iter().map(Shown::happened).collect();
         let csrf = session::form_token(&self.app, FormKind::Account, &who.cookie, "");
+        let error = said.error.map(|error| error.said(&voice));
+        let done = if said.done.is_empty() { String::new() } else { voice.say(&format!("done.{}", said.done)) };
         let page = pages::Account {
             base: self.app.issuer.path(),
             username: &who.user.name,
             csrf: &csrf,
-            done: said.done,
-            error: said.error.as_deref(),
+            done: &done,
+            error: error.as_deref(),
             password_failed: said.password,
             grants: &connections,
             consents: &allowed,
             history: &happened,
             more,
         };
-        Ok(html(status, pages::account(&page), ""))
+        Ok(html(status, voice.account(&page), ""))
     }
 
     async fn events_of(&self, who: &LoggedIn, before: u64, limit: u32) -> Result<Vec<StoredEvent>, Unavailable> {
@@ -487,16 +509,16 @@ impl Visit {
 
 /// The end of a day that is given as `2027-01-31`: when the next one begins, in UTC.
 fn end_of(day: &str, now: Timestamp) -> Result<Timestamp, NotDone> {
-    let wrong = |text: &str| NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong(text));
-    let day: jiff::civil::Date = day.parse().map_err(|_| wrong("That is not a date."))?;
+    let wrong = |text: &'static str| NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong(text));
+    let day: jiff::civil::Date = day.parse().map_err(|_| wrong("account.no_date_error"))?;
     let next = day.tomorrow().and_then(|next| jiff::tz::TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)));
     let end = next.map(|next| Timestamp::from_millis(next.as_millisecond()));
-    let end = end.map_err(|_| wrong("That is not a date."))?;
+    let end = end.map_err(|_| wrong("account.no_date_error"))?;
     if end.is_over(now) {
-        return Err(wrong("That day is over."));
+        return Err(wrong("account.past_error"));
     }
     if end.since(now) > Duration::from_secs(FURTHEST.unsigned_abs() * 86_400) {
-        return Err(wrong("That day is too far away."));
+        return Err(wrong("account.far_error"));
     }
     Ok(end)
 }

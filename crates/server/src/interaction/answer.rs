@@ -76,7 +76,7 @@ impl Visit {
             authenticated_at: who.session.authenticated_at,
             session: Some(who.session.root),
             epoch: who.epoch,
-            openid: request.openid(),
+            openid: request.openid(&who.session),
         };
         // Before the code, of which there would be a row.
         let recipient = if kind.has_id_token() { self.recipient(request).await? } else { None };
@@ -274,7 +274,7 @@ impl Visit {
             fields: &fields,
             script: pages::form_post_script().0,
         };
-        let mut response = html(StatusCode::OK, pages::form_post(&page), "");
+        let mut response = html(StatusCode::OK, self.voice().form_post(&page), "");
         // The one page with a script, our own. Browsers hold the redirects that follow a form to its policy, and where the client leads
         // the browser on from its callback is not ours to say: so it names schemes.
         let schemes = if to.redirect_uri.starts_with("http:") { "http: https:" } else { "https:" };

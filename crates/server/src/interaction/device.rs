@@ -12,17 +12,17 @@ use axum::http::{Method, Response, StatusCode};
 use regrant_core::client::GrantType;
 use regrant_core::device::{self, Reply, UserCode};
 use regrant_core::issue::{self, Ask, SubjectStatus};
-use regrant_core::openid::{ACR_PASSWORD, AMR_PASSWORD, ClaimsAsked, SCOPE};
+use regrant_core::openid::{ClaimsAsked, SCOPE};
 use regrant_core::redeem::Consent;
 use regrant_core::{Client, OpenId, Refusal};
 use regrant_store::{Answer, DeviceRequest, Question, Unavailable};
 
-use super::account::{minute, place};
-use super::{Visit, html, later, rounded_up, spoken};
+use super::account::place;
+use super::{Visit, described, html, later, rounded_up};
 use crate::app::App;
 use crate::device::hash;
 use crate::form::Form;
-use crate::pages;
+use crate::pages::{self, qr};
 use crate::peer::Peer;
 use crate::request::read_form;
 use crate::session::{self, FormKind, LoggedIn};
@@ -32,10 +32,10 @@ use crate::whereabouts::network;
 /// What the login page carries in place of an authorization request.
 pub(super) const DEVICE: &str = "device";
 
-const MISTYPED: &str = "A letter of that code is wrong, missing or too many. Please compare it with your device.";
-const UNKNOWN: &str = "No device waits with that code. It may have run out: your device can show you a new one.";
+const MISTYPED: &str = "device.mistyped_error";
+const UNKNOWN: &str = "device.unknown_error";
 /// For [`pages::Failure::message`].
-const ANSWERED: &str = "That device was answered before, or its code has run out.";
+const ANSWERED: &str = "error.device_answered";
 
 /// `GET` and `POST /device`.
 pub(crate) async fn device(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
@@ -108,7 +108,7 @@ impl Visit {
                     client_name: &client.name,
                     allowed: reply == Reply::Allow,
                 };
-                html(StatusCode::OK, pages::device_done(&page), "")
+                html(StatusCode::OK, self.voice().device_done(&page), "")
             }
             Ok(Err(refusal)) => self.page_error(StatusCode::CONFLICT, ANSWERED, refusal.as_str()),
             Err(trouble) => self.unavailable(&trouble.to_string()),
@@ -163,9 +163,10 @@ impl Visit {
             epoch: who.epoch,
             openid: asked.granted.scope.contains(SCOPE).then(|| OpenId {
                 nonce: None,
-                acr: ACR_PASSWORD.to_owned(),
-                amr: vec![AMR_PASSWORD.to_owned()],
+                acr: who.session.acr.clone(),
+                amr: who.session.amr.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
                 claims: ClaimsAsked::default(),
+                more: who.session.claims.clone(),
             }),
         };
         let (grant, client) = (asked.grant, Arc::clone(client));
@@ -186,15 +187,18 @@ impl Visit {
 
     fn no_device(&self, typed: &str, who: &LoggedIn, none: NoDevice) -> Response<Body> {
         match none {
-            NoDevice::Mistyped => self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(MISTYPED)),
+            NoDevice::Mistyped => {
+                self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(&self.voice().say(MISTYPED)))
+            }
             NoDevice::Unknown => {
                 sight::outcome("unknown_user_code");
-                self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(UNKNOWN))
+                self.device_page(StatusCode::BAD_REQUEST, who, typed, Some(&self.voice().say(UNKNOWN)))
             }
             NoDevice::TooMany(wait) => {
                 sight::outcome("too_many_wrong_user_codes");
                 let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
-                let text = format!("Too many wrong codes. Please wait {} and try again.", spoken(rounded_up(seconds)));
+                let voice = self.voice();
+                let text = voice.say_with("device.wait_error", &[("time", &voice.spoken(rounded_up(seconds)))]);
                 later(self.device_page(StatusCode::TOO_MANY_REQUESTS, who, typed, Some(&text)), seconds)
             }
             NoDevice::Unavailable(trouble) => self.unavailable(&trouble.to_string()),
@@ -202,8 +206,13 @@ impl Visit {
     }
 
     fn device_page(&self, status: StatusCode, who: &LoggedIn, typed: &str, error: Option<&str>) -> Response<Body> {
-        let page = pages::Device { base: self.app.issuer.path(), username: &who.user.name, user_code: typed, error };
-        html(status, pages::device(&page), "")
+        // The code that was typed is wrong here, or none yet: the phone begins anew.
+        let text = self.app.issuer.url("/device");
+        let drawn = qr::drawn(&text);
+        let qr = drawn.as_ref().map(|(size, path)| pages::Qr { size: *size, path, text: &text });
+        let page =
+            pages::Device { base: self.app.issuer.path(), username: &who.user.name, user_code: typed, error, qr };
+        html(status, self.voice().device(&page), "")
     }
 
     fn device_confirm(
@@ -215,17 +224,18 @@ impl Visit {
     ) -> Response<Body> {
         let user_code = code.text();
         let csrf = session::form_token(&self.app, FormKind::Device, &who.cookie, &user_code);
-        let scopes = self.described(&request.asked.granted.scope);
+        let voice = self.voice();
+        let scopes = described(&self.app.settings(), &voice, &request.asked.granted.scope);
         let scopes: Vec<pages::ScopeLine<'_>> =
             scopes.iter().map(|(name, description)| pages::ScopeLine { name, description }).collect();
         let resources: Vec<&str> = request.asked.granted.resources.iter().collect();
-        let lifetime = super::lifetime_of(client, &request.asked.granted.scope);
+        let lifetime = super::lifetime_of(&voice, client, &request.asked.granted.scope);
         let page = pages::DeviceConfirm {
             base: self.app.issuer.path(),
             client_name: &client.name,
             username: &who.user.name,
             user_code: &user_code,
-            asked_at: &minute(request.asked.asked_at),
+            asked_at: &voice.minute(request.asked.asked_at),
             place: &place(&request.place),
             elsewhere: is_elsewhere(self.peer, &request.place.network),
             scopes: &scopes,
@@ -233,7 +243,7 @@ impl Visit {
             lifetime: &lifetime,
             csrf: &csrf,
         };
-        html(StatusCode::OK, pages::device_confirm(&page), "")
+        html(StatusCode::OK, voice.device_confirm(&page), "")
     }
 }
 

@@ -18,12 +18,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
+use regrant_core::interaction::Kind;
 use regrant_core::{Client, ClientId, Event, EventKind, redirect};
 use regrant_jose::{Typ, Unverified, VerifyError, check_issuer};
 use regrant_store::{Answer, EventRecord, Question, Unavailable};
 use serde_json::{Map, Value};
 
-use super::{Visit, framing, html};
+use super::{Visit, framing, html, voice};
 use crate::app::App;
 use crate::authorize::{MAX_REQUEST, source};
 use crate::encryption;
@@ -174,6 +175,9 @@ impl Visit {
     }
 
     fn logout_page(&self, query: &str, request: &LogoutRequest, who: Option<&LoggedIn>) -> Response<Body> {
+        if let (Some(url), Some(_)) = (&self.app.settings().config.interactions.logout, who) {
+            return self.challenge(url, Kind::Logout, query, who);
+        }
         let csrf = who.map(|who| session::form_token(&self.app, FormKind::Logout, &who.cookie, query));
         let page = pages::Logout {
             base: self.app.issuer.path(),
@@ -182,7 +186,11 @@ impl Visit {
             request: query,
             csrf: csrf.as_deref().unwrap_or_default(),
         };
-        html(StatusCode::OK, pages::logout(&page), &request.next.as_deref().map(source).unwrap_or_default())
+        html(
+            StatusCode::OK,
+            voice(&self.app, &self.headers, query).logout(&page),
+            &request.next.as_deref().map(source).unwrap_or_default(),
+        )
     }
 
     /// `POST /logout`: it was confirmed.
@@ -198,8 +206,17 @@ impl Visit {
         {
             return self.page_error(StatusCode::FORBIDDEN, pages::EXPIRED_FORM, "foreign_form");
         }
+        if self.app.settings().config.interactions.logout.is_some() && who.is_some() {
+            // Whoever asks now is somebody else: this page was shown before.
+            return self.end_session(query).await;
+        }
+        self.confirmed(query, who.as_ref()).await
+    }
+
+    /// It was confirmed, here or elsewhere.
+    pub(super) async fn confirmed(&self, query: &str, who: Option<&LoggedIn>) -> Response<Body> {
         match LogoutRequest::read(&self.app, query) {
-            Ok(request) => self.log_out(&request, who.as_ref()).await,
+            Ok(request) => self.log_out(&request, who).await,
             Err((message, reason)) => self.page_error(StatusCode::BAD_REQUEST, message, reason),
         }
     }
@@ -260,7 +277,7 @@ impl Visit {
         let next = request.next.as_deref().unwrap_or_default();
         let page = pages::LoggedOut { base: self.app.issuer.path(), next, next_host: redirect::shown(next), frames };
         let sources: Vec<String> = frames.iter().map(|frame| source(frame)).collect();
-        let mut response = framing(StatusCode::OK, pages::logged_out(&page), "", &sources.join(" "));
+        let mut response = framing(StatusCode::OK, self.voice().logged_out(&page), "", &sources.join(" "));
         if let (false, Ok(refresh)) = (next.is_empty(), HeaderValue::try_from(format!("{FRAMES_TAKE}; url={next}"))) {
             response.headers_mut().insert("refresh", refresh);
         }

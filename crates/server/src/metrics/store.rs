@@ -41,7 +41,7 @@ impl StoreMeter {
         let alarms = Counter::default();
         let help = "Tampered rows, tokens from the future and impossible generations: look at once";
         registry.register("alarms", help, alarms.clone());
-        for cause in [Cause::Full, Cause::ReadOnly, Cause::Locked, Cause::Io, Cause::Damaged] {
+        for cause in [Cause::Full, Cause::ReadOnly, Cause::Locked, Cause::Io, Cause::Unreachable, Cause::Damaged] {
             // Told as 0 before the first, so that an alert sees it rise.
             let _ = errors.get_or_create(&[("cause", word(cause))]);
         }
@@ -91,6 +91,7 @@ const fn word(cause: Cause) -> &'static str {
         Cause::Locked => "locked",
         Cause::Io => "io",
         Cause::Device => "device",
+        Cause::Unreachable => "unreachable",
         Cause::Unknown => "unknown",
         Cause::Clock => "clock",
         Cause::Damaged => "damaged",
@@ -140,6 +141,10 @@ impl Store for Metered {
 
     fn notice(&mut self) -> Option<String> {
         self.store.notice()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     fn high_water(&self) -> Timestamp {

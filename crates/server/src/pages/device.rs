@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::ScopeLine;
+use super::{Qr, ScopeLine};
 
 /// Asks for the user code.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -15,6 +15,8 @@ pub struct Device<'a> {
     pub user_code: &'a str,
     /// What was wrong with it, a sentence.
     pub error: Option<&'a str>,
+    /// This page's own address, for a phone.
+    pub qr: Option<Qr<'a>>,
 }
 
 /// Asks whether a device may have what it asks for. Neither button has the focus.

@@ -9,99 +9,36 @@ const MARK: &str = "\u{e000}";
 
 /// Every page in every shape it can take, with `value` in each of its string fields.
 fn every_page(value: &str) -> Vec<String> {
-    let scopes = [ScopeLine { name: value, description: value }, ScopeLine { name: value, description: "" }];
-    let asking = Login { base: value, client_name: value, request: value, csrf: value, username: value, error: None };
-    let links = Links::default();
-    let full = Consent {
-        base: value,
-        client_name: value,
-        client_host: value,
-        username: value,
-        scopes: &scopes,
-        resources: &[value, value],
-        lifetime: value,
-        links: &links,
-        request: value,
-        csrf: value,
-    };
-    let fields = [Field { name: value, value }, Field { name: value, value: "" }];
-    let posted = FormPost { base: value, action: value, client_host: value, fields: &fields, script: value };
-    let connection = Connection {
-        id: value,
-        client_name: value,
-        here: true,
-        place: value,
-        since: value,
-        used: value,
-        idle: value,
-        end: value,
-        scopes: &scopes,
-    };
-    let connections = [connection, Connection { here: false, place: "", scopes: &[], ..connection }];
-    let allowed =
-        Allowed { client: value, client_name: value, since: value, until: value, paused: true, scopes: &scopes };
-    let consents = [allowed, Allowed { until: "", paused: false, scopes: &[], ..allowed }];
-    let happened = Happened { at: value, what: value, client_name: value };
-    let history = [happened, Happened { client_name: "", ..happened }];
-    let whole = Account {
-        base: value,
-        username: value,
-        csrf: value,
-        done: value,
-        error: Some(value),
-        password_failed: true,
-        grants: &connections,
-        consents: &consents,
-        history: &history,
-        more: true,
-    };
-    let empty = Account { done: "", error: None, grants: &[], consents: &[], history: &[], ..whole };
-    let asked = DeviceConfirm {
-        base: value,
-        client_name: value,
-        username: value,
-        user_code: value,
-        asked_at: value,
-        place: value,
-        elsewhere: true,
-        scopes: &scopes,
-        resources: &[value, value],
-        lifetime: value,
-        csrf: value,
-    };
-    vec![
-        account(&whole),
-        account(&empty),
-        account(&Account { done: "", error: None, password_failed: false, more: false, ..whole }),
-        login(&asking),
-        login(&Login { client_name: "", username: "", error: Some(value), ..asking }),
-        consent(&full),
-        consent(&Consent { scopes: &[], resources: &[], lifetime: "", ..full }),
-        select(&Select { base: value, client_name: value, username: value, request: value, csrf: value }),
-        form_post(&posted),
-        form_post(&FormPost { fields: &[], ..posted }),
-        logout(&Logout { base: value, client_name: value, username: Some(value), request: value, csrf: value }),
-        logout(&Logout { base: value, client_name: "", username: None, request: "", csrf: value }),
-        logged_out(&LoggedOut { base: value, next: "", next_host: "", frames: &[] }),
-        logged_out(&LoggedOut { base: value, next: value, next_host: value, frames: &[] }),
-        device(&Device { base: value, username: value, user_code: value, error: Some(value) }),
-        device(&Device { base: value, username: value, user_code: "", error: None }),
-        device_confirm(&asked),
-        device_confirm(&DeviceConfirm {
-            place: "",
-            elsewhere: false,
-            scopes: &[],
-            resources: &[],
-            lifetime: "",
-            ..asked
-        }),
-        device_done(&DeviceDone { base: value, client_name: value, allowed: true }),
-        device_done(&DeviceDone { base: value, client_name: value, allowed: false }),
-        failure(&Failure { base: value, title: value, message: value, correlation: value }),
-        failure(&Failure { base: value, title: value, message: value, correlation: "" }),
-        home(&Home { base: value, issuer: value, username: Some(value) }),
-        home(&Home { base: value, issuer: value, username: None }),
-    ]
+    every_page_in(Language::En, value)
+}
+
+fn every_page_in(language: Language, value: &str) -> Vec<String> {
+    static THEME: LazyLock<std::sync::Arc<Theme>> = LazyLock::new(|| Theme::built_in(BRAND));
+    let made = samples::all(&Voice::new(std::sync::Arc::clone(&THEME), language), value);
+    made.into_iter().map(|sample| sample.made.unwrap_or_else(|error| panic!("{}: {error:#}", sample.name))).collect()
+}
+
+fn voice() -> Voice {
+    Voice::new(Theme::built_in(BRAND), Language::En)
+}
+
+/// Where keys are named: the templates, and what stands beside them.
+pub(super) fn sources() -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.join("pages"), root.join("interaction")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("words") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "html") {
+                files.push(path);
+            }
+        }
+    }
+    files.extend([root.join("pages.rs"), root.join("interaction.rs")]);
+    files
 }
 
 #[derive(Debug, PartialEq)]
@@ -276,8 +213,8 @@ fn every_page_is_rendered_whatever_it_holds() {
             assert!(page.ends_with("</html>\n"));
         }
     }
-    assert_eq!(render("no such page", "", &()), FALLBACK);
-    assert_eq!(render("login", "", &()), FALLBACK, "a missing field must not go unnoticed");
+    assert!(voice().made("no such page", "", &()).is_err());
+    assert!(voice().made("login", "", &()).is_err(), "a missing field must not go unnoticed");
 }
 
 #[test]
@@ -290,7 +227,8 @@ fn nothing_is_inline() {
             assert!(*attribute != "style" && !attribute.starts_with("on"), "{attribute}");
         }
     }
-    assert!(!CSS.contains("url(") && !CSS.contains("@import"), "default-src 'none' would stop it");
+    let css = include_str!("style.css");
+    assert!(!css.contains("url(") && !css.contains("@import"), "default-src 'none' would stop it");
 }
 
 #[test]
@@ -319,9 +257,15 @@ fn every_page_can_be_heard_and_typed() {
 
 #[test]
 fn a_failed_login_is_heard_with_the_field() {
-    let page =
-        Login { base: "/op", client_name: "Notes", request: "a=b", csrf: "c", username: "ada", error: Some(BUSY) };
-    let page = login(&page);
+    let page = Login {
+        base: "/op",
+        client_name: "Notes",
+        request: "a=b",
+        csrf: "c",
+        username: "ada",
+        error: Some("The server is busy."),
+    };
+    let page = voice().login(&page);
     let tokens = scan(&page);
     let focused = tokens.iter().find(|t| t.attribute("autofocus").is_some()).expect("a field with the focus");
     assert_eq!(focused.attribute("name"), Some("password"), "the name is there already");
@@ -331,17 +275,33 @@ fn a_failed_login_is_heard_with_the_field() {
 
 #[test]
 fn the_style_sheet_is_named_after_its_text() {
-    let (name, css) = stylesheet();
+    let theme = Theme::built_in(BRAND);
+    let (name, css) = theme.stylesheet();
     let hash = name.strip_prefix("style-").and_then(|rest| rest.strip_suffix(".css")).expect("style-HASH.css");
     assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(hash).expect("base64url"), digest(&SHA256, css.as_bytes()).as_ref());
-    let page = logged_out(&LoggedOut { base: "/op", next: "", next_host: "", frames: &[] });
+    let page = voice().logged_out(&LoggedOut { base: "/op", next: "", next_host: "", frames: &[] });
     assert!(page.contains(&format!("href=\"&#x2f;op/assets/{name}\"")), "{page}");
+}
+
+/// Every page in every language: whole, and marked as what it is.
+#[test]
+fn every_page_is_in_every_language() {
+    for language in Language::ALL {
+        for page in every_page_in(language, MARK) {
+            assert!(page.contains(&format!("<html lang=\"{}\">", language.tag())), "{page}");
+            assert!(
+                page.ends_with("</html>\n") && !page.contains('{'),
+                "{language:?}: a name was not filled in: {page}"
+            );
+            scan(&page);
+        }
+    }
 }
 
 /// WCAG 2.2 section 1.4.3 asks for 4.5 for text, section 1.4.11 for 3 for the edge of a field.
 #[test]
 fn colours_have_contrast_by_day_and_by_night() {
-    let (day, night) = CSS.split_once("prefers-color-scheme: dark").expect("both schemes");
+    let (day, night) = include_str!("style.css").split_once("prefers-color-scheme: dark").expect("both schemes");
     for scheme in [day, night] {
         let luminance = |name: &str| {
             let (_, after) = scheme.split_once(&format!("--{name}: #")).expect("a colour");

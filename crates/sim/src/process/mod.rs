@@ -29,9 +29,23 @@ impl Scratch {
     /// If it cannot be made.
     #[must_use]
     pub fn new(name: &str) -> Self {
+        Self::within(&std::env::temp_dir(), name)
+    }
+
+    /// The same in memory, where there is a place for that: for files of which nothing has to outlive the machine.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn in_memory(name: &str) -> Self {
+        let shared = Path::new("/dev/shm");
+        if shared.is_dir() { Self::within(shared, name) } else { Self::new(name) }
+    }
+
+    fn within(place: &Path, name: &str) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("regrant-{name}-{}-{count}", std::process::id()));
+        let path = place.join(format!("regrant-{name}-{}-{count}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a temporary directory");
         Self(path)

@@ -90,7 +90,15 @@ impl Device {
 /// # Panics
 /// If that fails.
 pub async fn browser_of(world: &World, name: &str) -> Browser {
-    let mut browser = world.browser();
+    browser_of_base(&world.base, name).await
+}
+
+/// The same at the server of this address.
+///
+/// # Panics
+/// If that fails.
+pub async fn browser_of_base(base: &str, name: &str) -> Browser {
+    let mut browser = Browser::new(base);
     let page = browser.get("/device").await;
     let page = browser.log_in(&page, name).await;
     assert!(page.text().contains("id=\"device-submit\""), "{}", page.text());

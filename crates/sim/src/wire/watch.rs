@@ -1,7 +1,7 @@
 //! A store that is watched, and that fails on demand: around the real one, which does all the work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use regrant_core::{ChainKey, GrantId, Timestamp};
 use regrant_store::{Answer, Cause, Forged, Loaded, Outcome, Question, Record, Store, Unavailable};
@@ -29,6 +29,8 @@ struct Counters {
     reads: AtomicU64,
     commits: AtomicU64,
     trouble: Mutex<Option<(Trouble, u64)>>,
+    held: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Watch {
@@ -70,6 +72,17 @@ impl Watch {
         self.set(Some((Trouble::DeviceFailed, 1)));
     }
 
+    /// The next commit waits until it is [released](Self::release): whoever asks meanwhile shares the one after it.
+    pub fn hold(&self) {
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// What was held goes on.
+    pub fn release(&self) {
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.released.notify_all();
+    }
+
     /// The store works again.
     pub fn heal(&self) {
         self.set(None);
@@ -81,6 +94,11 @@ impl Watch {
 
     fn set(&self, trouble: Option<(Trouble, u64)>) {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn wait(&self) {
+        let held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.0.released.wait_while(held, |held| *held).unwrap_or_else(PoisonError::into_inner));
     }
 
     fn trouble(&self) -> Option<Trouble> {
@@ -105,6 +123,7 @@ impl Store for Watched {
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
         self.watch.0.commits.fetch_add(1, Ordering::SeqCst);
+        self.watch.wait();
         let failed = |cause| Err(Unavailable { cause, detail: "the test wants it so".to_owned() });
         match self.watch.trouble() {
             Some(Trouble::Refused(cause)) => failed(cause),

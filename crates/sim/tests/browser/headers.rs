@@ -10,12 +10,13 @@ use sim::wire::{PASSWORD, Reply, USER, World, authorization};
 use super::support::{is_consent, is_login};
 
 /// Paths as the router has them, with what they answer a browser. A new route has to be added here, and so to be thought about.
-const ROUTES: [(&str, &str); 32] = [
+const ROUTES: [(&str, &str); 30] = [
     ("/reasons", "page"),
     ("/oauth2/authorize", "page"),
     ("/login", "page"),
     ("/consent", "page"),
     ("/select", "page"),
+    ("/interaction", "page"),
     ("/logout", "page"),
     ("/account", "page"),
     ("/account/history", "page"),
@@ -37,10 +38,7 @@ const ROUTES: [(&str, &str); 32] = [
     ("/oauth2/status-lists/{name}", "json"),
     ("/.well-known/oauth-authorization-server", "json"),
     ("/.well-known/openid-configuration", "json"),
-    ("/assets/{style}", "asset"),
-    ("/assets/{script}", "asset"),
-    ("/assets/{check_session}", "asset"),
-    ("/assets/favicon.svg", "asset"),
+    ("/assets/{file}", "asset"),
     ("/healthz", "json"),
     ("/readyz", "json"),
     ("fallback", "page"),
@@ -79,6 +77,7 @@ async fn every_page(world: &World, base: &str) -> Vec<(&'static str, Reply)> {
         ("a device of nobody", browser.get(&at("/device")).await),
         ("a logout that is asked for", browser.get(&at("/oauth2/logout")).await),
         ("a wrong logout", browser.get(&at("/oauth2/logout?id_token_hint=x")).await),
+        ("an interaction that is none", browser.get(&at("/interaction?verifier=x")).await),
         ("a logout by POST", browser.post(&at("/oauth2/logout"), &[("state", "x")]).await),
         ("a form without fields", browser.post(&at("/login"), &[]).await),
         ("a form that is none", world.http().post_raw(&at("/login"), "{}", "application/json", &[]).await),

@@ -45,7 +45,7 @@ async fn everything_required_is_there() {
     assert_eq!(document["acr_values_supported"], json!([ACR_PASSWORD]));
     assert_eq!(
         (&document["display_values_supported"], &document["ui_locales_supported"]),
-        (&json!(["page"]), &json!(["en"]))
+        (&json!(["page"]), &json!(["en", "de", "fr", "es", "zh", "ja"]))
     );
     assert_eq!(document["claim_types_supported"], json!(["normal"]));
 }

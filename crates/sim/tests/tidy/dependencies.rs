@@ -174,6 +174,8 @@ fn dependencies_point_inward() {
         ("regrant-store", ["regrant-server", "regrant-jose", "regrant"]),
         // An API needs nothing of the server to judge tokens.
         ("regrant-resource", ["regrant-core", "regrant-store", "regrant-server"]),
+        // Nor does an app to have them.
+        ("regrant-client", ["regrant-core", "regrant-store", "regrant-server"]),
     ] {
         for package in packages(&metadata, &closure(&metadata, outer)) {
             assert!(

@@ -12,6 +12,6 @@ fn the_openapi_document_is_the_servers() {
     }
     assert!(
         read(&path) == document,
-        "docs/openapi.json is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy openapi"
+        "docs/openapi.json is stale: REGRANT_BLESS=1 cargo test --profile proof -p sim --test tidy openapi"
     );
 }

@@ -14,7 +14,7 @@ fn the_document_of_reasons_is_the_list() {
     }
     assert!(
         read(&path) == document,
-        "docs/reasons.md is stale: REGRANT_BLESS=1 cargo test --release -p sim --test tidy"
+        "docs/reasons.md is stale: REGRANT_BLESS=1 cargo test --profile proof -p sim --test tidy"
     );
 }
 

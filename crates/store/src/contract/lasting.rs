@@ -36,6 +36,7 @@ pub fn the_greatest_values_come_back(open: Open<'_>) {
             acr: "a".repeat(1000),
             amr: vec!["m".to_owned(); 9],
             claims: ClaimsAsked { id_token: vec!["i".repeat(99); 9], userinfo: vec!["u".repeat(99); 9] },
+            more: r#"{"tier":"gold"}"#.to_owned(),
         }),
         ..terms("app", "usr_ann")
     };
@@ -158,6 +159,9 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
         subject: ann.subject.clone(),
         authenticated_at: at(1),
         expires_at: at(2),
+        acr: "a".to_owned(),
+        amr: "pwd".to_owned(),
+        claims: String::new(),
     };
     let consent = Consent {
         subject: ann.subject.clone(),

@@ -95,7 +95,9 @@ pub fn users_are_listed_in_order_of_name(open: Open<'_>) {
 
 fn session(id: u8, subject: &str) -> Session {
     let subject = subject.to_owned();
-    Session { id: [id; 32], root: [id; 32], subject, authenticated_at: at(1), expires_at: at(2) }
+    let (acr, amr) = ("urn:example:acr:strong".to_owned(), "hwk pin".to_owned());
+    let claims = r#"{"tier":"gold"}"#.to_owned();
+    Session { id: [id; 32], root: [id; 32], subject, authenticated_at: at(1), expires_at: at(2), acr, amr, claims }
 }
 
 fn find(desk: &mut Desk, id: u8) -> Option<Session> {

@@ -208,7 +208,8 @@ pub fn a_sweep_removes_only_what_is_over(open: Open<'_>) {
     let mut desk = Desk::at(open);
     let session = |id: u8, expires_at| {
         let (id, subject) = ([id; 32], "usr_1".to_owned());
-        Record::PutSession(Session { id, root: id, subject, authenticated_at: at(0), expires_at })
+        let (acr, amr, claims) = (String::new(), String::new(), String::new());
+        Record::PutSession(Session { id, root: id, subject, authenticated_at: at(0), expires_at, acr, amr, claims })
     };
     let event = |millis| Record::Event(told(EventKind::Admin, None, at(millis)));
     let sweep = Record::Sweep { events_before: at(30), limit: 100 };
@@ -227,7 +228,9 @@ pub fn a_sweep_is_bounded_and_takes_the_oldest(open: Open<'_>) {
     for id in [3, 1, 2_u8] {
         let expires_at = at(i64::from(id));
         let subject = "usr_1".to_owned();
-        let session = Session { id: [id; 32], root: [id; 32], subject, authenticated_at: at(0), expires_at };
+        let (acr, amr, claims) = (String::new(), String::new(), String::new());
+        let authenticated_at = at(0);
+        let session = Session { id: [id; 32], root: [id; 32], subject, authenticated_at, expires_at, acr, amr, claims };
         desk.commit(&[Record::PutSession(session), deny(id, i64::from(id))]);
     }
     for millis in 1..=3 {

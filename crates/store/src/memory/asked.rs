@@ -8,7 +8,7 @@ use regrant_core::{Grant, GrantId};
 
 use super::{Contents, size};
 use crate::beside::Delivery;
-use crate::{Answer, Consent, Deployment, Loaded, Question, User};
+use crate::{Answer, Changes, Consent, Deployment, Loaded, Question, User};
 
 impl Contents {
     pub(super) fn load(&self, id: GrantId) -> Option<Loaded> {
@@ -47,6 +47,7 @@ impl Contents {
                 found.sort_by_key(|token| (token.created_at, token.hash));
                 Answer::RegistrationTokens(found)
             }
+            Question::Changes => Answer::Changes(Changes::default()),
             Question::Clients => {
                 Answer::Clients(self.clients.iter().map(|(id, definition)| (id.clone(), definition.clone())).collect())
             }

@@ -188,6 +188,11 @@ impl Sqlite {
         self.uncertain.clone().map_or(Ok(()), Err)
     }
 
+    /// For whoever reads whole tables.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// How far the store has come.
     #[must_use]
     pub const fn mark(&self) -> Mark {

@@ -114,6 +114,16 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A server of a database does not serve.
+    #[error("the store {place} cannot be used: {problem}\n  remedy: {remedy}")]
+    Server {
+        /// Its address.
+        place: String,
+        /// What is wrong.
+        problem: String,
+        /// What helps.
+        remedy: String,
+    },
     /// Anything else.
     #[error("the store {path} cannot be opened: {detail}\n  remedy: check that the file system is a local one, and the system's log for failures of the device", path = .path.display())]
     Broken {
@@ -372,7 +382,7 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
     // SQLite's own checkpoint hides the failure of the device, and asks it again later: a second wait that succeeds says nothing
     // about what the first one lost. Ours does not (check Z4).
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -419,7 +429,9 @@ pub(super) fn unavailable_at(path: &Path, Unavailable { cause, detail }: Unavail
         Cause::Full => OpenError::Full { path },
         Cause::ReadOnly => OpenError::ReadOnly { path, detail },
         Cause::Locked => OpenError::InUse { path, pid: None },
-        Cause::Io | Cause::Device | Cause::Unknown | Cause::Clock => OpenError::Broken { path, detail },
+        Cause::Io | Cause::Device | Cause::Unreachable | Cause::Unknown | Cause::Clock => {
+            OpenError::Broken { path, detail }
+        }
         Cause::Damaged => OpenError::Damaged { path, detail },
     }
 }

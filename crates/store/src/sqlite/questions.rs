@@ -10,7 +10,7 @@ use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
 use super::{consents, devices, events, once, revocations, sessions};
-use crate::{Answer, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};
+use crate::{Answer, Changes, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};
 
 /// Answers one question.
 pub(super) fn answer(
@@ -20,6 +20,7 @@ pub(super) fn answer(
 ) -> rusqlite::Result<Answer> {
     Ok(match question {
         Question::Deployment => Answer::Deployment(deployment(connection)?),
+        Question::Changes => Answer::Changes(Changes::default()),
         Question::Clients => {
             let mut statement = connection.prepare_cached("SELECT id, definition FROM clients ORDER BY id")?;
             let clients = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -5,15 +5,25 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::{LogoutNotice, Session};
 
-const COLUMNS: &str = "id, root, subject, authenticated_at, expires_at";
+const COLUMNS: &str = "id, root, subject, authenticated_at, expires_at, acr, amr, claims";
 
 pub(super) fn put(connection: &Connection, session: &Session) -> rusqlite::Result<usize> {
-    let Session { id, root, subject, authenticated_at, expires_at } = session;
+    let Session { id, root, subject, authenticated_at, expires_at, acr, amr, claims } = session;
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO sessions (id, root, subject, authenticated_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO sessions (id, root, subject, authenticated_at, expires_at, acr, amr, claims) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .execute(params![id.as_slice(), root.as_slice(), subject, authenticated_at.millis(), expires_at.millis()])
+        .execute(params![
+            id.as_slice(),
+            root.as_slice(),
+            subject,
+            authenticated_at.millis(),
+            expires_at.millis(),
+            acr,
+            amr,
+            claims
+        ])
 }
 
 pub(super) fn renew(connection: &Connection, before: &[u8; 32], session: &Session) -> rusqlite::Result<usize> {
@@ -93,6 +103,9 @@ fn session(row: &Row<'_>) -> rusqlite::Result<Session> {
         subject: row.get(2)?,
         authenticated_at: Timestamp::from_millis(row.get(3)?),
         expires_at: Timestamp::from_millis(row.get(4)?),
+        acr: row.get(5)?,
+        amr: row.get(6)?,
+        claims: row.get(7)?,
     })
 }
 

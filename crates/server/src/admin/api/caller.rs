@@ -2,7 +2,8 @@
 //!
 //! An access token (RFC 6750, in the header alone) of a client that acts for itself, for this resource and no other: a token that
 //! other APIs are shown as well is as good as theirs. The client must have the scope, the resource and the grant type still. There
-//! is no password, no default and no network that is trusted. With `regrant.admin.read` alone it may look, and change nothing.
+//! is no password, no default and no network that is trusted. With `regrant.admin.read` alone it may look, and change nothing; with
+//! `regrant.interactions` alone it may answer interactions, and nothing else.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use regrant_core::client::GrantType;
 use super::problem::{Kind, Problem};
 use crate::answer::{BearerFailure, Failure};
 use crate::app::App;
-use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE};
+use crate::config::{ADMIN_READ_SCOPE, ADMIN_RESOURCE, ADMIN_SCOPE, INTERACTIONS_SCOPE};
 use crate::introspect::{active, open_access_token};
 use crate::peer::Peer;
 use crate::sight;
@@ -23,11 +24,25 @@ use crate::sight;
 ///
 /// # Errors
 /// Why it may not: told to it, and counted where it proves nothing.
-pub(super) async fn prove(app: &App, method: &Method, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Problem> {
-    proved(app, method, headers, peer).await.map_err(|failure| refused(&app.limits.failed(app, peer, None, failure)))
+pub(super) async fn prove(
+    app: &App,
+    opening: &[&str],
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Result<Arc<Client>, Problem> {
+    proved(app, opening, headers, peer).await.map_err(|failure| refused(&app.limits.failed(app, peer, None, failure)))
 }
 
-async fn proved(app: &App, method: &Method, headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Failure> {
+/// The scopes of which one opens an operation. What is below `/interactions` is for applications that show pages, and may do no more.
+pub(super) fn opening(method: &Method, path: &str) -> &'static [&'static str] {
+    if path.starts_with("/interactions/") {
+        return &[ADMIN_SCOPE, INTERACTIONS_SCOPE];
+    }
+    // RFC 9110 section 9.2.1: what is asked for by GET changes nothing.
+    if method == Method::GET { &[ADMIN_SCOPE, ADMIN_READ_SCOPE] } else { &[ADMIN_SCOPE] }
+}
+
+async fn proved(app: &App, opening: &[&str], headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Failure> {
     let token = bearer(headers).map_err(Failure::Bearer)?;
     app.limits.before_a_signature(app, peer)?;
     let invalid = || Failure::Bearer(BearerFailure::InvalidToken);
@@ -38,8 +53,6 @@ async fn proved(app: &App, method: &Method, headers: &HeaderMap, peer: Peer) -> 
     let token = active(app, &app.settings(), token).await?.ok_or_else(invalid)?;
     let client = app.client(&token.client).ok_or_else(invalid)?;
     let is_its_own = token.grant.is_none() && token.subject == token.client;
-    // RFC 9110 section 9.2.1: what is asked for by GET changes nothing.
-    let opening: &[&str] = if method == Method::GET { &[ADMIN_SCOPE, ADMIN_READ_SCOPE] } else { &[ADMIN_SCOPE] };
     let was_given = |scope: &&str| token.scope.split(' ').any(|given| given == *scope) && client.scopes.contains(scope);
     let may_now = opening.iter().any(was_given)
         && client.resources.contains(ADMIN_RESOURCE)
@@ -78,7 +91,7 @@ fn refused(failure: &Failure) -> Problem {
         ),
         Failure::Bearer(BearerFailure::InsufficientScope) => Problem::new(
             Kind::Forbidden,
-            "It takes a token by client credentials, with the scope regrant.admin (to look: regrant.admin.read), for the resource urn:regrant:admin and no \
+            "It takes a token by client credentials, with the scope regrant.admin (to look: regrant.admin.read; to answer interactions: regrant.interactions), for the resource urn:regrant:admin and no \
              other, of a client that has both still.",
         ),
         _ => Problem::new(Kind::InvalidToken, "Ask the token endpoint for another one."),

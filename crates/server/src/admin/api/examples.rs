@@ -18,7 +18,12 @@ pub(super) const CLIENT: &str = r#"{
     "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
     "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
     "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
-    "require_pkce": true, "allowed_origins": [], "skip_consent": false
+    "require_pkce": true, "allowed_origins": [], "skip_consent": false,
+    "refresh_tokens": "always", "subject_type": "public", "default_max_age": null,
+    "id_token_signed_response_alg": "RS256", "userinfo_signed_response_alg": null,
+    "introspection_signed_response_alg": "ES256", "access_token_signed_response_alg": "ES256",
+    "post_logout_redirect_uris": [], "backchannel_logout_uri": null, "backchannel_logout_session_required": false,
+    "frontchannel_logout_uri": null, "frontchannel_logout_session_required": false, "on_logout": null
 }"#;
 
 pub(super) const CLIENT_ADDED: &str = r#"{
@@ -27,7 +32,12 @@ pub(super) const CLIENT_ADDED: &str = r#"{
     "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
     "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
     "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
-    "require_pkce": true, "allowed_origins": [], "skip_consent": false, "client_secret": "rgs_…"
+    "require_pkce": true, "allowed_origins": [], "skip_consent": false,
+    "refresh_tokens": "always", "subject_type": "public", "default_max_age": null,
+    "id_token_signed_response_alg": "RS256", "userinfo_signed_response_alg": null,
+    "introspection_signed_response_alg": "ES256", "access_token_signed_response_alg": "ES256",
+    "post_logout_redirect_uris": [], "backchannel_logout_uri": null, "backchannel_logout_session_required": false,
+    "frontchannel_logout_uri": null, "frontchannel_logout_session_required": false, "on_logout": null, "client_secret": "rgs_…"
 }"#;
 
 pub(super) const CLIENT_DETAIL: &str = r#"{
@@ -37,7 +47,12 @@ pub(super) const CLIENT_DETAIL: &str = r#"{
         "redirect_uris": ["https://app.example.com/callback"], "scope": "offline_access openid", "resources": [],
         "rotation": "reusable", "retry_window": null, "on_replay": "revoke", "idle_lifetime": 2592000,
         "absolute_lifetime": 31536000, "access_token_lifetime": 3600, "access_token_format": "jwt", "may_introspect": false, "may_revoke_users": false, "disabled": false,
-        "require_pkce": true, "allowed_origins": [], "skip_consent": false
+        "require_pkce": true, "allowed_origins": [], "skip_consent": false,
+    "refresh_tokens": "always", "subject_type": "public", "default_max_age": null,
+    "id_token_signed_response_alg": "RS256", "userinfo_signed_response_alg": null,
+    "introspection_signed_response_alg": "ES256", "access_token_signed_response_alg": "ES256",
+    "post_logout_redirect_uris": [], "backchannel_logout_uri": null, "backchannel_logout_session_required": false,
+    "frontchannel_logout_uri": null, "frontchannel_logout_session_required": false, "on_logout": null
     },
     "definition": {
         "id": "web", "name": "Example Notes", "redirect_uris": ["https://app.example.com/callback"],
@@ -168,3 +183,22 @@ pub(super) const REVOCATION: &str = r#"{
 pub(super) const TOKENS_REVOKED: &str = r#"{
     "outcomes": [{"outcome": "revoked", "grant": "3nWmT2cVb8QxJ5rLk0yHpd"}, {"outcome": "not_ours", "grant": null}]
 }"#;
+
+pub(super) const INTERACTION: &str = r#"{
+    "kind": "login",
+    "client": {
+        "id": "web", "name": "Example Notes", "host": "app.example.com", "client_uri": null, "logo_uri": null,
+        "policy_uri": null, "tos_uri": null
+    },
+    "scope": [{"name": "openid", "description": "Know who you are"}], "resources": [], "user": null,
+    "login_hint": "alice", "ui_locales": "de", "display": "", "acr_values": [], "acr_needed": [],
+    "must_log_in_anew": false, "max_age": null, "request": "client_id=web&response_type=code&scope=openid",
+    "began_at": "2026-11-28T12:00:00Z", "expires_at": "2026-11-28T12:10:00Z"
+}"#;
+
+pub(super) const ACCEPTANCE: &str = r#"{
+    "challenge": "rgi_…", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "acr": "urn:example:acr:passkey", "amr": ["hwk", "user"],
+    "remember": true
+}"#;
+
+pub(super) const SEND_BROWSER_TO: &str = r#"{"redirect_to": "https://auth.example.com/interaction?verifier=rgv_…"}"#;

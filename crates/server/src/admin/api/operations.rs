@@ -24,6 +24,7 @@ use crate::admin::clients::ClientDetail;
 use crate::admin::events::{EventLine, EventsWanted};
 use crate::admin::explain::Explanation;
 use crate::admin::import::{Existing, Hashes, PortableUser};
+use crate::admin::interactions::{Acceptance, InteractionView, Refused, SendBrowserTo, WhichInteraction};
 use crate::admin::logouts::LogoutsView;
 use crate::admin::registration::RegistrationTokenView;
 use crate::admin::users::UserDetail;
@@ -60,6 +61,7 @@ pub(super) fn table() -> &'static Table {
         operations.extend(events(&mut schemas));
         operations.extend(revocations(&mut schemas));
         operations.extend(keys(&mut schemas));
+        operations.extend(interactions(&mut schemas));
         schemas.subschema_for::<Told<'_>>();
         Table { operations, definitions: schemas.take_definitions(true) }
     })
@@ -452,6 +454,32 @@ fn keys(schemas: &mut SchemaGenerator) -> Vec<Operation> {
         post("/keys/{kind}/{id}/retire", "retireKey", "Destroy a key on which nothing hangs any more")
             .answers::<KeyDone>(show::KEY_DONE)
             .plan("retire_key", |asked| Command::RetireKey { kind: asked.path("kind"), id: asked.path("id") })
+            .finish(schemas),
+    ]
+}
+
+/// POST, for what goes with a challenge has no place in a URL: logs and histories keep those.
+fn interactions(schemas: &mut SchemaGenerator) -> Vec<Operation> {
+    vec![
+        post("/interactions/read", "readInteraction", "What a user is asked, for the application that shows it")
+            .answers::<InteractionView>(show::INTERACTION)
+            .takes::<WhichInteraction>(r#"{"challenge": "rgi_…"}"#, "interaction", |_, which| {
+                Ok(Command::Interaction { which }.into())
+            })
+            .finish(schemas),
+        post("/interactions/accept", "acceptInteraction", "The user said yes; where to send the browser then")
+            .answers::<SendBrowserTo>(show::SEND_BROWSER_TO)
+            .takes::<Acceptance>(show::ACCEPTANCE, "accept_interaction", |_, acceptance| {
+                Ok(Command::AcceptInteraction { acceptance: Box::new(acceptance) }.into())
+            })
+            .finish(schemas),
+        post("/interactions/reject", "rejectInteraction", "The user said no; where to send the browser then")
+            .answers::<SendBrowserTo>(show::SEND_BROWSER_TO)
+            .takes::<Refused>(
+                r#"{"challenge": "rgi_…", "error": "access_denied"}"#,
+                "reject_interaction",
+                |_, refused| Ok(Command::RejectInteraction { refused }.into()),
+            )
             .finish(schemas),
     ]
 }

@@ -6,9 +6,9 @@ use regrant_core::{ClientId, Grant, Scope, Timestamp};
 use regrant_store::beside::Place;
 use regrant_store::{Consent, StoredEvent};
 
-use super::super::built_in;
+use super::super::described;
 use crate::app::Settings;
-use crate::pages;
+use crate::pages::{self, Voice};
 use crate::session::LoggedIn;
 
 /// The texts of one entry, which the page borrows.
@@ -58,6 +58,7 @@ impl Shown {
 /// What things are called on the page.
 pub(super) struct Words<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) voice: &'a Voice,
 }
 
 impl Words<'_> {
@@ -67,11 +68,7 @@ impl Words<'_> {
     }
 
     pub(super) fn scopes(&self, scope: &Scope) -> Vec<(String, String)> {
-        let described = |name: &str| {
-            let declared = self.settings.config.scopes.iter().find(|scope| scope.name == name);
-            declared.map_or_else(|| built_in(name), |scope| scope.description.as_str()).to_owned()
-        };
-        scope.iter().map(|name| (name.to_owned(), described(name))).collect()
+        described(self.settings, self.voice, scope)
     }
 
     pub(super) fn grant(&self, grant: &Grant, id: &str, who: &LoggedIn) -> Shown {
@@ -79,10 +76,10 @@ impl Words<'_> {
             id: id.to_owned(),
             name: self.client(grant.terms.client.as_str()),
             here: grant.terms.session == Some(who.session.id),
-            since: day(grant.terms.created_at),
-            used: minute(grant.answered_at),
-            idle: day(grant.idle_at),
-            end: day(grant.absolute_at),
+            since: self.voice.day(grant.terms.created_at),
+            used: self.voice.minute(grant.answered_at),
+            idle: self.voice.day(grant.idle_at),
+            end: self.voice.day(grant.absolute_at),
             scopes: self.scopes(&grant.terms.scope),
             ..Shown::default()
         }
@@ -93,7 +90,7 @@ impl Words<'_> {
             id: consent.client.clone(),
             name: self.client(&consent.client),
             paused: consent.paused_at.is_some(),
-            since: day(consent.at),
+            since: self.voice.day(consent.at),
             // The last day, and not the instant behind it.
             end: consent
                 .ends_at
@@ -107,35 +104,33 @@ impl Words<'_> {
     pub(super) fn event(&self, event: &StoredEvent) -> Shown {
         Shown {
             name: event.client.as_deref().map(|client| self.client(client)).unwrap_or_default(),
-            since: minute(event.at),
-            used: in_words(event).to_owned(),
+            since: self.voice.minute(event.at),
+            used: self.voice.say(in_words(event)),
             ..Shown::default()
         }
     }
 }
 
-/// An event in words.
+/// The key of what is said of an event.
 fn in_words(event: &StoredEvent) -> &'static str {
     match (event.kind.as_str(), event.reason.as_deref(), event.detail.as_str()) {
-        ("login", ..) => "You logged in",
-        ("login_failed", ..) => "A login failed",
-        ("logout", ..) => "You logged out",
-        ("consent", _, PAUSED) => "You paused",
-        ("consent", _, RESUMED) => "You resumed",
-        ("consent", _, WITHDRAWN) => "You withdrew what you allowed",
-        ("consent", _, LIMITED) => "You set an end for",
-        ("consent", _, UNLIMITED) => "You took away the end of",
-        ("consent", ..) => "You allowed",
-        ("grant_created", ..) => "Connected",
-        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => {
-            "Disconnected for your safety, for a token was used twice:"
-        }
-        ("grant_ended", Some("revoked_by_user"), _) => "You disconnected",
-        ("grant_ended", Some("revoked_by_client"), _) => "Disconnected by itself:",
-        ("grant_ended", ..) => "Disconnected",
-        ("straggler" | "replay_refused" | "alarm", ..) => "Something unusual was refused",
-        ("admin", ..) => "An operator changed your account",
-        _ => "Something was noted",
+        ("login", ..) => "event.login",
+        ("login_failed", ..) => "event.login_failed",
+        ("logout", ..) => "event.logout",
+        ("consent", _, PAUSED) => "event.paused",
+        ("consent", _, RESUMED) => "event.resumed",
+        ("consent", _, WITHDRAWN) => "event.withdrawn",
+        ("consent", _, LIMITED) => "event.limited",
+        ("consent", _, UNLIMITED) => "event.unlimited",
+        ("consent", ..) => "event.allowed",
+        ("grant_created", ..) => "event.connected",
+        ("grant_ended", Some("refresh_replayed" | "code_replayed"), _) => "event.replayed",
+        ("grant_ended", Some("revoked_by_user"), _) => "event.disconnected_by_user",
+        ("grant_ended", Some("revoked_by_client"), _) => "event.disconnected_by_client",
+        ("grant_ended", ..) => "event.disconnected",
+        ("straggler" | "replay_refused" | "alarm", ..) => "event.refused",
+        ("admin", ..) => "event.operator",
+        _ => "event.other",
     }
 }
 
@@ -150,21 +145,6 @@ pub(super) const UNLIMITED: &str = "without an end";
 pub(in crate::interaction) fn place(place: &Place) -> String {
     let known = [place.agent.as_str(), place.network.as_str()];
     known.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
-}
-
-/// Begins like a sentence and ends like one.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
-}
-
-fn day(at: Timestamp) -> String {
-    written(at, "%-d %B %Y")
-}
-
-pub(in crate::interaction) fn minute(at: Timestamp) -> String {
-    written(at, "%-d %B %Y, %H:%M UTC")
 }
 
 fn written(at: Timestamp, format: &str) -> String {

@@ -1,0 +1,299 @@
+//! `regrant login`: makes or changes a profile, and begins its session.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use regrant_client::answer::TokenAnswer;
+use regrant_client::discovery::Metadata;
+use regrant_client::{Error, LoggedIn, Login, Profile, Secret, Session};
+
+use super::failure;
+use super::place::{Kept, Place};
+use crate::context::{Context, Done, Failure, runtime};
+use crate::output;
+
+/// The longest token on standard input.
+const LARGEST: u64 = 64 * 1024;
+
+/// Which client, of which server, and how to log in.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "The client is named by --client-id, and its secret by --client-secret-file.\nWhat was said once is kept: `regrant login work` logs in again.\n\nThe server must know the client with the redirect URI\nhttp://127.0.0.1/callback, for which the port may be any (RFC 8252).\n\nExamples:\n  regrant login work --issuer https://as.example --client-id cli --scope \"openid notes:read\"\n  regrant login box --issuer https://as.example --client-id tv --device\n  regrant login robot --issuer https://as.example --client-id daemon \\\n      --client-secret-file daemon.secret --client-credentials --scope notes:read\n  pbpaste | regrant login old --issuer https://as.example --client-id phone --refresh-token-stdin"
+)]
+pub(crate) struct Args {
+    /// The name under which profile and session are kept.
+    profile: String,
+    /// The issuer, as the server spells it.
+    #[arg(long, value_name = "URL", help_heading = "Which client")]
+    issuer: Option<String>,
+    /// What to ask for, separated by spaces. With `openid` the server says who logged in.
+    #[arg(long, help_heading = "Which client")]
+    scope: Option<String>,
+    /// An API that the tokens are for (RFC 8707); may be repeated.
+    #[arg(long, value_name = "URI", help_heading = "Which client")]
+    resource: Vec<String>,
+    /// Send the client's secret in the form instead of a header: client_secret_post.
+    #[arg(long, help_heading = "Which client")]
+    secret_in_form: bool,
+    /// Its private key instead of a secret, PKCS#8 as PEM: private_key_jwt.
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_in_form", help_heading = "Which client")]
+    client_key_file: Option<PathBuf>,
+    /// What it signs with: ES256 (default), RS256, PS256 or EdDSA.
+    #[arg(long, value_name = "ALG", requires = "client_key_file", help_heading = "Which client")]
+    client_key_algorithm: Option<String>,
+    /// Bind the tokens to a key (RFC 9449). They can be used through `regrant proxy` only, which has the key.
+    #[arg(long, conflicts_with = "refresh_token_stdin", help_heading = "Which client")]
+    dpop: bool,
+    /// Where codes and tokens come from, if the server publishes no metadata.
+    #[arg(long, value_name = "URL", help_heading = "A server without metadata")]
+    token_endpoint: Option<String>,
+    /// Where users log in.
+    #[arg(long, value_name = "URL", requires = "token_endpoint", help_heading = "A server without metadata")]
+    authorization_endpoint: Option<String>,
+    /// Where devices ask for codes.
+    #[arg(long, value_name = "URL", requires = "token_endpoint", help_heading = "A server without metadata")]
+    device_endpoint: Option<String>,
+    /// Where tokens are given back.
+    #[arg(long, value_name = "URL", requires = "token_endpoint", help_heading = "A server without metadata")]
+    revocation_endpoint: Option<String>,
+    /// Print a code to be entered on another device (RFC 8628).
+    #[arg(long, group = "how", help_heading = "How to log in")]
+    device: bool,
+    /// As the client itself: nobody logs in.
+    #[arg(long, group = "how", help_heading = "How to log in")]
+    client_credentials: bool,
+    /// Go on with a refresh token that you have, from standard input.
+    #[arg(long, group = "how", help_heading = "How to log in")]
+    refresh_token_stdin: bool,
+    /// Print the address instead of opening a browser.
+    #[arg(long, help_heading = "How to log in")]
+    no_browser: bool,
+    /// The path of the redirect URI on this machine.
+    #[arg(long, value_name = "PATH", default_value = "/callback", help_heading = "How to log in")]
+    redirect_path: String,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Done {
+    let place = Place::find()?;
+    let kept = args.kept(context, &place)?;
+    let profile = kept.opened(&args.profile)?;
+    let name = args.profile.as_str();
+    let failed = |error: &Error| failure(name, error);
+    runtime()?.block_on(async {
+        // A store that cannot be written is told before anybody logs in.
+        let store = Arc::new(place.store()?);
+        if kept.client_credentials {
+            Session::forget(&*store, name).await.map_err(|error| failed(&error))?;
+            let session = Session::open(store, profile).await.map_err(|error| failed(&error))?;
+            session.token().await.map_err(|error| failed(&error))?;
+            place.keep(name, &kept)?;
+            told(context, name, None);
+            return Ok(());
+        }
+        let logged_in = if args.refresh_token_stdin {
+            let tokens = TokenAnswer::of_refresh_token(token_of_standard_input()?);
+            LoggedIn { tokens, identity: None }
+        } else {
+            let login = Login::new(profile.clone()).map_err(|error| failed(&error))?;
+            args.ask(context, &login, &profile).await.map_err(|error| failed(&error))?
+        };
+        let identity = logged_in.identity.clone();
+        let has_refresh_token = logged_in.tokens.refresh_token.is_some();
+        let session = Session::begin(store, profile, logged_in).await.map_err(|error| failed(&error))?;
+        place.keep(name, &kept)?;
+        if args.refresh_token_stdin {
+            session.token().await.map_err(|error| failed(&error))?;
+        }
+        if !has_refresh_token && !context.json {
+            output::note("the server gave no refresh token: you will be asked again when the access token is over");
+        }
+        told(context, name, identity.as_ref().map(regrant_client::Identity::subject));
+        Ok(())
+    })
+}
+
+fn told(context: &Context, profile: &str, subject: Option<&str>) {
+    if context.json {
+        output::json(&serde_json::json!({"profile": profile, "subject": subject}));
+        return;
+    }
+    let who = subject.map_or_else(String::new, |subject| format!(" as {subject}"));
+    output::done(&format!("{profile} is logged in{}", output::clean(&who)));
+}
+
+impl Args {
+    /// The profile: what is kept already, with what was said now.
+    fn kept(&self, context: &Context, place: &Place) -> Result<Kept, Failure> {
+        let mut kept = match place.profile(&self.profile) {
+            Ok(kept) => kept,
+            Err(failure) if failure.code() == 1 => Kept::default(),
+            Err(failure) => return Err(failure),
+        };
+        let is_other_server = self.issuer.as_ref().is_some_and(|issuer| *issuer != kept.issuer);
+        if is_other_server {
+            // Nothing of another server's client is right here.
+            kept = Kept { issuer: self.issuer.clone().unwrap_or_default(), ..Kept::default() };
+        }
+        if let Some(id) = &context.remote.client_id {
+            kept.client_id.clone_from(id);
+        }
+        if kept.issuer.is_empty() || kept.client_id.is_empty() {
+            let remedy = format!("regrant login {} --issuer URL --client-id ID", self.profile);
+            return Err(Failure::new(2, format!("a new profile needs a server and a client\n  remedy: {remedy}")));
+        }
+        check_issuer(&kept.issuer)?;
+        let absolute = |file: &PathBuf| {
+            std::path::absolute(file).map_err(|error| Failure::new(65, format!("{}: {error}", file.display())))
+        };
+        if let Some(file) = &context.remote.client_secret_file {
+            (kept.client_secret_file, kept.client_key_file) = (Some(absolute(file)?), None);
+        }
+        if let Some(file) = &self.client_key_file {
+            (kept.client_key_file, kept.client_secret_file) = (Some(absolute(file)?), None);
+            kept.client_key_algorithm.clone_from(&self.client_key_algorithm);
+        }
+        kept.secret_in_form |= self.secret_in_form;
+        kept.dpop |= self.dpop;
+        if self.scope.is_some() {
+            kept.scope.clone_from(&self.scope);
+        }
+        if !self.resource.is_empty() {
+            kept.resources.clone_from(&self.resource);
+        }
+        if self.device || self.refresh_token_stdin {
+            kept.client_credentials = false;
+        }
+        kept.client_credentials |= self.client_credentials;
+        if let Some(token_endpoint) = &self.token_endpoint {
+            kept.metadata = Some(Metadata {
+                authorization_endpoint: self.authorization_endpoint.clone(),
+                device_authorization_endpoint: self.device_endpoint.clone(),
+                revocation_endpoint: self.revocation_endpoint.clone(),
+                ..Metadata::of(kept.issuer.clone(), token_endpoint.clone())
+            });
+        }
+        Ok(kept)
+    }
+
+    async fn ask(&self, context: &Context, login: &Login, profile: &Profile) -> Result<LoggedIn, Error> {
+        if self.device {
+            let device = login.device().await?;
+            if context.json {
+                output::told(
+                    &serde_json::json!({
+                        "user_code": device.user_code, "verification_uri": device.verification_uri,
+                        "verification_uri_complete": device.verification_uri_complete,
+                        "expires_in": device.expires_in.as_secs(),
+                    })
+                    .to_string(),
+                );
+            } else {
+                output::error(&format!("Open   {}", output::clean(&device.verification_uri)));
+                output::error(&format!("Enter  {}", output::clean(&device.user_code)));
+                let whole = device.verification_uri_complete.as_deref().unwrap_or(&device.verification_uri);
+                if let Some(code) = qr(whole).filter(|_| std::io::stderr().is_terminal()) {
+                    output::error(&code);
+                }
+            }
+            return device.wait().await;
+        }
+        let loopback = login.loopback(&self.redirect_path).await?;
+        let opens = !self.no_browser && !context.json && open_browser(&loopback.url);
+        if context.json {
+            output::told(&serde_json::json!({"open": loopback.url}).to_string());
+        } else if opens {
+            output::error(&format!("Your browser asks you to log in at {}. If it does not, open:", profile.issuer));
+            output::error(&loopback.url);
+        } else {
+            output::error("Open this in a browser on this machine:");
+            output::error(&loopback.url);
+        }
+        loopback.wait().await
+    }
+}
+
+/// Tokens are sent there: over TLS, or within this machine.
+fn check_issuer(issuer: &str) -> Result<(), Failure> {
+    let uri: Option<http::Uri> = issuer.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let is_here = matches!(host, "127.0.0.1" | "[::1]" | "localhost");
+    match uri.as_ref().and_then(http::Uri::scheme_str) {
+        Some("https") => Ok(()),
+        Some("http") if is_here => Ok(()),
+        _ => Err(Failure::new(
+            2,
+            format!("{issuer} is no issuer\n  remedy: name an https URL (http on this machine only)"),
+        )),
+    }
+}
+
+fn token_of_standard_input() -> Result<Secret, Failure> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let read = std::io::stdin().take(LARGEST).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(65, format!("standard input cannot be read: {error}")))?;
+    match text.trim() {
+        "" => Err(Failure::new(65, "there is no refresh token on standard input")),
+        token => Ok(Secret::new(token)),
+    }
+}
+
+/// Opens an address in the user's browser; false if nothing here can.
+fn open_browser(url: &str) -> bool {
+    let named = std::env::var_os("BROWSER").filter(|browser| !browser.is_empty());
+    let usual: &[&str] = if cfg!(target_os = "macos") { &["open"] } else { &["xdg-open", "wslview"] };
+    let programs = named.into_iter().chain(usual.iter().map(Into::into));
+    programs.into_iter().any(|program| {
+        let mut command = Command::new(program);
+        command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().is_ok()
+    })
+}
+
+/// A code for a phone's camera: two rows of it in each line, light as it is on paper, for terminals are dark more often than not.
+fn qr(text: &str) -> Option<String> {
+    /// The quiet zone that a camera needs around it.
+    const QUIET: i32 = 2;
+    let code = qrcodegen::QrCode::encode_text(text, qrcodegen::QrCodeEcc::Low).ok()?;
+    let (low, high) = (-QUIET, code.size() + QUIET);
+    let is_light = |x: i32, y: i32| !code.get_module(x, y);
+    let cell = |x: i32, y: i32| match (is_light(x, y), is_light(x, y + 1)) {
+        (true, true) => '█',
+        (true, false) => '▀',
+        (false, true) => '▄',
+        (false, false) => ' ',
+    };
+    let mut drawn = String::new();
+    for y in (low..high).step_by(2) {
+        drawn.extend((low..high).map(|x| cell(x, y)));
+        drawn.push('\n');
+    }
+    Some(drawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_go_over_tls_or_stay_on_this_machine() {
+        for (issuer, is_one) in [
+            ("https://as.example/realms/a", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://localhost", true),
+            ("http://as.example", false),
+            ("http://127.0.0.1.as.example", false),
+            ("as.example", false),
+            ("ftp://127.0.0.1", false),
+        ] {
+            assert_eq!(check_issuer(issuer).is_ok(), is_one, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn a_code_for_a_camera_is_drawn() {
+        let code = qr("https://as.example/device?user_code=WDJB-MJHT").expect("a code");
+        assert!(code.lines().count() > 10 && code.lines().all(|line| line.chars().count() > 20), "{code}");
+    }
+}

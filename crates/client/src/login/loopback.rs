@@ -1,0 +1,104 @@
+//! A program on its user's machine: a listener on a free port of 127.0.0.1 hears the answer (RFC 8252 section 7.3).
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{LoggedIn, Login, Pending};
+use crate::error::Error;
+
+/// The longest request line and headers that are read.
+const LARGEST: usize = 16 * 1024;
+/// How long somebody who has connected may take to say what he wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many who want something else are answered.
+const STRANGERS: u32 = 64;
+
+/// A login whose answer comes to this machine.
+#[derive(Debug)]
+pub struct Loopback {
+    login: Login,
+    listener: TcpListener,
+    pending: Pending,
+    path: String,
+    /// Where the user logs in: open it in his browser.
+    pub url: String,
+}
+
+impl Login {
+    /// Listens on a free port of 127.0.0.1, and begins a login whose answer comes there: to `http://127.0.0.1:PORT/PATH`. The server
+    /// must know the client with `http://127.0.0.1/PATH`; the port may be any (RFC 8252 section 7.3). Open the URL, then [`Loopback::wait`].
+    ///
+    /// # Errors
+    /// As [`Login::begin`]; [`Error::Misconfigured`] if nothing can listen.
+    pub async fn loopback(&self, path: &str) -> Result<Loopback, Error> {
+        // RFC 8252 section 8.3: "the use of localhost is NOT RECOMMENDED", for it may be another interface.
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let failed = |error: std::io::Error| Error::Misconfigured(format!("nothing can listen on 127.0.0.1: {error}"));
+        let listener = listener.map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        let path = format!("/{}", path.trim_start_matches('/'));
+        let begun = self.begin(format!("http://127.0.0.1:{port}{path}")).await?;
+        Ok(Loopback { login: self.clone(), listener, pending: begun.pending, path, url: begun.url })
+    }
+}
+
+impl Loopback {
+    /// Waits for the answer, and finishes the login. Requests that are no answer to it are turned away: any page may send some.
+    ///
+    /// # Errors
+    /// As [`Login::finish`].
+    pub async fn wait(self) -> Result<LoggedIn, Error> {
+        for _ in 0..STRANGERS {
+            let Ok((mut stream, _)) = self.listener.accept().await else { continue };
+            let Some(target) = tokio::time::timeout(PATIENCE, target(&mut stream)).await.ok().flatten() else {
+                continue;
+            };
+            let is_ours = target.split(['?', '#']).next() == Some(&self.path) && self.has_our_state(&target);
+            if !is_ours {
+                answer(&mut stream, "404 Not Found", "This is not the answer that is waited for.").await;
+                continue;
+            }
+            let done = self.login.finish(&self.pending, &target).await;
+            let says = match &done {
+                Ok(_) => ("200 OK", "You are logged in. You can close this window."),
+                Err(_) => ("400 Bad Request", "The login did not work: the program that began it says why."),
+            };
+            answer(&mut stream, says.0, says.1).await;
+            return done;
+        }
+        Err(Error::Refused("too many requests that were no answer".to_owned()))
+    }
+
+    fn has_our_state(&self, target: &str) -> bool {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "state" && value == self.pending.state.expose())
+    }
+}
+
+/// The target of a GET request.
+async fn target(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut part = [0; 1024];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let read = stream.read(&mut part).await.ok().filter(|read| *read > 0 && head.len() + read <= LARGEST)?;
+        head.extend_from_slice(part.get(..read)?);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let mut line = head.lines().next()?.split(' ');
+    (line.next() == Some("GET")).then(|| line.next().map(str::to_owned)).flatten()
+}
+
+async fn answer(stream: &mut TcpStream, status: &str, says: &str) {
+    let page = format!("<!doctype html><meta charset=\"utf-8\"><title>{says}</title><p>{says}</p>\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+         Content-Security-Policy: default-src 'none'\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n",
+        page.len()
+    );
+    // A browser that is gone needs no page.
+    let _ = stream.write_all(format!("{head}{page}").as_bytes()).await;
+    let _ = stream.shutdown().await;
+}

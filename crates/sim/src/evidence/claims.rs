@@ -1,0 +1,232 @@
+//! The claims, each with the command that shows it and with what it does not show.
+
+use serde_json::{Value, json};
+
+/// A claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Names it in the file.
+    pub name: &'static str,
+    /// What is claimed.
+    pub says: &'static str,
+    /// What `sim` is told, if it is `sim`.
+    pub sim: Option<&'static str>,
+    /// Otherwise the command.
+    pub command: &'static str,
+    /// What `./test` runs of it.
+    pub short: &'static str,
+    /// What it does not show.
+    pub beyond: &'static str,
+    /// The counts of what the command has printed.
+    pub read: fn(&str) -> Vec<(&'static str, Value)>,
+}
+
+impl Claim {
+    /// The command, as one types it.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        self.sim.map_or_else(
+            || self.command.to_owned(),
+            |arguments| format!("cargo run --profile proof -p sim -- {arguments}"),
+        )
+    }
+}
+
+/// All of them, in the order of the page.
+pub const CLAIMS: [Claim; 14] = [
+    Claim {
+        name: "model",
+        says: "The whole state space of the rotation protocol in small worlds, on the core's own functions, breaks no law; planted faults are found.",
+        sim: Some("model --states 200000"),
+        command: "",
+        short: "`crates/sim/tests/model.rs`",
+        beyond: "Worlds of few workers, losses and crashes; the engine and the store are those of the model, the decisions are the server's.",
+        read: |text| {
+            let reports: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+            let states = reports
+                .as_array()
+                .map_or(0, |all| all.iter().filter_map(|one| one.get("states")?.as_u64()).sum::<u64>());
+            vec![("states", json!(states))]
+        },
+    },
+    Claim {
+        name: "simulate",
+        says: "Whole deployments (router, engine, core, store; one node or two) with honest clients, a thief and an operator, under lost, doubled and overtaking messages, jumping clocks, crashes and failing commits keep Hist1 to Hist10 after every step.",
+        sim: Some("simulate --seeds 5000"),
+        command: "",
+        short: "5,000 seeds of 1,000 steps: `crates/sim/tests/simulate.rs`",
+        beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. The clients are the simulator's.",
+        read: simulated,
+    },
+    Claim {
+        name: "torn",
+        says: "The same on SQLite on a file whose power fails under commits: of what was not waited for, any sector may be there.",
+        sim: Some("simulate --from 1000000 --seeds 500 --file-every 1"),
+        command: "",
+        short: "250 seeds: `a_file_whose_power_fails_breaks_no_law`",
+        beyond: "A device that loses what it has confirmed, and a file system that reorders directories: no FUSE file system is mounted. Files are torn in copies, by sectors of 512 bytes.",
+        read: simulated,
+    },
+    Claim {
+        name: "mutants",
+        says: "The simulator bites: each of ten planted faults (naive read-then-write, an answer before the device, half a commit, a lagging replica, an old row, a false refusal, lost and doubled events, repeated answers, an open door) breaks a law within 1,000 seeds.",
+        sim: Some("mutants"),
+        command: "",
+        short: "the same: `every_planted_fault_is_found`",
+        beyond: "Faults that nobody thought of.",
+        read: |text| {
+            fields(text, &[("planted", "planted"), ("found", "found"), ("seeds needed at most", "most_seeds")])
+        },
+    },
+    Claim {
+        name: "failpoints",
+        says: "At each point of rotate, retry, replay, redeem, revoke, disable, register and key rotation the process may end, the store fail or three seconds pass (in which the same comes to another node): nothing is lost, forked or revived.",
+        sim: Some("failpoints"),
+        command: "",
+        short: "the same: `every_failpoint_is_survived`",
+        beyond: "Points within one call of the store: those are the system calls below. The making of signing keys, which has a thread of its own.",
+        read: |text| fields(text, &[("operations", "operations"), ("points", "points"), ("cases", "cases")]),
+    },
+    Claim {
+        name: "orders",
+        says: "Commit queue, swap of keys and memory of assertions come to one end in every order of their touches.",
+        sim: Some("orders"),
+        command: "",
+        short: "the same: `every_order_of_touches_comes_to_one_end`",
+        beyond: "Orders that only a weak memory has: neither loom nor shuttle is run. What is shared is behind locks and channels of the standard library and tokio; nothing shipped is `unsafe`.",
+        read: |text| fields(text, &[("orders", "orders")]),
+    },
+    Claim {
+        name: "kill",
+        says: "The real process, killed under load: no acknowledged rotation is lost, nothing forks, nobody is logged out.",
+        sim: Some("kill --cycles 60 --writes turns"),
+        command: "",
+        short: "60 cycles: `crates/sim/tests/process/kill.rs`",
+        beyond: "The page cache survives a kill; see the system calls and the torn file.",
+        read: |text| {
+            fields(text, &[("kills", "cycles"), ("acknowledged", "acknowledged"), ("lost", "lost"), ("forks", "forks")])
+        },
+    },
+    Claim {
+        name: "syscalls",
+        says: "Every 200 is written to its socket after the device has confirmed its very batch; EIO, ENOSPC and SIGKILL at each system call of one rotation, redemption and revocation.",
+        sim: Some("syscalls --writes turns"),
+        command: "",
+        short: "the recording and the first of them: `crates/sim/tests/process/syscalls.rs`",
+        beyond: "What the device does with what it has confirmed.",
+        read: |text| {
+            let cases: u64 =
+                text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?.get("cases")?.as_u64()).sum();
+            vec![("cases", json!(cases))]
+        },
+    },
+    Claim {
+        name: "races",
+        says: "Refresh and revocation at the same time: nothing works after the revocation was answered.",
+        sim: Some("races --races 5000"),
+        command: "",
+        short: "`crates/sim/tests/revocation/races.rs`",
+        beyond: "One node.",
+        read: |text| fields(text, &[("races", "races")]),
+    },
+    Claim {
+        name: "flood",
+        says: "Forged tokens as fast as the machine can send them do not make one honest client wait for ever, nor reach the store.",
+        sim: Some("flood --seconds 20"),
+        command: "",
+        short: "`crates/sim/tests/process/flood.rs`",
+        beyond: "A network: client and server are one machine.",
+        read: |text| fields(text, &[("forged", "forged"), ("honest", "honest")]),
+    },
+    Claim {
+        name: "timing",
+        says: "The time of an answer does not tell how much of a tag or a secret was right, nor which user is there: |t| < 4.5, and a control that must be above.",
+        sim: Some("timing --samples 100000 --logins 200"),
+        command: "",
+        short: "nothing: a machine that does something else would say anything",
+        beyond: "Caches that others share, and what more samples would show.",
+        read: |text| {
+            let told: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+            let pairs = told.get("pairs").and_then(Value::as_array).cloned().unwrap_or_default();
+            let most = pairs.iter().filter(|pair| !pair["name"].as_str().unwrap_or_default().starts_with("control"));
+            let most = most.filter_map(|pair| pair["t"].as_f64()).fold(0.0_f64, |most, t| most.max(t.abs()));
+            vec![("comparisons", json!(pairs.len())), ("greatest |t|", json!((most * 100.0).round() / 100.0))]
+        },
+    },
+    Claim {
+        name: "fuzz",
+        says: "Every parser that meets outside bytes, and every endpoint whole, under a coverage-guided fuzzer: no panic, no 5xx but 503, and where there is a second implementation both say the same.",
+        sim: None,
+        command: "fuzz/run 60",
+        short: "the corpora, and thousands of inputs like them: `crates/sim/tests/fuzz.rs`",
+        beyond: "JWE and DPoP proofs, which are not read yet; the sanitizers of memory (nothing of ours is `unsafe`; C is in SQLite and aws-lc).",
+        read: |text| {
+            let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+            let runs: u64 = lines.iter().filter_map(|words| words.get(2)?.parse::<u64>().ok()).sum();
+            let fine = lines.iter().filter(|words| words.get(1) == Some(&"fine")).count();
+            vec![("targets", json!(lines.len())), ("fine", json!(fine)), ("executions", json!(runs))]
+        },
+    },
+    Claim {
+        name: "corpora",
+        says: "The corpora of all targets, and thousands of inputs like each from a seed.",
+        sim: None,
+        command: "cargo test --profile proof --workspace --all-features --test fuzz -- --nocapture",
+        short: "the same",
+        beyond: "What a guided fuzzer finds.",
+        read: |text| {
+            let counts = text.lines().find_map(|line| line.strip_prefix("replayed "));
+            vec![("replayed", json!(counts.unwrap_or_default()))]
+        },
+    },
+    Claim {
+        name: "mutation",
+        says: "How many changes to the table of refreshes the core's own tests do not notice.",
+        sim: None,
+        command: "cargo mutants --package regrant-core --file crates/core/src/refresh.rs",
+        short: "nothing",
+        beyond: "The other files of the core, client authentication, redirect URIs; and the reasons of survivors, which nobody has written down.",
+        read: |text| {
+            let summary = text.lines().rev().find(|line| line.contains("mutants tested")).unwrap_or_default();
+            vec![("result", json!(summary))]
+        },
+    },
+];
+
+fn fields(text: &str, names: &[(&'static str, &str)]) -> Vec<(&'static str, Value)> {
+    let told: Value = text.lines().rev().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+    names.iter().map(|(name, field)| (*name, told.get(*field).cloned().unwrap_or_default())).collect()
+}
+
+fn simulated(text: &str) -> Vec<(&'static str, Value)> {
+    let told: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+    let of = |name: &str| told["coverage"].get(name).cloned().unwrap_or(json!(0));
+    vec![
+        ("seeds", told["seeds"].clone()),
+        ("from seed", told["from"].clone()),
+        ("steps", of("steps")),
+        (
+            "refreshes answered",
+            json!(
+                ["said: rotated", "said: retried", "said: reused"]
+                    .iter()
+                    .filter_map(|name| of(name).as_u64())
+                    .sum::<u64>()
+            ),
+        ),
+        (
+            "crashes",
+            json!(
+                ["crash: between commits", "crash: before a commit", "crash: after a commit"]
+                    .iter()
+                    .filter_map(|name| of(name).as_u64())
+                    .sum::<u64>()
+            ),
+        ),
+        ("torn files", of("crash: file torn")),
+        ("faults that never came", told["missing"].clone()),
+    ]
+}
+
+/// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
+pub const FOUND: [(&str, &str, &str); 0] = [];

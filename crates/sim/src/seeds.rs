@@ -1,0 +1,91 @@
+//! Commands of the simulator.
+
+use regrant_server::Clock;
+use sim::{evidence, simulate};
+
+use crate::show;
+
+pub(crate) fn print_it(report: &impl std::fmt::Display, told: &serde_json::Value, json: bool) {
+    if json {
+        println!("{told}");
+    } else {
+        print!("{report}");
+    }
+}
+
+/// In a thread that belongs to no runtime: a server that finds one hands its answers to it, and who is first is chance.
+pub(crate) fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().expect("it does not panic"))
+}
+
+pub(crate) fn simulate_all(options: &simulate::Options, tell: bool, json: bool) -> bool {
+    if tell {
+        let history =
+            alone(|| simulate::one(&simulate::Place::make(), options.from, options, &mut |line| println!("{line}")));
+        if let Some(broken) = &history.broken {
+            println!("{broken}");
+        }
+        return history.broken.is_none();
+    }
+    let (clock, all) = (Clock::system(), options.seeds);
+    let began = clock.ran();
+    let report = simulate::run(options, &|done| {
+        let spent = clock.ran().saturating_sub(began).as_secs_f64();
+        let left = spent / done.max(1) as f64 * all.saturating_sub(done) as f64;
+        let bar = "#".repeat((30 * done / all.max(1)) as usize);
+        show(&format!("[{bar:<30}] history {done} of {all}, {left:.0} s left"));
+    });
+    show("");
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds() == options.mutant.is_none()
+}
+
+/// Each planted fault within a thousand seeds.
+pub(crate) fn mutants(json: bool) -> bool {
+    let mut most = 0;
+    let mut missed = Vec::new();
+    for mutant in simulate::Mutant::ALL {
+        let options = simulate::Options { seeds: 1_000, file_every: 0, mutant: Some(mutant), ..Default::default() };
+        let report = simulate::run(&options, &|_| {});
+        if !json {
+            println!(
+                "{mutant:?}: {}",
+                report.broken.as_ref().map_or_else(|| "not found".to_owned(), ToString::to_string)
+            );
+        }
+        match &report.broken {
+            Some(broken) => most = most.max(broken.seed + 1),
+            None => missed.push(mutant),
+        }
+    }
+    let planted = simulate::Mutant::ALL.len();
+    if json {
+        let found = planted - missed.len();
+        println!("{}", serde_json::json!({"planted": planted, "found": found, "most_seeds": most}));
+    }
+    missed.is_empty()
+}
+
+/// The evidence page.
+pub(crate) fn evidence(run: bool, names: &[String]) -> bool {
+    let mut all = evidence::shown().expect("docs/evidence.json can be read");
+    let mut holds = true;
+    for claim in evidence::CLAIMS {
+        let is_wanted = names.is_empty() || names.iter().any(|name| name == claim.name);
+        if !run || !is_wanted {
+            continue;
+        }
+        println!("{}", claim.typed());
+        let shown = evidence::run(&claim).expect("the command runs");
+        println!("  {} s, {:?}", shown.seconds, shown.counts);
+        holds &= shown.holds;
+        all.insert(claim.name.to_owned(), shown);
+        evidence::write(&all).expect("the page is written");
+    }
+    evidence::write(&all).expect("the page is written");
+    holds
+}

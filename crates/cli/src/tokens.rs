@@ -40,7 +40,7 @@ pub(crate) struct TokenArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Plain)]
     format: Format,
-    /// An access token that an API has refused: print another one.
+    /// An access token that an API has refused: print another one. "-" reads it from standard input, where no list of processes shows it.
     #[arg(long, value_name = "TOKEN")]
     refused: Option<String>,
     /// What git and Docker call a credential helper with: get, store, erase or list.
@@ -54,7 +54,11 @@ pub(crate) fn token(context: &Context, args: &TokenArgs) -> Done {
     let asked = format::Asked::read(args.format, args.action.as_deref())?;
     runtime()?.block_on(async {
         let session = place.session(&args.profile).await?;
-        let refused = args.refused.as_deref().or(asked.refused());
+        let refused = match args.refused.as_deref() {
+            Some("-") => Some(place::standard_input()?),
+            Some(token) => Some(Secret::new(token)),
+            None => asked.refused().map(Secret::new),
+        };
         match args.action.as_deref() {
             Some("list") => {
                 output::raw(b"{}\n");
@@ -66,7 +70,7 @@ pub(crate) fn token(context: &Context, args: &TokenArgs) -> Done {
             _ => {}
         }
         let fresh = match refused {
-            Some(token) => session.token_after(&Secret::new(token)).await,
+            Some(token) => session.token_after(&token).await,
             None => session.token().await,
         };
         let fresh = fresh.map_err(|error| failure(&args.profile, &error))?;

@@ -76,7 +76,7 @@ pub(crate) async fn discover(server: &Server, issuer: &str) -> Result<Metadata, 
                 // RFC 8414 section 3.3: "The "issuer" value returned MUST be identical to the authorization server's issuer
                 // identifier value into which the well-known URI string was inserted to create the URL used to retrieve the
                 // metadata. If these values are not identical, the data contained in the response MUST NOT be used."
-                Ok(metadata) if metadata.issuer == issuer => return Ok(metadata),
+                Ok(metadata) if metadata.issuer == issuer => return fitting(metadata),
                 Ok(metadata) => others = Some(metadata.issuer),
                 Err(_) => {}
             },
@@ -96,9 +96,43 @@ pub(crate) async fn discover(server: &Server, issuer: &str) -> Result<Metadata, 
     }
 }
 
+/// Metadata whose endpoints can be trusted as far as the issuer can. RFC 8414 section 2: the issuer's URL "uses the "https" scheme", and a
+/// plain `http` endpoint beside it would be sent codes and tokens in clear.
+fn fitting(metadata: Metadata) -> Result<Metadata, Error> {
+    let is_clear = metadata.issuer.starts_with("http://");
+    let optional = [
+        &metadata.authorization_endpoint,
+        &metadata.revocation_endpoint,
+        &metadata.device_authorization_endpoint,
+        &metadata.jwks_uri,
+    ];
+    let all = optional.into_iter().flatten().chain([&metadata.token_endpoint]);
+    let unfit = all.into_iter().find(|url| !(url.starts_with("https://") || is_clear && url.starts_with("http://")));
+    match unfit.cloned() {
+        None => Ok(metadata),
+        Some(url) => Err(Error::Misconfigured(format!("the server names an endpoint that is not https: {url}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_endpoint_is_less_safe_than_its_issuer() {
+        for (issuer, token_endpoint, authorization_endpoint, fits) in [
+            ("https://as.example", "https://as.example/token", "https://login.example/", true),
+            ("https://as.example", "http://as.example/token", "https://login.example/", false),
+            ("https://as.example", "https://as.example/token", "http://login.example/", false),
+            ("https://as.example", "https://as.example/token", "javascript:alert(1)", false),
+            ("http://127.0.0.1:8420", "http://127.0.0.1:8420/token", "http://127.0.0.1:8420/authorize", true),
+            ("http://127.0.0.1:8420", "http://127.0.0.1:8420/token", "file:///etc/passwd", false),
+        ] {
+            let authorization_endpoint = Some(authorization_endpoint.to_owned());
+            let metadata = Metadata { authorization_endpoint, ..Metadata::of(issuer, token_endpoint) };
+            assert_eq!(fitting(metadata).is_ok(), fits, "{issuer} {token_endpoint}");
+        }
+    }
 
     #[test]
     fn metadata_is_looked_for_where_both_standards_put_it() {

@@ -19,7 +19,7 @@ pub enum Error {
         cause: String,
     },
     /// The client or the server is set up wrongly: waiting does not help, and logging in again does not either.
-    #[error("the server refuses this client: {0}")]
+    #[error("set up wrongly: {0}")]
     Misconfigured(String),
     /// The user or the server said no to a login.
     #[error("the login was refused: {0}")]

@@ -1,6 +1,7 @@
 //! The running server: everything that a request needs, opened once.
 
 mod clients;
+mod examine;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +14,7 @@ use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
 use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
-use regrant_store::{
-    Answer, EventRecord, Look, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable, known_schema,
-};
+use regrant_store::{Answer, EventRecord, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable};
 use tokio::sync::watch;
 
 use crate::admin::Admin;
@@ -45,6 +44,7 @@ use crate::timekeeper;
 
 pub use clients::Clients;
 use clients::Origin;
+pub use examine::{Examined, examine};
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -579,49 +579,6 @@ fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> Result<Revoc
 /// What the entries of the revocation journal are authenticated with.
 pub(crate) fn revocations_key(keyring: &Keyring) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(Purpose::Revocations).as_ref())
-}
-
-/// What can be seen of a stopped server's deployment without changing anything.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Examined {
-    /// Clients of the file and of the store.
-    pub clients: usize,
-    /// The newest time in the store.
-    pub newest: Timestamp,
-    /// The version of the store's schema, and the one that the next start brings it to.
-    pub versions: (u32, u32),
-}
-
-/// Looks at the store and the keys that a configuration names, as [`App::open`] would open them, and only looks: no lock is taken,
-/// no file made, nothing migrated.
-///
-/// # Errors
-/// Why the server would not start, as far as that can be seen without the changes of a start.
-pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
-    if let StoreLocation::Postgres(options) = &config.store {
-        let versions = (Postgres::schema(options)?.version, known_schema());
-        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions });
-    }
-    let StoreLocation::Sqlite(path) = &config.store else {
-        return Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions: (0, 0) });
-    };
-    let root = keyring::read_root_key(&config.root_key_file)?;
-    let mut look = Look::at(path, &config.sqlite_options())?;
-    let newest = look.high_water();
-    if let Some(ahead) = timekeeper::ahead_at_start(clock.now(), newest) {
-        return Err(StartError::Clock(ahead));
-    }
-    let (versions, is_used) =
-        (look.versions(), matches!(look.ask(&Question::Deployment)?, Answer::Deployment(Some(_))));
-    let mut found = config.clients.len();
-    // The tables of an older schema are brought into today's form by the next start, and read only then.
-    if versions.0 == versions.1 && is_used {
-        Keyring::open(&mut look, root, clock.now().max(newest))?;
-        if let Answer::Clients(added) = look.ask(&Question::Clients)? {
-            found = clients(config, added)?.by_id.len();
-        }
-    }
-    Ok(Examined { clients: found, newest, versions })
 }
 
 /// What an operator should find in the events, too.

@@ -38,7 +38,7 @@ mod top;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use regrant_core::{Client, Scope};
+use regrant_core::Client;
 use regrant_store::{PostgresOptions, SqliteOptions, Writes};
 use toml::de::DeTable;
 
@@ -47,6 +47,7 @@ pub use client::{
     ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, ObjectAlgorithm, PlainSecret, Registration, hash_text,
     parse_hash_text,
 };
+pub use declared::{ResourceSetting, ScopeSetting};
 pub use events::{EventsSetting, Lines, WebhookSetting};
 pub use example::example;
 pub use interactions::InteractionsSetting;
@@ -63,7 +64,6 @@ pub use revocation::{OnEvent, RevocationSettings};
 pub use revocation_feed::{Readers, RevocationFeed};
 pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
-use crate::claims::Rules;
 use document::{Report, Section};
 use environment::Environment;
 use http::HttpSettings;
@@ -194,26 +194,6 @@ pub enum StoreLocation {
     Postgres(PostgresOptions),
     /// Nothing remains. For tests and programs; no file can say it.
     Memory,
-}
-
-/// A `[[scope]]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ScopeSetting {
-    /// Its token.
-    pub name: String,
-    /// What the consent page says; the name unless set.
-    pub description: String,
-}
-
-/// A `[[resource]]` (RFC 8707).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResourceSetting {
-    /// The resource indicator.
-    pub uri: String,
-    /// The scopes that mean something there.
-    pub scopes: Scope,
-    /// What access tokens for it carry beside what RFC 9068 prescribes.
-    pub claims: Rules,
 }
 
 impl Config {
@@ -349,32 +329,6 @@ impl Config {
         SqliteOptions { anchor: self.anchor_file.clone(), writes: self.store_writes, ..SqliteOptions::default() }
     }
 
-    /// Where the revocation journal is; `None` for a store that is not kept.
-    #[must_use]
-    pub fn revocations_file(&self) -> Option<PathBuf> {
-        match (&self.revocations_file, &self.store) {
-            (_, StoreLocation::Memory) => None,
-            (Some(path), StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => Some(path.clone()),
-            // Nodes come and go: a journal of one of them is kept where somebody says so.
-            (None, StoreLocation::Postgres(_)) => None,
-            (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
-        }
-    }
-
-    /// Where the commands reach the running server; `None` if they cannot.
-    #[must_use]
-    pub fn admin_socket(&self) -> Option<PathBuf> {
-        match (&self.admin_socket, &self.store) {
-            (Some(path), _) => (!path.as_os_str().is_empty()).then(|| path.clone()),
-            (None, StoreLocation::Sqlite(store)) => {
-                let mut path = store.clone().into_os_string();
-                path.push(".sock");
-                Some(path.into())
-            }
-            (None, StoreLocation::Postgres(_) | StoreLocation::Memory) => None,
-        }
-    }
-
     /// Takes over what a running server cannot change, and tells which of it `self` wanted otherwise.
     pub fn keep_what_needs_a_restart(&mut self, running: &Self) -> Vec<&'static str> {
         let mut waiting = Vec::new();
@@ -499,6 +453,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.pages = pages.as_ref().map(|section| pages::read(section, base)).unwrap_or_default();
     config.interactions =
         interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
+    config.notices.extend(config.interactions.notice(config.admin_api == AdminApi::Closed));
     config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());

@@ -34,7 +34,7 @@ use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable}
 
 use crate::app::{App, Settings};
 use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong, source};
-use crate::config::BUILT_IN_SCOPES;
+use crate::config::{BUILT_IN_SCOPES, ScopeSetting};
 use crate::correlation::Correlation;
 use crate::form::Form;
 use crate::outbound::check_url;
@@ -517,7 +517,9 @@ fn failure_title(voice: &Voice, status: StatusCode) -> String {
 pub(crate) fn described(settings: &Settings, voice: &Voice, scope: &Scope) -> Vec<(String, String)> {
     let described = |name: &str| {
         let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
-        declared.map_or_else(|| built_in(voice, name), |scope| scope.description.clone())
+        let own =
+            |scope: &ScopeSetting| scope.descriptions.get(&voice.language()).unwrap_or(&scope.description).clone();
+        declared.map_or_else(|| built_in(voice, name), own)
     };
     scope.iter().map(|name| (name.to_owned(), described(name))).collect()
 }

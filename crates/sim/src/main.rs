@@ -54,29 +54,7 @@ enum Command {
         writes: Way,
     },
     /// Nodes over a PostgreSQL with a synchronous standby: killed, failed over and cut off under load. Nothing answered is lost.
-    Cluster {
-        /// How many nodes.
-        #[arg(long, default_value_t = 3)]
-        nodes: usize,
-        /// How many clients refresh at the same time.
-        #[arg(long, default_value_t = 24)]
-        clients: u64,
-        /// How often a node is killed.
-        #[arg(long, default_value_t = 15)]
-        kills: u64,
-        /// How often the primary is killed.
-        #[arg(long, default_value_t = 2)]
-        failovers: u64,
-        /// How often a wire is cut, goes silent, or loses an answer.
-        #[arg(long, default_value_t = 10)]
-        partitions: u64,
-        /// Where the chance comes from; a fresh one is printed.
-        #[arg(long)]
-        seed: Option<u64>,
-        /// Turn `synchronous_commit` off behind the nodes' backs: this must fail.
-        #[arg(long)]
-        planted: bool,
-    },
+    Cluster(cluster::Arguments),
     /// Record the server's system calls: every 200 comes after the device has confirmed its batch. Then EIO, ENOSPC and SIGKILL at each of them.
     Syscalls {
         /// How many clients refresh at the same time.
@@ -267,12 +245,7 @@ fn main() -> ExitCode {
                 let options = kill::Options { cycles, clients, seed, fault: None, writes: writes.in_turn() };
                 kill_again(options, json).await
             }
-            Command::Cluster { nodes, clients, kills, failovers, partitions, seed, planted } => {
-                let seed = seed.unwrap_or_else(fresh_seed);
-                let options =
-                    cluster::Options { nodes, clients, kills, failovers, partitions, seed, is_planted: planted };
-                trouble(options, json).await
-            }
+            Command::Cluster(arguments) => cluster::tell(&arguments, json).await,
             Command::Syscalls { only, clients, times, synchronous, recording_only, writes } => {
                 let mut holds = true;
                 for way in writes.in_turn() {
@@ -529,23 +502,6 @@ async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {
         println!("the most, while sweeping  {:.1} MiB", mib(rss_most));
     }
     true
-}
-
-/// Troubles a cluster.
-async fn trouble(options: cluster::Options, json: bool) -> bool {
-    let scratch = Scratch::new("cluster");
-    let report = cluster::run(options, scratch.path(), &mut |what| {
-        if !json {
-            println!("{what}");
-        }
-    })
-    .await;
-    if json {
-        println!("{}", report.json());
-    } else {
-        print!("{report}");
-    }
-    report.holds()
 }
 
 /// Loots a copy, and attacks a server on another copy: nothing happens to the deployment itself.

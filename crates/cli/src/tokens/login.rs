@@ -1,21 +1,18 @@
 //! `regrant login`: makes or changes a profile, and begins its session.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use regrant_client::answer::TokenAnswer;
 use regrant_client::discovery::Metadata;
-use regrant_client::{Error, LoggedIn, Login, Profile, Secret, Session};
+use regrant_client::{Error, LoggedIn, Login, Profile, Session};
 
 use super::failure;
-use super::place::{Kept, Place};
+use super::place::{Kept, Place, standard_input};
 use crate::context::{Context, Done, Failure, runtime};
 use crate::output;
-
-/// The longest token on standard input.
-const LARGEST: u64 = 64 * 1024;
 
 /// Which client, of which server, and how to log in.
 #[derive(clap::Args, Debug)]
@@ -93,7 +90,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
             return Ok(());
         }
         let logged_in = if args.refresh_token_stdin {
-            let tokens = TokenAnswer::of_refresh_token(token_of_standard_input()?);
+            let tokens = TokenAnswer::of_refresh_token(standard_input()?);
             LoggedIn { tokens, identity: None }
         } else {
             let login = Login::new(profile.clone()).map_err(|error| failed(&error))?;
@@ -226,16 +223,6 @@ fn check_issuer(issuer: &str) -> Result<(), Failure> {
             2,
             format!("{issuer} is no issuer\n  remedy: name an https URL (http on this machine only)"),
         )),
-    }
-}
-
-fn token_of_standard_input() -> Result<Secret, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    let read = std::io::stdin().take(LARGEST).read_to_string(&mut text);
-    read.map_err(|error| Failure::new(65, format!("standard input cannot be read: {error}")))?;
-    match text.trim() {
-        "" => Err(Failure::new(65, "there is no refresh token on standard input")),
-        token => Ok(Secret::new(token)),
     }
 }
 

@@ -165,6 +165,18 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(text)
 }
 
+/// A token on standard input.
+pub(crate) fn standard_input() -> Result<Secret, Failure> {
+    use std::io::Read as _;
+    let mut text = Zeroizing::new(String::new());
+    let read = std::io::stdin().take(LARGEST).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(65, format!("standard input cannot be read: {error}")))?;
+    match text.trim() {
+        "" => Err(Failure::new(65, "there is no token on standard input")),
+        token => Ok(Secret::new(token)),
+    }
+}
+
 /// A private key in PKCS#8, as PEM.
 fn key(path: &Path, algorithm: &str) -> Result<SigningKey, Failure> {
     let wrong = |why: &dyn std::fmt::Display| Failure::new(65, format!("{}: {why}", path.display()));

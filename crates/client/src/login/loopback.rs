@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::{LoggedIn, Login, Pending};
 use crate::error::Error;
@@ -13,7 +14,9 @@ const LARGEST: usize = 16 * 1024;
 /// How long somebody who has connected may take to say what he wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many who want something else are answered.
-const STRANGERS: u32 = 64;
+const STRANGERS: u32 = 1000;
+/// How many are listened to at once.
+const AT_ONCE: usize = 64;
 
 /// A login whose answer comes to this machine.
 #[derive(Debug)]
@@ -45,18 +48,29 @@ impl Login {
 }
 
 impl Loopback {
-    /// Waits for the answer, and finishes the login. Requests that are no answer to it are turned away: any page may send some.
+    /// Waits for the answer, and finishes the login. Requests that are no answer to it are turned away: any page may send some. And
+    /// browsers connect in advance, to say nothing for a while: nobody waits for those.
     ///
     /// # Errors
     /// As [`Login::finish`].
     pub async fn wait(self) -> Result<LoggedIn, Error> {
-        for _ in 0..STRANGERS {
-            let Ok((mut stream, _)) = self.listener.accept().await else { continue };
-            let Some(target) = tokio::time::timeout(PATIENCE, target(&mut stream)).await.ok().flatten() else {
-                continue;
+        let mut heard = JoinSet::new();
+        let mut strangers = 0;
+        while strangers < STRANGERS {
+            let asked = tokio::select! {
+                Ok((mut stream, _)) = self.listener.accept(), if heard.len() < AT_ONCE => {
+                    heard.spawn(async move {
+                        let target = tokio::time::timeout(PATIENCE, target(&mut stream)).await.ok().flatten();
+                        target.map(|target| (stream, target))
+                    });
+                    continue;
+                }
+                Some(asked) = heard.join_next() => asked,
             };
+            let Ok(Some((mut stream, target))) = asked else { continue };
             let is_ours = target.split(['?', '#']).next() == Some(&self.path) && self.has_our_state(&target);
             if !is_ours {
+                strangers += 1;
                 answer(&mut stream, "404 Not Found", "This is not the answer that is waited for.").await;
                 continue;
             }

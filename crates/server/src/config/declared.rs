@@ -1,13 +1,36 @@
 //! `[[scope]]` and `[[resource]]`: what clients can ask for, and where it means something.
 
+use std::collections::BTreeMap;
+
 use regrant_core::{Resources, Scope};
 
 use super::document::Section;
 use super::problem::Problem;
-use super::{
-    ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, Config, ResourceSetting, ScopeSetting, TOP, claims, client, suggest,
-};
+use super::{ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, Config, TOP, claims, client, suggest};
 use crate::claims::Rules;
+use crate::pages::Language;
+
+/// A `[[scope]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScopeSetting {
+    /// Its token.
+    pub name: String,
+    /// What the consent page says; the name unless set.
+    pub description: String,
+    /// The same in languages for which there is a text of its own.
+    pub descriptions: BTreeMap<Language, String>,
+}
+
+/// A `[[resource]]` (RFC 8707).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResourceSetting {
+    /// The resource indicator.
+    pub uri: String,
+    /// The scopes that mean something there.
+    pub scopes: Scope,
+    /// What access tokens for it carry beside what RFC 9068 prescribes.
+    pub claims: Rules,
+}
 
 pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
     let name = section.string("name").unwrap_or_default();
@@ -27,8 +50,32 @@ pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
     if config.scopes.iter().any(|scope| scope.name == name) {
         section.problem(Problem::new("name", "another [[scope]] has the same name", "Remove one of them."));
     }
+    let descriptions = read_descriptions(section);
     section.finish(&TOP);
-    config.scopes.push(ScopeSetting { name, description });
+    config.scopes.push(ScopeSetting { name, description, descriptions });
+}
+
+/// The same in other languages, by their tags.
+fn read_descriptions(section: &Section<'_>) -> BTreeMap<Language, String> {
+    let key = "descriptions";
+    let mut descriptions = BTreeMap::new();
+    for (tag, text) in section.json(key).unwrap_or_default() {
+        let language = Language::ALL.into_iter().find(|known| known.tag() == tag);
+        match (language, text.as_str()) {
+            (Some(language), Some(text)) => {
+                if let Some(problem) = client::check_label(key, text) {
+                    section.problem(problem);
+                }
+                descriptions.insert(language, text.to_owned());
+            }
+            _ => {
+                let known = Language::ALL.map(Language::tag).join(", ");
+                let remedy = format!("Write texts under the tags that the pages speak: {known}.");
+                section.problem(Problem::new(key, "it names another language, or holds no text", remedy));
+            }
+        }
+    }
+    descriptions
 }
 
 pub(super) fn read_resource(section: &Section<'_>, config: &mut Config) {

@@ -325,6 +325,8 @@ const TEXT: &str = r##"# Regrant's configuration.
 [[scope]]
 name = "notes:read"
 description = "Read your notes"
+# The same in other languages that the pages speak. Example:
+#descriptions = { de = "Ihre Notizen lesen", fr = "Lire vos notes" }
 
 [[scope]]
 name = "notes:write"

@@ -44,6 +44,15 @@ impl InteractionsSetting {
         [&self.login, &self.consent, &self.logout, &self.error].into_iter().flatten()
     }
 
+    /// Nobody could answer over HTTP.
+    pub(super) fn notice(&self, is_closed: bool) -> Option<String> {
+        let asks = self.login.is_some() || self.consent.is_some() || self.logout.is_some();
+        (asks && is_closed).then(|| {
+            "interactions: [admin_api] is closed, so that your application can answer at the admin socket alone; set admin_api.listen"
+                .to_owned()
+        })
+    }
+
     /// How a login can be: by password where the built-in page asks, and as the application says where it does.
     #[must_use]
     pub fn all_acr_values(&self) -> Vec<&str> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use regrant_store::PostgresOptions;
 
-use super::StoreLocation;
 use super::problem::Problem;
+use super::{Config, StoreLocation};
 
 /// The longest path of a Unix socket, in bytes (`sun_path` of unix(7), with its end).
 const MAX_SOCKET_PATH: usize = 107;
@@ -91,6 +91,34 @@ pub(super) fn check_alias(path: &str) -> Result<(), String> {
     match BUILT_IN.into_iter().find(|base| below(base)) {
         Some(base) => Err(format!("Regrant itself answers at {base}")),
         None => Ok(()),
+    }
+}
+
+impl Config {
+    /// Where the revocation journal is; `None` for a store that is not kept.
+    #[must_use]
+    pub fn revocations_file(&self) -> Option<PathBuf> {
+        match (&self.revocations_file, &self.store) {
+            (_, StoreLocation::Memory) => None,
+            (Some(path), StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => Some(path.clone()),
+            // Nodes come and go: a journal of one of them is kept where somebody says so.
+            (None, StoreLocation::Postgres(_)) => None,
+            (None, StoreLocation::Sqlite(store)) => Some(crate::revocations::beside(store)),
+        }
+    }
+
+    /// Where the commands reach the running server; `None` if they cannot.
+    #[must_use]
+    pub fn admin_socket(&self) -> Option<PathBuf> {
+        match (&self.admin_socket, &self.store) {
+            (Some(path), _) => (!path.as_os_str().is_empty()).then(|| path.clone()),
+            (None, StoreLocation::Sqlite(store)) => {
+                let mut path = store.clone().into_os_string();
+                path.push(".sock");
+                Some(path.into())
+            }
+            (None, StoreLocation::Postgres(_) | StoreLocation::Memory) => None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Interactions that an application of the operator's shows: out with a challenge, back with a verifier.
 //!
 //! ```text
-//! browser → /oauth2/authorize → 303 {login}?challenge=rgi_…            nothing is stored
+//! browser → /oauth2/authorize → 303 {login}?challenge=rgq_…            nothing is stored
 //! application → admin API: what is asked? accepted, or rejected → redirect_to
 //! browser → /interaction?verifier=rgv_… → used, once → on, as behind our own page
 //! ```

@@ -18,13 +18,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
-use regrant_core::interaction::Kind;
-use regrant_core::{Client, ClientId, Event, EventKind, redirect};
+use regrant_core::interaction::{self, Kind, Reply, Then};
+use regrant_core::{Client, ClientId, Event, EventKind, Scope, redirect};
 use regrant_jose::{Typ, Unverified, VerifyError, check_issuer};
 use regrant_store::{Answer, EventRecord, Question, Unavailable};
 use serde_json::{Map, Value};
 
-use super::{Visit, framing, html, voice};
+use super::{Visit, framing, html, own_page, voice};
 use crate::app::App;
 use crate::authorize::{MAX_REQUEST, source};
 use crate::encryption;
@@ -210,7 +210,11 @@ impl Visit {
             // Whoever asks now is somebody else: this page was shown before.
             return self.end_session(query).await;
         }
-        self.confirmed(query, who.as_ref()).await
+        let (none, now) = (Scope::default(), self.app.engine.now());
+        match interaction::then(&own_page(Kind::Logout, &none, now), Reply::Confirmed, now) {
+            Ok(Then::EndSession) => self.confirmed(query, who.as_ref()).await,
+            _ => self.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "unfit_answer"),
+        }
     }
 
     /// It was confirmed, here or elsewhere.

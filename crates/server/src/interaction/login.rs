@@ -5,13 +5,14 @@
 use axum::body::Body;
 use axum::http::header::SET_COOKIE;
 use axum::http::{Response, StatusCode};
-use regrant_core::{EventKind, Refusal};
+use regrant_core::interaction::{self, Kind, Reply, Then};
+use regrant_core::{EventKind, Refusal, Scope};
 use regrant_store::{Unavailable, User};
 use zeroize::Zeroizing;
 
 use super::account::ACCOUNT;
 use super::device;
-use super::{Visit, came, later, rounded_up};
+use super::{Visit, came, later, own_page, rounded_up};
 use crate::answer::Failure;
 use crate::authorize::AuthorizationRequest;
 use crate::form::Form;
@@ -71,6 +72,11 @@ impl Visit {
             Err(failure) => return self.unavailable(&failure.reason()),
         };
         let how = How::by_password();
+        let (none, now) = (Scope::default(), self.app.engine.now());
+        let reply = Reply::LoggedIn { at: now, acr: how.acr.clone(), amr: vec![how.amr.clone()] };
+        if interaction::then(&own_page(Kind::Login, &none, now), reply, now) != Ok(Then::BeginSession) {
+            return again(StatusCode::UNAUTHORIZED, &voice.say(pages::WRONG_CREDENTIALS));
+        }
         match self.logged_in(query, request.as_ref(), &user, &how).await {
             Ok(Some(mut response)) => {
                 let known = known_browser::remember(&self.app, &self.headers, &account);

@@ -3,7 +3,7 @@
 //!
 //! | text   | who carries it                       | holds                                                     | is good                    |
 //! |--------|--------------------------------------|-----------------------------------------------------------|----------------------------|
-//! | `rgi_` | the browser, to the application      | the challenge: what is asked, of whom, in which browser   | until `lifetime` has passed |
+//! | `rgq_` | the browser, to the application      | the challenge: what is asked, of whom, in which browser   | until `lifetime` has passed |
 //! | `rgv_` | the application's answer, the browser | the verifier: the challenge, and what was answered        | once, for two minutes      |
 //!
 //! AES-256-GCM-SIV under a key of its own; which of the two it is stands in the associated data. That the browser is the one that began is
@@ -24,7 +24,7 @@ pub(crate) const VERIFIER_LIFETIME: Duration = Duration::from_secs(120);
 /// The longest text that is opened: a whole request, and what may be said of it.
 const MAX_TEXT: usize = 16 * 1024;
 
-const CHALLENGE: &str = "rgi_";
+const CHALLENGE: &str = "rgq_";
 const VERIFIER: &str = "rgv_";
 
 /// A question on its way.
@@ -149,18 +149,18 @@ mod tests {
     fn a_sealed_interaction_opens_as_what_it_is_and_as_nothing_else() {
         let seal = Seal::new(&[7; 32]).expect("a key");
         let text = seal.challenge(&challenge()).expect("sealed");
-        assert!(text.starts_with("rgi_") && !text.contains("web"));
+        assert!(text.starts_with("rgq_") && !text.contains("web"));
         assert_eq!(seal.open_challenge(&text), Some(challenge()));
         let verifier = Verifier { challenge: challenge(), at: 8, answer: Answer::Logout };
         let answered = seal.verifier(&verifier).expect("sealed");
         assert_eq!(seal.open_verifier(&answered), Some(verifier));
-        assert_eq!(seal.open_verifier(&text.replacen("rgi_", "rgv_", 1)), None);
-        assert_eq!(seal.open_challenge(&answered.replacen("rgv_", "rgi_", 1)), None);
+        assert_eq!(seal.open_verifier(&text.replacen("rgq_", "rgv_", 1)), None);
+        assert_eq!(seal.open_challenge(&answered.replacen("rgv_", "rgq_", 1)), None);
         assert_eq!(Seal::new(&[8; 32]).expect("a key").open_challenge(&text), None);
         let mut changed = text.clone();
         let last = changed.pop().expect("a letter");
         changed.push(if last == 'A' { 'B' } else { 'A' });
-        for bad in ["", "rgi_", "rgi_AAAA", &text[4..], &changed, &"x".repeat(MAX_TEXT + 1)] {
+        for bad in ["", "rgq_", "rgq_AAAA", &text[4..], &changed, &"x".repeat(MAX_TEXT + 1)] {
             assert_eq!(seal.open_challenge(bad), None, "{bad:.20}");
         }
         let long = Challenge { request: "x".repeat(MAX_TEXT), ..challenge() };

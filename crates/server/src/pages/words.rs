@@ -213,6 +213,18 @@ mod tests {
         assert!(left.is_empty(), "{left:?}");
     }
 
+    /// docs/pages.md lists every sentence of an error, as it is said.
+    #[test]
+    fn every_sentence_of_an_error_is_in_the_document() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pages.md");
+        let document = std::fs::read_to_string(document).expect("the document");
+        let is_error = |key: &str| key.starts_with("error.") || key.ends_with("_error");
+        for (key, text) in words(Language::En).iter().filter(|(key, _)| is_error(key)) {
+            let row = document.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+            assert!(row.is_some_and(|row| row.ends_with(&format!("| {text} |"))), "{key}: {row:?}");
+        }
+    }
+
     #[test]
     fn the_first_wish_that_can_be_fulfilled_is() {
         let choose = |locales, accepted| Language::choose(locales, accepted, Language::Es);

@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::pg;
-use crate::process::{Dice, Holder, Home, Server, pause};
+use crate::process::{Dice, Holder, Home, Scratch, Server, fresh_seed, pause};
 use crate::wire::CONFIG;
 use client::{Client, Nodes};
 use proxy::{Proxy, Wire};
@@ -46,6 +46,32 @@ pub struct Options {
     pub seed: u64,
     /// Whether the database is made to confirm what it has not kept.
     pub is_planted: bool,
+}
+
+/// The same, on the command line.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Arguments {
+    /// How many nodes.
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// How many clients refresh at the same time.
+    #[arg(long, default_value_t = 24)]
+    clients: u64,
+    /// How often a node is killed.
+    #[arg(long, default_value_t = 15)]
+    kills: u64,
+    /// How often the primary is killed.
+    #[arg(long, default_value_t = 2)]
+    failovers: u64,
+    /// How often a wire is cut, goes silent, or loses an answer.
+    #[arg(long, default_value_t = 10)]
+    partitions: u64,
+    /// Where the chance comes from; a fresh one is printed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Turn `synchronous_commit` off behind the nodes' backs: this must fail.
+    #[arg(long)]
+    planted: bool,
 }
 
 /// What happened.
@@ -197,6 +223,26 @@ struct Node {
     home: Home,
     proxy: Arc<Proxy>,
     server: Option<Server>,
+}
+
+/// Runs, and tells it to whoever looks: whether all of it held.
+pub async fn tell(arguments: &Arguments, json: bool) -> bool {
+    let Arguments { nodes, clients, kills, failovers, partitions, seed, planted: is_planted } = *arguments;
+    let seed = seed.unwrap_or_else(fresh_seed);
+    let options = Options { nodes, clients, kills, failovers, partitions, seed, is_planted };
+    let scratch = Scratch::new("cluster");
+    let mut told = |what: &str| {
+        if !json {
+            println!("{what}");
+        }
+    };
+    let report = run(options, scratch.path(), &mut told).await;
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    report.holds()
 }
 
 /// Starts a cluster in `directory`, and troubles it.

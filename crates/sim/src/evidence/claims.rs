@@ -144,7 +144,7 @@ pub const CLAIMS: [Claim; 14] = [
         sim: Some("timing --samples 100000 --logins 200"),
         command: "",
         short: "nothing: a machine that does something else would say anything",
-        beyond: "Caches that others share, and what more samples would show.",
+        beyond: "That a right secret takes as long as a wrong one, which its answer tells anyway; caches that others share; what more samples would show.",
         read: |text| {
             let told: Value = serde_json::from_str(text.trim()).unwrap_or_default();
             let pairs = told.get("pairs").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -233,6 +233,7 @@ impl Handle {
     /// The process ends under this commit.
     fn crash(&mut self, records: &[Record], now: Timestamp, written: bool) {
         let half = self.disk.is(Mutant::WritesHalfACommit);
+        let newest = self.disk.with(|inner| inner.newest);
         let is_file = self.disk.with(|inner| {
             if let Kept::File(torn) = &mut inner.kept {
                 torn.before();
@@ -248,6 +249,8 @@ impl Handle {
         self.disk.with(|inner| {
             if let Kept::File(torn) = &mut inner.kept {
                 torn.tear();
+                // What is left of the commit tells its time when it is opened.
+                inner.newest = newest;
             }
             inner.is_down = true;
         });

@@ -57,6 +57,7 @@ async fn every_operation_is_called_and_every_write_is_told() {
     explained(&mut tour).await;
     webhooks(&mut tour, &hook).await;
     revocations(&mut tour).await;
+    interactions(&mut tour).await;
     let told = tour
         .post("/commands", "/commands", json!({"command": "set_user_disabled", "name": "alice", "disabled": true}), 200)
         .await;
@@ -84,6 +85,15 @@ fn webhook(hook: &Hook, scratch: &Scratch) -> String {
     format!(
         "[[webhook]]\nname = \"alerts\"\nurl = \"{url}\"\nsecret_file = \"{secret}\"\nbackoff = \"10ms\"\nkinds = [\"grant_created\"]\n"
     )
+}
+
+/// What they do with a challenge that is one is told in `interactions/`.
+async fn interactions(tour: &mut Tour) {
+    for operation in ["read", "accept", "reject"] {
+        let path = format!("/interactions/{operation}");
+        let told = tour.post(&path, &path, json!({"challenge": "rgq_x"}), 404).await;
+        assert_eq!(told["type"], "urn:regrant:problem:not-found", "{told}");
+    }
 }
 
 async fn registration_tokens(tour: &mut Tour) {

@@ -102,6 +102,8 @@ async fn a_program_hears_the_answer_on_a_port_of_its_own() {
     let waiting = tokio::spawn(loopback.wait());
     let answer = world.browser().authorize_as(&url, USER).await;
     let (base, rest) = answer.split_at(answer.find("/cb").expect("the path"));
+    // Browsers connect in advance, and say nothing.
+    let _silent = tokio::net::TcpStream::connect(base.trim_start_matches("http://")).await.expect("it listens");
     let http = Http::new(base);
     assert_eq!(http.get("/favicon.ico", &[]).await.status, 404);
     assert_eq!(http.get("/cb?state=guessed&code=injected", &[]).await.status, 404);

@@ -107,7 +107,7 @@ async fn what_was_not_sealed_here_is_nothing() {
     }
     assert_told(&browser.get("/interaction").await, "bad_verifier");
     assert_told(&browser.get(&format!("/interaction?verifier={verifier}&verifier={verifier}")).await, "bad_verifier");
-    for bad in ["", "rgi_", &verifier, &asked[..asked.len() - 2]] {
+    for bad in ["", "rgq_", &verifier, &asked[..asked.len() - 2]] {
         assert_eq!(ask(&world, "read", &json!({ "challenge": bad })).await.status, 404, "{bad:.20}");
     }
     // Another server's key opens nothing of this one's, and the browser is still good for its own.

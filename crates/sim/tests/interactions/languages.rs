@@ -58,6 +58,20 @@ async fn a_whole_login_is_in_one_language_and_its_fields_have_the_same_names() {
     }
 }
 
+/// The operator's own words, where he has some.
+#[tokio::test]
+async fn a_scope_is_described_in_the_language_of_the_page() {
+    let scope = "name = \"read\"\ndescription = \"Read your things\"";
+    let config = CONFIG.replace(scope, &format!("{scope}\ndescriptions = {{ de = \"Ihre Dinge lesen\" }}"));
+    let world = World::with(&config).await;
+    for (tag, says) in [("de", "Ihre Dinge lesen"), ("fr", "Read your things")] {
+        let mut browser = world.browser();
+        let page = browser.get(&authorization("web", &[("scope", "read"), ("ui_locales", tag)])).await;
+        let consent = browser.log_in(&page, USER).await;
+        assert!(consent.text().contains(says), "{tag}: {}", consent.text());
+    }
+}
+
 #[tokio::test]
 async fn the_metadata_names_the_languages() {
     let world = World::new().await;

@@ -41,5 +41,17 @@ mod unprepared {
         Box::new(move || Box::new(Postgres::open(&options).expect("the store opens")))
     }
 
-    regrant_store::contract_tests!(place);
+    regrant_store::contract_tests!(place, grants:
+        a_new_grant_is_loaded_as_it_was_written,
+        a_write_replaces_the_version_it_was_decided_on,
+        records_take_effect_in_order,
+        rows_come_in_the_order_asked,
+        the_greatest_numbers_come_last,
+    );
+    regrant_store::contract_tests!(place, lasting:
+        the_greatest_values_come_back,
+        the_smallest_values_come_back,
+        everything_is_there_after_reopening,
+    );
+    regrant_store::contract_tests!(place, chain: what_retention_leaves_still_verifies,);
 }

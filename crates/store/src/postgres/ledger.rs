@@ -9,6 +9,7 @@ use regrant_core::epoch::Among;
 use regrant_core::{ChainKey, ClientId, Link, Selector, Timestamp};
 
 use super::line::{Fault, Line};
+use super::questions::among;
 use super::values::{Columns, P, at, escaped, maybe, n};
 use crate::{ChainEnds, EventRecord, Revocation, Revoked, StoredEvent, event};
 
@@ -170,8 +171,8 @@ impl Ledger {
             Revoked::Bulk(number, what) => (bulk, selector) = (Some(number.cast_signed()), Some(what)),
             Revoked::TakenBack(number) => taken_back = Some(number.cast_signed()),
         }
-        let among = selector.and_then(|selector| selector.among.as_ref()).map(Among::text);
         let part = |of: fn(&Selector) -> Option<&str>| P::U(selector.and_then(of));
+        let among = selector.and_then(|selector| selector.among.as_ref()).map(Among::text);
         let parameters = [
             n(self.revocation + 1),
             P::B(&key),
@@ -222,7 +223,7 @@ fn revocation(row: &tokio_postgres::Row) -> Result<Revocation, Fault> {
         online_only: columns.flag(),
         issued_before: columns.optional_time(),
         but_session: columns.hash(),
-        among: columns.among(),
+        among: among(&mut columns),
     };
     let revoked = match (grant, jti, taken_back, bulk) {
         (Some(number), _, _, _) => Revoked::Grant(number),

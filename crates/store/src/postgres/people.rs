@@ -13,13 +13,13 @@ pub(super) const DEVICES_OVER: &str = "DELETE FROM device_requests WHERE number 
 
 pub(super) async fn put_session(batch: &Batch<'_>, session: &Session) -> Result<u64, Fault> {
     const SQL: &str = "INSERT INTO sessions (id, root, subject, authenticated_at, expires_at, acr, amr, claims) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET root = excluded.root, subject = excluded.subject, \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+        ON CONFLICT (id) DO UPDATE SET root = excluded.root, subject = excluded.subject, \
         authenticated_at = excluded.authenticated_at, expires_at = excluded.expires_at, acr = excluded.acr, \
         amr = excluded.amr, claims = excluded.claims";
     let Session { id, root, subject, authenticated_at, expires_at, acr, amr, claims } = session;
-    let (since, until) = (at(*authenticated_at), at(*expires_at));
-    let parameters = [P::B(id), P::B(root), P::T(subject), since, until, P::T(acr), P::T(amr), P::T(claims)];
-    batch.done(SQL, &parameters).await
+    let (began, ends) = (at(*authenticated_at), at(*expires_at));
+    batch.done(SQL, &[P::B(id), P::B(root), P::T(subject), began, ends, P::T(acr), P::T(amr), P::T(claims)]).await
 }
 
 pub(super) async fn renew_session(batch: &Batch<'_>, before: &[u8; 32], session: &Session) -> Result<u64, Fault> {

@@ -1,6 +1,7 @@
 //! Reading the small things.
 
 use regrant_core::device::Asked;
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::issue::Granted;
 use regrant_core::keys::{DeploymentId, KeyStatus};
@@ -55,13 +56,13 @@ pub(super) async fn answer(line: &Line, question: &Question) -> Result<Answer, F
             let parameters = [P::T(subject), position(*before), most(*limit)];
             Answer::Events(read.all(EVENTS_OF, &parameters, event).await?)
         }
-        Question::UsedOnce { key, now } => {
-            const SQL: &str = "SELECT 1::bigint FROM used_once WHERE key = $1 AND expires_at > $2";
-            Answer::UsedOnce(!read.rows(SQL, &[P::B(key), at(*now)]).await?.is_empty())
-        }
         Question::AccessDenied(jti) => {
             const SQL: &str = "SELECT 1::bigint FROM denied_access WHERE jti = $1";
             Answer::AccessDenied(!read.rows(SQL, &[P::B(jti)]).await?.is_empty())
+        }
+        Question::UsedOnce { key, now } => {
+            const SQL: &str = "SELECT 1::bigint FROM used_once WHERE key = $1 AND expires_at > $2";
+            Answer::UsedOnce(!read.rows(SQL, &[P::B(key), at(*now)]).await?.is_empty())
         }
         Question::Failures(keys) => {
             let mut found = Vec::with_capacity(keys.len());
@@ -199,7 +200,7 @@ fn epoch(row: &Row) -> Result<Epoch, Fault> {
     let (number, at) = (columns.u64(), columns.time());
     let subject = columns.optional_text();
     let client = columns.optional_text().and_then(|client| columns.sound(ClientId::parse(&client)));
-    let selector = Selector {
+    let mut selector = Selector {
         subject,
         client,
         session: columns.hash(),
@@ -208,15 +209,19 @@ fn epoch(row: &Row) -> Result<Epoch, Fault> {
         resource: columns.optional_text(),
         issued_before: columns.optional_time(),
         online_only: columns.flag(),
-        but_session: None,
-        among: None,
+        ..Selector::default()
     };
     let reason = u8::try_from(columns.i64()).ok().and_then(EndReason::from_code);
     let reason = columns.sound(reason).ok_or_else(|| Fault::damaged("a wide revocation has no reason"))?;
     let (detail, undo_until, undone_at) = (columns.text(), columns.optional_time(), columns.optional_time());
-    let selector = Selector { but_session: columns.hash(), among: columns.among(), ..selector };
-    let epoch = Epoch { number, at, selector, reason, detail, undo_until, undone_at };
-    columns.whole(epoch)
+    selector.but_session = columns.hash();
+    selector.among = among(&mut columns);
+    columns.whole(Epoch { number, at, selector, reason, detail, undo_until, undone_at })
+}
+
+/// Clients, or all but these. What cannot be read is no criterion to leave out.
+pub(super) fn among(columns: &mut Columns<'_>) -> Option<Among> {
+    columns.optional_text().and_then(|text| columns.sound(Among::parse(&text)))
 }
 
 async fn page(line: &Line, which: (Option<&str>, Option<&str>), after: u64, limit: u32) -> Result<Vec<Loaded>, Fault> {

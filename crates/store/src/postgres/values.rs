@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 
 use regrant_core::Timestamp;
-use regrant_core::epoch::Among;
 use tokio_postgres::Row;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -239,12 +238,6 @@ impl<'row> Columns<'row> {
         let text = self.take::<&str>()?;
         let plain = unescaped(text).map(Cow::into_owned);
         self.sound(plain)
-    }
-
-    /// Clients, or all but these. What cannot be read is no criterion to leave out.
-    pub(super) fn among(&mut self) -> Option<Among> {
-        let text = self.optional_text()?;
-        self.sound(Among::parse(&text))
     }
 
     pub(super) fn bytes(&mut self) -> Option<Vec<u8>> {

@@ -197,7 +197,7 @@ pub(super) const INTERACTION: &str = r#"{
 }"#;
 
 pub(super) const ACCEPTANCE: &str = r#"{
-    "challenge": "rgi_…", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "acr": "urn:example:acr:passkey", "amr": ["hwk", "user"],
+    "challenge": "rgq_…", "subject": "usr_4Tt1Jw0CkZ2bq8mXyR7uVn", "acr": "urn:example:acr:passkey", "amr": ["hwk", "user"],
     "remember": true
 }"#;
 

@@ -158,7 +158,8 @@ fn kinds(operation: &Operation) -> Vec<Kind> {
     let mut kinds = vec![Kind::Malformed, Kind::NoToken, Kind::InvalidToken, Kind::Forbidden, Kind::TooMany];
     kinds.extend([Kind::Failed, Kind::Unavailable]);
     let mut add = |more: &[Kind]| kinds.extend_from_slice(more);
-    if operation.path_parameters().next().is_some() || operation.is_list {
+    if operation.path_parameters().next().is_some() || operation.is_list || operation.path.starts_with("/interactions/")
+    {
         add(&[Kind::NotFound]);
     }
     if operation.is_list {

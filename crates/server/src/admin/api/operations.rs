@@ -463,7 +463,7 @@ fn interactions(schemas: &mut SchemaGenerator) -> Vec<Operation> {
     vec![
         post("/interactions/read", "readInteraction", "What a user is asked, for the application that shows it")
             .answers::<InteractionView>(show::INTERACTION)
-            .takes::<WhichInteraction>(r#"{"challenge": "rgi_…"}"#, "interaction", |_, which| {
+            .takes::<WhichInteraction>(r#"{"challenge": "rgq_…"}"#, "interaction", |_, which| {
                 Ok(Command::Interaction { which }.into())
             })
             .finish(schemas),
@@ -476,7 +476,7 @@ fn interactions(schemas: &mut SchemaGenerator) -> Vec<Operation> {
         post("/interactions/reject", "rejectInteraction", "The user said no; where to send the browser then")
             .answers::<SendBrowserTo>(show::SEND_BROWSER_TO)
             .takes::<Refused>(
-                r#"{"challenge": "rgi_…", "error": "access_denied"}"#,
+                r#"{"challenge": "rgq_…", "error": "access_denied"}"#,
                 "reject_interaction",
                 |_, refused| Ok(Command::RejectInteraction { refused }.into()),
             )

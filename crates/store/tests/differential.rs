@@ -12,6 +12,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use regrant_core::access::AccessToken;
 use regrant_core::decision::Event;
+use regrant_core::epoch::Among;
 use regrant_core::grant::{Binding, EndReason, Rotation, RowMac};
 use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
@@ -292,8 +293,15 @@ fn epoch() -> impl Strategy<Value = Epoch> {
         let client = client.map(|client| ClientId::parse(&client).expect("a client id"));
         let issued_before = issued_before.map(Timestamp::from_millis);
         let session = session.map(|byte| [byte; 32]);
-        let selector =
-            Selector { subject, client, session, tag_key, scope: None, resource: None, issued_before, online_only };
+        let but_session = (number % 3 == 1).then_some([1; 32]);
+        let clients = || ["app", "web"].into_iter().filter_map(ClientId::parse).collect();
+        let among = match number {
+            2 => Some(Among::Only(clients())),
+            4 => Some(Among::But(clients())),
+            _ => None,
+        };
+        let narrowed = Selector { subject, client, session, tag_key, ..Selector::default() };
+        let selector = Selector { issued_before, online_only, among, but_session, ..narrowed };
         let reason = selector.reason();
         Epoch { number, at: Timestamp::EPOCH, selector, reason, detail: String::new(), undo_until, undone_at: None }
     })
@@ -435,6 +443,7 @@ fn access(subject: &str, client: &str) -> AccessToken {
         expires_at: i64::MAX,
         authenticated_at: None,
         jti: String::new(),
+        session: Some([1; 32]),
         more: String::new(),
     }
 }

@@ -111,7 +111,7 @@ async fn a_cursor_is_good_where_it_was_given_and_nowhere_else() {
     problem(&reply, 400, "bad-cursor");
     // The order of parameters and another limit make no other query.
     let _ = ops.get(&format!("/grants?limit=3&cursor={grants}&client=phone")).await.expect_status(200);
-    assert_eq!(restarted(ops.world, &users).await, 200, "a cursor outlives a restart");
+    assert_eq!(Box::pin(restarted(ops.world, &users)).await, 200, "a cursor outlives a restart");
 }
 
 async fn restarted(world: World, cursor: &str) -> u16 {

@@ -195,7 +195,8 @@ fn what_is_revoked_between_look_and_commit_is_decided_again() {
     if !pg::is_there() {
         return;
     }
-    let restrict: [(&str, fn() -> Record); 3] = [
+    type Restricted = (&'static str, fn() -> Record);
+    let restrict: [Restricted; 3] = [
         ("a wide revocation", || {
             let selector = Selector { subject: Some("usr_ann".to_owned()), ..Selector::default() };
             let reason = selector.reason();

@@ -299,14 +299,14 @@ async fn about_devices(heard: &mut Heard) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_reason_of_the_rules_is_reached_and_told_alike() {
     let mut heard = Heard::default();
-    about_strangers_and_rows(&mut heard).await;
-    about_ends(&mut heard).await;
-    about_ages(&mut heard).await;
-    about_what_is_asked_for(&mut heard).await;
-    about_codes(&mut heard).await;
-    about_races(&mut heard).await;
-    about_restores(&mut heard).await;
-    about_devices(&mut heard).await;
+    Box::pin(about_strangers_and_rows(&mut heard)).await;
+    Box::pin(about_ends(&mut heard)).await;
+    Box::pin(about_ages(&mut heard)).await;
+    Box::pin(about_what_is_asked_for(&mut heard)).await;
+    Box::pin(about_codes(&mut heard)).await;
+    Box::pin(about_races(&mut heard)).await;
+    Box::pin(about_restores(&mut heard)).await;
+    Box::pin(about_devices(&mut heard)).await;
     let expected: BTreeSet<String> = Refusal::all().map(|refusal| refusal.as_str().to_owned()).collect();
     let missing: Vec<_> = expected.difference(&heard.0).collect();
     assert!(missing.is_empty(), "nobody was refused for {missing:?}");

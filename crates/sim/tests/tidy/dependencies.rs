@@ -141,7 +141,8 @@ fn one_of_each(metadata: &Value, built: &BTreeSet<String>) {
     }
     assert!(versions.len() > 100, "cargo tree and cargo metadata do not speak of the same packages");
     let twice: Vec<_> = versions.iter().filter(|(_, versions)| versions.len() > 1).collect();
-    assert!(twice.len() <= 4, "more and more duplicates: {twice:?}");
+    // Two of them are of the driver of PostgreSQL (decision 51).
+    assert!(twice.len() <= 6, "more and more duplicates: {twice:?}");
     assert!(versions.len() <= 280, "{} crates", versions.len());
 }
 

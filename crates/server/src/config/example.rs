@@ -37,9 +37,9 @@ const TEXT: &str = r##"# Regrant's configuration.
 #store = "sqlite:regrant.db"
 
 # Or in a PostgreSQL that many nodes share (docs/scaling.md). Of several hosts the one that can be written is used; TLS is verified.
-#store = "postgres://regrant@db1.example.com,db2.example.com/regrant"
+##store = "postgres://regrant@db1.example.com,db2.example.com/regrant"
 # The file that holds its password. Example:
-#store_password_file = "/run/secrets/regrant-db"
+##store_password_file = "/run/secrets/regrant-db"
 
 # How it writes what a refresh changes: "journal", one row for all refreshes of a moment, which go into their places little by
 # little; or "rows", each in its place at once, a fraction as fast. The same file serves both.

@@ -65,7 +65,7 @@ fn a_bad_server_setting_is_refused_with_its_line_and_remedy() {
         ("listen = \"127.0.0.1\"", 1, "listen", "no IP address with a port"),
         ("listen = \"0.0.0.0:8420\"", 1, "listen", "without an issuer"),
         ("store = \"regrant.db\"", 1, "store", "\"sqlite:PATH\""),
-        ("store = \"postgres://x\"", 1, "store", "SQLite only"),
+        ("store = \"postgres://x\"", 1, "store", "names no user"),
         ("store_writes = \"fast\"", 1, "store_writes", "neither"),
         ("root_key_file = \"\"", 1, "root_key_file", "no path"),
         ("root_key_file = \"rgroot_x\"", 1, "root_key_file", "a key and not a path"),

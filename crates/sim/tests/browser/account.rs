@@ -186,7 +186,7 @@ async fn all_others_are_disconnected_for_good_whatever_an_operator_does() {
     let (mut here, mut there) = (world.browser(), world.browser());
     let kept = connect(&world, &mut here, "web").await;
     let lost = connect(&world, &mut there, "phone").await;
-    let everything = Selection { user: Some(USER.to_owned()), ..Selection::default() };
+    let everything = Selection { client: Some("phone".to_owned()), ..Selection::default() };
     let bulk = world.app.admin().revoke_selected(&everything, Effect::Write, "a mistake").await.expect("revoked");
     done(act(&mut here, &[("action", "end_others")]).await, "end_others").await;
     world.app.admin().undo_revocation(bulk.id.expect("a number")).await.expect("in time");

@@ -17,7 +17,7 @@ use super::support::{ask, assert_denied};
 const PLACES: [&str; 2] = ["oauth-authorization-server", "openid-configuration"];
 
 /// Every member, so that a new one comes with its test.
-const MEMBERS: [&str; 48] = [
+const MEMBERS: [&str; 54] = [
     "access_token_signing_alg_values_supported",
     "acr_values_supported",
     "authorization_endpoint",
@@ -35,6 +35,8 @@ const MEMBERS: [&str; 48] = [
     "frontchannel_logout_session_supported",
     "frontchannel_logout_supported",
     "grant_types_supported",
+    "id_token_encryption_alg_values_supported",
+    "id_token_encryption_enc_values_supported",
     "id_token_signing_alg_values_supported",
     "introspection_endpoint",
     "introspection_endpoint_auth_methods_supported",
@@ -47,6 +49,8 @@ const MEMBERS: [&str; 48] = [
     "refresh_token_expiration_types_supported",
     "refresh_token_retry_window",
     "refresh_token_rotation",
+    "request_object_encryption_alg_values_supported",
+    "request_object_encryption_enc_values_supported",
     "request_object_signing_alg_values_supported",
     "request_parameter_supported",
     "request_uri_parameter_supported",
@@ -64,6 +68,8 @@ const MEMBERS: [&str; 48] = [
     "token_endpoint_auth_methods_supported",
     "token_endpoint_auth_signing_alg_values_supported",
     "ui_locales_supported",
+    "userinfo_encryption_alg_values_supported",
+    "userinfo_encryption_enc_values_supported",
     "userinfo_endpoint",
     "userinfo_signing_alg_values_supported",
 ];

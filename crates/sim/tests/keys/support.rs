@@ -37,12 +37,12 @@ pub(crate) async fn statuses(world: &World, kind: &str) -> Vec<String> {
     keys(world, kind).await.into_iter().map(|key| key.status).collect()
 }
 
-/// The `kid`s of the published key set, again without those of RS256, and how long it may be held.
+/// The `kid`s of the published key set that sign, again without those of RS256, and how long it may be held.
 pub(crate) async fn published(world: &World) -> (Vec<String>, String) {
     let reply = world.http().get("/oauth2/jwks", &[]).await.expect_status(200);
     let held = reply.header("cache-control");
     let set = reply.json();
-    let set = set["keys"].as_array().expect("keys").iter().filter(|key| key["alg"] != ID_TOKENS);
+    let set = set["keys"].as_array().expect("keys").iter().filter(|key| key["use"] == "sig" && key["alg"] != ID_TOKENS);
     let kids = set.map(|key| text(key, "kid")).collect();
     (kids, held)
 }

@@ -171,6 +171,7 @@ pub(super) struct Told<'a> {
     correlation_id: &'a str,
     /// What is wrong with the request, where that can be pointed at.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(default)]
     errors: &'a [Fault],
     /// With which exit code `regrant --server` ends.
     #[serde(skip_serializing_if = "Option::is_none")]

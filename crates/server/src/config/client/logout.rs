@@ -69,11 +69,14 @@ impl ClientDefinition {
     }
 
     /// Front-Channel Logout section 2: "The domain, port, and scheme of this URL MUST be the same as that of a registered
-    /// Redirection URI value."
+    /// Redirection URI value." Of a redirect URI on a loopback address any port is registered (RFC 8252 section 7.3).
     pub(crate) fn has_own_frontchannel(&self) -> bool {
         let Some(front) = self.frontchannel_logout_uri.as_deref() else { return true };
-        let own = origin(front);
-        own.is_some() && self.redirect_uris.iter().any(|uri| origin(uri) == own)
+        let Some(own) = origin(front) else { return false };
+        self.redirect_uris.iter().filter_map(|uri| origin(uri)).any(|(is_https, host, port)| {
+            let is_any_port = !is_https && ["127.0.0.1", "[::1]"].contains(&host.as_str());
+            (is_https, &host) == (own.0, &own.1) && (port == own.2 || is_any_port)
+        })
     }
 }
 

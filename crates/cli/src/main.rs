@@ -42,10 +42,6 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use context::{Context, Failure};
 
-/// A request takes and gives back some hundred pieces of memory, a third of them in another thread (docs/performance.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// An OAuth 2.0 and OpenID Connect authorization server whose sessions live when they should, and die when they should.
 #[derive(Parser, Debug)]
 #[command(

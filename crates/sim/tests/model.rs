@@ -197,14 +197,13 @@ fn the_model_finds_retries_that_branch() {
     }
 }
 
-/// Law L9, security section 4.4: a restore that forgets the revocation journal answers what was revoked.
+/// Law L9, security section 4.4: a restore that forgets the revocation journal answers what was revoked: to whoever proves a key, for
+/// every other rotated grant of the lost span is ended anyway.
 #[test]
 fn the_model_finds_a_revocation_that_a_restore_forgets() {
-    for holder in Holder::ALL {
-        let options = Options { thief: false, rollbacks: 1, revocations: 1, ..Options::small(holder) };
-        let report = searched(&Options { fault: Some(Fault::JournalForgotten), ..options });
-        assert_eq!(report.violation.map(|violation| violation.law), Some(Law::NothingAfterRevocation));
-    }
+    let options = Options { thief: false, rollbacks: 1, revocations: 1, ..Options::small(Holder::Key) };
+    let report = searched(&Options { fault: Some(Fault::JournalForgotten), ..options });
+    assert_eq!(report.violation.map(|violation| violation.law), Some(Law::NothingAfterRevocation));
 }
 
 /// Law L3, security section 4.4: a restore that opens no recovery logs out a client that proves a key: its token is from the future.

@@ -16,7 +16,7 @@ pub(crate) fn api() -> String {
 pub(crate) async fn verified(world: &World, token: &str, typ: &str) -> Map<String, Value> {
     let keys = world.http().get("/oauth2/jwks", &[]).await.expect_status(200);
     let set: regrant_jose::JwkSet = serde_json::from_slice(&keys.body).expect("a key set");
-    let keys: Vec<_> = set.keys.iter().map(|key| regrant_jose::VerifyingKey::from_jwk(key).expect("a key")).collect();
+    let keys: Vec<_> = set.keys.iter().filter_map(|key| regrant_jose::VerifyingKey::from_jwk(key).ok()).collect();
     let claims = regrant_jose::verify(token, typ, &keys).expect("a good signature").claims;
     assert_eq!(claims["iss"].as_str(), Some(world.base.as_str()));
     claims

@@ -54,8 +54,7 @@ async fn the_published_keys_verify_it() {
     let world = world().await;
     let keys = world.http().get("/oauth2/jwks", &[]).await.expect_status(200);
     let set: regrant_jose::JwkSet = serde_json::from_slice(&keys.body).expect("a key set");
-    let verifying: Vec<_> =
-        set.keys.iter().map(|key| regrant_jose::VerifyingKey::from_jwk(key).expect("a key")).collect();
+    let verifying: Vec<_> = set.keys.iter().filter_map(|key| regrant_jose::VerifyingKey::from_jwk(key).ok()).collect();
     let token = access(&world, "phone").await;
     let verified = regrant_jose::verify(&token, "at+jwt", &verifying).expect("a good signature");
     assert_eq!(verified.claims.get("client_id").and_then(|id| id.as_str()), Some("phone"));

@@ -74,7 +74,9 @@ impl Guard {
         let metadata = wire.quietly(&Ask::get("/.well-known/oauth-authorization-server")).await?;
         let published = wire.quietly(&Ask::get(&metadata.text("jwks_uri"))).await?;
         let set: JwkSet = serde_json::from_str(&published.body).map_err(Trouble::new)?;
-        let keys = set.keys.iter().map(VerifyingKey::from_jwk).collect::<Result<_, _>>().map_err(Trouble::new)?;
+        // One of them is to encrypt to.
+        let signing = set.keys.iter().filter(|key| key.usage.as_deref() != Some("enc"));
+        let keys = signing.map(VerifyingKey::from_jwk).collect::<Result<_, _>>().map_err(Trouble::new)?;
         Ok(Self { issuer: metadata.text("issuer"), keys: Arc::new(keys), clock: Arc::new(RwLock::new(clock)) })
     }
 

@@ -26,6 +26,7 @@ mod once;
 mod postgres;
 mod question;
 mod revocation;
+mod spelling;
 mod sqlite;
 
 use std::fmt;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, Grant, GrantId, OpenId, Resources, Scope, Terms, Timestamp};
+use regrant_core::{ClientId, Grant, GrantId, OpenId, Resources, Terms, Timestamp};
 use tokio_postgres::Row;
 
 use super::line::Fault;
 use super::values::{Columns, P, escaped};
-use crate::{Consent, Loaded};
+use crate::{Consent, Loaded, spelling};
 
 /// The columns of a whole grant, with what its user is and has said. (A macro, for `concat!` takes literals only.)
 macro_rules! select_grants {
@@ -223,7 +223,7 @@ fn terms(columns: &mut Columns<'_>) -> Result<Terms, Fault> {
     let client = columns.sound(client);
     let subject = columns.text();
     let scope = columns.text();
-    let scope = columns.sound(read_scope(&scope).filter(|read| read.to_string() == scope));
+    let scope = columns.sound(spelling::scope(&scope));
     let resources = columns.text();
     let resources = columns.sound(Resources::parse(&resources).ok().filter(|read| read.to_string() == resources));
     let binding = match (columns.i64(), columns.hash()) {
@@ -272,11 +272,6 @@ fn terms(columns: &mut Columns<'_>) -> Result<Terms, Fault> {
         code,
         openid,
     })
-}
-
-/// Not [`Scope::parse`], whose limit on the whole text is for requests: what a client's settings allow may be longer.
-fn read_scope(text: &str) -> Option<Scope> {
-    if text.is_empty() { Some(Scope::default()) } else { Scope::from_tokens(text.split(' ')).ok() }
 }
 
 /// The statements of a page of grants: numbers are kept as bit patterns, so that the upper half of them is negative and comes last.

@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, Row, named_params};
 
 use super::bounded::Bounded;
 use super::columns::Columns;
+use crate::spelling;
 
 /// One cold row by its number.
 pub(super) const SELECT: &str = "SELECT client, subject, scope, resources, binding, binding_key, rotation, refreshable, \
@@ -87,7 +88,7 @@ impl Spellings {
         if let Some(known) = self.scopes.find(text) {
             return Some(known.clone());
         }
-        let read = read_scope(text).filter(|read| read.to_string() == text)?;
+        let read = spelling::scope(text)?;
         self.scopes.remember(text.into(), read.clone());
         Some(read)
     }
@@ -194,9 +195,4 @@ fn terms(columns: &mut Columns<'_, '_>, spellings: &mut Spellings) -> rusqlite::
         code,
         openid,
     })
-}
-
-/// Not [`Scope::parse`], whose limit on the whole text is for requests: what a client's settings allow may be longer.
-fn read_scope(text: &str) -> Option<Scope> {
-    if text.is_empty() { Some(Scope::default()) } else { Scope::from_tokens(text.split(' ')).ok() }
 }

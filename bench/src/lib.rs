@@ -11,6 +11,7 @@ pub mod load;
 pub mod peers;
 pub mod plot;
 pub mod pool;
+pub mod postgres;
 pub mod progress;
 pub mod refresh;
 pub mod report;

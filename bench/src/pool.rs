@@ -39,6 +39,18 @@ impl Pool {
         Self { length, texts: all, order, taken: 0, replaced: 0 }
     }
 
+    /// Every second text in one, and the others in the other.
+    ///
+    /// # Panics
+    /// If there are fewer than two.
+    #[must_use]
+    pub fn halves(&self) -> [Self; 2] {
+        [0, 1].map(|first| {
+            let numbers = (first..self.len()).step_by(2).filter_map(|number| u32::try_from(number).ok());
+            Self::new(numbers.map(|number| std::str::from_utf8(self.text(number)).expect("a text")))
+        })
+    }
+
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {

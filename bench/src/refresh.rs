@@ -277,7 +277,7 @@ fn refreshes(kind: Kind) -> Expected {
 }
 
 /// What is asked, but for the last value.
-fn form(server: &Running, kind: Kind, flow: Flow) -> Form {
+pub(crate) fn form(server: &Running, kind: Kind, flow: Flow) -> Form {
     let (headers, who) = match kind {
         Kind::Public => (String::new(), format!("client_id={CLIENT}&")),
         Kind::SingleUse | Kind::Reusable => {

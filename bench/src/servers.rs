@@ -19,6 +19,19 @@ pub struct Running {
     pub address: SocketAddr,
 }
 
+/// Processor time of a process, and of its children that have ended.
+///
+/// # Panics
+/// If it has ended.
+#[must_use]
+pub fn processor_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    // Fields 14 to 17; the name, in brackets, is the second.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u32 = fields.skip(11).take(4).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    TICK * ticks
+}
+
 /// What Regrant's writer has done so far, by its own metrics.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Written {
@@ -76,11 +89,7 @@ impl Running {
     /// If it has ended.
     #[must_use]
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.pid())).expect("a running process");
-        // Fields 14 and 15; the name, in brackets, is the second.
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u32 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
-        TICK * ticks
+        processor_time(self.server.pid())
     }
 
     /// Resident memory in MiB.

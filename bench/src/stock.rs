@@ -45,7 +45,14 @@ impl Stock {
     /// # Panics
     /// If the server fails.
     pub async fn make(directory: &Path, kind: Kind, grants: u64, progress: &mut dyn FnMut(u64)) -> Self {
-        let home = Home::make_with(directory, &clients(kind, Format::Opaque));
+        Self::fill(Home::make_with(directory, &clients(kind, Format::Opaque)), kind, grants, progress).await
+    }
+
+    /// The same in a home that was made, over whatever store it names.
+    ///
+    /// # Panics
+    /// If the server fails.
+    pub async fn fill(home: Home, kind: Kind, grants: u64, progress: &mut dyn FnMut(u64)) -> Self {
         let inside = home.open_inside();
         let users = (grants / 10).clamp(1, MAX_USERS);
         add_users(&inside, users).await;
@@ -65,7 +72,7 @@ impl Stock {
         )
         .await;
         let pool = Pool::new(tokens.iter().map(String::as_str));
-        inside.close(&home.store()).await;
+        inside.close_in(&home).await;
         Self { home, kind, grants, pool, keys }
     }
 

@@ -54,6 +54,16 @@ impl Home {
             .expect("the configuration is written");
     }
 
+    /// Names another store in the configuration.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn store_at(&self, address: &str) {
+        let text = std::fs::read_to_string(self.config_file()).expect("the configuration");
+        let text = text.replace("sqlite:data/regrant.db", address);
+        std::fs::write(self.config_file(), text).expect("the configuration is written");
+    }
+
     /// A directory that is such a home already.
     #[must_use]
     pub fn at(directory: &Path) -> Self {

@@ -11,6 +11,7 @@ use regrant_server::{App, Clock, Config, StartError};
 use regrant_store::{Sqlite, SqliteOptions};
 use tower::ServiceExt as _;
 
+use super::Home;
 use crate::wire::{PASSWORD, Reply, SECRET, USER, http, text};
 
 /// An opened server without a socket.
@@ -96,6 +97,16 @@ impl Inside {
     /// If it fails.
     pub async fn add_user(&self) {
         self.app.admin().add_user(USER, PASSWORD.to_owned().into()).await.expect("a new user");
+    }
+
+    /// Closes it: as [`close`](Self::close) where the store is a file, and at once where it is a database that others may hold.
+    ///
+    /// # Panics
+    /// If the file is never free.
+    pub async fn close_in(self, home: &Home) {
+        if home.store().exists() {
+            self.close(&home.store()).await;
+        }
     }
 
     /// Closes it, and waits until the file is free and whole: the write-ahead log is empty then.

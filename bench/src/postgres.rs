@@ -45,8 +45,8 @@ pub struct Options {
     /// Seconds for each server in each case.
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
-    /// Refreshes before the first measurement.
-    #[arg(long, default_value_t = 50_000)]
+    /// Refreshes before the first measurement: the first one of a grant also notes where it is used from.
+    #[arg(long, default_value_t = 250_000)]
     warm_up: u64,
     /// Refreshes after which the tables are compared with what they were before.
     #[arg(long, default_value_t = 1_000_000)]
@@ -54,6 +54,9 @@ pub struct Options {
     /// PostgreSQL's `shared_buffers`.
     #[arg(long, default_value = "256MB")]
     shared_buffers: String,
+    /// Another setting of PostgreSQL, as `name=value`; again for more.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    settings: Vec<String>,
     /// Where the homes of the nodes are made.
     #[arg(long, default_value = "target/bench")]
     directory: PathBuf,
@@ -185,8 +188,8 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     let nodes: Vec<Running> =
         deployment.nodes.iter().map(|home| Running::regrant(home, Path::new("/dev/null"))).collect();
     let form = |node: &Running| form(node, Kind::SingleUse, Flow::RefreshSingleUse);
-    let refresh = |halves: &mut [Pool; 2], most: u64| -> std::io::Result<(u64, Option<String>)> {
-        let mut clients = Clients::new(form(&nodes[0]), &mut halves[0], Expected::Next, Some(keys.clone()));
+    let refresh = |half: &mut Pool, most: u64| -> std::io::Result<(u64, Option<String>)> {
+        let mut clients = Clients::new(form(&nodes[0]), half, Expected::Next, Some(keys.clone()));
         clients.most = most;
         let duration = Duration::from_secs(3600);
         let load = Load { address: nodes[0].address, connections: STEADY_CONNECTIONS, duration };
@@ -194,7 +197,10 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
         Ok((seen.answered, clients.first_wrong))
     };
     progress.show("warming up");
-    let mut wrong: Vec<String> = refresh(&mut halves, options.warm_up)?.1.into_iter().collect();
+    let mut wrong = Vec::new();
+    for half in &mut halves {
+        wrong.extend(refresh(half, options.warm_up / 2)?.1);
+    }
     progress.done(options.warm_up as f64 / PLANNED);
 
     let ceiling = Running::ceiling(ANSWER, None);
@@ -253,7 +259,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     }
     progress.show("growing old");
     let before = deployment.book(runtime);
-    let (steady, first_wrong) = if options.steady == 0 { (0, None) } else { refresh(&mut halves, options.steady)? };
+    let (steady, first_wrong) = if options.steady == 0 { (0, None) } else { refresh(&mut halves[0], options.steady)? };
     wrong.extend(first_wrong);
     let after = deployment.book(runtime);
     progress.clear();

@@ -2,7 +2,7 @@
 //!
 //! | the batch                       | round trips, beside the wait for the device                      |
 //! |---------------------------------|------------------------------------------------------------------|
-//! | plain refreshes                 | one: everything from BEGIN to COMMIT is sent without a wait      |
+//! | refreshes                       | one: everything from BEGIN to COMMIT is sent without a wait      |
 //! | what tells or restricts         | one for each statement, and one for the ledger and the COMMIT    |
 //!
 //! Rows of one kind that follow one another are one statement. The ledger is locked at the end, for the time of the COMMIT.
@@ -18,6 +18,7 @@ use tokio_postgres::types::Type;
 use super::ledger::Ledger;
 use super::line::{Fault, Line, PATIENCE, is_answered_no};
 use super::news::{self, News};
+use super::places::{self, Seen};
 use super::values::{Columns, P, at};
 use super::{grants, records};
 use crate::{EventRecord, Outcome, Record, Revoked, revocation};
@@ -69,49 +70,72 @@ pub(super) async fn write(
 ) -> Result<Written, Fault> {
     line.prepare(NODE, &[Type::TEXT, Type::INT8]).await.map_err(|error| Fault::of(&error))?;
     line.prepare(news::SELECT, &[]).await.map_err(|error| Fault::of(&error))?;
-    match plain(records) {
-        Some(rows) => write_plain(line, writer, &rows, now).await,
+    match Plain::of(records) {
+        Some(plain) => write_plain(line, writer, &plain, now).await,
         None => write_any(line, writer, records, now).await,
     }
 }
 
 type Update<'a> = (grants::Written<'a>, u64);
 
-/// The rows, if all that is to be written is new versions of rows that end nothing and tell nothing.
-fn plain(records: &[Record]) -> Option<Vec<Update<'_>>> {
-    let mut numbers = HashSet::with_capacity(records.len());
-    records
-        .iter()
-        .map(|record| match record {
-            Record::Grant { expected: Some(expected), grant, mac, events }
-                if events.is_empty() && grant.ended.is_none() && numbers.insert(grant.id.number) =>
-            {
-                Some(((grant, *mac), *expected))
-            }
-            _ => None,
-        })
-        .collect()
+/// What can be sent without a wait: new versions of rows that end nothing and tell nothing, and where grants were used from.
+struct Plain<'a> {
+    records: &'a [Record],
+    rows: Vec<Update<'a>>,
+    places: Vec<Seen<'a>>,
 }
 
-async fn write_plain(line: &Line, writer: Writer<'_>, rows: &[Update<'_>], now: Timestamp) -> Result<Written, Fault> {
-    let parameters = update(rows);
-    let types: Vec<Type> = parameters.iter().map(P::of_type).collect();
-    line.prepare(grants::UPDATE, &types).await.map_err(|error| Fault::of(&error))?;
+impl<'a> Plain<'a> {
+    /// `None` if there is anything else, or a grant twice.
+    fn of(records: &'a [Record]) -> Option<Self> {
+        let (mut numbers, mut seen) = (HashSet::with_capacity(records.len()), HashSet::new());
+        let mut plain = Self { records, rows: Vec::with_capacity(records.len()), places: Vec::new() };
+        for record in records {
+            match record {
+                Record::Grant { expected: Some(expected), grant, mac, events }
+                    if events.is_empty() && grant.ended.is_none() && numbers.insert(grant.id.number) =>
+                {
+                    plain.rows.push(((grant, *mac), *expected));
+                }
+                Record::Seen { grant, place } if seen.insert(*grant) => plain.places.push((*grant, place)),
+                _ => return None,
+            }
+        }
+        Some(plain)
+    }
+
+    fn outcomes(&self, written: &HashSet<u64>) -> Vec<Outcome> {
+        let of = |record: &Record| match record {
+            Record::Grant { grant, .. } => outcome(written.contains(&grant.id.number)),
+            _ => Outcome::Committed,
+        };
+        self.records.iter().map(of).collect()
+    }
+}
+
+async fn write_plain(line: &Line, writer: Writer<'_>, plain: &Plain<'_>, now: Timestamp) -> Result<Written, Fault> {
+    let (updates, places) = (update(&plain.rows), places::parameters(&plain.places));
+    for (sql, parameters) in [(grants::UPDATE, &updates), (places::PUT, &places)] {
+        let types: Vec<Type> = parameters.iter().map(P::of_type).collect();
+        line.prepare(sql, &types).await.map_err(|error| Fault::of(&error))?;
+    }
     let warnings = line.warnings();
     let node = [P::T(writer.node), at(now)];
+    let put = async |sql, parameters, is_empty: bool| {
+        if is_empty { Ok(Vec::new()) } else { line.rows(sql, parameters).await }
+    };
     // Sent in this order, all of it at once.
     let all = async {
-        let updated =
-            async { if rows.is_empty() { Ok(Vec::new()) } else { line.rows(grants::UPDATE, &parameters).await } };
         tokio::join!(
             line.simple(BEGIN),
-            updated,
+            put(grants::UPDATE, &updates, plain.rows.is_empty()),
+            put(places::PUT, &places, plain.places.is_empty()),
             line.rows(NODE, &node),
             line.simple("COMMIT"),
             line.rows(news::SELECT, &[])
         )
     };
-    let Ok((begun, updated, noted, committed, news)) = timeout(PATIENCE, all).await else {
+    let Ok((begun, updated, put, noted, committed, news)) = timeout(PATIENCE, all).await else {
         return Err(Fault::Lost("COMMIT was not answered in time".to_owned()));
     };
     // A statement that the server refused leaves a COMMIT that rolls back. Without an answer nobody knows how far it came.
@@ -121,11 +145,11 @@ async fn write_plain(line: &Line, writer: Writer<'_>, rows: &[Update<'_>], now: 
     };
     begun.map_err(known)?;
     let updated = updated.map_err(known)?;
+    put.map_err(known)?;
     let noted = noted.map_err(known)?;
     sealed(committed, line, warnings)?;
     let written: HashSet<u64> = updated.iter().map(|row| Columns::of(row).u64()).collect();
-    let outcomes = rows.iter().map(|((grant, _), _)| outcome(written.contains(&grant.id.number))).collect();
-    Ok(Written { outcomes, commits: commits(&noted), news: read_news(news)?, restricted: 0 })
+    Ok(Written { outcomes: plain.outcomes(&written), commits: commits(&noted), news: read_news(news)?, restricted: 0 })
 }
 
 async fn write_any(line: &Line, writer: Writer<'_>, records: &[Record], now: Timestamp) -> Result<Written, Fault> {
@@ -195,6 +219,14 @@ impl Batch<'_> {
             let (run, is_new) = run(rest);
             if run > 0 {
                 outcomes.extend(self.put_grants(&rest[..run], is_new).await?);
+                continue;
+            }
+            let mut numbers = HashSet::new();
+            let seen: Vec<Seen<'_>> =
+                rest.iter().map_while(places::seen).take_while(|(grant, _)| numbers.insert(*grant)).collect();
+            if !seen.is_empty() {
+                self.done(places::PUT, &places::parameters(&seen)).await?;
+                outcomes.extend(seen.iter().map(|_| Outcome::Committed));
                 continue;
             }
             let Some(record) = rest.first() else { break };

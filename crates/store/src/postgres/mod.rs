@@ -31,6 +31,7 @@ mod line;
 mod news;
 mod options;
 mod people;
+mod places;
 mod questions;
 mod records;
 mod schema;

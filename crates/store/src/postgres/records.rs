@@ -19,7 +19,7 @@ const fn outcome(is_done: bool) -> Outcome {
 pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcome, Fault> {
     let changed = match record {
         // The batch takes these itself.
-        Record::Grant { .. } | Record::RemoveGrant { .. } => 0,
+        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Seen { .. } => 0,
         // Nothing is put off.
         Record::Fold => 0,
         Record::Event(event) => {
@@ -129,14 +129,6 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
         Record::Keys { changes, events } => {
             let changed = change_keys(batch, changes).await?;
             return Ok(tell_if(batch, changed, events));
-        }
-        Record::Seen { grant, place } => {
-            const SQL: &str = "INSERT INTO grant_places (number, first_at, first_network, first_agent, last_at, last_network, \
-                last_agent) VALUES ($1, $2, $3, $4, $2, $3, $4) ON CONFLICT (number) DO UPDATE SET last_at = excluded.last_at, \
-                last_network = excluded.last_network, last_agent = excluded.last_agent \
-                WHERE grant_places.last_network <> excluded.last_network OR grant_places.last_agent <> excluded.last_agent";
-            batch.done(SQL, &[n(*grant), at(place.at), P::T(&place.network), P::T(&place.agent)]).await?;
-            1
         }
         Record::PutDelivery(delivery) => {
             const SQL: &str = "INSERT INTO deliveries (recipient, position) VALUES ($1, $2) \

@@ -209,6 +209,8 @@ impl StartError {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
             Self::Store(OpenError::WentBack(_)) => 78,
+            // The next start finds what another node was first to make, or a store that answers again.
+            Self::Keys(KeyringError::Store(_) | KeyringError::Changed) => 69,
             Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) | Self::Clock(_) => 78,
             Self::Store(_) | Self::Unavailable(_) | Self::Revocations { .. } | Self::Thread(_) => 69,
         }

@@ -84,6 +84,9 @@ pub enum KeyringError {
     Crypto(String),
 }
 
+/// More than a fresh store lacks: one current key of each kind, and a signing key of each algorithm.
+const MOST_FIRST_KEYS: usize = 32;
+
 /// The rows of all keys, those that are gone included.
 pub type Rows = BTreeMap<(KeyKind, u32), KeyRecord>;
 
@@ -140,8 +143,9 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`].
     pub fn settle(&mut self, store: &mut dyn Store, lifetimes: &Lifetimes, now: Timestamp) -> Result<(), KeyringError> {
-        // Another node that starts at the same moment makes the same keys: what the first one made is taken.
-        for _ in 0..KeyKind::ALL.len() {
+        // Other nodes that start at the same moment make the same keys: what the first one made is taken. Each time that this node
+        // comes second there is a key less to make, so it ends, whatever the number of nodes.
+        for _ in 0..MOST_FIRST_KEYS {
             match self.settle_alone(store, lifetimes, now) {
                 Err(KeyringError::Changed) => *self = self.with(rows_of(store)?)?,
                 settled => return settled,

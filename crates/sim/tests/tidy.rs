@@ -7,6 +7,7 @@ mod tidy {
     pub(crate) mod conformance;
     pub(crate) mod dependencies;
     pub(crate) mod openapi;
+    pub(crate) mod packaging;
     pub(crate) mod reasons;
     pub(crate) mod sources;
 }

@@ -8,12 +8,15 @@ use regrant_core::issue::SubjectStatus;
 use regrant_core::keys::DeploymentId;
 use regrant_core::secret::Hash;
 use regrant_core::{ClientId, Epoch, Grant, GrantId, Resources, Scope, Selector, Terms, Timestamp};
+use regrant_server::keyring::schedule::Lifetimes;
+use regrant_server::keyring::{self, Keyring};
 use regrant_store::{Answer, Outcome, Question, Record, Store, User};
 use sim::pg;
 
 use crate::contract::server;
 
 const ROUNDS: u64 = 40;
+const NODES: usize = 5;
 const MAC: RowMac = RowMac { key_id: 1, mac: [1; 16] };
 
 fn at(millis: i64) -> Timestamp {
@@ -247,4 +250,27 @@ fn the_newest_time_is_that_of_the_node_that_is_ahead() {
     assert_eq!(behind.high_water(), at(300_000));
     drop((ahead, behind));
     assert_eq!(database.node().high_water(), at(300_000), "and stays when the nodes are gone");
+}
+
+/// Nodes that start together in an empty database all start, and have the same keys: whoever comes second takes what is there.
+#[test]
+fn nodes_that_start_together_in_an_empty_database_all_start() {
+    if !pg::is_there() {
+        return;
+    }
+    let (database, root, barrier) = (server().database(), keyring::new_root_key(), Barrier::new(NODES));
+    let start = || {
+        let (mut store, root, barrier) = (database.node(), root.clone(), &barrier);
+        move || {
+            barrier.wait();
+            let mut keyring = Keyring::open(&mut store, root, at(1)).expect("one identity for all");
+            keyring.settle(&mut store, &Lifetimes::of_clients([]), at(1)).expect("one set of keys for all");
+            keyring.rows().clone()
+        }
+    };
+    let keys: Vec<_> = thread::scope(|scope| {
+        let nodes: Vec<_> = (0..NODES).map(|_| scope.spawn(start())).collect();
+        nodes.into_iter().map(|node| node.join().expect("a node")).collect()
+    });
+    assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
 }

@@ -20,6 +20,7 @@ use axum::http::Method;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use super::Fault;
 use crate::process::{Dice, Home, Server, pause};
 use crate::wire::browser::form;
 use crate::wire::device::{DEVICE_CODE, DEVICES, browser_of_base};
@@ -72,18 +73,21 @@ struct Device {
     heard: DeviceReport,
 }
 
-/// Kills a server with so many devices again and again.
+/// Kills a server with so many devices again and again. `fault` is what is wrong with the machine, half-way, to show that it would be
+/// noticed.
 ///
 /// # Panics
 /// If the server does not start, or the deployment cannot be made.
-pub async fn run(cycles: u64, devices: usize, seed: u64, directory: &Path) -> DeviceReport {
+pub async fn run(cycles: u64, devices: usize, seed: u64, fault: Option<Fault>, directory: &Path) -> DeviceReport {
     let home = Home::make_with(&directory.join("home"), &format!("{CONFIG}{DEVICES}\n[limits]\n{UNLIMITED}"));
     home.add_user();
     let mut dice = Dice::new(seed);
     let mut all: Vec<Device> =
         (0..devices).map(|_| Device { stage: Stage::New, heard: DeviceReport::default() }).collect();
     let mut report = DeviceReport::default();
-    for _ in 0..cycles {
+    for cycle in 0..cycles {
+        let set_back = fault == Some(Fault::SetBack) && cycle == cycles / 2;
+        let earlier = set_back.then(|| home.copy_to(&directory.join("earlier")));
         let server = Server::start(&home);
         let browser = browser_of_base(server.base(), USER).await;
         let is_over = Arc::new(AtomicBool::new(false));
@@ -96,6 +100,10 @@ pub async fn run(cycles: u64, devices: usize, seed: u64, directory: &Path) -> De
         is_over.store(true, Ordering::SeqCst);
         all = tasks.join_all().await;
         report.cycles += 1;
+        if let Some(earlier) = earlier {
+            std::fs::remove_dir_all(home.data()).expect("the store is removed");
+            std::fs::rename(earlier.data(), home.data()).expect("the earlier store is put in its place");
+        }
     }
     // Everybody comes to his end with a server that stays.
     let server = Server::start(&home);

@@ -6,6 +6,7 @@
 use crate::client::ClientId;
 use crate::grant::{EndReason, Grant, GrantId};
 use crate::refusal::Refusal;
+use crate::repeated;
 use crate::secret::Entropy;
 
 /// The outcome of one of this crate's `decide` functions.
@@ -129,6 +130,8 @@ pub enum EventKind {
     Alarm,
     /// The same, where a request was refused for it: a token from the future, an impossible generation or a tampered row.
     AlarmAt(Refusal),
+    /// The same, where nothing was refused: a client uses one value in several sessions that is to be made anew for each transaction.
+    Constant(repeated::Value),
     /// A request that presented a genuine token of the grant was refused, and why.
     Refused(Refusal),
     /// The token hook denied a token.
@@ -156,7 +159,7 @@ impl EventKind {
             Self::GrantEnded(_) => "grant_ended",
             Self::Straggler => "straggler",
             Self::ReplayRefused => "replay_refused",
-            Self::Alarm | Self::AlarmAt(_) => "alarm",
+            Self::Alarm | Self::AlarmAt(_) | Self::Constant(_) => "alarm",
             Self::Refused(_) => "refused",
             Self::HookDenied => "hook_denied",
             Self::Login => "login",
@@ -190,6 +193,7 @@ impl EventKind {
         match self {
             Self::GrantEnded(reason) => Some(reason.as_str()),
             Self::AlarmAt(refusal) | Self::Refused(refusal) => Some(refusal.as_str()),
+            Self::Constant(value) => Some(value.reason()),
             Self::Straggler => Some("straggler"),
             Self::ReplayRefused => Some("replay_refused"),
             Self::HookDenied => Some("hook_denied"),

@@ -29,6 +29,7 @@ pub mod redeem;
 pub mod redirect;
 pub mod refresh;
 pub mod refusal;
+pub mod repeated;
 pub mod response_type;
 pub mod revoke;
 pub mod scope;

@@ -36,6 +36,7 @@ use crate::metrics::{Metered, Metrics};
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::profile::SecretWrap;
+use crate::repeated::Repeated;
 use crate::revocations::Revocations;
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
@@ -67,6 +68,8 @@ pub struct App {
     /// Seals interactions while an application of the operator's shows them.
     pub(crate) interactions: interaction::sealed::Seal,
     pub(crate) limits: Limits,
+    /// Challenges and nonces of late.
+    pub(crate) repeated: Repeated,
     pub(crate) feed: Feed,
     /// Held through every step of a key's life; requests do not need it.
     pub(crate) keyring: tokio::sync::Mutex<Keyring>,
@@ -355,6 +358,7 @@ impl App {
             secret_wrap,
             interactions,
             limits,
+            repeated: Repeated::new(),
             feed: Feed::default(),
             keyring: tokio::sync::Mutex::new(keyring),
             session_key,

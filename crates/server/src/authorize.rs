@@ -71,6 +71,12 @@ impl AuthorizationRequest {
         let form = Form::parse_repeated(query.as_bytes()).map_err(|_| UNREADABLE)?;
         let client = client(app, &form)?;
         let (redirect_uri, redirect_parameter) = redirect_uri(&form, &client)?;
+        // OpenID Connect Core section 3.1.2.1: "redirect_uri REQUIRED", also where OAuth alone lets it be left out.
+        if redirect_parameter.is_none()
+            && form.credential("scope").is_some_and(|scope| scope.split(' ').any(|it| it == SCOPE))
+        {
+            return Err(NO_REDIRECT);
+        }
         let kind = form.credential("response_type").and_then(ResponseType::parse);
         let named = form.credential("response_mode");
         let mode = kind.map(|kind| (kind, kind.mode(named)));

@@ -54,6 +54,7 @@ pub mod reasons;
 mod reasons_page;
 pub mod recover;
 pub mod registration;
+mod repeated;
 mod request;
 mod request_object;
 pub mod revocations;

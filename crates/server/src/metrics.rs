@@ -12,6 +12,7 @@ mod keys;
 mod listener;
 mod process;
 mod queue;
+mod repeated;
 mod requests;
 mod saved;
 mod store;
@@ -40,6 +41,7 @@ use clients::{Clients, Saved};
 use deliveries::Deliveries;
 use keys::KeyBook;
 use process::Process;
+use repeated::RepeatedValues;
 use requests::Requests;
 use store::StoreMeter;
 
@@ -55,6 +57,7 @@ pub(crate) struct Metrics {
     pub(crate) writer: WriterQueue,
     pub(crate) passwords: PasswordQueue,
     pub(crate) deliveries: Deliveries,
+    pub(crate) repeated: RepeatedValues,
     sweep: Sweep,
     process: Process,
     started_at: Timestamp,
@@ -90,6 +93,8 @@ impl Metrics {
         passwords.register(own);
         let deliveries = Deliveries::default();
         deliveries.register(own);
+        let repeated = RepeatedValues::default();
+        repeated.register(own);
         let sweep = Sweep::default();
         own.register("sweep_passes", "Passes of the background sweep that were finished", sweep.passes.clone());
         own.register("sweep_failures", "Passes that the store interrupted", sweep.failures.clone());
@@ -112,6 +117,7 @@ impl Metrics {
             writer,
             passwords,
             deliveries,
+            repeated,
             sweep,
             process,
             started_at,

@@ -5,7 +5,7 @@
 //! | rule                                                                              | because                                          |
 //! |-----------------------------------------------------------------------------------|--------------------------------------------------|
 //! | `request` and `request_uri` together are refused                                  | section 6.2                                      |
-//! | signed by a key of the client; not at all only where it is registered so          | section 6.1, `request_object_signing_alg`        |
+//! | signed by a key of the client; not at all only where it is registered so, or where a client that registered itself left that open | section 6.1, `request_object_signing_alg` |
 //! | `client_id` and `response_type`, inside and outside, are the same                 | section 6.1, "MUST match"                        |
 //! | what is inside wins; what is only outside stays                                   | section 6.1, "supersede"                         |
 //! | encrypted to our key, or not; what is inside is judged as it would be without     | section 6.1, `request_object_encryption_alg`     |
@@ -98,6 +98,12 @@ async fn claims(
     let said = peek(object).map_err(|_| BAD_OBJECT)?;
     let algorithm = match profile.object_algorithm {
         Some(ObjectAlgorithm::Unsigned) if said.algorithm == NONE => {
+            return read_unsecured(object, TYP).map_err(|_| BAD_OBJECT);
+        }
+        // Registration section 2: "The default, if omitted, is that any algorithm supported by the OP and the RP MAY be used." That is what
+        // whoever registers himself has read; for a client that an operator has declared the word is to be written. Nothing is lost:
+        // unsigned it is worth what the parameters around it are, and this client may send those.
+        None if said.algorithm == NONE && profile.registration.is_some() => {
             return read_unsecured(object, TYP).map_err(|_| BAD_OBJECT);
         }
         // Registration section 2: "All Request Objects from this Client MUST be rejected, if not signed with this algorithm."

@@ -18,6 +18,7 @@ mod browser {
 
     mod account;
     mod consent;
+    mod constants;
     mod cors;
     mod forms;
     mod guessing;

@@ -20,4 +20,5 @@ mod openid {
     mod form_post;
     mod malformed;
     mod multiple_response_types;
+    mod self_service;
 }

@@ -7,6 +7,7 @@ mod sessions {
     mod back_channel;
     mod device_page;
     mod front_channel;
+    mod logout_races;
     mod rfc8628;
     mod rp_initiated;
     mod session_management;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Admin, AdminError, rfc3339};
 use crate::authorize::AuthorizationRequest;
+use crate::claims::attributes::LISTS;
 use crate::claims::{check_name, check_value};
 use crate::form::{self, Form};
 use crate::interaction::elsewhere::{RETURN, acrs, rules};
@@ -405,7 +406,8 @@ fn check_claims(claims: &Map<String, Value>) -> Result<(), AdminError> {
     for (name, value) in claims {
         check_name(name).map_err(|bad| invalid(&format!("claims: {bad}")))?;
         check_value(value).map_err(|bad| invalid(&format!("claims: {bad}")))?;
-        if regrant_core::openid::scope_of(name).is_some() {
+        // Of the record, also where no scope of OpenID Connect names it (check G8).
+        if regrant_core::openid::scope_of(name).is_some() || LISTS.contains(&name.as_str()) {
             return Err(invalid(&format!("claims: {name:.40} is an attribute of the user: set it there")));
         }
     }

@@ -14,8 +14,9 @@ use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
 use regrant_core::issue::SubjectStatus;
 use regrant_core::redeem::{self, CodeRequest};
-use regrant_core::{Refusal, redirect};
-use regrant_store::{Outcome, Record, Unavailable};
+use regrant_core::repeated::{Use, Value};
+use regrant_core::{Event, EventKind, GrantId, Refusal, redirect};
+use regrant_store::{EventRecord, Outcome, Record, Unavailable};
 use zeroize::Zeroizing;
 
 use super::{Visit, html};
@@ -84,12 +85,14 @@ impl Visit {
         let token = if kind.has_token() { Some(self.front_token(request, &consent).await?) } else { None };
         let code = if kind.has_code() { Some(self.code(request, &consent).await?) } else { None };
         let access_token = token.as_ref().map(|token| token.text.as_str());
+        let (code, grant) = code.unzip();
         let code = code.as_ref().map(|code| code.as_str());
         let id_token = if kind.has_id_token() {
             Some(self.id_token(request, who, &consent, (access_token, code), recipient.as_ref())?)
         } else {
             None
         };
+        self.look_for_constants(request, who, grant).await;
         let mut parameters: Vec<(&str, &str)> = code.map(|code| ("code", code)).into_iter().collect();
         if let Some(token) = &token {
             parameters.extend([
@@ -140,7 +143,7 @@ impl Visit {
         &self,
         request: &AuthorizationRequest,
         consent: &redeem::Consent,
-    ) -> Result<Zeroizing<String>, NotGiven> {
+    ) -> Result<(Zeroizing<String>, GrantId), NotGiven> {
         // Each code is a row (check X9).
         let rate = self.app.settings().config.limits.codes_per_user;
         if self.app.limits.code(rate, &consent.subject).is_err() {
@@ -166,12 +169,37 @@ impl Visit {
                     &moment.entropy,
                 );
                 match code.text(moment.keys) {
-                    Some(text) => Decision::accept(Change::Created, grant, Zeroizing::new(text)),
+                    Some(text) => Decision::accept(Change::Created, grant, (Zeroizing::new(text), id)),
                     None => Decision::refuse(Refusal::SeedKeyNotYet),
                 }
             })
             .await?;
         made.map_err(|_| NotGiven::Denied(Denied::UNAVAILABLE))
+    }
+
+    /// RFC 9700 section 2.1.1: "detecting […] the use of constant values for the PKCE challenge or OpenID Connect nonce". The user gets his
+    /// answer all the same.
+    async fn look_for_constants(&self, request: &AuthorizationRequest, who: &LoggedIn, grant: Option<GrantId>) {
+        let (client, now) = (&request.client.id, self.app.engine.now());
+        // Where there is no code, a challenge protects nothing.
+        let challenge = request.challenge.as_ref().filter(|_| grant.is_some()).map(|hash| hash.0.as_slice());
+        let nonce = request.wishes.nonce.as_deref().map(str::as_bytes);
+        for (kind, value) in [(Value::CodeChallenge, challenge), (Value::Nonce, nonce)] {
+            let Some(value) = value else { continue };
+            let used = self.app.repeated.used(client, kind, value, &who.session.root, now);
+            self.app.metrics.repeated.count(kind, used);
+            if used != Use::OtherSession || !self.app.repeated.is_to_be_told(client, now) {
+                continue;
+            }
+            tracing::warn!(correlation = %self.correlation, client = %client, reason = kind.reason(), "a client uses one value in several sessions that is to be made anew for each");
+            let detail = "seen in another session within a day before".to_owned();
+            let event =
+                Event { kind: EventKind::Constant(kind), grant, client: Some(client.clone()), subject: None, detail };
+            let record = EventRecord { at: now, event, correlation: self.correlation.as_str().to_owned() };
+            if let Err(trouble) = self.app.engine.commit(vec![Record::Event(record)]).await {
+                tracing::error!(correlation = %self.correlation, %trouble, "an event could not be kept");
+            }
+        }
     }
 
     /// RFC 6749 section 4.2.2: "The authorization server MUST NOT issue a refresh token."

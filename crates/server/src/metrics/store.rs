@@ -70,7 +70,7 @@ impl StoreMeter {
         match kind {
             EventKind::GrantCreated => self.created.inc(),
             EventKind::GrantEnded(reason) => self.ended.get_or_create(&[("reason", reason.as_str())]).inc(),
-            EventKind::Alarm | EventKind::AlarmAt(_) => self.alarms.inc(),
+            EventKind::Alarm | EventKind::AlarmAt(_) | EventKind::Constant(_) => self.alarms.inc(),
             _ => 0,
         };
     }

@@ -13,6 +13,7 @@
 //! SIGKILL does not lose the page cache: that a 200 waits for the device is what [`syscalls`](crate::syscalls) shows.
 
 mod client;
+pub mod device;
 
 use std::path::Path;
 use std::process::Stdio;

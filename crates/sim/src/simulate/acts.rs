@@ -5,11 +5,13 @@ use std::sync::Arc;
 use regrant_core::Resources;
 use regrant_core::client::GrantType;
 use regrant_core::decision::{Change, Decision};
+use regrant_core::device;
 use regrant_core::issue::{self, Ask, SubjectStatus};
 use regrant_core::redeem::{self, CodeRequest};
 use regrant_core::secret::Hash;
-use regrant_core::token::Code;
+use regrant_core::token::{Code, DeviceCode};
 use regrant_core::{GrantId, Refusal, Scope};
+use regrant_store::{Answer, Question};
 
 use super::laws::SCOPE;
 use super::node::{Done, Node, Up, Work};
@@ -67,6 +69,35 @@ pub(super) fn log_in(up: &Up, class: Class, user: usize) -> Work {
             })
             .await;
         Done::Code(made.ok().and_then(Result::ok))
+    })
+}
+
+/// A user has entered what a device shows, and answers: as the page does it, in one commit.
+pub(super) fn answer_device(up: &Up, device_code: &str, reply: device::Reply, user: usize) -> Work {
+    let (app, device_code) = (Arc::clone(&up.app), device_code.to_owned());
+    Box::pin(async move {
+        let Some(code) = DeviceCode::open(&device_code, &app.engine.keys()) else { return Done::Acted(false) };
+        let Ok(Answer::DeviceRequest(Some(request))) =
+            app.engine.ask(Question::DeviceRequest(code.grant().number)).await
+        else {
+            return Done::Acted(false);
+        };
+        let asked = request.asked;
+        let Some(client) = app.client(asked.client.as_str()) else { return Done::Acted(false) };
+        let consent = redeem::Consent {
+            subject: subject(user),
+            granted: asked.granted.clone(),
+            authenticated_at: app.engine.now(),
+            session: None,
+            epoch: app.engine.epoch(),
+            openid: None,
+        };
+        let (grant, answer) = (asked.grant, device::Answer { asked, reply, consent });
+        let decided = app.engine.decide(grant, "", move |row, moment| {
+            let row = row.map(|(grant, _)| grant);
+            device::answer(row, &answer, &client, moment.keys, moment.now, &moment.entropy)
+        });
+        Done::Acted(matches!(decided.await, Ok(Ok(()))))
     })
 }
 

@@ -15,6 +15,9 @@
 //! same request comes to another node, too. After each the deployment is started again where it has to be, the client does what an
 //! honest one does, and the laws must hold.
 
+mod cases;
+mod device;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,117 +37,7 @@ use super::points::{Pointed, Watch};
 use super::template::Template;
 use crate::wire::{Reply, SECRET, START, http};
 
-/// What is done to a deployment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operation {
-    /// A client refreshes.
-    Rotate(Holder),
-    /// A client that lost an answer asks again.
-    Retry(Holder),
-    /// A spent token comes: the grant ends.
-    Replay,
-    /// A code is redeemed.
-    Redeem,
-    /// A client revokes.
-    Revoke,
-    /// An operator revokes.
-    End,
-    /// A user is switched off.
-    Disable,
-    /// A client registers itself.
-    Register,
-    /// A key of this kind is rotated.
-    Key(&'static str),
-}
-
-/// Who holds the token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Holder {
-    /// A public client.
-    Plain,
-    /// A public client with an `Idempotency-Key`.
-    Keyed,
-    /// A client with a secret, single use.
-    Secret,
-    /// The same, reusable.
-    Reusable,
-}
-
-impl Holder {
-    const fn class(self) -> Class {
-        match self {
-            Self::Plain => Class::Plain,
-            Self::Keyed => Class::Keyed,
-            Self::Secret => Class::Secret,
-            Self::Reusable => Class::Reusable,
-        }
-    }
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 16] = [
-        Self::Rotate(Holder::Plain),
-        Self::Rotate(Holder::Keyed),
-        Self::Rotate(Holder::Secret),
-        Self::Rotate(Holder::Reusable),
-        Self::Retry(Holder::Plain),
-        Self::Retry(Holder::Keyed),
-        Self::Retry(Holder::Secret),
-        Self::Replay,
-        Self::Redeem,
-        Self::Revoke,
-        Self::End,
-        Self::Disable,
-        Self::Register,
-        Self::Key("tag"),
-        Self::Key("seed"),
-        Self::Key("mac"),
-    ];
-}
-
-/// What happens at a point.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// The process ends.
-    Crash,
-    /// The store fails.
-    Error,
-    /// Three seconds pass, and the same comes to another node.
-    Stall,
-}
-
-impl Mode {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Crash, Self::Error, Self::Stall];
-}
-
-/// A point of an operation.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Point(String);
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// One case.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Case {
-    /// Of which operation.
-    pub operation: Operation,
-    /// Where.
-    pub point: Point,
-    /// What.
-    pub mode: Mode,
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, {}, {:?}", self.operation, self.point, self.mode)
-    }
-}
+pub use cases::{Case, Holder, Mode, Operation, Point, Step};
 
 /// What all cases have shown.
 #[derive(Clone, Debug, Default)]
@@ -184,7 +77,7 @@ impl fmt::Display for Failpoints {
 /// Finds all points and runs all cases.
 #[must_use]
 pub fn all() -> Failpoints {
-    let template = Template::with_registration();
+    let template = Template::with_doors();
     let mut report = Failpoints { operations: Operation::ALL.len(), ..Failpoints::default() };
     for operation in Operation::ALL {
         let points = Bench::new(&template, operation).points();
@@ -214,6 +107,8 @@ struct Bench {
     class: Class,
     code: String,
     grant: Option<GrantId>,
+    /// What a device polls with.
+    device_code: String,
     /// The tokens so far, oldest first.
     tokens: Vec<String>,
 }
@@ -235,6 +130,7 @@ impl Bench {
             class,
             code: String::new(),
             grant: None,
+            device_code: String::new(),
             tokens: Vec::new(),
         };
         bench.start();
@@ -250,6 +146,10 @@ impl Bench {
 
     /// Up to the operation.
     fn prepare(&mut self) {
+        if let Operation::Device(step) = self.operation {
+            self.prepare_device(step);
+            return;
+        }
         self.code = self.log_in();
         self.grant = acts::grant_of(&self.node, &self.code);
         if self.operation == Operation::Redeem {
@@ -373,6 +273,7 @@ impl Bench {
                 let work = acts::end(up, grant, 0, disables);
                 up.begin(What::End(0), 0, 0, work);
             }
+            Operation::Device(step) => self.operate_device(step),
             Operation::Key(kind) => {
                 let up = self.node.up.as_mut().expect("a node that runs");
                 let app = Arc::clone(&up.app);
@@ -450,6 +351,7 @@ impl Bench {
         let request = match self.operation {
             Operation::Rotate(_) => Some(self.refreshing(last)),
             Operation::Retry(_) => Some(self.refreshing(last - 1)),
+            Operation::Device(Step::Redeem) => Some(self.polling()),
             _ => None,
         };
         move || {
@@ -488,6 +390,7 @@ impl Bench {
             Operation::Redeem => self.redeemed(done.as_ref()),
             Operation::Revoke | Operation::End | Operation::Disable => self.revoked(status),
             Operation::Register => self.registered(done.as_ref()),
+            Operation::Device(step) => self.device(step, done.as_ref()),
             Operation::Key(_) => self.goes_on(last, None),
         }
     }

@@ -21,6 +21,7 @@ use super::node::{Done, Node, Up, What};
 use super::parties::Class;
 use super::template::Template;
 use crate::wire::assertion::{TYPE, claims, key, sign};
+use crate::wire::device::DEVICE_CODE;
 use crate::wire::{Reply, START};
 
 /// One touch.
@@ -85,6 +86,7 @@ pub fn all() -> Orders {
     walk("keys: swapped under two refreshes", 1, &swaps, Asked::Refresh);
     let jti = [Ask(0, 0), Ask(1, 1), Ask(2, 0), One(0), One(0), All(1)];
     walk("jti: one assertion, three times, two nodes", 2, &jti, Asked::Assertion);
+    walk("device code: three ask two nodes", 2, &jti, Asked::Device);
     orders
 }
 
@@ -109,6 +111,8 @@ enum Asked {
     Refresh,
     /// The same assertion.
     Assertion,
+    /// The tokens for the same device code.
+    Device,
 }
 
 struct Walk {
@@ -147,6 +151,10 @@ impl Walk {
                     ("client_assertion", signed),
                 ]
             }
+            Asked::Device => {
+                let code = walk.allowed();
+                vec![("grant_type", DEVICE_CODE.to_owned()), ("device_code", code), ("client_id", "tv".to_owned())]
+            }
         };
         walk
     }
@@ -179,6 +187,35 @@ impl Walk {
             _ => None,
         });
         word(&reply.expect("an answer"), "refresh_token").expect("a token")
+    }
+
+    /// A device code that its user has allowed.
+    fn allowed(&mut self) -> String {
+        let form = regrant_server::form::write(&[("client_id", "tv"), ("scope", "read")]);
+        let up = self.up(0);
+        let work = up.send(request_to("/oauth2/device_authorization", &form));
+        up.begin(What::Question(0), 0, 0, work);
+        let code = self.through_all().into_iter().find_map(|done| match done {
+            Done::Reply(reply) => word(&reply, "device_code"),
+            _ => None,
+        });
+        let code = code.expect("a device code");
+        let up = self.up(0);
+        let work = acts::answer_device(up, &code, regrant_core::device::Reply::Allow, 0);
+        up.begin(What::End(0), 0, 0, work);
+        assert!(self.through_all().into_iter().any(|done| matches!(done, Done::Acted(true))), "it is allowed");
+        code
+    }
+
+    /// Everything that is under way at the first node, to its end.
+    fn through_all(&mut self) -> Vec<Done> {
+        let up = self.up(0);
+        let mut all = Vec::new();
+        while !up.is_idle() {
+            all.extend(up.poll().into_iter().map(|(.., done)| done));
+            up.step(usize::MAX);
+        }
+        all
     }
 
     fn up(&mut self, node: usize) -> &mut Up {
@@ -248,8 +285,9 @@ impl Walk {
                     Err(format!("{} of {} heard {} successors", granted.len(), self.sent, successors.len()))
                 }
             }
-            Asked::Assertion if granted.len() == 1 => Ok(()),
+            Asked::Assertion | Asked::Device if granted.len() == 1 => Ok(()),
             Asked::Assertion => Err(format!("one assertion was good {} times", granted.len())),
+            Asked::Device => Err(format!("one device code was good {} times", granted.len())),
         }
     }
 }
@@ -261,7 +299,11 @@ fn seed(token: &str) -> String {
 }
 
 fn request(body: &str) -> Request<Body> {
-    let request = Request::post("/oauth2/token").header("content-type", "application/x-www-form-urlencoded");
+    request_to("/oauth2/token", body)
+}
+
+fn request_to(path: &str, body: &str) -> Request<Body> {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
     request.body(Body::from(body.to_owned())).expect("a request")
 }
 

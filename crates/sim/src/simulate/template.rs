@@ -61,6 +61,15 @@ mode = "open"
 grant_types = ["authorization_code", "refresh_token"]
 "#;
 
+const TELLY: &str = r#"
+[[client]]
+id = "tv"
+token_endpoint_auth_method = "none"
+grant_types = ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]
+scopes = ["read", "write"]
+idle_lifetime = "10d"
+"#;
+
 const ROBOT: &str = r#"
 [[client]]
 id = "robot"
@@ -89,14 +98,14 @@ impl Template {
         Self::of(CONFIG)
     }
 
-    /// With an open door for clients that register themselves.
-    pub(super) fn with_registration() -> Self {
-        Self::of(&format!("{CONFIG}{REGISTRATION}"))
+    /// With an open door for clients that register themselves, and a device.
+    pub(super) fn with_doors() -> Self {
+        Self::of(&format!("{CONFIG}{TELLY}{REGISTRATION}"))
     }
 
-    /// With a client that proves itself with a key.
+    /// With a client that proves itself with a key, and a device.
     pub(super) fn with_robot() -> Self {
-        Self::of(&format!("{CONFIG}{ROBOT}"))
+        Self::of(&format!("{CONFIG}{TELLY}{ROBOT}"))
     }
 
     /// A store of one's own.

@@ -261,3 +261,34 @@ async fn an_unknown_clients_object_is_not_looked_at() {
     assert_eq!(reply.status, 400);
     assert!(site.heard().is_empty());
 }
+
+/// Registration section 2, `request_object_signing_alg`: "The default, if omitted, is that any algorithm supported by the OP and the RP MAY
+/// be used." So a client that registered itself and said nothing may send one that is not signed, by value or by reference; what is inside
+/// wins, a redirect URI as well. One that said how it signs may not.
+#[tokio::test]
+async fn a_client_that_registered_itself_may_leave_open_how_it_signs() {
+    let (site, setting) = site().await;
+    let world = World::with(&format!("{setting}{}", super::support::open(""))).await;
+    let said = but(&super::support::web(), json!({"request_uris": [site.url()]}));
+    let client = super::support::register(&world, &said, &[]).await.expect_status(201).json();
+    let id = super::support::member(&client, "client_id");
+    let inside = but(&object(&world, &id), json!({"scope": "openid", "iss": null, "aud": null, "exp": null}));
+    let plain = unsigned(&inside);
+    site.does(Act::says(&plain));
+    for by in [("request", plain.as_str()), ("request_uri", site.url())] {
+        let path = asked(&id, &[by, ("redirect_uri", "https://elsewhere.example/cb"), ("scope", "openid")]);
+        let location = world.browser().authorize_as(&path, sim::wire::USER).await;
+        assert!(location.starts_with(CALLBACK) && parameter(&location, "code").is_some(), "{by:?}: {location}");
+        assert_eq!(parameter(&location, "state").as_deref(), Some("inside"), "{by:?}");
+    }
+    let strict = but(
+        &super::support::web(),
+        json!({"request_object_signing_alg": "ES256", "jwks": assertion::set(&[assertion::key()])}),
+    );
+    let client = super::support::register(&world, &strict, &[]).await.expect_status(201).json();
+    let id = super::support::member(&client, "client_id");
+    let inside = but(&object(&world, &id), json!({"scope": "openid"}));
+    let path = |object: &str| asked(&id, &[("request", object), ("redirect_uri", CALLBACK)]);
+    assert_eq!(refusal(&world, &path(&unsigned(&inside))).await, (303, "invalid_request_object".to_owned()));
+    assert_eq!(refusal(&world, &path(&signed(&inside))).await, (200, String::new()));
+}

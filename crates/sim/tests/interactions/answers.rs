@@ -282,3 +282,48 @@ async fn the_scope_of_the_application_opens_interactions_and_nothing_else() {
         world.http().post_raw("/admin/v1/interactions/read", &body.to_string(), "application/json", &[]).await;
     assert_eq!(anybody.status, 401);
 }
+
+/// Check G8: an application says who has logged in, and never what is known of a user: addresses, whether they are verified, groups, roles.
+/// Neither does the browser that carries its answer.
+#[tokio::test]
+async fn an_application_says_nothing_that_is_an_attribute_of_a_user() {
+    let world = world().await;
+    world.add_user("bob").await;
+    let request = authorization("web", &[("scope", "openid read")]);
+    let mut browser = world.browser();
+    let login = challenge(&browser.get(&request).await, "login");
+    let attributes = [
+        "email",
+        "email_verified",
+        "phone_number",
+        "phone_number_verified",
+        "groups",
+        "roles",
+        "entitlements",
+        "updated_at",
+    ];
+    for name in attributes {
+        let body = json!({"challenge": login, "user": USER, "claims": {name: ["admin"]}});
+        let refused = ask(&world, "accept", &body).await.expect_status(422);
+        assert!(refused.text().contains("attribute of the user"), "{name}: {}", refused.text());
+        // Beside the claims there is no place for it at all.
+        assert!(
+            ask(&world, "accept", &json!({"challenge": login, "user": USER, name: true}))
+                .await
+                .status
+                .is_client_error()
+        );
+    }
+    let back = accept(&world, &login, json!({"user": USER})).await;
+    let back = format!("{back}&user=bob&subject=bob&email_verified=true&groups=admin");
+    let reply = browser.get(&back).await;
+    let reply = browser.follow(reply).await;
+    let consent = challenge(&reply, "consent");
+    for (name, value) in [("user", json!("bob")), ("subject", json!("bob")), ("claims", json!({"groups": ["admin"]}))] {
+        assert_eq!(ask(&world, "accept", &json!({"challenge": consent, name: value})).await.status, 422, "{name}");
+    }
+    let back = accept(&world, &consent, json!({})).await;
+    let claims = id_token(&world, &browser.get(&back).await.header("location")).await;
+    let subject = world.app.admin().user_detail(USER).await.expect("the user").subject;
+    assert_eq!((&claims["sub"], claims.get("groups"), claims.get("email_verified")), (&json!(subject), None, None));
+}

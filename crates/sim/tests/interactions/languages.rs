@@ -78,3 +78,45 @@ async fn the_metadata_names_the_languages() {
     let metadata = world.http().get("/.well-known/openid-configuration", &[]).await.json();
     assert_eq!(metadata["ui_locales_supported"], serde_json::json!(Language::ALL.map(Language::tag)));
 }
+
+/// The list of reasons is for developers, and English: its page says so in the reader's language and marks it for who has it read aloud. No
+/// page that users see holds a sentence of it.
+#[tokio::test]
+async fn reasons_are_marked_as_english_and_shown_to_no_user() {
+    let world = World::new().await;
+    let sentences: Vec<&str> = regrant_server::reasons::all().iter().map(|reason| reason.happened).collect();
+    let mut leads = std::collections::BTreeSet::new();
+    for language in Language::ALL {
+        let tag = language.tag();
+        let page = get(&world, "/reasons", tag).await.expect_status(200);
+        assert_eq!(lang(&page), tag);
+        let (head, list) = page
+            .text()
+            .split_once("<dl class=\"facts\" lang=\"en\">")
+            .map(|(head, list)| (head.to_owned(), list.to_owned()))
+            .expect("a list in English");
+        leads.insert(head.split("class=\"lead\">").nth(1).expect("what it is").to_owned());
+        assert!(list.contains(sentences[0]), "{list:.200}");
+        let mut browser = world.browser();
+        let login = browser.get(&authorization("web", &[("ui_locales", tag)])).await;
+        let wrong = browser.submit(&login, &[("username", USER), ("password", "wrong")]).await;
+        let home = browser.log_in(&wrong, USER).await;
+        let pages = [
+            wrong,
+            home,
+            browser.get("/device?user_code=WRONG").await,
+            browser.post("/account", &[("action", "password"), ("csrf", "x")]).await,
+            get(&world, "/nowhere", tag).await,
+            get(&world, "/oauth2/authorize?client_id=nobody", tag).await,
+            get(&world, "/oauth2/authorize?client_id=web&redirect_uri=https://evil.example/", tag).await,
+            get(&world, "/oauth2/logout?id_token_hint=x", tag).await,
+            browser.post("/consent", &[("request", "client_id=web"), ("csrf", "x")]).await,
+        ];
+        for page in &pages {
+            let text = page.text();
+            let found = sentences.iter().find(|sentence| text.contains(**sentence));
+            assert_eq!(found, None, "{tag}: {text}");
+        }
+    }
+    assert_eq!(leads.len(), Language::ALL.len(), "each in its own words: {leads:?}");
+}

@@ -254,3 +254,18 @@ async fn a_challenge_that_was_sent_must_be_met() {
     let refused = ask(&world, &request_of("web", "code", &[])).await;
     assert_eq!(refused.error(), "invalid_request", "required unless the client is told otherwise");
 }
+
+/// Section 3.1.2.1: "redirect_uri REQUIRED." Also where only one is registered, which OAuth alone would take: the user is told, and sent
+/// nowhere.
+#[tokio::test]
+async fn a_request_without_a_redirect_uri_is_refused_on_a_page() {
+    let world = world().await;
+    let mut browser = at_home(&world, "openid").await;
+    for scope in ["openid", "email openid"] {
+        let reply = browser.get(&request("code", &[("redirect_uri", ""), ("scope", scope)])).await;
+        assert_eq!((reply.status.as_u16(), reply.header("location")), (400, String::new()), "{scope}");
+        assert!(reply.text().contains("role=\"alert\""), "{}", reply.text());
+    }
+    let without = world.browser().get(&request("code", &[("redirect_uri", ""), ("scope", "email")])).await;
+    assert!(without.text().contains("id=\"login-submit\""), "RFC 6749 section 3.1.2.3: {}", without.text());
+}

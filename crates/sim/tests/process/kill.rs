@@ -42,3 +42,25 @@ async fn a_store_that_forgets_a_cycle_is_noticed() {
     let report = kill(Options { cycles: 4, clients: 16, seed: 7, fault: Some(Fault::SetBack), writes: &[] }).await;
     assert!(report.lost > 0 && report.sessions_lost > 0, "{report}");
 }
+
+/// Check A8: the same for device codes: over thirty kills between asking, allowing and tokens, whatever a device or its user was told holds, no
+/// code gives tokens twice, and one whose answer was lost is spent or gives them to whoever asks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_kills_give_no_device_its_tokens_twice() {
+    let seed = fresh_seed();
+    println!("seed {seed}");
+    let scratch = Scratch::new("kill-devices");
+    let report = sim::kill::device::run(30, 24, seed, None, scratch.path()).await;
+    println!("{report:?}");
+    assert_eq!(report.troubles, [""; 0]);
+    assert!(report.cycles == 30 && report.given > 100 && report.interrupted > 100, "{report:?}");
+    assert!(report.given_after_kill + report.spent > 5, "{report:?}");
+}
+
+/// Law L1: the same check notices a store that lost what a device was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_forgets_devices_is_noticed() {
+    let scratch = Scratch::new("kill-devices-set-back");
+    let report = sim::kill::device::run(4, 24, 7, Some(Fault::SetBack), scratch.path()).await;
+    assert!(!report.troubles.is_empty(), "{report:?}");
+}

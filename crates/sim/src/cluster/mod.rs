@@ -420,7 +420,8 @@ impl Cluster {
         for _ in 0..1_000 {
             let mut ready = 0;
             for node in self.nodes.iter().filter_map(|node| node.server.as_ref()) {
-                let asked = node.http().try_send(Method::GET, "/readyz", &[], Body::empty());
+                let http = node.http();
+                let asked = http.try_send(Method::GET, "/readyz", &[], Body::empty());
                 let answered = tokio::time::timeout(Duration::from_secs(1), asked).await;
                 ready += usize::from(matches!(answered, Ok(Ok(reply)) if reply.status.as_u16() == 200));
             }

@@ -150,7 +150,8 @@ fn a_password_that_is_wrong_or_missing_opens_nothing() {
     std::fs::remove_file(guarded.file("password")).expect("removed");
     let missing = guarded.problem(&guarded.trusted());
     assert!(missing.contains(&guarded.file("password")), "{missing}");
-    let none = PostgresOptions { password_file: None, ..guarded.trusted() };
+    let mut none = guarded.trusted();
+    none.password_file = None;
     assert!(guarded.problem(&none).contains("password"));
     assert!(!Path::new(&guarded.file("password")).exists());
 }

@@ -84,7 +84,9 @@ pub struct Postgres {
     told: Told,
     /// Whether it is opened to decide about what was lost.
     recovers: bool,
-    /// The era that whoever holds the keys was told of last.
+    /// The era that somebody was told of last.
+    told_era: u16,
+    /// The era whose keys decide; `None` as long as nobody holds keys.
     era: Option<u16>,
     /// Whether the server has standbys, and waits for none.
     is_asynchronous: bool,
@@ -223,6 +225,7 @@ impl Postgres {
             looked: 0,
             told: Told::default(),
             recovers: false,
+            told_era: 0,
             era: None,
             is_asynchronous: false,
             notices: VecDeque::new(),
@@ -407,7 +410,7 @@ impl Store for Postgres {
         self.sure().map_err(unknown)?;
         for record in records {
             if let Record::OpenEra { era, .. } = record {
-                self.era = self.era.map(|_| *era);
+                (self.told_era, self.era) = (*era, self.era.map(|_| *era));
             }
         }
         let mut outcomes = written.outcomes;
@@ -454,8 +457,11 @@ impl Store for Postgres {
         if let Answer::Grants(rows) = &mut answer {
             rows.iter_mut().for_each(|row| self.epochs.cover(row));
         }
-        if let Answer::Deployment(Some(deployment)) = &answer {
-            self.era = Some(deployment.era);
+        match &answer {
+            Answer::Deployment(Some(deployment)) => self.told_era = deployment.era,
+            // Asked behind it, when that was taken over.
+            Answer::Keys(_) => self.era = Some(self.told_era),
+            _ => {}
         }
         Ok(answer)
     }

@@ -29,7 +29,7 @@ async fn a_cluster_loses_nothing_that_it_has_answered() {
         let report = run(all(), scratch.path(), &mut |what| println!("{what}")).await;
         assert!(report.holds(), "{report}");
         assert_eq!(report.faults, [15, 2, 10, 1, 1]);
-        assert!(report.acknowledged > 500 && report.revoked > 0, "{report}");
+        assert!(report.acknowledged > 200, "{report}");
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_balancer_in_front_of_nodes_hides_that_they_are_killed() {
             Options { clients: 8, kills: 3, failovers: 0, partitions: 3, freezes: 0, is_balanced: true, ..all() };
         let report = run(options, scratch.path(), &mut |what| println!("{what}")).await;
         assert!(report.holds(), "{report}");
-        assert!(report.acknowledged > 50, "{report}");
+        assert!(report.acknowledged > 20, "{report}");
     }
 }
 

@@ -55,8 +55,9 @@ impl Fault {
         };
         let refused = |cause| Self::Refused(Unavailable { cause, detail: detail.clone() });
         match state.code() {
-            // Serialization failure, deadlock, a lock that was not to be had in time, a name that somebody else took at this moment.
-            "40001" | "40P01" | "55P03" | "23505" => Self::Again(detail),
+            // Serialization failure, deadlock, a lock that was not to be had in time, a name that somebody else took at this moment; also
+            // that of a table, where two nodes begin in an empty database.
+            "40001" | "40P01" | "55P03" | "23505" | "42710" | "42P07" => Self::Again(detail),
             // A prepared statement that a pooler's other connection does not know, or whose table has changed. A standby: the primary
             // is elsewhere by now. No room for one more connection. A password that was changed, and is read anew with the next one.
             "26000" | "0A000" | "42P05" | "25006" | "53200" | "53300" | "53400" | "28000" | "28P01" => {

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use regrant_core::recovery::Unproven;
 use regrant_server::Clock;
+use regrant_server::config::StoreLocation;
 use regrant_server::recover::{AnchorNeed, Plan, RecoverError, Report, recover, rehearse};
 
 use crate::context::{Context, Done, Failure};
@@ -69,7 +70,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     if args.yes {
         tell(&report);
     }
-    output::done(&format!("era {} is open: start the server", report.era));
+    let next = match config.store {
+        StoreLocation::Postgres(_) => "nodes that run go on by themselves; start the others",
+        StoreLocation::Sqlite(_) | StoreLocation::Memory => "start the server",
+    };
+    output::done(&format!("era {} is open: {next}", report.era));
     output::note("make a backup soon, and look at `regrant events --kind alarm` for sessions that rolled forward");
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! A copy of the store, and what follows when one is put back: what an operator does on the worst day (checks Z15, K3).
 //!
-//! A restored store is older than what was answered. [`recover`] makes it fit to be served from, in this order, so that a crash at any
+//! A restored store is older than what was answered; so is a database whose standby took over without having heard of all of it. [`recover`] makes it fit to be served from, in this order, so that a crash at any
 //! point leaves a store that refuses to start and can be recovered again:
 //!
 //! 1. replays the revocation journal: what was revoked after the copy was made is revoked again, and who was disabled, removed or logged
 //!    out, or has another password, is that again
 //! 2. opens the next era in one transaction: the lost span and the decision about it are in the store, grant numbers of the lost
 //!    span are not used again, time goes on from the newest that was answered
-//! 3. sets the anchor
+//! 3. sets the anchor, where the store is a file
 //!
 //! What becomes of each grant from then on is [`regrant_core::recovery`]'s to say.
 
@@ -20,12 +20,12 @@ use std::path::Path;
 use regrant_core::client::Class;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, EndReason, Rotation};
-use regrant_core::keys::Keys;
+use regrant_core::keys::{Keys, RootKey};
 use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::{Epoch, EventKind, Grant, GrantId, Timestamp, Write, revoke};
 use regrant_store::{
-    Answer, Copied, CopyError, EventRecord, Look, Mark, OpenError, Outcome, Question, Record, Sqlite, SqliteOptions,
-    Store, Unavailable,
+    Answer, Copied, CopyError, EventRecord, Look, Mark, OpenError, Outcome, Postgres, Question, Record, Sqlite,
+    SqliteOptions, Store, Unavailable,
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,9 +106,14 @@ pub enum RecoverError {
         "the store has no anchor, so that nothing tells whether it went back\n  remedy: if it was restored from an older copy, say --without-anchor: everything from its newest time until now counts as lost. Nothing was changed"
     )]
     NoAnchor,
+    /// No node has noticed that the database went back.
+    #[error(
+        "no node has noticed that the database went back\n  remedy: if it was restored from an older copy, or a standby took over when no node was left to notice it, say --without-anchor: everything from its newest time until now counts as lost. Nothing was changed"
+    )]
+    NotNoticed,
     /// A store that is no file.
     #[error(
-        "the store is no SQLite file: there is nothing that this command could put back\n  remedy: restore a PostgreSQL with its own tools (docs/operations.md), or name a file in `store`"
+        "the store is no SQLite file: there is nothing that this command could put back\n  remedy: restore a PostgreSQL with its own tools, and run `regrant recover` (docs/operations.md), or name a file in `store`"
     )]
     Memory,
 }
@@ -141,7 +146,7 @@ impl RecoverError {
             Self::Copy(CopyError::Damaged { .. }) => 65,
             Self::Copy(CopyError::Open(OpenError::InUse { .. })) => 75,
             Self::Copy(_) | Self::Journal { .. } => 69,
-            Self::NoAnchor | Self::Memory => 78,
+            Self::NoAnchor | Self::NotNoticed | Self::Memory => 78,
         }
     }
 }
@@ -180,7 +185,7 @@ pub fn restore(config: &Config, from: &Path, clock: &Clock) -> Result<RestoreDon
 }
 
 /// Whether a root key is the copy's; another one is an error.
-fn fits(from: &Path, root: &regrant_core::keys::RootKey) -> Result<bool, RecoverError> {
+fn fits(from: &Path, root: &RootKey) -> Result<bool, RecoverError> {
     let (mut look, _) = Look::before_recovery(from, &SqliteOptions::default())?;
     let (version, known) = look.versions();
     if version != known {
@@ -286,25 +291,36 @@ pub struct Counted {
 /// # Errors
 /// [`RecoverError`].
 pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, RecoverError> {
-    let StoreLocation::Sqlite(path) = &config.store else { return Err(RecoverError::Memory) };
     let root = keyring::read_root_key(&config.root_key_file)?;
-    let (mut look, seen) = Look::before_recovery(path, &config.sqlite_options())?;
-    let span = Span::of(look.mark(), seen, clock, plan)?;
-    let (version, known) = look.versions();
-    if version != known {
-        return Err(RecoverError::OlderSchema(version, known));
-    }
-    let keyring = Keyring::open(&mut look, root, span.now)?;
+    let (mut store, span): (Box<dyn Store>, Span) = match &config.store {
+        StoreLocation::Sqlite(path) => {
+            let (look, seen) = Look::before_recovery(path, &config.sqlite_options())?;
+            let span = Span::of(look.mark(), seen, clock, plan)?;
+            let (version, known) = look.versions();
+            if version != known {
+                return Err(RecoverError::OlderSchema(version, known));
+            }
+            (Box::new(look), span)
+        }
+        StoreLocation::Postgres(options) => {
+            let recovering = Postgres::recover(options)?;
+            let span = Span::of_nodes(recovering.found, recovering.seen, clock, plan)?;
+            (Box::new(recovering.store), span)
+        }
+        StoreLocation::Memory => return Err(RecoverError::Memory),
+    };
+    let store = store.as_mut();
+    let keyring = Keyring::open(store, root, span.now)?;
     let keys = keyring.keys_to_read()?;
     let contents = journal(config, &keyring)?;
-    let clients = clients(config, &mut look)?;
-    let (revocations, records) = replay(&mut look, &contents, &keys, span.from)?;
+    let clients = clients(config, store)?;
+    let (revocations, records) = replay(store, &contents, &keys, span.from)?;
     let revoked = records.iter().filter_map(|record| match record {
         Record::Grant { grant, .. } => Some(grant.id.number),
         _ => None,
     });
     let coming = Coming { grants: revoked.collect(), bulk: bulk::to_come(&records) };
-    let grants = count(&mut look, &clients, &keys, span.now, &coming)?;
+    let grants = count(store, &clients, &keys, span.now, &coming)?;
     Ok(Report { revocations, grants, ..span.report(keyring.deployment.era, plan) })
 }
 
@@ -313,21 +329,43 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
 /// # Errors
 /// [`RecoverError`]; the store refuses to start as before, and can be recovered again.
 pub fn recover(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, RecoverError> {
-    let StoreLocation::Sqlite(path) = &config.store else { return Err(RecoverError::Memory) };
     let root = keyring::read_root_key(&config.root_key_file)?;
-    let recovering = Sqlite::recover(path, &config.sqlite_options())?;
-    let span = Span::of(recovering.found, recovering.seen, clock, plan)?;
-    let mut store = recovering.store;
-    let keyring = Keyring::open(&mut store, root, span.now)?;
+    match &config.store {
+        StoreLocation::Sqlite(path) => {
+            let recovering = Sqlite::recover(path, &config.sqlite_options())?;
+            let span = Span::of(recovering.found, recovering.seen, clock, plan)?;
+            let mut store = recovering.store;
+            let report = recovered(config, &mut store, root, &span, plan)?;
+            store.checkpoint()?;
+            Ok(report)
+        }
+        StoreLocation::Postgres(options) => {
+            let recovering = Postgres::recover(options)?;
+            let span = Span::of_nodes(recovering.found, recovering.seen, clock, plan)?;
+            let mut store = recovering.store;
+            recovered(config, &mut store, root, &span, plan)
+        }
+        StoreLocation::Memory => Err(RecoverError::Memory),
+    }
+}
+
+fn recovered(
+    config: &Config,
+    store: &mut dyn Store,
+    root: RootKey,
+    span: &Span,
+    plan: Plan,
+) -> Result<Report, RecoverError> {
+    let keyring = Keyring::open(store, root, span.now)?;
     let keys = keyring.keys_to_read()?;
     let contents = journal(config, &keyring)?;
-    let clients = clients(config, &mut store)?;
-    let (revocations, records) = replay(&mut store, &contents, &keys, span.from)?;
+    let clients = clients(config, store)?;
+    let (revocations, records) = replay(store, &contents, &keys, span.from)?;
     for slice in records.chunks(SLICE) {
         let outcomes = store.commit(slice, span.from)?;
-        bulk::end_each(&mut store, slice, &outcomes, &keys, span.from)?;
+        bulk::end_each(store, slice, &outcomes, &keys, span.from)?;
     }
-    let grants = count(&mut store, &clients, &keys, span.now, &Coming::default())?;
+    let grants = count(store, &clients, &keys, span.now, &Coming::default())?;
     let report = Report { revocations, grants, ..span.report(keyring.deployment.era, plan) };
     let next_grant = keyring.deployment.next_grant.saturating_add(NUMBERS_LEFT);
     let recovery = Recovery { lost_from: span.from, lost_until: span.until, unproven: plan.unproven };
@@ -346,7 +384,6 @@ pub fn recover(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Rec
     if store.commit(&[open, told], span.now)?.first() != Some(&Outcome::Committed) {
         return Err(RecoverError::NotNeeded("another recovery was first".to_owned()));
     }
-    store.checkpoint()?;
     if let Some(notice) = store.notice() {
         tracing::warn!("{notice}");
     }
@@ -364,6 +401,14 @@ struct Span {
 }
 
 impl Span {
+    /// By what nodes have noted in the database itself.
+    fn of_nodes(found: Mark, seen: Option<Mark>, clock: &Clock, plan: Plan) -> Result<Self, RecoverError> {
+        match seen {
+            None if plan.anchor == AnchorNeed::Needed => Err(RecoverError::NotNoticed),
+            _ => Self::of(found, seen, clock, plan),
+        }
+    }
+
     fn of(found: Mark, seen: Option<Mark>, clock: &Clock, plan: Plan) -> Result<Self, RecoverError> {
         if let Some(seen) = seen
             && (found.era, found.commits) >= (seen.era, seen.commits)

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -15,8 +16,8 @@ use std::thread;
 use regrant_store::{Postgres, PostgresOptions};
 
 /// Ends the server with its own standard input, and itself with the server.
-const HOLD: &str = r#"exec 3<&0; "$@" <&- 3<&- & server=$!
-(read -r _ <&3; kill -QUIT "$server"; while kill -0 "$server"; do sleep 0.05; done; [ -e "$HOME_OF_SERVER/keep" ] || rm -rf "$HOME_OF_SERVER") >/dev/null 2>&1 &
+pub(crate) const HOLD: &str = r#"exec 3<&0; "$@" <&- 3<&- & server=$!
+(read -r _ <&3; kill -"$END" "$server"; while kill -0 "$server"; do sleep 0.05; done; [ -e "$HOME_OF_SERVER/keep" ] || rm -rf "$HOME_OF_SERVER") >/dev/null 2>&1 &
 exec 3<&-; wait "$server""#;
 
 /// Where the binaries are: the newest version that Debian has installed.
@@ -65,11 +66,42 @@ impl Server {
     /// Makes a cluster and starts it, with these settings beside ours.
     #[must_use]
     pub fn start(settings: &[&str]) -> Self {
-        let mut server = Self::place();
-        let data = server.data();
-        server.run("initdb", &["-D", &data, "-U", "regrant", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]);
+        let mut server = Self::make();
         server.begin(settings);
         server
+    }
+
+    /// Makes a cluster, and does not start it yet.
+    #[must_use]
+    pub fn make() -> Self {
+        let server = Self::place();
+        let data = server.data();
+        server.run("initdb", &["-D", &data, "-U", "regrant", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]);
+        server
+    }
+
+    /// Over TCP only these lines of `pg_hba.conf` let anybody in.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn let_in(&self, lines: &str) {
+        std::fs::write(format!("{}/pg_hba.conf", self.data()), format!("local all all trust\n{lines}\n"))
+            .expect("written");
+    }
+
+    /// A file that only the server can read.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn keep(&self, name: &str, text: &str) -> String {
+        let path = self.home.join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+        if let Some((uid, gid)) = self.user {
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).expect("the server's own file");
+        }
+        path.display().to_string()
     }
 
     /// A standby of this one, under this name, ready to take over.
@@ -103,18 +135,9 @@ impl Server {
     }
 
     fn place() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let bin = binaries().expect("PostgreSQL is installed");
-        let name = format!("regrant-pg-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let home = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&home).expect("a directory for the server");
-        let user = rustix::process::geteuid().is_root().then(postgres_user);
-        if let Some((uid, gid)) = user {
-            std::os::unix::fs::chown(&home, Some(uid), Some(gid)).expect("the server's own directory");
-        }
-        // Free now; whoever takes it before the server does makes the start fail loudly.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        Self { bin, home, port, user, held: None }
+        let (home, user) = home();
+        Self { bin, home, port: free_port(), user, held: None }
     }
 
     fn data(&self) -> String {
@@ -123,7 +146,7 @@ impl Server {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.home).env("LC_ALL", "C").env("HOME_OF_SERVER", &self.home);
+        command.current_dir(&self.home).env("LC_ALL", "C").env("HOME_OF_SERVER", &self.home).env("END", "QUIT");
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
@@ -172,7 +195,7 @@ impl Server {
     /// If the server refuses one.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let mut command = self.command(&self.bin.join("psql"));
-        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "regrant", "-d", database]);
+        command.arg("-h").arg(&self.home).args(["-p", &self.port.to_string(), "-U", "regrant", "-d", database]);
         let done = command.args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql]).output().expect("psql runs");
         assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
@@ -208,13 +231,33 @@ impl Server {
                 }
             }
         }
-        // Whoever holds the server must not remove the directory.
+        self.ended();
+        let _ = std::fs::remove_file(self.home.join("data/postmaster.pid"));
+    }
+
+    /// As an operator stops it: whoever is connected is told to go (57P01).
+    pub fn stop(&mut self) {
+        self.run("pg_ctl", &["stop", "-w", "-m", "fast", "-D", &self.data()]);
+        self.ended();
+    }
+
+    /// Waits for the one who holds the server, who must not remove the directory.
+    fn ended(&mut self) {
         std::fs::write(self.home.join("keep"), "").expect("a mark");
         if let Some((mut shell, stdin)) = self.held.take() {
             let _ = shell.wait();
             drop(stdin);
         }
-        let _ = std::fs::remove_file(self.home.join("data/postmaster.pid"));
+    }
+
+    /// From now on a standby hears nothing more of this server. What was committed before, it has.
+    pub fn cut_off(&self, standby: &Self) {
+        let here = self.sql("postgres", "SELECT pg_current_wal_lsn()");
+        let has = format!("SELECT pg_last_wal_replay_lsn() >= '{here}'::pg_lsn");
+        while standby.sql("postgres", &has) != "t" {}
+        standby.sql("postgres", "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'");
+        standby.sql("postgres", "SELECT pg_reload_conf()");
+        while self.sql("postgres", "SELECT count(*) FROM pg_stat_replication") != "0" {}
     }
 
     /// A standby takes over.
@@ -266,6 +309,24 @@ impl Database {
     pub fn node(&self) -> Postgres {
         Postgres::open(&self.options()).expect("the store opens")
     }
+}
+
+/// A directory of its own, and whose it is, if it must be somebody else's.
+pub(crate) fn home() -> (PathBuf, Option<(u32, u32)>) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("regrant-pg-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let home = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&home).expect("a directory for the server");
+    let user = rustix::process::geteuid().is_root().then(postgres_user);
+    if let Some((uid, gid)) = user {
+        std::os::unix::fs::chown(&home, Some(uid), Some(gid)).expect("the server's own directory");
+    }
+    (home, user)
+}
+
+/// Free now; whoever takes it before the server does makes the start fail loudly.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 fn postgres_user() -> (u32, u32) {

@@ -6,7 +6,19 @@ mod cluster;
 mod contract;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/frozen.rs"]
+mod frozen;
 #[path = "postgres/moving.rs"]
 mod moving;
+#[path = "postgres/poolers.rs"]
+mod poolers;
 #[path = "postgres/races.rs"]
 mod races;
+#[path = "postgres/recovery.rs"]
+mod recovery;
+#[path = "postgres/schema.rs"]
+mod schema;
+#[path = "postgres/secured.rs"]
+mod secured;
+#[path = "postgres/sweeping.rs"]
+mod sweeping;

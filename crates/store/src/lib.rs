@@ -48,7 +48,7 @@ pub use logout::LogoutNotice;
 pub use memory::Memory;
 pub use moving::{MoveError, Moved, move_store};
 pub use once::RegistrationToken;
-pub use postgres::{Migration, Postgres, PostgresOptions, SchemaState, known as known_schema};
+pub use postgres::{Migration, Postgres, PostgresOptions, RecoveringPostgres, SchemaState, known as known_schema};
 pub use question::{Answer, Changes, Question};
 pub use revocation::{Revocation, Revoked};
 pub use sqlite::{

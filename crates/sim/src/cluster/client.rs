@@ -31,6 +31,11 @@ impl Nodes {
         }
     }
 
+    /// Whether there is nobody but a balancer.
+    fn is_one(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() == 1
+    }
+
     fn one(&self, dice: &mut Dice) -> Http {
         let nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         nodes[dice.below(nodes.len())].clone()
@@ -114,6 +119,12 @@ impl Client {
                 }
                 self.unanswered = Some(key);
                 pause(Duration::from_millis(50)).await;
+            }
+            // The balancer's own words: nobody has answered.
+            502 | 504 if nodes.is_one() => {
+                self.heard.interrupted += 1;
+                self.unanswered = Some(key);
+                pause(Duration::from_millis(20)).await;
             }
             status => {
                 self.lost(&format!("presented its last token and heard {status} {}", reply.text()));

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 /// What the wire does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Wire {
+pub enum Wire {
     /// What it should.
     Sound = 0,
     /// Nobody gets through, and whoever was is cut off.
@@ -21,6 +21,8 @@ pub(super) enum Wire {
     Silent = 2,
     /// The next COMMIT arrives, and its answer does not.
     LosesAnswer = 3,
+    /// A COMMIT goes no further for now, and what comes behind it; the rest moves.
+    HoldsCommit = 4,
 }
 
 /// What nodes say at the beginning of each transaction, and what a planted fault makes of it: as long, and something else.
@@ -29,22 +31,40 @@ const PLANTED: &[u8] = b"synchronous_commit =off";
 
 /// A wire.
 #[derive(Debug)]
-pub(super) struct Proxy {
-    pub(super) port: u16,
-    wire: Arc<AtomicU8>,
+pub struct Proxy {
+    /// Where it begins, on 127.0.0.1.
+    pub port: u16,
+    state: Arc<State>,
     cut: watch::Sender<u64>,
 }
 
+#[derive(Debug)]
+struct State {
+    wire: AtomicU8,
+    /// Whether a COMMIT is held.
+    held: watch::Sender<bool>,
+}
+
+impl State {
+    fn is(&self, wire: Wire) -> bool {
+        self.wire.load(Ordering::SeqCst) == wire as u8
+    }
+}
+
 impl Proxy {
-    /// Leads to `target`, whatever that is at the time.
-    pub(super) async fn start(target: Arc<AtomicU16>, is_planted: bool) -> Self {
+    /// Leads to `target`, whatever that is at the time. Planted, it turns `synchronous_commit` off.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn start(target: Arc<AtomicU16>, is_planted: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let (wire, (cut, cuts)) = (Arc::new(AtomicU8::new(Wire::Sound as u8)), watch::channel(0));
-        let state = Arc::clone(&wire);
+        let (wire, (cut, cuts)) = (AtomicU8::new(Wire::Sound as u8), watch::channel(0));
+        let shared = Arc::new(State { wire, held: watch::Sender::new(false) });
+        let state = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((node, _)) = listener.accept().await {
-                if state.load(Ordering::SeqCst) == Wire::Cut as u8 {
+                if state.is(Wire::Cut) {
                     continue;
                 }
                 let server = SocketAddr::from(([127, 0, 0, 1], target.load(Ordering::SeqCst)));
@@ -56,18 +76,24 @@ impl Proxy {
                 });
             }
         });
-        Self { port, wire, cut }
+        Self { port, state: shared, cut }
     }
 
-    pub(super) fn set(&self, wire: Wire) {
-        self.wire.store(wire as u8, Ordering::SeqCst);
+    /// From now on it does this.
+    pub fn set(&self, wire: Wire) {
+        self.state.wire.store(wire as u8, Ordering::SeqCst);
         if wire == Wire::Cut {
             self.hang_up();
         }
     }
 
+    /// Waits until it holds a COMMIT.
+    pub async fn held(&self) {
+        let _ = self.state.held.subscribe().wait_for(|is_held| *is_held).await;
+    }
+
     /// Ends what goes through it now.
-    pub(super) fn hang_up(&self) {
+    pub fn hang_up(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 }
@@ -75,7 +101,7 @@ impl Proxy {
 async fn carry(
     mut node: TcpStream,
     mut server: TcpStream,
-    wire: &AtomicU8,
+    state: &State,
     mut cuts: watch::Receiver<u64>,
     is_planted: bool,
 ) {
@@ -90,7 +116,7 @@ async fn carry(
         if length == 0 {
             return;
         }
-        while wire.load(Ordering::SeqCst) == Wire::Silent as u8 {
+        while state.is(Wire::Silent) {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(5)) => {}
                 _ = cuts.changed() => return,
@@ -106,11 +132,18 @@ async fn carry(
             plant(&mut asked[..length]);
         }
         let commits = asked[..length].windows(6).any(|bytes| bytes == b"COMMIT");
+        while commits && state.is(Wire::HoldsCommit) {
+            state.held.send_replace(true);
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
+                _ = cuts.changed() => return,
+            }
+        }
         if server.write_all(&asked[..length]).await.is_err() {
             return;
         }
         let loses = (Wire::LosesAnswer as u8, Wire::Sound as u8);
-        if commits && wire.compare_exchange(loses.0, loses.1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if commits && state.wire.compare_exchange(loses.0, loses.1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             // It has arrived when it is answered; the answer goes no further.
             let _ = tokio::time::timeout(Duration::from_secs(2), server.read(&mut told)).await;
             return;

@@ -4,7 +4,7 @@ use std::thread;
 
 use regrant_core::grant::RowMac;
 use regrant_core::{Grant, Timestamp};
-use regrant_store::{Cause, OpenError, Outcome, Postgres, Record, Store};
+use regrant_store::{Cause, OpenError, Outcome, Postgres, Question, Record, Store};
 use sim::pg::{self, Server};
 
 use crate::contract::server;
@@ -186,29 +186,23 @@ fn a_standby_that_lost_something_is_noticed() {
     let notice = store.notice().expect("it says that nobody waits");
     assert!(notice.contains("synchronous_standby_names"), "{notice}");
     store.commit(&[write(None, &grant(1))], at(1)).expect("written");
-    // Everything up to here is there; from here on nothing comes any more.
-    primary.sql("postgres", "SELECT pg_switch_wal()");
-    while standby.sql("postgres", &format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", database.name))
-        != "1"
-    {}
-    while standby.sql(&database.name, "SELECT count(*) FROM grants") != "1" {}
-    standby.sql("postgres", "SELECT pg_wal_replay_pause()");
-    let receivers = format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_replication WHERE application_name = '{}'",
-        "second"
-    );
-    standby.sql("postgres", "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'");
-    standby.sql("postgres", "SELECT pg_reload_conf()");
-    primary.sql("postgres", &receivers);
+    primary.cut_off(&standby);
     for next in 2..6 {
         store.commit(&[version(next)], at(2)).expect("answered, and lost");
     }
     primary.kill();
-    standby.sql("postgres", "SELECT pg_wal_replay_resume()");
     standby.promote();
-    assert_eq!(found(&mut store), 1);
+    // Nothing is decided on it, and nothing is said of it but that it cannot be.
+    let refused = store.load(&[grant(1).id]).expect_err("nobody knows what of it is true");
+    assert_eq!((refused.cause, refused.detail.contains("regrant recover")), (Cause::Unreachable, true), "{refused}");
+    let refused = store.commit(&[version(2)], at(3)).expect_err("nor is anything written");
+    assert_eq!(refused.cause, Cause::Unreachable, "{refused}");
+    assert!(store.ask(&Question::Deployment).is_err(), "it is not ready");
     let notice = store.notice().expect("it is noticed");
-    assert!(notice.contains("went back"), "{notice}");
+    assert!(notice.contains("went back") && notice.contains("told of 6 commits"), "{notice}");
+    // Whoever comes later is told so, too.
+    let late = Postgres::open(&database.at(&[primary.port, standby.port]));
+    assert!(matches!(&late, Err(OpenError::Server { problem, .. }) if problem.contains("went back")), "{late:?}");
 }
 
 /// A server that may lose what it has confirmed is no store.

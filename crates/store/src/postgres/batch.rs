@@ -53,6 +53,7 @@ pub(super) struct Writer<'a> {
 pub(super) struct Batch<'a> {
     line: &'a Line,
     pub(super) now: Timestamp,
+    pub(super) node: &'a str,
     key: &'a ChainKey,
     /// As it is to be written; `None` until somebody needs it.
     ledger: Option<Ledger>,
@@ -153,7 +154,8 @@ async fn write_plain(line: &Line, writer: Writer<'_>, plain: &Plain<'_>, now: Ti
 }
 
 async fn write_any(line: &Line, writer: Writer<'_>, records: &[Record], now: Timestamp) -> Result<Written, Fault> {
-    let mut batch = Batch { line, now, key: writer.key, ledger: None, found: None, told: Vec::new() };
+    let mut batch =
+        Batch { line, now, node: writer.node, key: writer.key, ledger: None, found: None, told: Vec::new() };
     let node = [P::T(writer.node), at(now)];
     let prepared = async {
         line.simple(BEGIN).await.map_err(|error| Fault::of(&error))?;

@@ -14,9 +14,9 @@ use super::values::{Columns, P, at, escaped, maybe, n};
 use crate::{ChainEnds, EventRecord, Revocation, Revoked, StoredEvent, event};
 
 const LOCK: &str = "SELECT removed, removed_link, newest, newest_link, revocation, notice, epoch, restrictions, rewritten, clients, \
-    keys FROM ledger WHERE single = 1 FOR UPDATE";
+    keys, swept FROM ledger WHERE single = 1 FOR UPDATE";
 const WRITE: &str = "UPDATE ledger SET removed = $1, removed_link = $2, newest = $3, newest_link = $4, revocation = $5, notice = $6, \
-    epoch = $7, restrictions = $8, rewritten = $9, clients = $10, keys = $11 WHERE single = 1";
+    epoch = $7, restrictions = $8, rewritten = $9, clients = $10, keys = $11, swept = $12 WHERE single = 1";
 const TOLD: &str = "SELECT n.place FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY \
     AS n (minute, kind, reason, subject, number, no_grant, place) JOIN events e ON e.minute IS NOT NULL AND e.minute = n.minute \
     AND e.kind = n.kind AND coalesce(e.reason, '') = n.reason \
@@ -38,6 +38,8 @@ pub(super) struct Ledger {
     pub(super) rewritten: u64,
     pub(super) clients: u64,
     pub(super) keys: u64,
+    /// How many rows of nodes were swept.
+    pub(super) swept: u64,
 }
 
 impl Ledger {
@@ -57,6 +59,7 @@ impl Ledger {
             rewritten: columns.u64(),
             clients: columns.u64(),
             keys: columns.u64(),
+            swept: columns.u64(),
         };
         columns.whole(ledger)
     }
@@ -75,6 +78,7 @@ impl Ledger {
             n(self.rewritten),
             n(self.clients),
             n(self.keys),
+            n(self.swept),
         ];
         line.done(WRITE, &parameters).await.map(|_| ()).map_err(|error| Fault::of(&error))
     }

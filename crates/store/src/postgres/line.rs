@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -55,13 +55,16 @@ impl Fault {
         };
         let refused = |cause| Self::Refused(Unavailable { cause, detail: detail.clone() });
         match state.code() {
-            // Serialization failure, deadlock, a lock that was not to be had in time, a name that somebody else took at this moment.
-            "40001" | "40P01" | "55P03" | "23505" => Self::Again(detail),
+            // Serialization failure, deadlock, a lock that was not to be had in time, a name that somebody else took at this moment; also
+            // that of a table, where two nodes begin in an empty database.
+            "40001" | "40P01" | "55P03" | "23505" | "42710" | "42P07" => Self::Again(detail),
             // A prepared statement that a pooler's other connection does not know, or whose table has changed. A standby: the primary
-            // is elsewhere by now. No room for one more connection.
-            "26000" | "0A000" | "42P05" | "25006" | "53200" | "53300" | "53400" => Self::Gone(detail),
+            // is elsewhere by now. No room for one more connection. A password that was changed, and is read anew with the next one.
+            "26000" | "0A000" | "42P05" | "25006" | "53200" | "53300" | "53400" | "28000" | "28P01" => {
+                Self::Gone(detail)
+            }
             "53100" => refused(Cause::Full),
-            "42501" | "28000" | "28P01" => refused(Cause::ReadOnly),
+            "42501" => refused(Cause::ReadOnly),
             code if code.starts_with("08") || code.starts_with("57") => Self::Gone(detail),
             code if ["XX", "42", "22", "23"].iter().any(|class| code.starts_with(class)) => refused(Cause::Damaged),
             _ => refused(Cause::Io),
@@ -101,6 +104,8 @@ pub(super) struct Line {
     prepares: bool,
     /// How many warnings the server has sent: one of them says that a COMMIT no longer waits for the standby.
     warnings: Arc<AtomicU64>,
+    /// When the server was started to which the first words were said; 0 before that.
+    server: AtomicI64,
 }
 
 impl Line {
@@ -121,7 +126,7 @@ impl Line {
                 }
             }
         });
-        Ok(Self { client, statements: Mutex::new(HashMap::new()), prepares, warnings })
+        Ok(Self { client, statements: Mutex::new(HashMap::new()), prepares, warnings, server: AtomicI64::new(0) })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -130,6 +135,19 @@ impl Line {
 
     pub(super) fn warnings(&self) -> u64 {
         self.warnings.load(Ordering::Acquire)
+    }
+
+    /// The first words were said to this server.
+    pub(super) fn met(&self, server: i64) {
+        self.server.store(server, Ordering::Release);
+    }
+
+    /// Whether it is that server which answers: behind a pooler another one may. Then the first words have to be said again.
+    pub(super) fn still(&self, server: i64) -> Result<(), Fault> {
+        match self.server.load(Ordering::Acquire) {
+            met if met == 0 || met == server => Ok(()),
+            _ => Err(Fault::Gone("another server answers by now".to_owned())),
+        }
     }
 
     /// Statements without parameters, in one message.

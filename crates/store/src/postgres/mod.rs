@@ -18,13 +18,16 @@
 //! |--------------------------------------------------|--------------------|----------------------------------------------------|
 //! | 40001, 40P01, 55P03                              | nothing happened   | the batch is done again                            |
 //! | 57P01, 08xxx, 25006, a closed or silent connection | nothing happened | the same on another connection, to whichever host can be written |
+//! | 28xxx: the password was changed                  | nothing happened   | the same with what is in its file now              |
 //! | the answer to COMMIT is lost                     | nothing            | [`Cause::Unknown`]: settled by reading the rows, behind a commit of our own |
 //! | no host can be written, or none in time          | nothing happened   | [`Cause::Unreachable`]: 503                        |
+//! | a server that forgot what it had answered        | ([`doubt`])        | 503 until an operator has decided                  |
 //!
 //! A connection begins with a commit of its own, so that what is read over it is what a standby has, too: a server that was restarted
 //! shows rows of which no standby has heard.
 
 mod batch;
+mod doubt;
 mod grants;
 mod ledger;
 mod line;
@@ -33,6 +36,7 @@ mod options;
 mod people;
 mod places;
 mod questions;
+mod reach;
 mod records;
 mod schema;
 mod target;
@@ -46,24 +50,19 @@ use regrant_core::issue::SubjectStatus;
 use regrant_core::{ChainKey, Epoch, GrantId, Timestamp};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Config;
 
 use crate::epochs::Epochs;
-use crate::{Answer, Cause, Forged, Loaded, OpenError, Outcome, Question, Record, Store, Unavailable};
+use crate::{Answer, Cause, Forged, Loaded, Mark, OpenError, Outcome, Question, Record, Store, Unavailable};
 use batch::Writer;
-use line::{Fault, Line, PATIENCE, wait};
+use doubt::Told;
+use line::{Fault, Line, wait};
 use news::News;
 pub use options::PostgresOptions;
+use reach::{RESTS, refused, told};
 pub use schema::{Migration, SchemaState, known};
 pub(crate) use target::Target;
 use tls::Tls;
 use values::{Columns, P};
-
-/// How often something is tried that failed without a trace, and the rests in between.
-const RESTS: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400)];
-/// For a connection, whatever the number of hosts.
-const REACH_ALL: Duration = Duration::from_secs(5);
 
 /// One node's hold on the database.
 #[derive(Debug)]
@@ -71,7 +70,6 @@ pub struct Postgres {
     /// `None` when it is dropped.
     runtime: Option<Runtime>,
     options: PostgresOptions,
-    config: Config,
     tls: Tls,
     /// `None` until it is needed again.
     line: Option<Line>,
@@ -83,11 +81,28 @@ pub struct Postgres {
     news: News,
     /// The count of restrictions under which rows were looked at last.
     looked: u64,
-    /// How many commits of this node were answered.
-    commits: u64,
+    /// What of this node's commits was answered.
+    told: Told,
+    /// Whether it is opened to decide about what was lost.
+    recovers: bool,
+    /// The era that somebody was told of last.
+    told_era: u16,
+    /// The era whose keys decide; `None` as long as nobody holds keys.
+    era: Option<u16>,
     /// Whether the server has standbys, and waits for none.
     is_asynchronous: bool,
     notices: VecDeque<String>,
+}
+
+/// A database that went back, opened for recovery.
+#[derive(Debug)]
+pub struct RecoveringPostgres {
+    /// The store. It serves nobody.
+    pub store: Postgres,
+    /// Where it is: up to there all is known.
+    pub found: Mark,
+    /// How far it had come, by what nodes were told; `None` if no node has noticed anything.
+    pub seen: Option<Mark>,
 }
 
 impl Postgres {
@@ -96,10 +111,37 @@ impl Postgres {
     /// # Errors
     /// [`OpenError::Server`].
     pub fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+        let mut store = Self::usable(options, true)?;
+        store.begin().map_err(|fault| refused(options, fault))?;
+        if store.news.is_in_doubt {
+            let problem =
+                "the database went back: a standby that had not heard of all that was answered has taken over"
+                    .to_owned();
+            let remedy = "run `regrant recover --dry-run`, and then `regrant recover`: it says what happens to whom (docs/operations.md, \"A failover that lost something\")".to_owned();
+            return Err(OpenError::Server { place: options.address.clone(), problem, remedy });
+        }
+        Ok(store)
+    }
+
+    /// Opens a database that went back, for whoever decides what becomes of that. Nothing is changed before the first commit.
+    ///
+    /// # Errors
+    /// [`OpenError::Server`].
+    pub fn recover(options: &PostgresOptions) -> Result<RecoveringPostgres, OpenError> {
+        let mut store = Self::usable(options, false)?;
+        store.recovers = true;
+        let marks = store.once(async |line| doubt::marks(line).await);
+        let (found, seen) = marks.map_err(|fault| refused(options, fault))?;
+        store.name().map_err(|fault| refused(options, fault))?;
+        Ok(RecoveringPostgres { store, found, seen })
+    }
+
+    /// Connected, with the schema of this program.
+    fn usable(options: &PostgresOptions, makes: bool) -> Result<Self, OpenError> {
         let mut store = Self::connected(options)?;
         let refused = |fault| refused(options, fault);
         let mut state = store.once(async |line| schema::look(line).await).map_err(refused)?;
-        while state.version == 0 {
+        while state.version == 0 && makes {
             store.migrate_next().map_err(refused)?;
             state = store.once(async |line| schema::look(line).await).map_err(refused)?;
         }
@@ -119,7 +161,6 @@ impl Postgres {
             let remedy = "run `regrant copy` again: it goes on where it was".to_owned();
             return Err(OpenError::Server { place, problem, remedy });
         }
-        store.begin().map_err(refused)?;
         Ok(store)
     }
 
@@ -165,7 +206,7 @@ impl Postgres {
             problem,
             remedy: "correct `store` in the configuration, and the files that it names".to_owned(),
         };
-        let config = options.config().map_err(broken)?;
+        options.config().map_err(broken)?;
         let tls = Tls::new(options.authorities.as_deref()).map_err(broken)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -176,7 +217,6 @@ impl Postgres {
         let mut store = Self {
             runtime: Some(runtime),
             options: options.clone(),
-            config,
             tls,
             line: None,
             node: String::new(),
@@ -184,7 +224,10 @@ impl Postgres {
             epochs: Epochs::default(),
             news: News::default(),
             looked: 0,
-            commits: 0,
+            told: Told::default(),
+            recovers: false,
+            told_era: 0,
+            era: None,
             is_asynchronous: false,
             notices: VecDeque::new(),
         };
@@ -192,8 +235,8 @@ impl Postgres {
         Ok(store)
     }
 
-    /// Takes a name for this node, and reads what it keeps in memory.
-    fn begin(&mut self) -> Result<(), Fault> {
+    /// Takes a name for this node.
+    fn name(&mut self) -> Result<(), Fault> {
         self.node = self.once(async |line| {
             let rows = line.rows("SELECT gen_random_uuid()::text", &[]).await.map_err(|error| Fault::of(&error))?;
             let row = rows.first().ok_or_else(|| Fault::damaged("there is no name for this node"))?;
@@ -201,6 +244,12 @@ impl Postgres {
             let name = columns.text();
             columns.whole(name)
         })?;
+        Ok(())
+    }
+
+    /// Takes a name, and reads what it keeps in memory.
+    fn begin(&mut self) -> Result<(), Fault> {
+        self.name()?;
         let line = match self.line.take() {
             Some(line) => line,
             None => self.connect()?,
@@ -214,155 +263,42 @@ impl Postgres {
         self.runtime.as_ref().ok_or_else(|| Fault::damaged("the store is closed"))
     }
 
-    /// A new connection, to a server that keeps what it has answered.
-    fn connect(&mut self) -> Result<Line, Fault> {
-        const CHECK: &str = "SELECT pg_is_in_recovery(), current_setting('fsync') = 'on', \
-            current_setting('full_page_writes') = 'on', current_setting('server_encoding') = 'UTF8', \
-            current_setting('synchronous_standby_names') <> '', (SELECT count(*) FROM pg_stat_replication), \
-            current_setting('server_version_num')::bigint";
-        let (config, tls, prepares) = (&self.config, self.tls.clone(), self.options.prepares);
-        let opening = async {
-            let line = Line::open(config, tls, prepares).await.map_err(|error| Fault::of(&error))?;
-            let rows = line.rows(CHECK, &[]).await.map_err(|error| Fault::of(&error))?;
-            Ok((line, rows))
-        };
-        let opened = wait(self.runtime()?, async { timeout(REACH_ALL, opening).await });
-        let (line, rows) = opened.unwrap_or_else(|_| Err(Fault::Gone("no host answered in time".to_owned())))?;
-        let row = rows.first().ok_or_else(|| Fault::damaged("the server says nothing of itself"))?;
-        let mut columns = Columns::of(row);
-        let (is_standby, syncs, whole_pages, is_utf8) =
-            (columns.boolean(), columns.boolean(), columns.boolean(), columns.boolean());
-        let (waits, standbys, version) = (columns.boolean(), columns.u64(), columns.u64());
-        columns.whole(())?;
-        let refused = |cause, detail: &str| Err(Fault::Refused(Unavailable { cause, detail: detail.to_owned() }));
-        if is_standby {
-            return Err(Fault::Gone("this host is a standby".to_owned()));
+    /// Whether anything may be decided.
+    fn sure(&mut self) -> Result<(), Unavailable> {
+        if self.recovers || !self.news.is_in_doubt {
+            return Ok(());
         }
-        if !syncs || !whole_pages {
-            return refused(
-                Cause::Device,
-                "the server runs with fsync=off or full_page_writes=off: it may lose what was answered, and more; set both to on",
-            );
-        }
-        if !is_utf8 {
-            return refused(
-                Cause::Damaged,
-                "the database is not encoded in UTF8; create it with ENCODING 'UTF8' TEMPLATE template0",
-            );
-        }
-        if version < 150_000 {
-            return refused(Cause::Damaged, "the server is older than PostgreSQL 15");
-        }
-        let is_asynchronous = standbys > 0 && !waits;
-        if is_asynchronous && !self.is_asynchronous {
-            self.notices.push_back(format!(
-                "the database has {standbys} standbys and waits for none of them (synchronous_standby_names is empty): if one of them takes over, \
-                 refreshes and revocations that were answered may be lost with the primary. Set synchronous_standby_names, or know what \
-                 docs/operations.md says of a failover that lost something"
-            ));
-        }
-        self.is_asynchronous = is_asynchronous;
-        Ok(line)
+        // An operator may have decided in the meantime.
+        self.look_for_news()?;
+        if self.news.is_in_doubt { Err(doubt::refused()) } else { Ok(()) }
     }
 
-    /// The first thing on a connection: a commit, which waits for the standby and so for everything that can be read; and all that this
-    /// node keeps in memory.
-    fn greet(&mut self, line: &Line) -> Result<(), Fault> {
-        let writer = Writer { node: &self.node, key: &self.key };
-        let high_water = self.news.high_water;
-        let greeting = async {
-            let written = batch::write(line, writer, &[], high_water).await?;
-            let epochs = questions::epochs(line, 0).await?;
-            let news = news::read(&line.rows(news::SELECT, &[]).await.map_err(|error| Fault::of(&error))?)?;
-            Ok((written, epochs, news))
-        };
-        let (written, epochs, news) = wait(self.runtime()?, greeting)?;
-        if written.commits <= self.commits {
-            // Our own row has forgotten commits that we were told of.
-            self.notices.push_back(format!(
-                "the database went back: this node was told of {} commits, and the database knows of {} before this one. A standby that had \
-                 not heard of them has taken over. Sessions that were refreshed in the meantime are refused with an alarm, and what was \
-                 revoked in the meantime lives: stop all nodes, and see docs/operations.md, \"A failover that lost something\"",
-                self.commits,
-                written.commits.saturating_sub(1)
-            ));
+    fn look_for_news(&mut self) -> Result<(), Unavailable> {
+        let news = self.read(async |line| {
+            let news = news::now(line).await?;
+            line.still(news.server).map(|()| news)
+        })?;
+        self.learn(news)
+    }
+
+    /// Takes over what a commit says of this node.
+    fn count(&mut self, commits: u64, news: &News) -> Result<(), Unavailable> {
+        let told = self.told;
+        if commits <= told.commits && news.swept <= told.swept {
+            // Behind a pooler the connection has outlived the server: nobody knows what time the row was of.
+            let known = (commits.saturating_sub(1), told.begun_at);
+            let (node, found) = (self.node.clone(), *news);
+            self.read(async |line| doubt::note(line, &node, told, known, &found).await)?;
+            self.notices.push_back(doubt::said(told, known));
+            self.news.is_in_doubt = true;
         }
-        self.commits = written.commits;
-        self.epochs = Epochs::new(news.epoch, epochs);
-        self.took(news);
+        self.told = Told { commits, newest: told.newest.max(news.high_water), swept: news.swept, ..self.told };
         Ok(())
     }
 
     fn took(&mut self, news: News) {
         let high_water = self.news.high_water.max(news.high_water);
         self.news = News { high_water, ..news };
-    }
-
-    /// Does something once, on the connection that is there or a new one, without a word to the server about who we are.
-    fn once<T>(&mut self, act: impl AsyncFnOnce(&Line) -> Result<T, Fault>) -> Result<T, Fault> {
-        let line = match self.line.take() {
-            Some(line) if !line.is_closed() => line,
-            _ => self.connect()?,
-        };
-        let done = wait(self.runtime()?, act(&line));
-        if done.is_ok() {
-            self.line = Some(line);
-        }
-        done
-    }
-
-    /// Does something that leaves nothing behind where it fails, until it is done or enough was tried.
-    fn again<T>(&mut self, mut act: impl AsyncFnMut(&Line) -> Result<T, Fault>) -> Result<T, Unavailable> {
-        let mut trouble = String::new();
-        for rest in RESTS {
-            if !rest.is_zero() {
-                let runtime = self.runtime().map_err(told)?;
-                wait(runtime, async { sleep(rest).await });
-            }
-            let fault = match self.attempt(&mut act) {
-                Ok(value) => return Ok(value),
-                Err(fault) => fault,
-            };
-            match fault {
-                Fault::Again(detail) | Fault::Gone(detail) => trouble = detail,
-                Fault::Lost(_) | Fault::Refused(_) => return Err(told(fault)),
-            }
-        }
-        Err(Unavailable { cause: Cause::Unreachable, detail: trouble })
-    }
-
-    fn attempt<T>(&mut self, act: &mut impl AsyncFnMut(&Line) -> Result<T, Fault>) -> Result<T, Fault> {
-        let line = match self.line.take() {
-            Some(line) if !line.is_closed() => line,
-            _ => {
-                let line = self.connect()?;
-                self.greet(&line)?;
-                line
-            }
-        };
-        let runtime = self.runtime()?;
-        let done = wait(runtime, act(&line));
-        // Nothing of a failed transaction may stay open; a connection that nobody knows the state of is let go.
-        let is_clean = match &done {
-            Ok(_) => true,
-            Err(Fault::Again(_) | Fault::Refused(_)) => {
-                wait(runtime, async { timeout(PATIENCE, line.simple("ROLLBACK")).await })
-                    .is_ok_and(|ended| ended.is_ok())
-            }
-            Err(Fault::Gone(_) | Fault::Lost(_)) => false,
-        };
-        if is_clean {
-            self.line = Some(line);
-        }
-        done
-    }
-
-    /// Reads; a server that does not answer is a connection of no use.
-    fn read<T>(&mut self, mut act: impl AsyncFnMut(&Line) -> Result<T, Fault>) -> Result<T, Unavailable> {
-        self.again(async |line| match timeout(PATIENCE, act(line)).await {
-            Ok(done) => done,
-            Err(_) => Err(Fault::Gone("the database did not answer in time".to_owned())),
-        })
     }
 
     /// Takes over what is new; wide revocations are read before anything that they may cover is answered.
@@ -414,21 +350,6 @@ async fn is_marked(line: &Line) -> Result<bool, Fault> {
     Ok(rows.first().is_some_and(|row| Columns::of(row).boolean()))
 }
 
-/// What the contract calls a fault that nothing could be done about.
-fn told(fault: Fault) -> Unavailable {
-    match fault {
-        Fault::Again(detail) | Fault::Gone(detail) => Unavailable { cause: Cause::Unreachable, detail },
-        Fault::Lost(detail) => Unavailable { cause: Cause::Unknown, detail },
-        Fault::Refused(trouble) => trouble,
-    }
-}
-
-fn refused(options: &PostgresOptions, fault: Fault) -> OpenError {
-    let problem = told(fault).detail;
-    let remedy = "check that the server runs, that the user may log in from here and owns the database, and what the server's log says".to_owned();
-    OpenError::Server { place: options.address.clone(), problem, remedy }
-}
-
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -447,18 +368,26 @@ impl Drop for Postgres {
 impl Store for Postgres {
     fn load(&mut self, ids: &[GrantId]) -> Result<Vec<Option<Loaded>>, Unavailable> {
         let numbers: Vec<i64> = ids.iter().map(|id| id.number.cast_signed()).collect();
+        self.sure()?;
         let (news, rows) = self.read(async |line| {
             let parameters = [P::Ns(numbers.clone())];
             line.prepare(news::SELECT, &[]).await.map_err(|error| Fault::of(&error))?;
             // The count of restrictions first: the rows are as it says, or newer.
             let (news, rows) = tokio::join!(line.rows(news::SELECT, &[]), line.rows(grants::LOAD, &parameters));
             let news = news::read(&news.map_err(|error| Fault::of(&error))?)?;
+            line.still(news.server)?;
             let rows = rows.map_err(|error| Fault::of(&error))?;
             let rows = rows.iter().map(grants::read).collect::<Result<Vec<Loaded>, Fault>>()?;
             Ok((news, rows))
         })?;
         self.looked = news.restrictions;
         self.learn(news)?;
+        self.sure()?;
+        if self.era.is_some_and(|told| told != news.changes.era) {
+            // Its keys and what was decided about what was lost are being taken over.
+            let detail = "a new era was opened a moment ago".to_owned();
+            return Err(Unavailable { cause: Cause::Unreachable, detail });
+        }
         let mut found: HashMap<u64, Loaded> = rows.into_iter().map(|row| (row.grant.id.number, row)).collect();
         for row in found.values_mut() {
             self.epochs.cover(row);
@@ -470,16 +399,23 @@ impl Store for Postgres {
         if records.is_empty() && now <= self.news.high_water {
             return Ok(Vec::new());
         }
+        self.sure()?;
         let (node, key) = (self.node.clone(), self.key.clone());
         let writer = Writer { node: &node, key: &key };
         let written = self.again(async |line| batch::write(line, writer, records, now).await)?;
-        // Durable from here.
-        self.commits = written.commits;
-        let mut outcomes = written.outcomes;
-        let is_restricted = written.news.restrictions != self.looked.wrapping_add(written.restricted);
-        // What cannot be looked at is not vouched for; who asks again hears what became of it.
+        // Durable from here. What cannot be looked at is not vouched for; who asks again hears what became of it.
         let unknown = |trouble: Unavailable| Unavailable { cause: Cause::Unknown, ..trouble };
-        self.learn(News { high_water: written.news.high_water.max(now), ..written.news }).map_err(unknown)?;
+        let news = News { high_water: written.news.high_water.max(now), ..written.news };
+        self.learn(news).map_err(unknown)?;
+        self.count(written.commits, &news).map_err(unknown)?;
+        self.sure().map_err(unknown)?;
+        for record in records {
+            if let Record::OpenEra { era, .. } = record {
+                (self.told_era, self.era) = (*era, self.era.map(|_| *era));
+            }
+        }
+        let mut outcomes = written.outcomes;
+        let is_restricted = news.restrictions != self.looked.wrapping_add(written.restricted);
         if is_restricted {
             self.look_again(records, &mut outcomes).map_err(unknown)?;
         }
@@ -497,14 +433,18 @@ impl Store for Postgres {
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
         let needs_news = matches!(
             question,
-            Question::Epochs | Question::CoveredAccess(_) | Question::Grants { .. } | Question::Changes
+            Question::Epochs
+                | Question::CoveredAccess(_)
+                | Question::Grants { .. }
+                | Question::Changes
+                | Question::Deployment
         );
         if needs_news {
-            let news = self.read(async |line| {
-                let rows = line.rows(news::SELECT, &[]).await.map_err(|error| Fault::of(&error))?;
-                news::read(&rows)
-            })?;
-            self.learn(news)?;
+            self.look_for_news()?;
+        }
+        if matches!(question, Question::Deployment) {
+            // Asked by whoever wants to know whether this node can serve, too.
+            self.sure()?;
         }
         match question {
             Question::Epochs => {
@@ -517,6 +457,12 @@ impl Store for Postgres {
         let mut answer = self.read(async |line| questions::answer(line, question).await)?;
         if let Answer::Grants(rows) = &mut answer {
             rows.iter_mut().for_each(|row| self.epochs.cover(row));
+        }
+        match &answer {
+            Answer::Deployment(Some(deployment)) => self.told_era = deployment.era,
+            // Asked behind it, when that was taken over.
+            Answer::Keys(_) => self.era = Some(self.told_era),
+            _ => {}
         }
         Ok(answer)
     }

@@ -3,13 +3,15 @@
 use regrant_core::Timestamp;
 use tokio_postgres::Row;
 
-use super::line::Fault;
+use super::line::{Fault, Line};
 use super::values::Columns;
 use crate::Changes;
 
 /// One snapshot of it.
 pub(super) const SELECT: &str = "SELECT l.epoch, l.restrictions, l.rewritten, l.clients, l.keys, m.era, l.newest, l.notice, \
-    greatest(m.high_water, coalesce((SELECT max(high_water) FROM nodes), m.high_water)) FROM ledger l, meta m";
+    greatest(m.high_water, coalesce((SELECT max(high_water) FROM nodes), m.high_water)), l.swept, \
+    EXISTS (SELECT 1 FROM lost_commits c WHERE c.era >= m.era), \
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint FROM ledger l, meta m";
 
 /// See the module's description.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,6 +26,16 @@ pub(super) struct News {
     pub(super) changes: Changes,
     /// The newest time that any node has committed.
     pub(super) high_water: Timestamp,
+    /// How many rows of nodes were swept.
+    pub(super) swept: u64,
+    /// Whether something that was answered is not there ([`doubt`](super::doubt)).
+    pub(super) is_in_doubt: bool,
+    /// When the server was started: behind a pooler another one may answer without a word.
+    pub(super) server: i64,
+}
+
+pub(super) async fn now(line: &Line) -> Result<News, Fault> {
+    read(&line.rows(SELECT, &[]).await.map_err(|error| Fault::of(&error))?)
 }
 
 pub(super) fn read(rows: &[Row]) -> Result<News, Fault> {
@@ -38,5 +50,6 @@ pub(super) fn read(rows: &[Row]) -> Result<News, Fault> {
         notices: columns.u64(),
     };
     let high_water = columns.time();
-    columns.whole(News { epoch, restrictions, rewritten, changes, high_water })
+    let (swept, is_in_doubt, server) = (columns.u64(), columns.boolean(), columns.i64());
+    columns.whole(News { epoch, restrictions, rewritten, changes, high_water, swept, is_in_doubt, server })
 }

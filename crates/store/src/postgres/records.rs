@@ -1,5 +1,7 @@
 //! One record within a batch's transaction, but for rows of grants ([`batch`](super::batch)).
 
+use std::time::Duration;
+
 use regrant_core::epoch::Among;
 use regrant_core::keys::KeyStatus;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
@@ -10,6 +12,9 @@ use super::values::{Columns, P, at, maybe, n};
 use super::{people, questions};
 use crate::epochs::{MOST_BROAD, MOST_EPOCHS};
 use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, device, failures, revocation};
+
+/// How long the row of a node that was killed stays.
+const NODE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
@@ -36,7 +41,12 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
                 next_grant = greatest(next_grant, $5) WHERE single = 1 AND deployment IS NOT NULL AND era < $1";
             let (from, until) = (at(recovery.lost_from), at(recovery.lost_until));
             let parameters = [P::N(i64::from(*era)), from, until, P::T(recovery.unproven.as_str()), n(*next_grant)];
-            batch.done(SQL, &parameters).await?
+            let opened = batch.done(SQL, &parameters).await?;
+            if opened > 0 {
+                // What was lost is decided about.
+                batch.done("DELETE FROM lost_commits WHERE era < $1", &[P::N(i64::from(*era))]).await?;
+            }
+            opened
         }
         Record::ReserveGrants { next } => reserve(batch, *next).await?,
         Record::PutClient { id, definition } => {
@@ -400,8 +410,22 @@ async fn sweep(batch: &mut Batch<'_>, events_before: Timestamp, limit: u32) -> R
     for sql in [SESSIONS, LOGINS, DENIED, FORGOTTEN, USED, TOKENS, device_requests_over()] {
         batch.done(sql, &[at(batch.now), P::N(i64::from(limit))]).await?;
     }
+    sweep_nodes(batch, limit).await?;
     batch.sweep_events(events_before, limit).await?;
     Ok(1)
+}
+
+/// A node commits every few seconds, if only to hear that a duty is another's: one that has not for a day was killed. There is a newer
+/// time than its, and of its grant numbers nothing stands in its row. If it lives all the same, the count tells it why its row is gone.
+async fn sweep_nodes(batch: &mut Batch<'_>, limit: u32) -> Result<(), Fault> {
+    const SQL: &str = "DELETE FROM nodes WHERE id IN \
+        (SELECT id FROM nodes WHERE high_water < $1 AND id <> $2 ORDER BY high_water, id LIMIT $3)";
+    let parameters = [at(batch.now.minus(NODE_LIFETIME)), P::T(batch.node), P::N(i64::from(limit))];
+    let swept = batch.done(SQL, &parameters).await?;
+    if swept > 0 {
+        batch.ledger().await?.swept += swept;
+    }
+    Ok(())
 }
 
 const fn device_requests_over() -> &'static str {

@@ -291,12 +291,26 @@ CREATE TABLE ledger (
     restrictions bigint NOT NULL,
     rewritten bigint NOT NULL,
     clients bigint NOT NULL,
-    keys bigint NOT NULL
+    keys bigint NOT NULL,
+    swept bigint NOT NULL
 ) WITH (fillfactor = 10);
-INSERT INTO ledger (single, removed, removed_link, newest, newest_link, revocation, notice, epoch, restrictions, rewritten, clients, keys)
-    VALUES (1, 0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'), 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO ledger (single, removed, removed_link, newest, newest_link, revocation, notice, epoch, restrictions, rewritten, clients, keys,
+    swept)
+    VALUES (1, 0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'), 0, 0, 0, 0, 0, 0, 0, 0);
 
--- One row for each node, written by it alone with each of its commits: the newest time, and how many commits it was told of.
+-- What nodes were told of and the database knows nothing of: a standby that had not heard of it has taken over. Nothing is decided as
+-- long as there is a row of the present era (see doubt.rs).
+CREATE TABLE lost_commits (
+    node text COLLATE "C" PRIMARY KEY,
+    era bigint NOT NULL,
+    known bigint NOT NULL,
+    known_at bigint NOT NULL,
+    told bigint NOT NULL,
+    told_at bigint NOT NULL
+);
+
+-- One row for each node, written by it alone with each of its commits: the newest time, and how many commits it was told of. Those of
+-- nodes that were killed are swept after a day, and counted in the ledger.
 CREATE TABLE nodes (
     id text COLLATE "C" PRIMARY KEY,
     version text COLLATE "C" NOT NULL,

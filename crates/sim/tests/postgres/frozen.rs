@@ -1,0 +1,138 @@
+//! Check N4: a node that stands still in the middle of a request, past every deadline of its own, changes nothing that was decided
+//! meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use sim::cluster::proxy::{Proxy, Wire};
+use sim::pg;
+use sim::process::{Home, Scratch, Server, pause};
+use sim::wire::{CONFIG, Http, PASSWORD, USER, text};
+
+use crate::contract::server;
+
+/// Longer than the node waits for the database (5 s) and than `request_timeout`.
+const FROZEN: Duration = Duration::from_secs(6);
+
+/// The status and the token; 0 where the connection was given up without an answer.
+async fn refresh(http: &Http, token: &str, key: &str) -> (u16, String) {
+    let parameters = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "phone")];
+    let body = Body::from(regrant_server::form::write(&parameters));
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("idempotency-key", key)];
+    let reply = match http.try_send(Method::POST, "/oauth2/token", &headers, body).await {
+        Ok(reply) => reply,
+        Err(gone) => return (0, gone),
+    };
+    let status = reply.status.as_u16();
+    (status, if status == 200 { text(&reply.json(), "refresh_token") } else { reply.text() })
+}
+
+fn signal(node: &Server, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(node.pid()).expect("a process id")).expect("a process");
+    kill_process(pid, signal).expect("it is signalled");
+}
+
+struct Pair {
+    nodes: [Server; 2],
+    proxy: Proxy,
+    database: String,
+    _scratch: Scratch,
+}
+
+impl Pair {
+    /// Two nodes; the wire of the first can be stopped.
+    async fn start() -> Self {
+        let scratch = Scratch::new("frozen");
+        let database = server().database();
+        let proxy = Proxy::start(Arc::new(AtomicU16::new(server().port)), false).await;
+        let home = |number: usize, address: &str| {
+            let home = Home::make_with(&scratch.path().join(format!("node{number}")), CONFIG);
+            let written = std::fs::read_to_string(home.config_file()).expect("a configuration");
+            let config = written
+                .replace("sqlite:data/regrant.db", address)
+                .replace("[http]\n", "[http]\nrequest_timeout = \"5s\"\n");
+            std::fs::write(home.config_file(), config).expect("written");
+            home
+        };
+        let first = home(0, &database.at(&[proxy.port]).address);
+        let second = home(1, &database.options().address);
+        std::fs::copy(first.root_key_file(), second.root_key_file()).expect("one root key for all");
+        first.add_user();
+        let nodes = [Server::start(&first), Server::start(&second)];
+        Self { nodes, proxy, database: database.name, _scratch: scratch }
+    }
+
+    async fn log_in(&self) -> String {
+        let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+        let reply = self.nodes[0].http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+        text(&reply.json(), "refresh_token")
+    }
+
+    /// The first node decides about a token, sends its transaction, and stands still before anybody hears of that. The database hears of
+    /// it when the other node has done what it does, and the node goes on when all its deadlines are over.
+    async fn freeze<T>(&self, token: &str, meanwhile: impl Future<Output = T>) -> ((u16, String), T) {
+        self.proxy.set(Wire::HoldsCommit);
+        let (http, token) = (self.nodes[0].http(), token.to_owned());
+        let late = tokio::spawn(async move { refresh(&http, &token, "late").await });
+        self.proxy.held().await;
+        signal(&self.nodes[0], Signal::STOP);
+        let done = meanwhile.await;
+        pause(FROZEN).await;
+        self.proxy.set(Wire::Sound);
+        // What is written late is written now, under a node that still stands.
+        pause(Duration::from_millis(200)).await;
+        signal(&self.nodes[0], Signal::CONT);
+        (late.await.expect("it is answered"), done)
+    }
+
+    fn generation(&self) -> String {
+        server().sql(&self.database, "SELECT generation, ended_at IS NULL FROM grants ORDER BY number DESC LIMIT 1")
+    }
+}
+
+/// Its late write loses: the client that went to another node keeps the session that it has there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_frozen_mid_request_loses_to_what_was_decided_meanwhile() {
+    if !pg::is_there() {
+        return;
+    }
+    let pair = Pair::start().await;
+    let first = pair.log_in().await;
+    let other = pair.nodes[1].http();
+    let meanwhile = async {
+        let (status, second) = refresh(&other, &first, "once").await;
+        assert_eq!(status, 200, "{second}");
+        let (status, third) = refresh(&other, &second, "twice").await;
+        assert_eq!(status, 200, "{third}");
+        third
+    };
+    let (late, third) = pair.freeze(&first, meanwhile).await;
+    assert!(matches!(late.0, 0 | 503), "a straggler, or too late to be answered: no token, nothing revoked: {late:?}");
+    assert_eq!(pair.generation(), "3|t", "the late write has changed nothing");
+    for node in [0, 1, 0] {
+        let (status, text) = refresh(&pair.nodes[node].http(), &third, "thrice").await;
+        assert_eq!(status, 200, "{text}");
+    }
+    assert_eq!(pair.generation(), "4|t");
+}
+
+/// Where nobody was first, it is written once, and whoever asks again hears the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_frozen_node_has_written_late_is_answered_once_and_the_same() {
+    if !pg::is_there() {
+        return;
+    }
+    let pair = Pair::start().await;
+    let first = pair.log_in().await;
+    let (late, ()) = pair.freeze(&first, async {}).await;
+    let (status, second) = refresh(&pair.nodes[1].http(), &first, "late").await;
+    assert_eq!(status, 200, "{second}");
+    assert!(matches!(late.0, 0 | 503) || late == (200, second.clone()), "{late:?} and {second}");
+    assert_eq!(pair.generation(), "2|t");
+    let (status, third) = refresh(&pair.nodes[0].http(), &second, "next").await;
+    assert_eq!(status, 200, "{third}");
+}

@@ -19,7 +19,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 
 const SEED: u64 = 10;
 /// How many schedules of each kind for each law.
-const SCHEDULES: usize = 3_000;
+const SCHEDULES: usize = 10_000;
 
 fn check(name: &str, law: fn()) {
     let schedules = std::env::var("REGRANT_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(SCHEDULES);

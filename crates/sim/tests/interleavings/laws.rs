@@ -102,7 +102,7 @@ pub(crate) fn jobs_are_heard_and_keep_their_share() {
 
 /// Somebody says stop while others put in.
 pub(crate) fn a_stop_leaves_nobody_waiting() {
-    let (putting, taking) = queue::<Asked>(ROOM);
+    let (putting, taking) = queue::<Asked>(Room { all: 3, ..ROOM });
     let writer = thread::spawn(move || write(&taking));
     let senders: Vec<_> = [What::Decide, What::Stop, What::Read]
         .into_iter()

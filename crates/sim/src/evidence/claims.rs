@@ -217,7 +217,7 @@ pub const CLAIMS: [Claim; 16] = [
         sim: None,
         command: "cargo mutants --package regrant-core",
         short: "nothing",
-        beyond: "The other files of the core; authentication of clients, whose tests are in `sim` and take minutes for each change. Nobody has written down the reasons of survivors.",
+        beyond: "The other files of the core; authentication of clients, whose tests are in `sim` and take minutes for each change. Survivors, and what was run so far by hand: `docs/mutants.md`.",
         read: |text| {
             let summary = text.lines().rev().find(|line| line.contains("mutants tested")).unwrap_or_default();
             vec![("result", json!(summary))]

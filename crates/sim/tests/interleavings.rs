@@ -5,6 +5,8 @@
 //! Each law is run under REGRANT_SCHEDULES schedules by chance and as many that favour rare orders (PCT); the seed is fixed. A schedule that
 //! breaks a law is printed, and `shuttle::replay` shows it again.
 
+#![expect(clippy::duplicate_mod, reason = "the same files, once over sound primitives and once over planted ones")]
+
 mod interleavings {
     pub(crate) mod planted;
     pub(crate) mod primitives;

@@ -101,7 +101,7 @@ pub const CLAIMS: [Claim; 16] = [
         says: "The server's own hand-over to its writer and its own swap of keys, under a scheduler that chooses who runs at each touch of a lock, a counter or a queue: every job that was taken in is heard, shares are kept, keys never go back, one assertion is good once at two nodes; torn counters and lagging readers are found.",
         sim: None,
         command: "REGRANT_SCHEDULES=100000 cargo test --profile proof --workspace --all-features --test interleavings -- --nocapture --test-threads 1",
-        short: "6,000 schedules of each law: `crates/sim/tests/interleavings.rs`",
+        short: "20,000 schedules of each law: `crates/sim/tests/interleavings.rs`",
         beyond: "Orders that only a weak memory has: all atomics count as sequentially consistent. What is shared elsewhere is behind locks and channels of the standard library and tokio; nothing shipped is `unsafe`.",
         read: |text| {
             let told = text

@@ -25,15 +25,18 @@
 //! Why a device failure ends the process: a second wait for the same device may succeed and say nothing of what the first one
 //! lost (check Z4). Nothing is read from that store any more either: what the failed batch ended might be vouched for.
 
+mod current;
 mod heard;
 mod once;
+mod queue;
 mod stepped;
+mod sync;
 mod told;
 mod writer;
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use regrant_core::decision::Decision;
 use regrant_core::issue::SubjectStatus;
@@ -48,8 +51,10 @@ use crate::sight;
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
+use current::Current;
 use heard::{Asking, Teller};
 pub(crate) use once::with_first_commit;
+use queue::{Putting, Refused, Room, Share, queue};
 pub use stepped::Stepped;
 use told::Told;
 use writer::{Failing, Writer};
@@ -72,9 +77,8 @@ const GRANT_BLOCK: u64 = 1024;
 /// A handle to the writer. Cloning it is cheap; when the last one is dropped, the writer finishes its batch and ends.
 #[derive(Clone)]
 pub struct Engine {
-    jobs: mpsc::SyncSender<Job>,
-    shares: Arc<Shares>,
-    keys: Arc<RwLock<Arc<Keys>>>,
+    jobs: Putting<Job>,
+    keys: Current<Keys>,
     time: Arc<Timekeeper>,
     /// The store's newest time, as the writer last saw it, in milliseconds.
     newest: Arc<AtomicI64>,
@@ -124,26 +128,12 @@ enum Job {
     Stop { reply: oneshot::Sender<()> },
 }
 
-/// How many jobs of the kinds that have a share of the queue are in it.
-#[derive(Debug, Default)]
-struct Shares {
-    reads: AtomicUsize,
-    commits: AtomicUsize,
-}
-
-impl Shares {
-    /// What counts this job, and the most there may be. Decisions may fill the queue.
-    const fn of(&self, job: &Job) -> Option<(&AtomicUsize, usize)> {
-        match job {
-            Job::Decide { .. } | Job::Stop { .. } => None,
-            Job::Commit { .. } => Some((&self.commits, MAX_COMMITS)),
-            Job::Ask { .. } | Job::Load { .. } => Some((&self.reads, MAX_READS)),
-        }
-    }
-
-    fn give_back(&self, job: &Job) {
-        if let Some((count, _)) = self.of(job) {
-            count.fetch_sub(1, Ordering::AcqRel);
+impl queue::Job for Job {
+    fn share(&self) -> Option<Share> {
+        match self {
+            Self::Decide { .. } | Self::Stop { .. } => None,
+            Self::Commit { .. } => Some(Share::Commits),
+            Self::Ask { .. } | Self::Load { .. } => Some(Share::Reads),
         }
     }
 }
@@ -158,11 +148,10 @@ impl Engine {
         (waiting, spans): (WriterQueue, Spans),
         revocations: Option<Revocations>,
     ) -> (Self, Stepped) {
-        let (jobs, queue) = mpsc::sync_channel(MAX_WAITING);
-        let keys = Arc::new(RwLock::new(Arc::new(keys)));
+        let (jobs, queue) = queue(Room { all: MAX_WAITING, reads: MAX_READS, commits: MAX_COMMITS });
+        let keys = Current::new(keys);
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
         let epoch = Arc::new(AtomicU64::new(store.epoch()));
-        let shares = Arc::new(Shares::default());
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
         let (telling, news) = watch::channel(0);
@@ -170,13 +159,12 @@ impl Engine {
         let writer = Writer {
             newest: Arc::clone(&newest),
             epoch: Arc::clone(&epoch),
-            shares: Arc::clone(&shares),
             store,
             revocations,
             unkept: HashSet::new(),
             time: Arc::clone(&time),
             failing: Failing(failing),
-            keys: Arc::clone(&keys),
+            keys: keys.clone(),
             // Numbers of an earlier run's block are left behind: they are never used twice.
             unused: next_grant..next_grant,
             waiting: waiting.clone(),
@@ -188,19 +176,19 @@ impl Engine {
             teller: Teller::here(),
             changes: Changes::default(),
         };
-        let engine = Self { jobs, shares, keys, time, newest, epoch, waiting, spans, failure, news, endings };
+        let engine = Self { jobs, keys, time, newest, epoch, waiting, spans, failure, news, endings };
         (engine, Stepped::new(writer, queue))
     }
 
     /// The keys of this moment.
     #[must_use]
     pub fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        self.keys.get()
     }
 
     /// Replaces the keys, whole.
     pub fn replace_keys(&self, keys: Keys) {
-        *self.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(keys);
+        self.keys.replace(keys);
     }
 
     /// Where time comes from.
@@ -371,21 +359,12 @@ impl Engine {
     }
 
     fn queue(&self, job: Job) -> Result<(), Unavailable> {
-        let full = || Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() };
         self.waiting.sent();
-        if let Some((count, most)) = self.shares.of(&job)
-            && count.fetch_add(1, Ordering::AcqRel) >= most
-        {
-            count.fetch_sub(1, Ordering::AcqRel);
-            self.waiting.refused();
-            return Err(full());
-        }
-        self.jobs.try_send(job).inspect_err(|_| self.waiting.refused()).map_err(|refused| match refused {
-            mpsc::TrySendError::Full(job) => {
-                self.shares.give_back(&job);
-                full()
+        self.jobs.put(job).inspect_err(|_| self.waiting.refused()).map_err(|refused| match refused {
+            Refused::Full => {
+                Unavailable { cause: Cause::Locked, detail: "too many requests wait for the store".to_owned() }
             }
-            mpsc::TrySendError::Disconnected(_) => stopped(),
+            Refused::Over => stopped(),
         })
     }
 }

@@ -3,6 +3,8 @@
 //! A secret may hide in another dress: each is looked for as it is, percent-encoded, in hex, in base64 of both alphabets at
 //! every alignment, and as the decimal list that `Debug` makes of bytes.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -69,14 +71,35 @@ impl Canary {
     /// Where it first stands in this place.
     #[must_use]
     pub fn find(&self, haystack: &[u8]) -> Option<usize> {
-        self.dresses.iter().filter_map(|dress| position(haystack, dress)).min()
+        search("", haystack, std::slice::from_ref(self)).first().map(|finding| finding.at)
     }
 }
 
-/// Looks for each of them in a place.
+/// Looks for each of them in a place, in one pass: the memory of a process is long.
 #[must_use]
 pub fn search(place: &str, haystack: &[u8], canaries: &[Canary]) -> Vec<Finding> {
-    let found = canaries.iter().filter_map(|canary| Some((canary, canary.find(haystack)?)));
+    let mut heads: HashMap<[u8; 2], Vec<(usize, &[u8])>> = HashMap::new();
+    for (which, canary) in canaries.iter().enumerate() {
+        for dress in &canary.dresses {
+            if let [first, second, ..] = dress[..] {
+                heads.entry([first, second]).or_default().push((which, dress));
+            }
+        }
+    }
+    let mut is_head = vec![false; 1 << 16];
+    heads.keys().for_each(|head| is_head[usize::from(u16::from_be_bytes(*head))] = true);
+    let mut found = vec![None; canaries.len()];
+    for (at, pair) in haystack.windows(2).enumerate() {
+        if !is_head[usize::from(pair[0]) << 8 | usize::from(pair[1])] {
+            continue;
+        }
+        for (which, dress) in heads.get(pair).into_iter().flatten() {
+            if found[*which].is_none() && haystack[at..].starts_with(dress) {
+                found[*which] = Some(at);
+            }
+        }
+    }
+    let found = canaries.iter().zip(found).filter_map(|(canary, at)| Some((canary, at?)));
     found.map(|(canary, at)| Finding { place: place.to_owned(), name: canary.name.clone(), at }).collect()
 }
 
@@ -97,18 +120,6 @@ fn dresses(secret: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     dresses
-}
-
-fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    let (first, rest) = needle.split_first()?;
-    let mut from = 0;
-    while let Some(step) = haystack.get(from..)?.iter().position(|byte| byte == first) {
-        from += step + 1;
-        if haystack.get(from..)?.starts_with(rest) {
-            return Some(from - 1);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -132,6 +143,8 @@ mod tests {
             assert!(canary.find(&place).is_some(), "{}", String::from_utf8_lossy(&place));
         }
         assert_eq!(canary.find(b"nothing of it"), None);
+        assert_eq!(canary.find(b""), None);
+        assert_eq!(canary.find(&[b"a secret, a ", &secret[..]].concat()), Some(12), "the place of the whole of it");
         let text = Canary::text("it", "correct horse +1");
         assert!(text.find(b"password=correct+horse+%2B1&").is_some());
     }

@@ -12,6 +12,7 @@ mod client {
     mod crashes;
     mod disks;
     mod examples;
+    mod fresh;
     mod layers;
     mod logins;
     mod phones;

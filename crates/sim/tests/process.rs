@@ -18,6 +18,7 @@ mod process {
     mod kill;
     mod log;
     mod memory;
+    mod memory_read;
     mod misbehaving;
     mod refusals;
     mod revoke;

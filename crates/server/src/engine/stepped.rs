@@ -3,16 +3,16 @@
 //! A server starts it and never sees it again. A simulation keeps it, and lets it work when it wants to, one batch at a time: the same
 //! code, in one thread, at a moment of one's own choice.
 
-use std::sync::mpsc;
 use std::thread;
 
 use super::Job;
+use super::queue::Taking;
 use super::writer::Writer;
 
 /// A writer without a thread. What is asked of its [`Engine`](super::Engine) waits until it takes a step.
 pub struct Stepped {
     writer: Writer,
-    queue: mpsc::Receiver<Job>,
+    queue: Taking<Job>,
 }
 
 impl std::fmt::Debug for Stepped {
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Stepped {
 }
 
 impl Stepped {
-    pub(super) const fn new(writer: Writer, queue: mpsc::Receiver<Job>) -> Self {
+    pub(super) const fn new(writer: Writer, queue: Taking<Job>) -> Self {
         Self { writer, queue }
     }
 
@@ -38,8 +38,8 @@ impl Stepped {
 
     /// One batch of at most so many jobs, if any waits; whether there was one. Who asked it to stop hears nothing.
     pub fn step(&mut self, most: usize) -> bool {
-        let Ok(first) = self.queue.try_recv() else { return false };
-        drop(self.writer.turn(first, &self.queue, most));
+        let Some(jobs) = self.queue.now(most) else { return false };
+        drop(self.writer.turn(jobs));
         true
     }
 }

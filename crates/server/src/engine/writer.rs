@@ -2,8 +2,8 @@
 //! [`engine`](super).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock, mpsc};
 use std::thread;
 
 use regrant_core::decision::{Decision, Event};
@@ -12,9 +12,11 @@ use regrant_core::{EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
 use regrant_store::{Answer, Cause, Changes, EventRecord, Loaded, Outcome, Question, Record, Store, Unavailable};
 use tokio::sync::{oneshot, watch};
 
+use super::current::Current;
 use super::heard::{self, Asked, Teller};
+use super::queue::Taking;
 use super::told::{self, Told};
-use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Reply, Shares};
+use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Reply};
 use crate::chance;
 use crate::metrics::WriterQueue;
 use crate::revocations::Revocations;
@@ -31,10 +33,9 @@ pub(super) struct Writer {
     pub(super) unkept: HashSet<u64>,
     pub(super) time: Arc<Timekeeper>,
     pub(super) failing: Failing,
-    pub(super) keys: Arc<RwLock<Arc<Keys>>>,
+    pub(super) keys: Current<Keys>,
     pub(super) newest: Arc<AtomicI64>,
     pub(super) epoch: Arc<AtomicU64>,
-    pub(super) shares: Arc<Shares>,
     pub(super) unused: std::ops::Range<u64>,
     pub(super) waiting: WriterQueue,
     pub(super) spans: Spans,
@@ -100,9 +101,9 @@ struct Working {
 }
 
 impl Writer {
-    pub(super) fn run(mut self, queue: &mpsc::Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
-            if let Some(reply) = self.turn(first, queue, MAX_BATCH) {
+    pub(super) fn run(mut self, queue: &Taking<Job>) {
+        while let Some(jobs) = queue.wait(MAX_BATCH) {
+            if let Some(reply) = self.turn(jobs) {
                 drop(self);
                 let _ = reply.send(());
                 return;
@@ -110,12 +111,8 @@ impl Writer {
         }
     }
 
-    /// One batch: this job, and of what waits behind it so many that they are `most`. Whoever is to hear that the store is closed, if it
-    /// is to be.
-    pub(super) fn turn(&mut self, first: Job, queue: &mpsc::Receiver<Job>, most: usize) -> Option<oneshot::Sender<()>> {
-        let mut waiting = vec![first];
-        waiting.extend(queue.try_iter().take(most.saturating_sub(1)));
-        waiting.iter().for_each(|job| self.shares.give_back(job));
+    /// One batch. Whoever is to hear that the store is closed, if it is to be.
+    pub(super) fn turn(&mut self, waiting: Vec<Job>) -> Option<oneshot::Sender<()>> {
         self.waiting.taken(waiting.len());
         let stop = self.batch(waiting);
         // Reading can be what it noticed it by.
@@ -229,7 +226,7 @@ impl Writer {
             Ok(now) => now,
             Err(trouble) => return Err((jobs, trouble)),
         };
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let keys = self.keys.get();
         // The ids are sorted and each is asked for once; those of new grants come from the reserved block.
         if let Err(trouble) = self.name_new_grants(&mut jobs) {
             return Err((jobs, trouble));

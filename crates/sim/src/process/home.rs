@@ -151,13 +151,21 @@ impl Home {
     /// # Panics
     /// If it fails.
     pub fn add_user_named(&self, name: &str) {
+        self.add_user_with(name, PASSWORD);
+    }
+
+    /// Adds another one, with a password of his own.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn add_user_with(&self, name: &str, password: &str) {
         let mut child = self
             .command(&["user", "add", name, "--password-stdin"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .expect("regrant starts");
-        child.stdin.take().expect("piped").write_all(PASSWORD.as_bytes()).expect("the password is read");
+        child.stdin.take().expect("piped").write_all(password.as_bytes()).expect("the password is read");
         assert!(child.wait().expect("regrant ends").success(), "regrant user add failed");
     }
 

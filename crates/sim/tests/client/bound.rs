@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use regrant_client::{Clock, MemoryStore, Profile, Session};
+use regrant_client::{Bearer, Clock, Error, MemoryStore, Profile, Session};
 use regrant_jose::{Algorithm, Jwk, Typ, Unverified, VerifyingKey, base64url};
 use serde_json::{Map, Value};
+use tower::{Layer as _, Service as _, ServiceExt as _};
 
 use super::support::settings;
 
@@ -91,4 +93,34 @@ async fn each_request_proves_the_key_that_the_token_is_bound_to() {
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     // One token and three requests; refused for want of a nonce: the token, the first request of each process.
     assert_eq!((seen.answered, seen.asked), (4, 7));
+}
+
+/// The same through the tower layer: it proves the key for each request, and sends one that was refused for want of a nonce again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_proves_the_key_as_well() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let seen: Shared = Arc::new(Mutex::new(Seen { base: base.clone(), ..Seen::default() }));
+    let router = Router::new().fallback(answer).with_state(seen.clone());
+    let api = router.clone();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let profile = Profile::new("s", &base, "robot")
+        .with_token_endpoint(format!("{base}/token"))
+        .with_client_credentials("")
+        .with_dpop();
+    let store = Arc::new(MemoryStore::new());
+    let session = Session::open_with(store, profile, settings(&Clock::manual())).await.expect("a session");
+    let inner = tower::service_fn(move |request: Request<String>| {
+        let asked = api.clone().oneshot(request.map(Body::from));
+        async move { asked.await.map_err(|never| -> Error { match never {} }) }
+    });
+    let mut layered = Bearer::new(session).layer(inner);
+    for _ in 0..2 {
+        let request = Request::get(format!("{base}/api?page=1")).body(String::new()).expect("a request");
+        let answer = layered.ready().await.expect("ready").call(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    // Asked twice for want of a nonce: for the token, and for the first request.
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!((seen.answered, seen.asked), (3, 5));
 }

@@ -206,3 +206,36 @@ async fn a_file_of_a_token_is_kept_fresh() {
     }
     panic!("the file still has the old token");
 }
+
+/// A passphrase that a command prints, as a keychain does: no key lies beside the sessions, and without it they say nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_prints_the_passphrase_and_no_key_is_kept() {
+    let desk = Desk::new();
+    let (base, secret) = (desk.server.base().to_owned(), desk.file("secret"));
+    let under = |passphrase: &str, arguments: &[&str]| {
+        let mut command = desk.regrant(arguments);
+        command.env("REGRANT_PASSPHRASE_COMMAND", passphrase);
+        ran(command)
+    };
+    let right = "printf 'a sentence that only the keychain knows\\nand a second line\\n'";
+    let login = ["login", "robot", "--issuer", &base, "--client-id", "daemon", "--client-secret-file", &secret];
+    let login = [&login[..], &["--client-credentials", "--scope", "read"]].concat();
+    let output = under(right, &login).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let token = under(right, &["token", "robot"]).await.stdout;
+    assert!(token.len() > 20);
+    assert_eq!(under(right, &["token", "robot"]).await.stdout, token, "it was kept, and opens again");
+    assert!(!std::path::Path::new(&desk.file("home/key")).exists(), "there is a key beside the sessions");
+    // Another one, or none.
+    let output = under("echo another sentence", &["token", "robot"]).await;
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && says.contains("another key or passphrase"), "{says}");
+    assert_eq!(output.stdout, b"");
+    for silent in ["true", "echo; echo second", "echo locked; exit 3"] {
+        let output = under(silent, &["token", "robot"]).await;
+        let says = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(78) && says.contains("printed no passphrase"), "{silent}: {says}");
+        assert!(!says.contains("locked"), "what it printed is told to nobody: {says}");
+    }
+    assert_eq!(under(right, &["token", "robot"]).await.stdout, token);
+}

@@ -42,8 +42,8 @@ pub const CLAIMS: [Claim; 16] = [
         short: "`crates/sim/tests/model.rs`",
         beyond: "Worlds of few workers, losses and crashes; the engine and the store are those of the model, the decisions are the server's.",
         read: |text| {
-            let reports: Value = serde_json::from_str(text.trim()).unwrap_or_default();
-            let states = reports
+            let report: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+            let states = report["worlds"]
                 .as_array()
                 .map_or(0, |all| all.iter().filter_map(|one| one.get("states")?.as_u64()).sum::<u64>());
             vec![("states", json!(states))]
@@ -136,7 +136,15 @@ pub const CLAIMS: [Claim; 16] = [
         short: "60 cycles: `crates/sim/tests/process/kill.rs`",
         beyond: "The page cache survives a kill; see the system calls and the torn file.",
         read: |text| {
-            fields(text, &[("kills", "cycles"), ("acknowledged", "acknowledged"), ("lost", "lost"), ("forks", "forks")])
+            fields(
+                text,
+                &[
+                    ("kills", "cycles"),
+                    ("acknowledged", "acknowledged_rotations"),
+                    ("lost", "lost"),
+                    ("forks", "forks"),
+                ],
+            )
         },
     },
     Claim {
@@ -168,7 +176,7 @@ pub const CLAIMS: [Claim; 16] = [
         command: "",
         short: "`crates/sim/tests/process/flood.rs`",
         beyond: "A network: client and server are one machine.",
-        read: |text| fields(text, &[("forged", "forged"), ("honest", "honest")]),
+        read: |text| fields(text, &[("forged a second", "rate"), ("honest", "honest"), ("refused of them", "refused")]),
     },
     Claim {
         name: "timing",

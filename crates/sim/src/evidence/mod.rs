@@ -90,7 +90,11 @@ pub fn run(claim: &Claim) -> std::io::Result<Shown> {
     };
     let output = command.current_dir(root()).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let counts = (claim.read)(&text).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let counts: BTreeMap<String, Value> =
+        (claim.read)(&text).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    if let Some((name, _)) = counts.iter().find(|(_, value)| value.is_null()) {
+        return Err(std::io::Error::other(format!("{}: nothing was told of \"{name}\"", claim.name)));
+    }
     Ok(Shown {
         command: claim.typed(),
         counts,

@@ -41,11 +41,20 @@ pub fn page(all: &All) -> String {
 
 fn text(value: &serde_json::Value) -> String {
     match value {
-        serde_json::Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), grouped),
+        serde_json::Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(whole), _) => grouped(whole),
+            (None, Some(large)) if large >= 1000.0 => grouped(whole(large)),
+            _ => number.to_string(),
+        },
         serde_json::Value::Array(all) if all.is_empty() => "none".to_owned(),
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate, told without its fraction")]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
 }
 
 fn grouped(number: u64) -> String {

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 
 use crate::case::{Case, Flow, Format, Kind, clients};
 use crate::load::{Load, Measured, drive};
+use crate::peers::store::ROWS;
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::refresh::form;
@@ -118,15 +119,13 @@ impl Deployment {
     fn book(&self, runtime: &Runtime) -> Book {
         // What backends have counted for themselves is told within a second.
         runtime.block_on(pause(Duration::from_millis(1_200)));
-        let rows = "SELECT coalesce(sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %I', table_name), \
-            false, true, '')))[1]::text::bigint), 0) FROM information_schema.tables WHERE table_schema = 'public'";
         Book {
             wal_bytes: self.ask("SELECT wal_bytes FROM pg_stat_wal"),
             wal_pages: self.ask("SELECT wal_fpi FROM pg_stat_wal"),
             commits: self.ask("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"),
             updated: self.ask("SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'grants'"),
             updated_in_place: self.ask("SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'grants'"),
-            rows: self.ask(rows),
+            rows: self.ask(ROWS),
             grants_bytes: self.ask("SELECT pg_total_relation_size('grants')"),
             all_bytes: self.ask("SELECT pg_database_size(current_database())"),
         }

@@ -28,7 +28,7 @@ pub struct Size {
 }
 
 /// Rows of every table, whatever their names.
-const ROWS: &str = "SELECT coalesce(sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %I', table_name), \
+pub(crate) const ROWS: &str = "SELECT coalesce(sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %I', table_name), \
     false, true, '')))[1]::text::bigint), 0) FROM information_schema.tables WHERE table_schema = 'public'";
 
 impl Books {

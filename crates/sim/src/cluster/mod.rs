@@ -354,10 +354,7 @@ impl Cluster {
         for number in 0..options.nodes {
             let proxy = Arc::new(Proxy::start(Arc::clone(&databases.target), options.is_planted).await);
             let home = Home::make_with(&directory.join(format!("node{number}")), CONFIG);
-            let address = database.at(&[proxy.port]).address;
-            let config = std::fs::read_to_string(home.config_file()).expect("a configuration");
-            let config = config.replace("sqlite:data/regrant.db", &address);
-            std::fs::write(home.config_file(), config).expect("written");
+            home.store_at(&database.at(&[proxy.port]).address);
             match nodes.first() {
                 Some(first) => {
                     std::fs::copy(first.home.root_key_file(), home.root_key_file()).expect("one root key for all");

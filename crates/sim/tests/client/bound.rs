@@ -66,18 +66,33 @@ async fn answer(State(seen): State<Shared>, method: Method, uri: Uri, headers: H
     r#"{"access_token":"bound","token_type":"DPoP","expires_in":60}"#.into_response()
 }
 
-/// One key for the token and for all requests with it, a proof for each, and each origin's nonce in the next one.
-#[tokio::test(flavor = "multi_thread")]
-async fn each_request_proves_the_key_that_the_token_is_bound_to() {
+/// A server whose tokens are bound to a key, and who asks it.
+struct Bound {
+    base: String,
+    seen: Shared,
+    profile: Profile,
+    /// The same without a socket.
+    api: Router,
+}
+
+async fn bound() -> Bound {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
     let seen: Shared = Arc::new(Mutex::new(Seen { base: base.clone(), ..Seen::default() }));
-    let router = Router::new().fallback(answer).with_state(seen.clone());
+    let api = Router::new().fallback(answer).with_state(seen.clone());
+    let router = api.clone();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let profile = Profile::new("s", &base, "robot")
         .with_token_endpoint(format!("{base}/token"))
         .with_client_credentials("")
         .with_dpop();
+    Bound { base, seen, profile, api }
+}
+
+/// One key for the token and for all requests with it, a proof for each, and each origin's nonce in the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_proves_the_key_that_the_token_is_bound_to() {
+    let Bound { base, seen, profile, .. } = bound().await;
     let store = Arc::new(MemoryStore::new());
     let session =
         Session::open_with(store.clone(), profile.clone(), settings(&Clock::manual())).await.expect("a session");
@@ -98,16 +113,7 @@ async fn each_request_proves_the_key_that_the_token_is_bound_to() {
 /// The same through the tower layer: it proves the key for each request, and sends one that was refused for want of a nonce again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_proves_the_key_as_well() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let base = format!("http://{}", listener.local_addr().expect("bound"));
-    let seen: Shared = Arc::new(Mutex::new(Seen { base: base.clone(), ..Seen::default() }));
-    let router = Router::new().fallback(answer).with_state(seen.clone());
-    let api = router.clone();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let profile = Profile::new("s", &base, "robot")
-        .with_token_endpoint(format!("{base}/token"))
-        .with_client_credentials("")
-        .with_dpop();
+    let Bound { base, seen, profile, api } = bound().await;
     let store = Arc::new(MemoryStore::new());
     let session = Session::open_with(store, profile, settings(&Clock::manual())).await.expect("a session");
     let inner = tower::service_fn(move |request: Request<String>| {

@@ -19,11 +19,6 @@ async fn refresh(http: &Http, token: &str) -> (u16, String) {
     (status, if status == 200 { text(&reply.json(), "refresh_token") } else { reply.text() })
 }
 
-fn serve_from(home: &Home, address: &str) {
-    let config = std::fs::read_to_string(home.config_file()).expect("a configuration");
-    std::fs::write(home.config_file(), config.replace("sqlite:data/regrant.db", address)).expect("written");
-}
-
 /// Old tokens refresh on the new store, a lost answer is given again there, and a spent token is still spent.
 #[tokio::test]
 async fn tokens_of_the_file_refresh_on_the_database() {
@@ -48,7 +43,7 @@ async fn tokens_of_the_file_refresh_on_the_database() {
     let told: serde_json::Value = serde_json::from_slice(&moved.stdout).expect("JSON");
     assert_eq!((told["rows"]["grants"].as_u64(), told["compared"].as_u64()), (Some(1), Some(1)), "{told}");
 
-    serve_from(&home, &address);
+    home.store_at(&address);
     let after = Server::start(&home);
     assert_eq!(refresh(&after.http(), &second).await, (200, third.clone()), "the answer before is given again");
     let (status, fourth) = refresh(&after.http(), &third).await;

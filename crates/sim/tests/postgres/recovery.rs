@@ -94,10 +94,10 @@ impl Deployment {
         let mut homes: Vec<Home> = Vec::new();
         for number in 0..nodes {
             let home = Home::make_with(&scratch.path().join(format!("node{number}")), &format!("{CONFIG}\n{signer}"));
+            home.store_at(&database.at(&[primary.port, standby.port]).address);
             let written = std::fs::read_to_string(home.config_file()).expect("a configuration");
-            let address = database.at(&[primary.port, standby.port]).address;
             let top = format!("issuer = \"{ISSUER}\"\nrevocations_file = \"revocations\"\n");
-            let config = top + &written.replace("sqlite:data/regrant.db", &address);
+            let config = top + &written;
             std::fs::write(home.config_file(), config).expect("written");
             if let Some(first) = homes.first() {
                 std::fs::copy(first.root_key_file(), home.root_key_file()).expect("one root key for all");

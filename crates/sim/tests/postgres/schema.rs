@@ -83,9 +83,7 @@ async fn a_node_takes_no_advisory_lock_listens_to_nothing_and_draws_from_no_sequ
     let server = Postgres::start(&["log_statement=all"]);
     let database = server.database();
     let home = Home::make_with(scratch.path(), CONFIG);
-    let written = std::fs::read_to_string(home.config_file()).expect("a configuration");
-    std::fs::write(home.config_file(), written.replace("sqlite:data/regrant.db", &database.options().address))
-        .expect("written");
+    home.store_at(&database.options().address);
     home.add_user();
     let node = Server::start(&home);
     let http = node.http();
@@ -171,9 +169,7 @@ fn told(home: &Home, what: &str) -> serde_json::Value {
 
 fn home_for(scratch: &Scratch, name: &str, database: &Database) -> Home {
     let home = Home::make_with(&scratch.path().join(name), CONFIG);
-    let written = std::fs::read_to_string(home.config_file()).expect("a configuration");
-    std::fs::write(home.config_file(), written.replace("sqlite:data/regrant.db", &database.options().address))
-        .expect("written");
+    home.store_at(&database.options().address);
     home
 }
 

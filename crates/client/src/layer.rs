@@ -4,11 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::header::HeaderMap;
+use http::{Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::client::{Next, Tries, present};
+use crate::carry::{self, Carrier, Parcel};
 use crate::error::Error;
 use crate::session::Session;
 
@@ -41,16 +42,6 @@ impl<B> Bearer<B> {
     pub fn once(session: Session) -> Self {
         Self { session, copy: |_| None }
     }
-
-    fn copied(&self, request: &Request<B>) -> Option<Request<B>> {
-        let mut copy = Request::new((self.copy)(request.body())?);
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.version_mut() = request.version();
-        *copy.headers_mut() = request.headers().clone();
-        *copy.extensions_mut() = request.extensions().clone();
-        Some(copy)
-    }
 }
 
 impl<B> Clone for Bearer<B> {
@@ -76,7 +67,7 @@ impl<S, B> Layer<S> for Bearer<B> {
 impl<S, B, R> Service<Request<B>> for Bearing<S, B>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Error: From<Error>,
+    S::Error: From<Error> + Send,
     S::Future: Send,
     B: Send + 'static,
     R: Send + 'static,
@@ -89,32 +80,73 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         // The one that was asked whether it is ready is the one that is called.
         let mut inner = self.inner.clone();
         std::mem::swap(&mut self.inner, &mut inner);
-        let layer = self.bearer.clone();
+        let Bearer { session, copy } = self.bearer.clone();
         Box::pin(async move {
-            let (session, url) = (&layer.session, request.uri().to_string());
-            let mut token = session.token().await?;
-            let mut tries = Tries::default();
-            loop {
-                let again = layer.copied(&request);
-                let method = request.method().as_str().to_owned();
-                present(session, &token, &method, &url, request.headers_mut())?;
-                let response = inner.call(request).await?;
-                let next = tries.next(session, &url, response.status(), response.headers());
-                if next == Some(Next::OtherToken) {
-                    // Where nothing can be sent again, the next request has the other one.
-                    match session.token_after(&token).await {
-                        Ok(other) => token = other,
-                        Err(_) => return Ok(response),
-                    }
-                }
-                let (Some(again), Some(_)) = (again, next) else { return Ok(response) };
-                request = again;
-                std::future::poll_fn(|context| inner.poll_ready(context)).await?;
-            }
+            let mut carrier = Ready { inner, is_used: false };
+            carry::deliver(&session, Copyable { request, copy }, &mut carrier).await
         })
+    }
+}
+
+/// A request, and how its body is copied.
+struct Copyable<B> {
+    request: Request<B>,
+    copy: fn(&B) -> Option<B>,
+}
+
+impl<B: Send> Parcel for Copyable<B> {
+    fn method(&self) -> &Method {
+        self.request.method()
+    }
+
+    fn url(&self) -> String {
+        self.request.uri().to_string()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.request.headers_mut()
+    }
+
+    fn copied(&self) -> Option<Self> {
+        let mut copy = Request::new((self.copy)(self.request.body())?);
+        *copy.method_mut() = self.request.method().clone();
+        *copy.uri_mut() = self.request.uri().clone();
+        *copy.version_mut() = self.request.version();
+        *copy.headers_mut() = self.request.headers().clone();
+        *copy.extensions_mut() = self.request.extensions().clone();
+        Some(Self { request: copy, copy: self.copy })
+    }
+}
+
+/// A service that is ready for one call, and is asked before each further one.
+struct Ready<S> {
+    inner: S,
+    is_used: bool,
+}
+
+impl<S, B, R> Carrier<Copyable<B>> for Ready<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send,
+    S::Error: From<Error> + Send,
+    S::Future: Send,
+    B: Send,
+    R: Send,
+{
+    type Answer = Response<R>;
+    type Failure = S::Error;
+
+    async fn carry(&mut self, parcel: Copyable<B>) -> Result<Response<R>, S::Error> {
+        if std::mem::replace(&mut self.is_used, true) {
+            std::future::poll_fn(|context| self.inner.poll_ready(context)).await?;
+        }
+        self.inner.call(parcel.request).await
+    }
+
+    fn said(answer: &Response<R>) -> (StatusCode, &HeaderMap) {
+        (answer.status(), answer.headers())
     }
 }

@@ -31,6 +31,7 @@
 
 pub mod answer;
 pub mod blocking;
+mod carry;
 mod chance;
 mod client;
 mod clock;
@@ -41,6 +42,8 @@ pub mod freshness;
 mod id_token;
 mod layer;
 pub mod login;
+#[cfg(feature = "reqwest-middleware")]
+mod middleware;
 mod profile;
 mod record;
 mod refresh;
@@ -56,6 +59,8 @@ pub use error::{Error, StoreError};
 pub use id_token::Identity;
 pub use layer::{Bearer, Bearing};
 pub use login::{Device, LoggedIn, Login, Loopback};
+#[cfg(feature = "reqwest-middleware")]
+pub use middleware::BearerMiddleware;
 pub use profile::{Credential, Profile};
 pub use record::{Intent, Record, Tokens};
 pub use secret::Secret;

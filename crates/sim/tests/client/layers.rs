@@ -1,11 +1,12 @@
-//! The tower layer, reqwest's own requests, and programs without a runtime.
+//! The tower layer, reqwest's own requests and middleware, and programs without a runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use regrant_client::{Bearer, Clock, Error, MemoryStore, blocking};
+use regrant_client::{Bearer, BearerMiddleware, Clock, Error, MemoryStore, blocking};
+use reqwest_middleware::ClientBuilder;
 use tower::{Layer as _, Service as _, ServiceExt as _};
 
 use super::support::{Strict, profile, session, settings};
@@ -52,6 +53,68 @@ async fn a_layer_adds_a_fresh_token_and_tries_once_more() {
     for expected in [StatusCode::UNAUTHORIZED, StatusCode::OK] {
         let answer = layered.ready().await.expect("ready").call(Request::new(String::new())).await.expect("an answer");
         assert_eq!(answer.status(), expected);
+    }
+}
+
+/// The same API, over a socket.
+async fn listening(good: u64) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/thing", listener.local_addr().expect("bound"));
+    let router = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| {
+        let mut request = Request::new(body);
+        *request.headers_mut() = headers;
+        async move { api(good).oneshot(request).await.expect("an answer") }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// A body that nobody knows how to copy.
+fn once() -> http_body_util::Full<axum::body::Bytes> {
+    http_body_util::Full::from("once")
+}
+
+fn number(token: &regrant_client::Secret) -> u64 {
+    token.expose().trim_start_matches('a').parse().expect("a number")
+}
+
+/// A chain of middleware: the same rule, and the session's own error is the cause where there is no token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_middleware_of_reqwest_adds_a_fresh_token_and_tries_once_more() {
+    let (server, clock) = (Strict::start(3600).await, Clock::manual());
+    let session = server.session(Arc::new(MemoryStore::new()), &clock).await;
+    let before = number(&session.token().await.expect("a token"));
+    let client = ClientBuilder::new(reqwest::Client::new()).with(BearerMiddleware::new(session.clone())).build();
+    // The API knows the next token only.
+    let url = listening(before + 1).await;
+    let answer = client.post(&url).body("body").send().await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), server.asked()), (200, 1));
+    assert_eq!(answer.text().await.expect("text"), "body", "the body was sent again");
+    // A body that can be sent once only: the refusal is the answer, and the next request has the other token.
+    let url = listening(before + 2).await;
+    for expected in [401, 200] {
+        let body = reqwest::Body::wrap(once());
+        assert_eq!(client.post(&url).body(body).send().await.expect("an answer").status().as_u16(), expected);
+    }
+    // An API that knows none is asked twice, and no more.
+    let url = listening(0).await;
+    assert_eq!(client.get(&url).send().await.expect("an answer").status().as_u16(), 401);
+    assert_eq!((server.asked(), server.refused()), (3, 0));
+    session.logout().await.expect_err("this server takes nothing back");
+    let failed = client.get(&url).send().await.expect_err("nobody is logged in");
+    let reqwest_middleware::Error::Middleware(cause) = failed else { panic!("{failed}") };
+    assert_eq!(cause.downcast_ref::<Error>(), Some(&Error::LoggedOut));
+}
+
+/// reqwest's own requests, too: one whose body can be sent once only leaves another token to the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_sent_again_leaves_another_token_to_the_next() {
+    let (server, clock) = (Strict::start(3600).await, Clock::manual());
+    let session = server.session(Arc::new(MemoryStore::new()), &clock).await;
+    let url = listening(number(&session.token().await.expect("a token")) + 1).await;
+    for expected in [401, 200] {
+        let request = session.client().post(&url).with(|request| request.body(reqwest::Body::wrap(once())));
+        assert_eq!(request.send().await.expect("an answer").status().as_u16(), expected);
     }
 }
 

@@ -134,6 +134,20 @@ fn a_grant_of_the_new_era_is_in_no_doubt() {
     assert_eq!(world.refresh(&ahead).map(|_| ()), Err(Refusal::Unissued), "the store knows this era whole");
 }
 
+/// A token of the lost time that has no generation after it: what it rolled forward to ends, and the row is that of the token.
+#[test]
+fn the_last_generation_rolls_forward_and_ends_there() {
+    let (mut world, _, newest) = story(World::key(), Unproven::End);
+    let recovery = world.keys.recovery().copied();
+    world.keys = keys(1, &[(1, KeyStatus::Verify), (2, KeyStatus::Current)]).with_recovery(recovery).into();
+    let last = RefreshToken { generation: u32::MAX, tag_key: 2, ..newest };
+    let decision = world.decide(&last);
+    assert_eq!(decision.write.change(), Change::Ended);
+    assert_eq!(world.carry_out(decision).map(|_| ()), Err(Refusal::GenerationsExhausted));
+    assert_eq!((world.grant.tag_key, world.grant.generation), (2, u32::MAX));
+    assert_eq!((world.grant.current, world.grant.ratchet), (Some(last.seed.hash()), None));
+}
+
 /// A compromised tag key proves nothing: what it tagged neither rolls forward nor ends a grant.
 #[test]
 fn what_a_compromised_key_tagged_never_rolls_forward() {

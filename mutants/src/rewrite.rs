@@ -24,7 +24,7 @@ pub struct Change {
     pub number: usize,
     pub name: String,
     pub file: String,
-    genre: String,
+    pub genre: String,
     replacement: String,
     /// Line and column, from 1.
     start: (usize, usize),
@@ -82,7 +82,12 @@ enum Kind {
     Gone,
 }
 
-pub fn rewrite(source: &str, changes: &[&Change], left_out: &BTreeSet<usize>, constant: &BTreeSet<String>) -> Rewritten {
+pub fn rewrite(
+    source: &str,
+    changes: &[&Change],
+    left_out: &BTreeSet<usize>,
+    constant: &BTreeSet<String>,
+) -> Rewritten {
     let file = syn::parse_file(source).expect("Rust");
     let lines: Vec<usize> = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
     let byte = |(line, column): (usize, usize)| {
@@ -162,7 +167,8 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         let choices = self.at("BinaryOperator", binary.op.span().byte_range().start);
         if !(has_let(&binary.left) || has_let(&binary.right)) {
             let (left, right) = (self.text(&binary.left), self.text(&binary.right));
-            let choices = choices.into_iter().map(|(number, op)| (number, format!("({left}) {op} ({right})"))).collect();
+            let choices =
+                choices.into_iter().map(|(number, op)| (number, format!("({left}) {op} ({right})"))).collect();
             self.put(binary.span().byte_range(), String::new(), choices, Kind::Choice);
         }
         visit::visit_expr_binary(self, binary);
@@ -229,7 +235,9 @@ impl Writer<'_> {
     /// Writes a range; `next` is the first of the wraps that may lie in it. Returns the first that does not.
     fn write(&mut self, range: Range<usize>, mut next: usize) -> usize {
         let mut at = range.start;
-        while let Some(wrap) = self.wraps.get(next).filter(|wrap| wrap.range.end <= range.end && wrap.range.start < range.end) {
+        while let Some(wrap) =
+            self.wraps.get(next).filter(|wrap| wrap.range.end <= range.end && wrap.range.start < range.end)
+        {
             self.text.push_str(&self.source[at..wrap.range.start]);
             at = wrap.range.end;
             let begin = self.text.len();

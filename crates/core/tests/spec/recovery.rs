@@ -4,7 +4,7 @@
 
 use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
-use regrant_core::recovery::{Recovery, Unproven};
+use regrant_core::recovery::{self, Doubt, Recovery, Unproven};
 use regrant_core::refresh::How;
 use regrant_core::token::RefreshToken;
 use regrant_core::{Change, EventKind, Refusal, revoke};
@@ -146,6 +146,25 @@ fn the_last_generation_rolls_forward_and_ends_there() {
     assert_eq!(world.carry_out(decision).map(|_| ()), Err(Refusal::GenerationsExhausted));
     assert_eq!((world.grant.tag_key, world.grant.generation), (2, u32::MAX));
     assert_eq!((world.grant.current, world.grant.ratchet), (Some(last.seed.hash()), None));
+}
+
+/// What was minted in this era is known, whatever the row of the copy says of itself.
+#[test]
+fn a_token_of_the_new_era_is_in_no_doubt() {
+    let (world, _, newest) = story(World::key(), Unproven::Accept);
+    let doubt = |era| {
+        let token = RefreshToken { era, ..newest.clone() };
+        recovery::doubt(world.keys.recovery(), 1, &token, &world.grant, &world.client.policy)
+    };
+    assert_eq!((doubt(0), doubt(1)), (Doubt::RollForward, Doubt::None));
+}
+
+#[test]
+fn a_decision_is_read_as_it_is_written() {
+    for unproven in BOTH {
+        assert_eq!(Unproven::parse(unproven.as_str()), Some(unproven));
+    }
+    assert_eq!(Unproven::parse("perhaps"), None);
 }
 
 /// A compromised tag key proves nothing: what it tagged neither rolls forward nor ends a grant.

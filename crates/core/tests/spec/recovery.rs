@@ -159,6 +159,32 @@ fn a_token_of_the_new_era_is_in_no_doubt() {
     assert_eq!((doubt(0), doubt(1)), (Doubt::RollForward, Doubt::None));
 }
 
+/// Only a token that the row would answer is in doubt: an older one is a replay, by the table, and a reusable one is never replaced.
+#[test]
+fn only_what_the_row_would_answer_is_superseded() {
+    let (world, _, newest) = story(World::public(), Unproven::End);
+    let doubt = |grant: &regrant_core::Grant, generation| {
+        let token = RefreshToken { generation, ..newest.clone() };
+        recovery::doubt(world.keys.recovery(), 1, &token, grant, &world.client.policy)
+    };
+    let grant = regrant_core::Grant { generation: 5, ..world.grant.clone() };
+    let judged = [5, 4, 3, 2].map(|generation| doubt(&grant, generation));
+    assert_eq!(judged, [Doubt::Superseded, Doubt::Superseded, Doubt::None, Doubt::None]);
+    let mut reusable = world.clone();
+    reusable.change_terms(|terms| terms.rotation = regrant_core::grant::Rotation::Reusable);
+    assert_eq!(doubt(&reusable.grant, reusable.grant.generation), Doubt::None);
+}
+
+/// A reusable token that rolls forward has no predecessor: no ratchet of the copy's row is kept beside it.
+#[test]
+fn a_reusable_token_that_rolls_forward_keeps_no_ratchet() {
+    let (mut world, _, newest) = story(World::key(), Unproven::End);
+    assert!(world.grant.ratchet.is_some());
+    world.change_terms(|terms| terms.rotation = regrant_core::grant::Rotation::Reusable);
+    assert_eq!(world.refresh(&newest).expect("it rolls forward").how, How::Reused);
+    assert_eq!((world.grant.ratchet, world.grant.generation), (None, newest.generation));
+}
+
 #[test]
 fn a_decision_is_read_as_it_is_written() {
     for unproven in BOTH {

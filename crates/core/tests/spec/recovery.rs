@@ -185,6 +185,31 @@ fn a_reusable_token_that_rolls_forward_keeps_no_ratchet() {
     assert_eq!((world.grant.ratchet, world.grant.generation), (None, newest.generation));
 }
 
+/// A token of the future proves that it was issued only if a recovery is open, and token and row are of an earlier era.
+#[test]
+fn a_token_of_the_future_is_proof_only_of_the_lost_time() {
+    let (world, _, newest) = story(World::public(), Unproven::End);
+    let is_proof = |keys: &regrant_core::Keys, token_era, row_era| {
+        let token = RefreshToken { era: token_era, ..newest.clone() };
+        let grant = regrant_core::Grant { era: row_era, ..world.grant.clone() };
+        revoke::is_proof(&grant, &token, keys)
+    };
+    assert_eq!(is_proof(&world.keys, 0, 0), Ok(()));
+    assert_eq!(is_proof(&world.keys, 1, 0), Err(Refusal::Unissued));
+    assert_eq!(is_proof(&world.keys, 0, 1), Err(Refusal::Unissued));
+    let nothing_opened = keys(1, &[(1, KeyStatus::Current)]);
+    assert_eq!(is_proof(&nothing_opened, 0, 0), Err(Refusal::Unissued));
+}
+
+/// Law L12: an operator reads both generations.
+#[test]
+fn an_alarm_names_the_generations() {
+    let mut world = World::public();
+    let ahead = RefreshToken { generation: 7, ..world.first.clone() };
+    let told = world.decide(&ahead).event.expect("an alarm");
+    assert_eq!(told.detail, "presented generation 7, current 1");
+}
+
 #[test]
 fn a_decision_is_read_as_it_is_written() {
     for unproven in BOTH {

@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// Check R2: what could not be registered is matched by its bytes, if at all: no port of it is free.
+    /// What could not be registered is matched by its bytes, if at all: no port of it is free.
     #[test]
     fn no_port_is_free_where_no_path_follows_or_more_than_one() {
         for (registered, other) in [

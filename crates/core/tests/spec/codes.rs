@@ -351,7 +351,7 @@ fn a_redemption_starts_every_clock_and_is_of_its_own_era() {
     assert_eq!(row.redeemed_at, Some(redemption.now));
 }
 
-/// Law L12: an operator reads which kind of code it was.
+/// An operator reads which kind of code it was.
 #[test]
 fn a_refused_code_is_named_for_what_it_is() {
     let stolen = Redemption { client: client("other", Class::Public), ..Redemption::new() };

@@ -170,6 +170,8 @@ fn only_what_the_row_would_answer_is_superseded() {
     let grant = regrant_core::Grant { generation: 5, ..world.grant.clone() };
     let judged = [5, 4, 3, 2].map(|generation| doubt(&grant, generation));
     assert_eq!(judged, [Doubt::Superseded, Doubt::Superseded, Doubt::None, Doubt::None]);
+    let young = regrant_core::Grant { generation: 1, ..world.grant.clone() };
+    assert_eq!([1, 0].map(|generation| doubt(&young, generation)), [Doubt::Superseded, Doubt::None]);
     let mut reusable = world.clone();
     reusable.change_terms(|terms| terms.rotation = regrant_core::grant::Rotation::Reusable);
     assert_eq!(doubt(&reusable.grant, reusable.grant.generation), Doubt::None);
@@ -201,7 +203,7 @@ fn a_token_of_the_future_is_proof_only_of_the_lost_time() {
     assert_eq!(is_proof(&nothing_opened, 0, 0), Err(Refusal::Unissued));
 }
 
-/// Law L12: an operator reads both generations.
+/// An operator reads both generations.
 #[test]
 fn an_alarm_names_the_generations() {
     let mut world = World::public();

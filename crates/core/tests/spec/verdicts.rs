@@ -103,7 +103,7 @@ fn what_is_held_bounds_what_is_had() {
     }
 }
 
-/// Law L12: an operator reads what would have been accepted, and nothing of what was asked for.
+/// An operator reads what would have been accepted, and nothing of what was asked for.
 #[test]
 fn an_operator_reads_what_would_have_been_accepted() {
     let mut world = crate::world::World::public();

@@ -412,4 +412,29 @@ mod tests {
         }
         assert!(ClientId::parse(&"a".repeat(256)).is_none());
     }
+
+    /// RFC 6749 section 2.3.1, RFC 7523: a secret is what both sides have, however it is shown.
+    #[test]
+    fn three_methods_need_a_secret() {
+        let with: Vec<&str> =
+            AuthMethod::ALL.into_iter().filter(|method| method.has_secret()).map(AuthMethod::as_str).collect();
+        assert_eq!(with, ["client_secret_basic", "client_secret_post", "client_secret_jwt"]);
+    }
+
+    #[test]
+    fn a_secret_is_over_at_its_instant_and_the_one_in_use_never() {
+        let (end, hash) = (Timestamp::from_millis(1000), crate::secret::Seed::new([1; 32]).hash());
+        let secret = ClientSecret { hash, expires_at: Some(end) };
+        assert!(secret.is_live(Timestamp::from_millis(999)));
+        assert!(!secret.is_live(end));
+        assert!(ClientSecret { expires_at: None, ..secret }.is_live(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_client_is_told_of_a_logout_where_it_has_a_uri_for_it() {
+        let (none, uri) = (LogoutSettings::default(), Some("https://app.example/logout".to_owned()));
+        assert!(!none.is_told());
+        assert!(LogoutSettings { backchannel: uri.clone(), ..none.clone() }.is_told());
+        assert!(LogoutSettings { frontchannel: uri, ..none }.is_told());
+    }
 }

@@ -232,3 +232,43 @@ pub(crate) fn event(kind: EventKind, grant: &Grant, detail: String) -> Event {
         detail,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_event_has_its_word_its_reason_and_its_limit() {
+        let often = [
+            (
+                EventKind::GrantEnded(EndReason::RefreshReplayed),
+                "grant_ended",
+                Some(EndReason::RefreshReplayed.as_str()),
+            ),
+            (EventKind::GrantCreated, "grant_created", None),
+            (EventKind::Constant(repeated::Value::Nonce), "alarm", Some(repeated::Value::Nonce.reason())),
+            (EventKind::Login, "login", None),
+            (EventKind::Logout, "logout", None),
+            (EventKind::LogoutUndelivered, "logout_undelivered", None),
+            (EventKind::Consent, "consent", None),
+            (EventKind::Admin, "admin", None),
+        ];
+        let once_a_minute = [
+            (EventKind::Straggler, "straggler", Some("straggler")),
+            (EventKind::Alarm, "alarm", None),
+            (EventKind::AlarmAt(Refusal::Unissued), "alarm", Some(Refusal::Unissued.as_str())),
+            (EventKind::Refused(Refusal::OtherKey), "refused", Some(Refusal::OtherKey.as_str())),
+            (EventKind::HookDenied, "hook_denied", Some("hook_denied")),
+            (EventKind::LoginFailed, "login_failed", None),
+        ];
+        let once_a_grant = [(EventKind::ReplayRefused, "replay_refused", Some("replay_refused"))];
+        for (kinds, limits) in
+            [(&often[..], (false, false)), (&once_a_minute, (true, false)), (&once_a_grant, (false, true))]
+        {
+            for (kind, word, reason) in kinds {
+                assert_eq!((kind.as_str(), kind.reason()), (*word, *reason), "{kind:?}");
+                assert_eq!((kind.is_once_a_minute(), kind.is_once_a_grant()), limits, "{kind:?}");
+            }
+        }
+    }
+}

@@ -159,6 +159,25 @@ mod tests {
         }
     }
 
+    /// What could not be registered is matched by its bytes, if at all: no port of it is free.
+    #[test]
+    fn no_port_is_free_where_no_path_follows_or_more_than_one() {
+        for (registered, other) in [
+            ("http://127.0.0.1?x", "http://127.0.0.1:9?x"),
+            ("http://127.0.0.1/cb#f", "http://127.0.0.1:9/cb#f"),
+            ("http://127.0.0.1/c b", "http://127.0.0.1:9/c b"),
+        ] {
+            assert!(!matches(other, [registered]), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_has_a_greatest_length() {
+        let long = |len: usize| format!("https://app.example/{}", "a".repeat(len - "https://app.example/".len()));
+        assert_eq!(check(&long(MAX_LEN)), Ok(()));
+        assert_eq!(check(&long(MAX_LEN + 1)), Err(BadRedirectUri::TooLong));
+    }
+
     /// Checks R4, R5.
     #[test]
     fn what_may_be_registered() {
@@ -183,6 +202,7 @@ mod tests {
             ("data:text/html,x", BadRedirectUri::Scheme),
             ("myapp:/cb", BadRedirectUri::Scheme),
             ("JavaScript:alert(1)", BadRedirectUri::NotAbsolute),
+            ("1.example:/cb", BadRedirectUri::NotAbsolute),
             ("https:///cb", BadRedirectUri::NoHost),
             ("/cb", BadRedirectUri::NotAbsolute),
             ("https://a b/", BadRedirectUri::ForeignCharacter),
@@ -197,5 +217,6 @@ mod tests {
     fn people_are_shown_where_the_answer_goes() {
         assert_eq!(shown("https://app.example:8443/cb?x"), "app.example:8443");
         assert_eq!(shown("com.example.app:/cb"), "com.example.app");
+        assert_eq!(shown("com.example.app://bank.example/cb"), "com.example.app");
     }
 }

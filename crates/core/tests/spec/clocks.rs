@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 use regrant_core::client::Class;
 use regrant_core::grant::EndReason;
+use regrant_core::issue::SubjectStatus;
 use regrant_core::refresh::{MAX_RETRIES, expires_in};
 use regrant_core::secret::Entropy;
 use regrant_core::{Policy, Refusal, Timestamp};
@@ -32,6 +33,16 @@ fn the_clocks_end_a_grant_to_the_millisecond() {
     assert!(world.at(absolute.minus(millis(1))).refresh(&live).is_ok());
     assert_eq!(world.at(absolute).refresh(&live).map(|_| ()), Err(Refusal::AbsoluteExpired));
     assert_eq!(world.at(absolute.plus(days(9))).refresh(&live).map(|_| ()), Err(Refusal::AbsoluteExpired));
+}
+
+/// What a user allows until a time ends at its instant.
+#[test]
+fn what_was_allowed_until_then_ends_then() {
+    let (mut world, end) = (World::public(), START.plus(days(1)));
+    world.subject = SubjectStatus::Until(end);
+    let first = world.first.clone();
+    assert!(world.at(end.minus(millis(1))).refresh(&first).is_ok());
+    assert_eq!(world.at(end).refresh(&first).map(|_| ()), Err(Refusal::ConsentOver));
 }
 
 /// Check T39: the earlier of the two clocks is what `refresh_token_expires_in` announces, also on a retry.

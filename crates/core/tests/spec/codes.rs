@@ -337,3 +337,23 @@ fn the_status_of_the_key_and_the_age_of_the_code() {
         assert_eq!(second.write.change() == Change::Nothing, status == Compromised, "{status:?}");
     }
 }
+
+/// The redemption begins the grant's life: every clock, the era and the tag key are those of that moment, not of the login.
+#[test]
+fn a_redemption_starts_every_clock_and_is_of_its_own_era() {
+    let mut redemption = Redemption::new().after(seconds(20));
+    let keys = keys(1, &[(1, KeyStatus::Verify), (2, KeyStatus::Current)]);
+    redemption.code.era = 1;
+    let decision = redemption.decide_with(&keys);
+    let Write::Grant { grant: row, .. } = decision.write else { panic!("{:?}", decision.outcome) };
+    assert_eq!((row.tag_key, row.era), (2, 1));
+    assert_eq!([row.rotated_at, row.previously_rotated_at, row.answered_at], [redemption.now; 3]);
+    assert_eq!(row.redeemed_at, Some(redemption.now));
+}
+
+/// An operator reads which kind of code it was.
+#[test]
+fn a_refused_code_is_named_for_what_it_is() {
+    let stolen = Redemption { client: client("other", Class::Public), ..Redemption::new() };
+    assert_eq!(stolen.decide().event.map(|event| event.detail).as_deref(), Some("authorization code"));
+}

@@ -4,7 +4,7 @@
 
 use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
-use regrant_core::recovery::{Recovery, Unproven};
+use regrant_core::recovery::{self, Doubt, Recovery, Unproven};
 use regrant_core::refresh::How;
 use regrant_core::token::RefreshToken;
 use regrant_core::{Change, EventKind, Refusal, revoke};
@@ -132,6 +132,92 @@ fn a_grant_of_the_new_era_is_in_no_doubt() {
     }
     let ahead = RefreshToken { generation: token.generation + 1, ..newest };
     assert_eq!(world.refresh(&ahead).map(|_| ()), Err(Refusal::Unissued), "the store knows this era whole");
+}
+
+/// A token of the lost time that has no generation after it: what it rolled forward to ends, and the row is that of the token.
+#[test]
+fn the_last_generation_rolls_forward_and_ends_there() {
+    let (mut world, _, newest) = story(World::key(), Unproven::End);
+    let recovery = world.keys.recovery().copied();
+    world.keys = keys(1, &[(1, KeyStatus::Verify), (2, KeyStatus::Current)]).with_recovery(recovery).into();
+    let last = RefreshToken { generation: u32::MAX, tag_key: 2, ..newest };
+    let decision = world.decide(&last);
+    assert_eq!(decision.write.change(), Change::Ended);
+    assert_eq!(world.carry_out(decision).map(|_| ()), Err(Refusal::GenerationsExhausted));
+    assert_eq!((world.grant.tag_key, world.grant.generation), (2, u32::MAX));
+    assert_eq!((world.grant.current, world.grant.ratchet), (Some(last.seed.hash()), None));
+}
+
+/// What was minted in this era is known, whatever the row of the copy says of itself.
+#[test]
+fn a_token_of_the_new_era_is_in_no_doubt() {
+    let (world, _, newest) = story(World::key(), Unproven::Accept);
+    let doubt = |era| {
+        let token = RefreshToken { era, ..newest.clone() };
+        recovery::doubt(world.keys.recovery(), 1, &token, &world.grant, &world.client.policy)
+    };
+    assert_eq!((doubt(0), doubt(1)), (Doubt::RollForward, Doubt::None));
+}
+
+/// Only a token that the row would answer is in doubt: an older one is a replay, by the table, and a reusable one is never replaced.
+#[test]
+fn only_what_the_row_would_answer_is_superseded() {
+    let (world, _, newest) = story(World::public(), Unproven::End);
+    let doubt = |grant: &regrant_core::Grant, generation| {
+        let token = RefreshToken { generation, ..newest.clone() };
+        recovery::doubt(world.keys.recovery(), 1, &token, grant, &world.client.policy)
+    };
+    let grant = regrant_core::Grant { generation: 5, ..world.grant.clone() };
+    let judged = [5, 4, 3, 2].map(|generation| doubt(&grant, generation));
+    assert_eq!(judged, [Doubt::Superseded, Doubt::Superseded, Doubt::None, Doubt::None]);
+    let young = regrant_core::Grant { generation: 1, ..world.grant.clone() };
+    assert_eq!([1, 0].map(|generation| doubt(&young, generation)), [Doubt::Superseded, Doubt::None]);
+    let mut reusable = world.clone();
+    reusable.change_terms(|terms| terms.rotation = regrant_core::grant::Rotation::Reusable);
+    assert_eq!(doubt(&reusable.grant, reusable.grant.generation), Doubt::None);
+}
+
+/// A reusable token that rolls forward has no predecessor: no ratchet of the copy's row is kept beside it.
+#[test]
+fn a_reusable_token_that_rolls_forward_keeps_no_ratchet() {
+    let (mut world, _, newest) = story(World::key(), Unproven::End);
+    assert!(world.grant.ratchet.is_some());
+    world.change_terms(|terms| terms.rotation = regrant_core::grant::Rotation::Reusable);
+    assert_eq!(world.refresh(&newest).expect("it rolls forward").how, How::Reused);
+    assert_eq!((world.grant.ratchet, world.grant.generation), (None, newest.generation));
+}
+
+/// A token of the future proves that it was issued only if a recovery is open, and token and row are of an earlier era.
+#[test]
+fn a_token_of_the_future_is_proof_only_of_the_lost_time() {
+    let (world, _, newest) = story(World::public(), Unproven::End);
+    let is_proof = |keys: &regrant_core::Keys, token_era, row_era| {
+        let token = RefreshToken { era: token_era, ..newest.clone() };
+        let grant = regrant_core::Grant { era: row_era, ..world.grant.clone() };
+        revoke::is_proof(&grant, &token, keys)
+    };
+    assert_eq!(is_proof(&world.keys, 0, 0), Ok(()));
+    assert_eq!(is_proof(&world.keys, 1, 0), Err(Refusal::Unissued));
+    assert_eq!(is_proof(&world.keys, 0, 1), Err(Refusal::Unissued));
+    let nothing_opened = keys(1, &[(1, KeyStatus::Current)]);
+    assert_eq!(is_proof(&nothing_opened, 0, 0), Err(Refusal::Unissued));
+}
+
+/// An operator reads both generations.
+#[test]
+fn an_alarm_names_the_generations() {
+    let mut world = World::public();
+    let ahead = RefreshToken { generation: 7, ..world.first.clone() };
+    let told = world.decide(&ahead).event.expect("an alarm");
+    assert_eq!(told.detail, "presented generation 7, current 1");
+}
+
+#[test]
+fn a_decision_is_read_as_it_is_written() {
+    for unproven in BOTH {
+        assert_eq!(Unproven::parse(unproven.as_str()), Some(unproven));
+    }
+    assert_eq!(Unproven::parse("perhaps"), None);
 }
 
 /// A compromised tag key proves nothing: what it tagged neither rolls forward nor ends a grant.

@@ -49,6 +49,8 @@ fn no_client_can_use_or_end_anothers_grant() {
                 if row == column {
                     assert_ne!(decision.outcome.map(|_| ()), Err(Refusal::OtherClient));
                 } else {
+                    let asker = decision.event.as_ref().and_then(|event| event.client.as_ref());
+                    assert_eq!(asker, Some(&client.id), "told of is who asked, and not whose it is");
                     assert_nothing_happened(decision, Refusal::OtherClient);
                 }
             }

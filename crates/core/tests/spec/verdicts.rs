@@ -103,6 +103,22 @@ fn what_is_held_bounds_what_is_had() {
     }
 }
 
+/// An operator reads what would have been accepted, and nothing of what was asked for.
+#[test]
+fn an_operator_reads_what_would_have_been_accepted() {
+    let mut world = crate::world::World::public();
+    world.sends.scope = Some(scope("openid everything"));
+    let token = world.first.clone();
+    let decision = world.decide(&token);
+    assert_eq!(decision.outcome.as_ref().map(|_| ()), Err(&Refusal::ScopeExceeded));
+    let detail = decision.event.expect("told of").detail;
+    let (held, allowed) = (&world.grant.terms, &world.client);
+    let (scope, resources) =
+        (held.scope.intersection(&allowed.scopes), held.resources.intersection(&allowed.resources));
+    assert_eq!(detail, format!("would have been accepted: scope \"{scope}\", resources \"{resources}\""));
+    assert!(detail.contains("openid") && !detail.contains("everything"), "{detail}");
+}
+
 /// Without a grant, asking for nothing asks for all that the client may have.
 #[test]
 fn asking_for_nothing_asks_for_all() {

@@ -1,0 +1,233 @@
+//! Asks the core's tests whether they notice each change of `cargo mutants`, with one build for all of them.
+//!
+//! `cargo mutants` compiles each change by itself, which takes most of its time. Here a copy of the source is rewritten once: every change
+//! stands beside what it changes, behind a switch that is read from the environment. Changes that do not compile are found by the place of
+//! the compiler's errors, and left out. Then the test programs run once for each change.
+
+mod rewrite;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rewrite::{Change, Rewritten, rewrite};
+use serde_json::Value;
+
+/// The environment's switch.
+const SWITCH: &str = "REGRANT_MUTANT";
+/// No test program takes longer, unless it does not end.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Tests that take most of the time, and are asked about a change that all others have missed.
+const SLOW: [&str; 4] = ["--skip", "texts::", "--skip", "clocks::"];
+/// More rounds than this mean that an error was laid to the wrong change.
+const ROUNDS: usize = 40;
+
+/// The rewritten copy, and what of it compiles.
+struct Tree {
+    root: PathBuf,
+    changes: Vec<Change>,
+    left_out: BTreeSet<usize>,
+    /// Functions that something constant calls: they stay `const`, and what would change them is left out.
+    constant: BTreeSet<String>,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, list, root, package, rest @ ..] = arguments.as_slice() else {
+        panic!("regrant-mutants LIST.json TREE PACKAGE [file …]");
+    };
+    let list: Value = serde_json::from_slice(&std::fs::read(list).expect("a list")).expect("JSON");
+    let is_meant = |change: &Value| rest.is_empty() || rest.iter().any(|file| change["file"] == file.as_str());
+    let changes =
+        list.as_array().expect("an array").iter().filter(|change| is_meant(change)).map(Change::read).collect();
+    let mut tree = Tree { root: root.into(), changes, left_out: BTreeSet::new(), constant: BTreeSet::new() };
+    let programs = tree.compile(package);
+    assert!(!programs.is_empty(), "no test program");
+    for (name, program) in &programs {
+        let began = Instant::now();
+        assert!(passes(program, &tree.root, 0, &[]), "{name} fails without a change");
+        eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
+    }
+    let survivors = tree.try_all(&programs);
+    tree.tell(&survivors);
+}
+
+impl Tree {
+    /// Rewrites, compiles and leaves out, until it compiles. Returns the test programs.
+    fn compile(&mut self, package: &str) -> Vec<(String, PathBuf)> {
+        let mut sources: BTreeMap<String, String> = BTreeMap::new();
+        for change in &self.changes {
+            if !sources.contains_key(&change.file) {
+                let text = std::fs::read_to_string(self.root.join(&change.file)).expect("a source");
+                sources.insert(change.file.clone(), text);
+            }
+        }
+        let home = format!("{}/src/", sources.keys().next().and_then(|file| file.split("/src/").next()).expect("src"));
+        let lib = self.root.join(&home).join("lib.rs");
+        let plain = std::fs::read_to_string(&lib).expect("lib.rs");
+        assert!(!plain.contains("fn mutant_switch"), "the tree was rewritten already");
+        write(&lib, &format!("{plain}\n{}", rewrite::SWITCH_SOURCE));
+        for round in 1..=ROUNDS {
+            let mut written: BTreeMap<String, Rewritten> = BTreeMap::new();
+            for (file, source) in &sources {
+                let mine: Vec<&Change> = self.changes.iter().filter(|change| change.file == *file).collect();
+                let rewritten = rewrite(source, &mine, &self.left_out, &self.constant);
+                self.left_out.extend(&rewritten.not_placed);
+                write(&self.root.join(file), &rewritten.text);
+                written.insert(file.clone(), rewritten);
+            }
+            let (errors, programs) = self.build(package);
+            if errors.is_empty() {
+                return programs;
+            }
+            let before = (self.left_out.len(), self.constant.len());
+            for error in &errors {
+                self.blame(error, &written);
+            }
+            eprintln!("round {round}: {} errors, {} left out", errors.len(), self.left_out.len());
+            if before == (self.left_out.len(), self.constant.len()) {
+                let told: Vec<_> = errors.iter().filter_map(|error| error["rendered"].as_str()).collect();
+                panic!("no change is to blame for: {}", told.join("\n"));
+            }
+        }
+        panic!("it does not compile after {ROUNDS} rounds");
+    }
+
+    fn build(&self, package: &str) -> (Vec<Value>, Vec<(String, PathBuf)>) {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["test", "--no-run", "--message-format=json", "--package", package]).current_dir(&self.root);
+        let output = cargo.stderr(Stdio::null()).output().expect("cargo");
+        let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let (mut errors, mut programs) = (Vec::new(), Vec::new());
+        for message in messages.collect::<Vec<Value>>() {
+            if message["message"]["level"] == "error"
+                && message["message"]["spans"].as_array().is_some_and(|all| !all.is_empty())
+            {
+                errors.push(message["message"].clone());
+            }
+            if let Some(program) = message["executable"].as_str() {
+                let name = message["target"]["name"].as_str().unwrap_or_default();
+                programs.push((name.to_owned(), PathBuf::from(program)));
+            }
+        }
+        assert!(output.status.success() || !errors.is_empty(), "cargo fails and says nothing of it");
+        (errors, programs)
+    }
+
+    /// Leaves out what an error is about.
+    fn blame(&mut self, error: &Value, written: &BTreeMap<String, Rewritten>) {
+        if error["code"]["code"] == "E0015" || error["code"]["code"] == "E0658" {
+            let message = error["message"].as_str().unwrap_or_default();
+            let called = message.split('`').nth(1).unwrap_or_default();
+            let called = called.split("::").last().unwrap_or_default();
+            if called != "mutant_switch" {
+                self.constant.insert(called.to_owned());
+                return;
+            }
+        }
+        let spans = error["spans"].as_array().cloned().unwrap_or_default();
+        let mut found = false;
+        for primary in [true, false] {
+            for span in spans.iter().filter(|span| span["is_primary"] == primary) {
+                let file = span["file_name"].as_str().unwrap_or_default();
+                let Some(rewritten) = written.iter().find(|(name, _)| file.ends_with(name.as_str())) else { continue };
+                let at = span["byte_start"].as_u64().unwrap_or_default() as usize;
+                let narrowest = rewritten.1.places.iter().filter(|place| place.start <= at && at < place.end);
+                if let Some(place) = narrowest.min_by_key(|place| place.end - place.start) {
+                    self.left_out.extend(&place.changes);
+                    found = true;
+                } else if error["code"]["code"] == "E0004" {
+                    // A match that is no longer exhaustive: the next arm that has got a guard.
+                    let arms = rewritten.1.places.iter().filter(|place| place.start > at && place.changes.len() == 1);
+                    let is_arm = |number: &usize| self.changes[number - 1].genre == "MatchArm";
+                    if let Some(place) =
+                        arms.filter(|place| place.changes.iter().all(is_arm)).min_by_key(|place| place.start)
+                    {
+                        self.left_out.extend(&place.changes);
+                        found = true;
+                    }
+                }
+            }
+            if found {
+                return;
+            }
+        }
+    }
+
+    /// The numbers of the changes that no program notices.
+    fn try_all(&self, programs: &[(String, PathBuf)]) -> Vec<usize> {
+        let open: Vec<usize> =
+            self.changes.iter().map(|change| change.number).filter(|n| !self.left_out.contains(n)).collect();
+        let (next, survivors, began) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Instant::now());
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(|| {
+                    while let Some(number) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        if [&SLOW[..], &[]].iter().all(|skipped| {
+                            programs.iter().all(|(_, program)| passes(program, &self.root, *number, skipped))
+                        }) {
+                            println!("survives: {}", self.changes[number - 1].name);
+                            survivors.lock().expect("not poisoned").push(*number);
+                        }
+                        let done = next.load(Ordering::SeqCst).min(open.len());
+                        if done.is_multiple_of(50) {
+                            let left = began.elapsed().as_secs_f64() / done as f64 * (open.len() - done) as f64;
+                            eprintln!("{done} of {}, {left:.0} s left", open.len());
+                        }
+                    }
+                });
+            }
+        });
+        survivors.into_inner().expect("not poisoned")
+    }
+
+    fn tell(&self, survivors: &[usize]) {
+        let mut files: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+        for change in &self.changes {
+            let counts = files.entry(&change.file).or_default();
+            counts[0] += 1;
+            counts[1] += usize::from(self.left_out.contains(&change.number));
+            counts[2] += usize::from(survivors.contains(&change.number));
+        }
+        println!("| file | changes | left out | noticed | survivors |\n|---|---|---|---|---|");
+        let mut all = [0; 3];
+        for (file, [changes, left_out, survivors]) in &files {
+            println!("| `{file}` | {changes} | {left_out} | {} | {survivors} |", changes - left_out - survivors);
+            all = [all[0] + changes, all[1] + left_out, all[2] + survivors];
+        }
+        println!("| all | {} | {} | {} | {} |", all[0], all[1], all[0] - all[1] - all[2], all[2]);
+        println!("left out:");
+        for number in &self.left_out {
+            println!("  {}", self.changes[number - 1].name);
+        }
+    }
+}
+
+/// Whether a test program passes with this change, within its time.
+fn passes(program: &Path, root: &Path, number: usize, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.current_dir(root.join("crates/core")).env(SWITCH, number.to_string()).arg("--quiet").args(arguments);
+    command.env("PROPTEST_FAILURE_PERSISTENCE", "off").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("a test program");
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status.success();
+        }
+        if began.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
+        std::fs::write(path, text).expect("a file of the tree");
+    }
+}

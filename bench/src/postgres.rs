@@ -21,7 +21,7 @@ use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::refresh::form;
 use crate::report::{Row, round, table, thousands};
-use crate::servers::{Running, Written, processor_time};
+use crate::servers::{Running, Written, processor_time, processor_time_so_far};
 use crate::speak::{Clients, Expected, Form};
 use crate::stock::Stock;
 
@@ -159,7 +159,7 @@ impl Deployment {
         let pid = self.database.pid().expect("it runs").as_raw_nonzero().get().cast_unsigned();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-        children.chain([pid]).map(processor_time).sum()
+        children.chain([pid]).filter_map(processor_time_so_far).sum()
     }
 }
 

@@ -1,6 +1,7 @@
 //! How fast: one load generator for Regrant, for what the machine allows and for others, and counts of instructions that noise
 //! cannot move. Never shipped.
 
+pub mod batcher;
 pub mod case;
 pub mod ceiling;
 pub mod docs;

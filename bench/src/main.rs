@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bench::case::Case;
-use bench::{ceiling, docs, instructions, peers, plot, postgres, refresh, report};
+use bench::{batcher, ceiling, docs, instructions, peers, plot, postgres, refresh, report};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -58,6 +58,8 @@ enum Command {
     },
     /// Measure durable refreshes over PostgreSQL, by one node and by two, beside a bare HTTP server.
     Postgres(postgres::Options),
+    /// Predict what many nodes would do over one PostgreSQL, by a simulation that is held against three measured ones.
+    Batcher(batcher::Options),
     /// Compare with node-oidc-provider and Keycloak: speed, storage, and what becomes of sessions.
     Peers(peers::Options),
 }
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::Refresh(asked) => measure(asked, &runtime),
         Command::Ceiling { length, durable } => runtime.block_on(ceiling::serve(length, durable)).map(|()| true),
         Command::Postgres(options) => postgres::possible().and_then(|()| postgres::run(&options, &runtime)),
+        Command::Batcher(options) => batcher::run(&options, &runtime),
         Command::Peers(options) => runtime.block_on(peers::run(options)).map(|()| true),
     };
     match done {

@@ -39,16 +39,17 @@ impl Pool {
         Self { length, texts: all, order, taken: 0, replaced: 0 }
     }
 
-    /// Every second text in one, and the others in the other.
+    /// As many pools, which have the texts in turn.
     ///
     /// # Panics
-    /// If there are fewer than two.
+    /// If there are fewer than parts.
     #[must_use]
-    pub fn halves(&self) -> [Self; 2] {
-        [0, 1].map(|first| {
-            let numbers = (first..self.len()).step_by(2).filter_map(|number| u32::try_from(number).ok());
+    pub fn parts(&self, parts: usize) -> Vec<Self> {
+        let part = |first| {
+            let numbers = (first..self.len()).step_by(parts).filter_map(|number| u32::try_from(number).ok());
             Self::new(numbers.map(|number| std::str::from_utf8(self.text(number)).expect("a text")))
-        })
+        };
+        (0..parts).map(part).collect()
     }
 
     /// How many there are.

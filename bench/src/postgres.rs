@@ -1,4 +1,4 @@
-//! `bench postgres`: durable refreshes over a real PostgreSQL, by one node and by two that share it, beside a bare HTTP server.
+//! `bench postgres`: durable refreshes over a real PostgreSQL, by one node and by more that share it, beside a bare HTTP server.
 //!
 //! The database is started here with `fsync` and `synchronous_commit` on, on the same machine as everything else: what a network
 //! between them would cost is not in these figures. What it wrote for a refresh is its own count of bytes of WAL.
@@ -21,7 +21,7 @@ use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::refresh::form;
 use crate::report::{Row, round, table, thousands};
-use crate::servers::{Running, Written, processor_time};
+use crate::servers::{Running, Written, processor_time, processor_time_so_far};
 use crate::speak::{Clients, Expected, Form};
 use crate::stock::Stock;
 
@@ -43,6 +43,9 @@ pub struct Options {
     /// At how many connections.
     #[arg(long, value_delimiter = ',', default_values_t = [16, 64, 256])]
     connections: Vec<usize>,
+    /// Up to how many nodes.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=16))]
+    nodes: u64,
     /// Seconds for each server in each case.
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
@@ -64,6 +67,24 @@ pub struct Options {
     /// Write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+impl Options {
+    /// Up to three nodes, for who wants the figures alone.
+    pub(crate) fn of_three(directory: &Path, json: &Path, seconds: f64) -> Self {
+        Self {
+            grants: 50_000,
+            connections: vec![16, 64, 256],
+            nodes: 3,
+            seconds,
+            warm_up: 150_000,
+            steady: 0,
+            shared_buffers: "256MB".to_owned(),
+            settings: Vec::new(),
+            directory: directory.to_owned(),
+            json: Some(json.to_owned()),
+        }
+    }
 }
 
 /// What PostgreSQL has counted of itself.
@@ -100,7 +121,7 @@ impl Deployment {
         let address = named.at(&[database.port]).address;
         let directory = options.directory.join("postgres");
         let _ = std::fs::remove_dir_all(&directory);
-        let nodes: Vec<Home> = (0..2)
+        let nodes: Vec<Home> = (0..options.nodes)
             .map(|number| {
                 let home =
                     Home::make_with(&directory.join(number.to_string()), &clients(Kind::SingleUse, Format::Opaque));
@@ -108,7 +129,9 @@ impl Deployment {
                 home
             })
             .collect();
-        std::fs::copy(nodes[0].root_key_file(), nodes[1].root_key_file()).expect("one root key for both");
+        for node in nodes.iter().skip(1) {
+            std::fs::copy(nodes[0].root_key_file(), node.root_key_file()).expect("one root key for all");
+        }
         Self { database, name: named.name, nodes }
     }
 
@@ -136,7 +159,7 @@ impl Deployment {
         let pid = self.database.pid().expect("it runs").as_raw_nonzero().get().cast_unsigned();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-        children.chain([pid]).map(processor_time).sum()
+        children.chain([pid]).filter_map(processor_time_so_far).sum()
     }
 }
 
@@ -146,6 +169,7 @@ struct Seen {
     measured: Measured,
     node_cpu: Duration,
     database_cpu: Duration,
+    load_cpu: Duration,
     wal: f64,
     wal_pages: f64,
     written: Written,
@@ -160,6 +184,8 @@ struct Line {
     row: Row,
     /// Processor time of the database for each answer.
     database_cpu_us: f64,
+    /// That of whoever asks, on the same machine.
+    load_cpu_us: f64,
     wal_bytes_per_refresh: f64,
     wal_pages_per_refresh: f64,
 }
@@ -174,7 +200,7 @@ struct Line {
 #[expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     std::fs::create_dir_all(&options.directory)?;
-    let measured = options.seconds * 3.0 * options.connections.len() as f64;
+    let measured = options.seconds * (options.nodes + 1) as f64 * options.connections.len() as f64;
     let mut progress = Progress::new(measured + (options.grants + options.warm_up + options.steady) as f64 / PLANNED);
     let deployment = Deployment::make(options);
     let home = deployment.nodes[0].clone();
@@ -183,7 +209,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     }));
     progress.done(options.grants as f64 / PLANNED);
     let keys = stock.keys.clone();
-    let mut halves = stock.pool.halves();
+    let mut halves = stock.pool.parts(deployment.nodes.len());
     let nodes: Vec<Running> =
         deployment.nodes.iter().map(|home| Running::regrant(home, Path::new("/dev/null"))).collect();
     let form = |node: &Running| form(node, Kind::SingleUse, Flow::RefreshSingleUse);
@@ -198,7 +224,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     progress.show("warming up");
     let mut wrong = Vec::new();
     for half in &mut halves {
-        wrong.extend(refresh(half, options.warm_up / 2)?.1);
+        wrong.extend(refresh(half, options.warm_up / options.nodes)?.1);
     }
     progress.done(options.warm_up as f64 / PLANNED);
 
@@ -209,7 +235,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     let duration = Duration::from_secs_f64(options.seconds / slices);
     let mut lines = Vec::new();
     for connections in &options.connections {
-        let mut seen = [Seen::default(), Seen::default()];
+        let mut seen: Vec<Seen> = deployment.nodes.iter().map(|_| Seen::default()).collect();
         let mut ceilings = [Measured::default(), Measured::default()];
         for _ in 0..slices as usize {
             for (server, measured) in [&ceiling, &durable].into_iter().zip(&mut ceilings) {
@@ -221,8 +247,9 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
                 let nodes = &nodes[..=count];
                 progress.show(&format!("{} nodes · {connections} connections", nodes.len()));
                 let before = (processor(nodes), deployment.cpu(), wal(&deployment), written(nodes, runtime));
-                let forms = nodes.iter().map(form);
+                let (asked, forms) = (processor_time(std::process::id()), nodes.iter().map(form));
                 let together = at_once(nodes, forms, &mut halves, *connections, duration, &keys)?;
+                seen.load_cpu += processor_time(std::process::id()).saturating_sub(asked);
                 let after = (processor(nodes), deployment.cpu(), wal(&deployment), written(nodes, runtime));
                 seen.measured.add(&together.0);
                 seen.wrong = seen.wrong.take().or(together.1);
@@ -232,7 +259,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
                 seen.wal_pages += after.2.1 - before.2.1;
                 seen.written.add(&before.3, &after.3);
             }
-            progress.done(3.0 * duration.as_secs_f64());
+            progress.done((options.nodes + 1) as f64 * duration.as_secs_f64());
         }
         for (count, seen) in seen.into_iter().enumerate() {
             let answered = seen.measured.answered.max(1) as f64;
@@ -251,6 +278,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
                 nodes: count + 1,
                 row,
                 database_cpu_us: round(seen.database_cpu.as_secs_f64() * 1e6 / answered, 2),
+                load_cpu_us: round(seen.load_cpu.as_secs_f64() * 1e6 / answered, 2),
                 wal_bytes_per_refresh: round(seen.wal / answered, 1),
                 wal_pages_per_refresh: round(seen.wal_pages / answered, 4),
             });
@@ -311,7 +339,7 @@ fn tell(before: &Book, after: &Book, refreshes: u64) {
 fn at_once(
     nodes: &[Running],
     forms: impl Iterator<Item = Form>,
-    halves: &mut [Pool; 2],
+    halves: &mut [Pool],
     connections: usize,
     duration: Duration,
     keys: &std::sync::Arc<regrant_core::Keys>,

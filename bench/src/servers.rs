@@ -25,11 +25,17 @@ pub struct Running {
 /// If it has ended.
 #[must_use]
 pub fn processor_time(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    processor_time_so_far(pid).expect("a running process")
+}
+
+/// The same, of one that may have ended by now.
+#[must_use]
+pub fn processor_time_so_far(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Fields 14 to 17; the name, in brackets, is the second.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u32 = fields.skip(11).take(4).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
-    TICK * ticks
+    Some(TICK * ticks)
 }
 
 /// What Regrant's writer has done so far, by its own metrics.

@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context, args: Args) -> Done {
     });
     let moved = moved.map_err(|error| {
         let code = match &error {
-            MoveError::Empty(_) | MoveError::InUse(_) => 1,
+            MoveError::Empty(_) | MoveError::Unsealed(_) | MoveError::InUse(_) => 1,
             MoveError::Differs(_) | MoveError::Read(_) => 65,
             MoveError::Open(_) | MoveError::Write(_) => 69,
         };

@@ -24,6 +24,7 @@ sessions live when they should, and die when they should.
   \x1b[1;36mconfig\x1b[0m       check the configuration, and hear what its choices cost
   \x1b[1;36mserve\x1b[0m        run the server
   \x1b[1;36mreload\x1b[0m       make it read its configuration again
+  \x1b[1;36mready\x1b[0m        ask a server whether it takes requests, by exit code
   \x1b[1;36mdoctor\x1b[0m       look for what is wrong, and say what to do about it
 
 \x1b[1;32mLook after it\x1b[0m

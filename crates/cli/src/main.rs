@@ -23,6 +23,7 @@ mod man;
 mod migrate;
 mod output;
 mod progress;
+mod ready;
 mod recover;
 mod registration;
 mod reload;
@@ -85,6 +86,8 @@ enum Command {
     Migrate(migrate::Command),
     /// Move a deployment from a SQLite file to a PostgreSQL. Nobody is logged out.
     Copy(copy::Args),
+    /// Ask a server whether it takes requests: 0 if it does, 1 if it says no, 69 if it says nothing.
+    Ready(ready::Args),
     /// Look at the deployment from outside, and say what to do about what is wrong.
     Doctor,
     /// Add, list, show and remove clients.
@@ -161,6 +164,7 @@ impl Command {
             Self::Demo(_)
             | Self::Init(_)
             | Self::Serve(_)
+            | Self::Ready(_)
             | Self::Doctor
             | Self::Backup(_)
             | Self::Restore(_)
@@ -201,6 +205,7 @@ fn main() -> ExitCode {
         Command::Recover(args) => recover::run(&context, &args),
         Command::Migrate(command) => migrate::run(&context, command),
         Command::Copy(args) => copy::run(&context, args),
+        Command::Ready(args) => ready::run(&context, &args),
         Command::Doctor => doctor::run(&context),
         Command::Client(command) => client::run(&context, command),
         Command::Registration(command) => registration::run(&context, command),

@@ -51,7 +51,7 @@ pub enum KeyringError {
     RootKeyMismatch,
     /// Something without the key has changed the store.
     #[error(
-        "the store was changed by something that is not this program: {0}\n  remedy: find out who can write the file; then restore it from a backup of before, and run `regrant recover`. Nothing was changed"
+        "the store was changed by something that is not this program: {0}\n  remedy: find out who can write it; then restore it from a backup of before, and run `regrant recover`. Nothing was changed"
     )]
     Forged(#[from] Forged),
     /// A wrapped key that does not open.

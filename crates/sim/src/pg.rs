@@ -1,6 +1,6 @@
 //! A real PostgreSQL, started by a test on a free port and gone with it.
 //!
-//! Debian's binaries, a data directory of its own, `fsync` on as everywhere. A shell holds the server: it ends it when the test's process
+//! Debian's binaries or those that `REGRANT_POSTGRES` names (`crates/sim/servers/run`), a data directory of its own, `fsync` on as everywhere. A shell holds the server: it ends it when the test's process
 //! is gone, however that ended. PostgreSQL refuses to run as root: then it runs as `postgres`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -20,9 +20,12 @@ pub(crate) const HOLD: &str = r#"exec 3<&0; "$@" <&- 3<&- & server=$!
 (read -r _ <&3; kill -"$END" "$server"; while kill -0 "$server"; do sleep 0.05; done; [ -e "$HOME_OF_SERVER/keep" ] || rm -rf "$HOME_OF_SERVER") >/dev/null 2>&1 &
 exec 3<&-; wait "$server""#;
 
-/// Where the binaries are: the newest version that Debian has installed.
+/// Where the binaries are: in the folder that `REGRANT_POSTGRES` names, or else the newest version that Debian has installed.
 #[must_use]
 pub fn binaries() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("REGRANT_POSTGRES") {
+        return Some(named.into());
+    }
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .ok()?
         .filter_map(|entry| {
@@ -53,7 +56,7 @@ pub fn is_there() -> bool {
 /// A server.
 #[derive(Debug)]
 pub struct Server {
-    bin: PathBuf,
+    pub(crate) bin: PathBuf,
     /// Its data, its socket and its log.
     pub home: PathBuf,
     /// Where it listens, on 127.0.0.1.
@@ -109,23 +112,27 @@ impl Server {
     pub fn standby(&self, name: &str) -> Self {
         let mut standby = Self::place();
         let (data, port) = (standby.data(), self.port.to_string());
-        let from = [
-            "-D",
-            &data,
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-            "-U",
-            "regrant",
-            "-X",
-            "stream",
-            "-c",
-            "fast",
-            "-R",
-            "--no-sync",
-        ];
-        standby.run("pg_basebackup", &from);
+        if self.bin.join("pg_basebackup").exists() {
+            let from = [
+                "-D",
+                &data,
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-U",
+                "regrant",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                "--no-sync",
+            ];
+            standby.run("pg_basebackup", &from);
+        } else {
+            self.copy_to(&standby);
+        }
+        let _ = standby.keep("data/standby.signal", "");
         let conf = format!("primary_conninfo = 'host=127.0.0.1 port={port} user=regrant application_name={name}'\n");
         let auto = Path::new(&data).join("postgresql.auto.conf");
         let mut file = std::fs::OpenOptions::new().append(true).open(auto).expect("a standby's settings");
@@ -134,13 +141,28 @@ impl Server {
         standby
     }
 
-    fn place() -> Self {
+    /// What pg_basebackup does, which comes with no embedded server: a copy of the directory that is under way, and what makes it sound.
+    fn copy_to(&self, standby: &Self) {
+        let data = standby.data();
+        let copy = format!("\\! cp -a {} {data}", self.data());
+        let said = ["SELECT pg_backup_start('copy', true)", &copy, "SELECT labelfile FROM pg_backup_stop(false)"];
+        let said = self.psql("postgres", &said).unwrap_or_else(|why| panic!("{why}"));
+        let label = said.split_once('\n').map_or("", |(_, label)| label);
+        assert!(label.contains("START WAL LOCATION"), "{said}");
+        for gone in ["postmaster.pid", "postmaster.opts"] {
+            let _ = std::fs::remove_file(Path::new(&data).join(gone));
+        }
+        let _ = standby.keep("data/backup_label", &format!("{label}\n"));
+    }
+
+    /// A place for one: its binaries, a directory of its own, a free port.
+    pub(crate) fn place() -> Self {
         let bin = binaries().expect("PostgreSQL is installed");
         let (home, user) = home();
         Self { bin, home, port: free_port(), user, held: None }
     }
 
-    fn data(&self) -> String {
+    pub(crate) fn data(&self) -> String {
         self.home.join("data").display().to_string()
     }
 
@@ -194,11 +216,29 @@ impl Server {
     /// # Panics
     /// If the server refuses one.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        let mut command = self.command(&self.bin.join("psql"));
+        self.psql(database, &[sql]).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// One after the other in one session, or why not. An embedded server comes without `psql`: then it is the system's.
+    ///
+    /// # Errors
+    /// The server's own words.
+    ///
+    /// # Panics
+    /// If there is no `psql`.
+    pub fn psql(&self, database: &str, statements: &[&str]) -> Result<String, String> {
+        let own = self.bin.join("psql");
+        let mut command = self.command(if own.exists() { &own } else { Path::new("psql") });
         command.arg("-h").arg(&self.home).args(["-p", &self.port.to_string(), "-U", "regrant", "-d", database]);
-        let done = command.args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql]).output().expect("psql runs");
-        assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+        command.args(["-qAt", "-v", "ON_ERROR_STOP=1"]);
+        for statement in statements {
+            command.args(["-c", statement]);
+        }
+        let done = command.output().expect("psql runs");
+        if !done.status.success() {
+            return Err(format!("{statements:?}: {}", String::from_utf8_lossy(&done.stderr)));
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
     }
 
     /// A new, empty database, and its address.

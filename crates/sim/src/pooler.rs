@@ -28,7 +28,7 @@ impl PgBouncer {
     /// If it is not, with `CI=true`.
     #[must_use]
     pub fn version() -> Option<(u32, u32)> {
-        let said = Command::new("pgbouncer").arg("--version").output().ok();
+        let said = Command::new(program()).arg("--version").output().ok();
         let Some(said) = said.filter(|said| said.status.success()) else {
             process::skip("nodes behind a pooler", "pgbouncer is not installed (apt-get install pgbouncer)");
             return None;
@@ -57,9 +57,14 @@ impl PgBouncer {
         );
         let ini = home.join("pgbouncer.ini");
         std::fs::write(&ini, text).expect("written");
-        let held = Held::start(&home, port, &["pgbouncer", &ini.display().to_string()]);
+        let held = Held::start(&home, port, &[&program(), &ini.display().to_string()]);
         Self { port, _held: held }
     }
+}
+
+/// The PgBouncer that `REGRANT_PGBOUNCER` names (`crates/sim/servers/run`), or the one that is installed.
+fn program() -> String {
+    std::env::var("REGRANT_PGBOUNCER").unwrap_or_else(|_| "pgbouncer".to_owned())
 }
 
 /// A real HAProxy in front of nodes, which asks each of them whether it is ready. Dropping it ends it.
@@ -144,8 +149,9 @@ impl HaProxy {
 
 /// A program that ends with this one, however that ends.
 #[derive(Debug)]
-struct Held {
-    home: PathBuf,
+pub(crate) struct Held {
+    /// Its directory, which goes with it.
+    pub(crate) home: PathBuf,
     shell: Child,
     stdin: Option<ChildStdin>,
 }
@@ -153,7 +159,7 @@ struct Held {
 impl Held {
     /// Starts it as the owner of its directory, and waits until it listens.
     #[expect(clippy::disallowed_methods, reason = "a program of somebody else's says nowhere that it has started")]
-    fn start(home: &Path, port: u16, arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Path, port: u16, arguments: &[&str]) -> Self {
         let log = std::fs::File::create(home.join("log")).expect("a log");
         let mut command = Command::new("/bin/sh");
         command.args(["-c", HOLD, "sh"]).args(arguments).env("HOME_OF_SERVER", home).env("END", "TERM");
@@ -175,7 +181,18 @@ impl Held {
         panic!("{arguments:?} does not listen: {}", held.said());
     }
 
-    fn said(&self) -> String {
+    /// SIGKILL to the program, as when its machine is gone.
+    pub(crate) fn kill(&self) {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap_or_default();
+        // The shell starts the program first.
+        let first = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        if let Some(pid) = first.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
     }
 }

@@ -18,6 +18,8 @@ mod races;
 mod recovery;
 #[path = "postgres/schema.rs"]
 mod schema;
+#[path = "postgres/sealed.rs"]
+mod sealed;
 #[path = "postgres/secured.rs"]
 mod secured;
 #[path = "postgres/sweeping.rs"]

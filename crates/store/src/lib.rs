@@ -26,6 +26,7 @@ mod once;
 mod postgres;
 mod question;
 mod revocation;
+mod seal;
 mod spelling;
 mod sqlite;
 

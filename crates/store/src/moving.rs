@@ -281,8 +281,8 @@ pub(crate) const TABLES: &[Table] = &[
 const DEPLOYMENT: &str = "SELECT m.deployment, m.root_check, m.era, m.next_grant, m.high_water, m.lost_from, m.lost_until, m.unproven, \
     c.removed, c.removed_link, c.newest, c.newest_link, \
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0), \
-    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'logout_notices'), 0), m.epoch FROM meta m, event_chain c";
-const DEPLOYMENT_KINDS: [Kind; 15] = [B, B, N, N, N, N, N, T, N, B, N, B, N, N, N];
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'logout_notices'), 0), m.epoch, m.seals, m.seal FROM meta m, event_chain c";
+const DEPLOYMENT_KINDS: [Kind; 17] = [B, B, N, N, N, N, N, T, N, B, N, B, N, N, N, N, B];
 
 /// Rows that are sent at once.
 const PAGE: usize = 1000;
@@ -296,6 +296,11 @@ pub enum MoveError {
     /// The file has no deployment in it.
     #[error("there is no deployment in {0}\n  remedy: name the file of a store that was used")]
     Empty(String),
+    /// The file is of before there were seals: nothing there could tell what is missing here.
+    #[error(
+        "the store {0} has no seal yet\n  remedy: start the server on it once, which seals it, and stop it; then begin again"
+    )]
+    Unsealed(String),
     /// Another deployment is in the database.
     #[error("the database {0} is in use already\n  remedy: name an empty database; nothing was changed")]
     InUse(String),
@@ -334,6 +339,10 @@ pub fn move_store(
     let Answer::Deployment(Some(deployment)) = source.ask(&Question::Deployment)? else {
         return Err(MoveError::Empty(from.display().to_string()));
     };
+    const UNSEALED: &str = "SELECT length(seal) = 0 AND EXISTS (SELECT 1 FROM keys WHERE kind <> 'seed') FROM meta";
+    if source.connection().query_row(UNSEALED, [], |row| row.get(0)).map_err(|error| unread(&error))? {
+        return Err(MoveError::Unsealed(from.display().to_string()));
+    }
     let mut target = Target::open(to)?;
     if let Some(found) = target.deployment()? {
         if found != deployment.id.0 || target.is_begun()? {

@@ -14,6 +14,7 @@
 //! off behind the nodes' backs: then a failover loses what was answered, and this must say so.
 
 mod client;
+pub mod patroni;
 pub mod proxy;
 
 use std::path::Path;
@@ -92,6 +93,9 @@ pub struct Arguments {
     /// Turn `synchronous_commit` off behind the nodes' backs: this must fail.
     #[arg(long)]
     planted: bool,
+    /// Let Patroni and etcd fail over by themselves, and do nothing else.
+    #[arg(long)]
+    patroni: bool,
 }
 
 /// What happened.
@@ -263,7 +267,7 @@ struct Node {
 
 /// Runs, and tells it to whoever looks: whether all of it held.
 pub async fn tell(arguments: &Arguments, json: bool) -> bool {
-    let Arguments { nodes, clients, kills, failovers, partitions, freezes, restarts, balanced, seed, planted } =
+    let Arguments { nodes, clients, kills, failovers, partitions, freezes, restarts, balanced, seed, planted, patroni } =
         *arguments;
     let seed = seed.unwrap_or_else(fresh_seed);
     let (is_planted, is_balanced) = (planted, balanced);
@@ -275,6 +279,16 @@ pub async fn tell(arguments: &Arguments, json: bool) -> bool {
             println!("{what}");
         }
     };
+    if patroni {
+        let outcome = patroni::run((nodes, clients, failovers, seed), scratch.path(), &mut told).await;
+        let outcome = outcome.unwrap_or_else(|why| panic!("{why}"));
+        if json {
+            println!("{}", outcome.json());
+        } else {
+            print!("{outcome}");
+        }
+        return outcome.holds();
+    }
     let report = run(options, scratch.path(), &mut told).await;
     if json {
         println!("{}", report.json());

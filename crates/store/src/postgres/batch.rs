@@ -10,11 +10,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use regrant_core::{ChainKey, Timestamp};
+use regrant_core::Timestamp;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::guard::Guard;
 use super::ledger::Ledger;
 use super::line::{Fault, Line, PATIENCE, is_answered_no};
 use super::news::{self, News};
@@ -46,7 +47,7 @@ pub(super) struct Written {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Writer<'a> {
     pub(super) node: &'a str,
-    pub(super) key: &'a ChainKey,
+    pub(super) key: &'a Guard,
 }
 
 /// A transaction that is under way.
@@ -54,7 +55,7 @@ pub(super) struct Batch<'a> {
     line: &'a Line,
     pub(super) now: Timestamp,
     pub(super) node: &'a str,
-    key: &'a ChainKey,
+    pub(super) key: &'a Guard,
     /// As it is to be written; `None` until somebody needs it.
     ledger: Option<Ledger>,
     /// As it was found.
@@ -293,7 +294,7 @@ impl Batch<'_> {
     async fn finish(&mut self) -> Result<(), Fault> {
         self.flush().await?;
         match (&self.ledger, &self.found) {
-            (Some(ledger), found) if Some(ledger) != found.as_ref() => ledger.write(self.line).await,
+            (Some(ledger), found) if Some(ledger) != found.as_ref() => ledger.write(self.line, self.key).await,
             _ => Ok(()),
         }
     }
@@ -313,13 +314,13 @@ impl Batch<'_> {
         }
         let told = std::mem::take(&mut self.told);
         let (line, key) = (self.line, self.key);
-        self.ledger().await?.tell(line, key, &told).await
+        self.ledger().await?.tell(line, &key.key, &told).await
     }
 
     /// The ledger, locked until the end.
     pub(super) async fn ledger(&mut self) -> Result<&mut Ledger, Fault> {
         if self.ledger.is_none() {
-            let found = Ledger::lock(self.line).await?;
+            let found = Ledger::lock(self.line, self.key).await?;
             self.found = Some(found.clone());
             self.ledger = Some(found);
         }

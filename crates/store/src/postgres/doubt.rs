@@ -8,6 +8,7 @@
 //! | as many, or more         | nothing; the answer to a COMMIT was lost                    | nothing                               |
 //! | nothing; rows were swept | it was silent for a day                                     | a new row                             |
 //! | less, or nothing         | commits that were answered are not there                    | noted in `lost_commits`, in the database itself |
+//! | what it should, and there are fewer seals than it has seen ([`guard`](super::guard)) | another node's are not there, or older rows were put back | the same |
 //!
 //! As long as there is such a note of the present era, no node decides anything: spent refresh tokens would work again, honest ones would
 //! be from the future, and revocations are undone. `regrant recover` opens the next era, with what an operator decided; the nodes go on
@@ -36,6 +37,13 @@ pub(super) struct Told {
     pub(super) newest: Timestamp,
     /// How many rows of nodes were swept by then.
     pub(super) swept: u64,
+}
+
+impl Told {
+    /// What is known where nobody knows what time the database is of: the last commit may be gone, and anything since this node began.
+    pub(super) const fn unseen(&self) -> (u64, Timestamp) {
+        (self.commits.saturating_sub(1), self.begun_at)
+    }
 }
 
 /// What of it is gone: how many commits are there, and up to when.

@@ -8,15 +8,18 @@ use std::collections::HashSet;
 use regrant_core::epoch::Among;
 use regrant_core::{ChainKey, ClientId, Link, Selector, Timestamp};
 
+use super::guard::{Claim, Guard};
 use super::line::{Fault, Line};
 use super::questions::among;
 use super::values::{Columns, P, at, escaped, maybe, n};
+use crate::seal::Sealed;
 use crate::{ChainEnds, EventRecord, Revocation, Revoked, StoredEvent, event};
 
-const LOCK: &str = "SELECT removed, removed_link, newest, newest_link, revocation, notice, epoch, restrictions, rewritten, clients, \
-    keys, swept FROM ledger WHERE single = 1 FOR UPDATE";
-const WRITE: &str = "UPDATE ledger SET removed = $1, removed_link = $2, newest = $3, newest_link = $4, revocation = $5, notice = $6, \
-    epoch = $7, restrictions = $8, rewritten = $9, clients = $10, keys = $11, swept = $12 WHERE single = 1";
+const LOCK: &str = "SELECT removed, removed_link, newest, newest_link, epoch, seals, sealed_epochs, sealed_keys, seal, revocation, \
+    notice, restrictions, rewritten, clients, keys, swept FROM ledger WHERE single = 1 FOR UPDATE";
+const WRITE: &str = "UPDATE ledger SET removed = $1, removed_link = $2, newest = $3, newest_link = $4, epoch = $5, seals = $6, \
+    sealed_epochs = $7, sealed_keys = $8, seal = $9, revocation = $10, notice = $11, restrictions = $12, rewritten = $13, \
+    clients = $14, keys = $15, swept = $16 WHERE single = 1";
 const TOLD: &str = "SELECT n.place FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY \
     AS n (minute, kind, reason, subject, number, no_grant, place) JOIN events e ON e.minute IS NOT NULL AND e.minute = n.minute \
     AND e.kind = n.kind AND coalesce(e.reason, '') = n.reason \
@@ -28,10 +31,10 @@ const TELL: &str = "INSERT INTO events (id, at, kind, reason, grant_number, clie
 /// The row, as it is to be written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Ledger {
-    pub(super) ends: ChainEnds,
+    /// The ends of the chain, the count of wide revocations, and what holds them.
+    pub(super) claim: Claim,
     pub(super) revocation: u64,
     pub(super) notice: u64,
-    pub(super) epoch: u64,
     /// Rises with whatever may end or limit a grant without a write to it.
     pub(super) restrictions: u64,
     /// Rises when a wide revocation is taken back or forgotten.
@@ -43,37 +46,46 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Locks the row until the end of the transaction.
-    pub(super) async fn lock(line: &Line) -> Result<Self, Fault> {
+    /// Locks the row until the end of the transaction. One that was changed by something else is refused.
+    pub(super) async fn lock(line: &Line, guard: &Guard) -> Result<Self, Fault> {
         let rows = line.rows(LOCK, &[]).await.map_err(|error| Fault::of(&error))?;
         let row = rows.first().ok_or_else(|| Fault::damaged("the ledger has no row"))?;
         let mut columns = Columns::of(row);
-        let removed = (columns.u64(), Link(columns.array()));
-        let newest = (columns.u64(), Link(columns.array()));
         let ledger = Self {
-            ends: ChainEnds { removed, newest },
+            claim: Claim::read(&mut columns),
             revocation: columns.u64(),
             notice: columns.u64(),
-            epoch: columns.u64(),
             restrictions: columns.u64(),
             rewritten: columns.u64(),
             clients: columns.u64(),
             keys: columns.u64(),
             swept: columns.u64(),
         };
-        columns.whole(ledger)
+        let mut ledger = columns.whole(ledger)?;
+        guard.check(line, &mut ledger.claim).await?;
+        Ok(ledger)
     }
 
-    pub(super) async fn write(&self, line: &Line) -> Result<(), Fault> {
-        let Self { ends: ChainEnds { removed, newest }, .. } = self;
+    /// Writes the row under its next seal.
+    pub(super) async fn write(&self, line: &Line, guard: &Guard) -> Result<(), Fault> {
+        let mut claim = self.claim.clone();
+        if guard.is_keyed {
+            claim.sealed.count = claim.sealed.count.saturating_add(1);
+            claim.seal = claim.sealed.seal(&guard.key).0.to_vec();
+        }
+        let Sealed { count, ends: ChainEnds { removed, newest }, epochs, counter, keys } = &claim.sealed;
         let parameters = [
             n(removed.0),
             P::B(&removed.1.0),
             n(newest.0),
             P::B(&newest.1.0),
+            n(*counter),
+            n(*count),
+            P::C(claim.has_sums.then_some(epochs.0.as_slice())),
+            P::C(claim.has_sums.then_some(keys.0.as_slice())),
+            P::B(&claim.seal),
             n(self.revocation),
             n(self.notice),
-            n(self.epoch),
             n(self.restrictions),
             n(self.rewritten),
             n(self.clients),
@@ -107,9 +119,9 @@ impl Ledger {
             if Once::of(record).is_some_and(|once| !known.insert(once)) {
                 continue;
             }
-            let (newest, before) = self.ends.newest;
+            let (newest, before) = self.claim.sealed.ends.newest;
             let row = event::stored(newest + 1, record, key, &before);
-            self.ends.newest = (row.id, row.link.unwrap_or(before));
+            self.claim.sealed.ends.newest = (row.id, row.link.unwrap_or(before));
             rows.push((row, event::minute(record)));
         }
         if rows.is_empty() {
@@ -149,7 +161,7 @@ impl Ledger {
         }
         let Some(last) = last else { return Ok(()) };
         line.done(REMOVE, &[n(last.0)]).await.map_err(|error| Fault::of(&error))?;
-        self.ends.removed = last;
+        self.claim.sealed.ends.removed = last;
         Ok(())
     }
 

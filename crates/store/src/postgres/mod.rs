@@ -29,6 +29,7 @@
 mod batch;
 mod doubt;
 mod grants;
+mod guard;
 mod ledger;
 mod line;
 mod news;
@@ -52,9 +53,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 use crate::epochs::Epochs;
+use crate::seal::Sum;
 use crate::{Answer, Cause, Forged, Loaded, Mark, OpenError, Outcome, Question, Record, Store, Unavailable};
 use batch::Writer;
 use doubt::Told;
+use guard::{FORGED, Guard, Seen};
 use line::{Fault, Line, wait};
 use news::News;
 pub use options::PostgresOptions;
@@ -75,8 +78,12 @@ pub struct Postgres {
     line: Option<Line>,
     /// The name of this node's row.
     node: String,
-    key: ChainKey,
+    guard: Guard,
     epochs: Epochs,
+    /// Over their rows.
+    sum: Sum,
+    /// Why the database is not believed, until it is again.
+    forged: Option<String>,
     /// As of the last look.
     news: News,
     /// The count of restrictions under which rows were looked at last.
@@ -220,8 +227,10 @@ impl Postgres {
             tls,
             line: None,
             node: String::new(),
-            key: ChainKey::public(),
+            guard: Guard::public(),
             epochs: Epochs::default(),
+            sum: Sum::default(),
+            forged: None,
             news: News::default(),
             looked: 0,
             told: Told::default(),
@@ -265,12 +274,41 @@ impl Postgres {
 
     /// Whether anything may be decided.
     fn sure(&mut self) -> Result<(), Unavailable> {
+        if let Some(detail) = &self.forged {
+            return Err(Unavailable { cause: Cause::Damaged, detail: detail.clone() });
+        }
         if self.recovers || !self.news.is_in_doubt {
             return Ok(());
         }
         // An operator may have decided in the meantime.
         self.look_for_news()?;
         if self.news.is_in_doubt { Err(doubt::refused()) } else { Ok(()) }
+    }
+
+    /// What is sealed, looked at; told once.
+    fn look_at_seal(&mut self) -> Result<(), Unavailable> {
+        let guard = self.guard.clone();
+        let looked = self.read(async |line| guard::within(line, async || guard.look(line).await).await.map(|_| ()));
+        self.judged(looked)
+    }
+
+    /// Takes note of whether the database is believed.
+    fn judged<T>(&mut self, looked: Result<T, Unavailable>) -> Result<T, Unavailable> {
+        match &looked {
+            Ok(_) => self.forged = None,
+            Err(trouble) if trouble.detail == FORGED => {
+                let said = format!(
+                    "the database was changed by something that is not this program: {FORGED}. Nothing is decided until it fits again: find out who \
+                     can write the database, and restore it from a backup of before"
+                );
+                if self.forged.is_none() {
+                    self.notices.push_back(said.clone());
+                }
+                self.forged = Some(said);
+            }
+            Err(_) => {}
+        }
+        looked
     }
 
     fn look_for_news(&mut self) -> Result<(), Unavailable> {
@@ -303,19 +341,53 @@ impl Postgres {
 
     /// Takes over what is new; wide revocations are read before anything that they may cover is answered.
     fn learn(&mut self, news: News) -> Result<(), Unavailable> {
-        if news.rewritten != self.news.rewritten || news.epoch < self.epochs.counter() {
-            let epochs = self.read(async |line| questions::epochs(line, 0).await)?;
-            self.epochs = Epochs::new(news.epoch, epochs);
-        } else if news.epoch > self.epochs.counter() {
-            let known = self.epochs.counter();
-            let newer = self.read(async |line| questions::epochs(line, known).await)?;
-            // A connection that was made anew meanwhile has read them all.
-            let known = self.epochs.counter();
-            newer.into_iter().filter(|epoch| epoch.number > known).for_each(|epoch: Epoch| self.epochs.insert(epoch));
+        self.went_back(&news)?;
+        let is_rewritten = news.rewritten != self.news.rewritten || news.epoch < self.epochs.counter();
+        if is_rewritten || news.epoch > self.epochs.counter() {
+            self.learn_epochs(is_rewritten)?;
             self.epochs.count(news.epoch);
         }
         self.took(news);
         Ok(())
+    }
+
+    fn learn_epochs(&mut self, is_rewritten: bool) -> Result<(), Unavailable> {
+        if !is_rewritten {
+            let (guard, known) = (self.guard.clone(), (self.epochs.counter(), self.sum));
+            let newer = self.read(async |line| guard::within(line, async || guard.epochs(line, known).await).await);
+            let newer = self.judged(newer)?;
+            // A connection that was made anew meanwhile has read them all; what was taken back meanwhile does not fit the sum.
+            if newer.fits && known == (self.epochs.counter(), self.sum) {
+                newer.epochs.into_iter().for_each(|epoch: Epoch| self.epochs.insert(epoch));
+                self.epochs.count(newer.counter);
+                self.sum = newer.sum;
+                return Ok(());
+            }
+        }
+        let guard = self.guard.clone();
+        let all = self.read(async |line| guard.all_epochs(line).await);
+        let all = self.judged(all)?;
+        self.took_epochs(all);
+        Ok(())
+    }
+
+    fn took_epochs(&mut self, seen: Seen) {
+        self.epochs = Epochs::new(seen.counter, seen.epochs);
+        self.sum = seen.sum;
+    }
+
+    /// Fewer seals than this node has seen, in the same era: what it has answered from is not there.
+    fn went_back(&mut self, news: &News) -> Result<(), Unavailable> {
+        if self.recovers || !news.is_before(&self.news) {
+            return Ok(());
+        }
+        let told = self.told;
+        let known = told.unseen();
+        let (node, found) = (self.node.clone(), *news);
+        self.read(async |line| doubt::note(line, &node, told, known, &found).await)?;
+        self.notices.push_back(doubt::said(told, known));
+        self.news.is_in_doubt = true;
+        Err(doubt::refused())
     }
 
     /// What was restricted between the look at these rows and their commit: decided again, they have ended.
@@ -400,9 +472,10 @@ impl Store for Postgres {
             return Ok(Vec::new());
         }
         self.sure()?;
-        let (node, key) = (self.node.clone(), self.key.clone());
-        let writer = Writer { node: &node, key: &key };
-        let written = self.again(async |line| batch::write(line, writer, records, now).await)?;
+        let (node, guard) = (self.node.clone(), self.guard.clone());
+        let writer = Writer { node: &node, key: &guard };
+        let written = self.again(async |line| batch::write(line, writer, records, now).await);
+        let written = self.judged(written)?;
         // Durable from here. What cannot be looked at is not vouched for; who asks again hears what became of it.
         let unknown = |trouble: Unavailable| Unavailable { cause: Cause::Unknown, ..trouble };
         let news = News { high_water: written.news.high_water.max(now), ..written.news };
@@ -451,10 +524,26 @@ impl Store for Postgres {
                 return Ok(Answer::Epochs { counter: self.epochs.counter(), epochs: self.epochs.all() });
             }
             Question::CoveredAccess(token) => return Ok(Answer::CoveredAccess(self.epochs.covering_access(token))),
-            Question::Changes => return Ok(Answer::Changes(self.news.changes)),
+            Question::Changes => {
+                self.look_at_seal()?;
+                return Ok(Answer::Changes(self.news.changes));
+            }
             _ => {}
         }
-        let mut answer = self.read(async |line| questions::answer(line, question).await)?;
+        let answer = if matches!(question, Question::Keys(_) | Question::Chain) {
+            let guard = self.guard.clone();
+            let sealed = self.read(async |line| {
+                guard::within(line, async || {
+                    guard.look(line).await?;
+                    questions::answer(line, question).await
+                })
+                .await
+            });
+            self.judged(sealed)
+        } else {
+            self.read(async |line| questions::answer(line, question).await)
+        };
+        let mut answer = answer?;
         if let Answer::Grants(rows) = &mut answer {
             rows.iter_mut().for_each(|row| self.epochs.cover(row));
         }
@@ -468,7 +557,15 @@ impl Store for Postgres {
     }
 
     fn chain_under(&mut self, key: ChainKey) -> Result<(), Forged> {
-        self.key = key;
+        self.guard = Guard { key, is_keyed: true };
+        let guard = self.guard.clone();
+        let seen = self.read(async |line| guard.all_epochs(line).await);
+        match self.judged(seen) {
+            Ok(seen) => self.took_epochs(seen),
+            Err(trouble) if trouble.cause == Cause::Damaged => return Err(Forged(trouble.detail)),
+            // It cannot be reached, and is looked at with the next connection, before anything is decided.
+            Err(_) => self.line = None,
+        }
         Ok(())
     }
 

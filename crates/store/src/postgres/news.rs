@@ -9,7 +9,7 @@ use crate::Changes;
 
 /// One snapshot of it.
 pub(super) const SELECT: &str = "SELECT l.epoch, l.restrictions, l.rewritten, l.clients, l.keys, m.era, l.newest, l.notice, \
-    greatest(m.high_water, coalesce((SELECT max(high_water) FROM nodes), m.high_water)), l.swept, \
+    greatest(m.high_water, coalesce((SELECT max(high_water) FROM nodes), m.high_water)), l.swept, l.seals, \
     EXISTS (SELECT 1 FROM lost_commits c WHERE c.era >= m.era), \
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint FROM ledger l, meta m";
 
@@ -28,10 +28,19 @@ pub(super) struct News {
     pub(super) high_water: Timestamp,
     /// How many rows of nodes were swept.
     pub(super) swept: u64,
+    /// How often there was another seal.
+    pub(super) seals: u64,
     /// Whether something that was answered is not there ([`doubt`](super::doubt)).
     pub(super) is_in_doubt: bool,
     /// When the server was started: behind a pooler another one may answer without a word.
     pub(super) server: i64,
+}
+
+impl News {
+    /// Whether there are fewer seals than were seen, in the same era: what was answered from is not there.
+    pub(super) const fn is_before(&self, seen: &Self) -> bool {
+        !self.is_in_doubt && self.changes.era == seen.changes.era && self.seals < seen.seals
+    }
 }
 
 pub(super) async fn now(line: &Line) -> Result<News, Fault> {
@@ -50,6 +59,7 @@ pub(super) fn read(rows: &[Row]) -> Result<News, Fault> {
         notices: columns.u64(),
     };
     let high_water = columns.time();
-    let (swept, is_in_doubt, server) = (columns.u64(), columns.boolean(), columns.i64());
-    columns.whole(News { epoch, restrictions, rewritten, changes, high_water, swept, is_in_doubt, server })
+    let (swept, seals) = (columns.u64(), columns.u64());
+    let (is_in_doubt, server) = (columns.boolean(), columns.i64());
+    columns.whole(News { epoch, restrictions, rewritten, changes, high_water, swept, seals, is_in_doubt, server })
 }

@@ -151,8 +151,6 @@ const DEAD_LETTERS: &str =
 /// The bytes of seed keys are beside the others': a store without them is a backup.
 const KEYS: &str = "SELECT k.id, k.status, k.algorithm, coalesce(k.wrapped, s.wrapped), k.outlived_by, k.created_at, k.current_at, \
     k.verify_at, k.gone_at FROM keys k LEFT JOIN seed_keys s ON k.kind = 'seed' AND s.id = k.id WHERE k.kind = $1 ORDER BY k.id";
-const EPOCHS: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
-    detail, undo_until, undone_at, but_session, among FROM epochs WHERE number > $1 OR $1 = 0 ORDER BY number";
 
 struct Reading<'a>(&'a Line);
 
@@ -189,13 +187,8 @@ fn most(limit: u32) -> P<'static> {
     P::N(i64::from(limit))
 }
 
-/// Wide revocations behind a number; all of them behind 0.
-pub(super) async fn epochs(line: &Line, after: u64) -> Result<Vec<Epoch>, Fault> {
-    Reading(line).all(EPOCHS, &[n(after)], epoch).await
-}
-
 /// One that cannot be read is no row to leave out: what it ends would live again.
-fn epoch(row: &Row) -> Result<Epoch, Fault> {
+pub(super) fn epoch(row: &Row) -> Result<Epoch, Fault> {
     let mut columns = Columns::of(row);
     let (number, at) = (columns.u64(), columns.time());
     let subject = columns.optional_text();

@@ -8,8 +8,7 @@ use super::batch::{self, Writer};
 use super::doubt::{self, Told};
 use super::line::{Fault, Line, PATIENCE, wait};
 use super::values::Columns;
-use super::{Postgres, PostgresOptions, news, questions};
-use crate::epochs::Epochs;
+use super::{Postgres, PostgresOptions, news};
 use crate::{Cause, OpenError, Unavailable};
 
 /// How often something is tried that failed without a trace, and the rests in between.
@@ -75,8 +74,8 @@ impl Postgres {
     /// The first thing on a connection: whether the database knows what we were told; a commit, which waits for the standby and so for
     /// everything that can be read; and all that this node keeps in memory.
     pub(super) fn greet(&mut self, line: &Line) -> Result<(), Fault> {
-        let (node, told) = (self.node.as_str(), self.told);
-        let writer = Writer { node, key: &self.key };
+        let (node, told, guard, seen) = (self.node.as_str(), self.told, self.guard.clone(), self.news);
+        let writer = Writer { node, key: &guard };
         let greeting = async {
             let found = news::now(line).await?;
             let lost = doubt::lost(told, doubt::row(line, node).await?, &found);
@@ -85,10 +84,16 @@ impl Postgres {
             }
             // At a time that is known: what we know beside may be of what was lost.
             let written = batch::write(line, writer, &[], found.high_water).await?;
-            let epochs = questions::epochs(line, 0).await?;
-            let news = news::now(line).await?;
+            let epochs = guard.all_epochs(line).await?;
+            let mut news = news::now(line).await?;
             if news.server != found.server {
                 return Err(Fault::Gone("another server answers by now".to_owned()));
+            }
+            let mut lost = lost;
+            if lost.is_none() && news.is_before(&seen) {
+                let known = told.unseen();
+                doubt::note(line, node, told, known, &news).await?;
+                (lost, news.is_in_doubt) = (Some(known), true);
             }
             Ok((written, epochs, news, lost))
         };
@@ -103,7 +108,8 @@ impl Postgres {
             self.told.begun_at = news.high_water;
         }
         self.told = Told { commits: written.commits, swept: news.swept, ..self.told };
-        self.epochs = Epochs::new(news.epoch, epochs);
+        self.took_epochs(epochs);
+        self.forged = None;
         self.took(news);
         Ok(())
     }

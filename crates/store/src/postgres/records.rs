@@ -11,6 +11,7 @@ use super::line::Fault;
 use super::values::{Columns, P, at, maybe, n};
 use super::{people, questions};
 use crate::epochs::{MOST_BROAD, MOST_EPOCHS};
+use crate::seal::{self, Table};
 use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, device, failures, revocation};
 
 /// How long the row of a node that was killed stays.
@@ -122,7 +123,10 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
         Record::UndoEpoch { number, at: time, events } => {
             const SQL: &str =
                 "UPDATE epochs SET undone_at = $2 WHERE number = $1 AND undone_at IS NULL AND undo_until > $2";
+            const ROW: &str = concat!("SELECT ", seal::epoch_columns!(), " FROM epochs WHERE number = $1");
+            batch.weigh(Table::Epochs, ROW, &[n(*number)]).await?;
             let undone = batch.done(SQL, &[n(*number), at(*time)]).await? > 0;
+            batch.weigh(Table::Epochs, ROW, &[n(*number)]).await?;
             if undone {
                 batch.ledger().await?.rewritten += 1;
                 batch.follow(Some((Revoked::TakenBack(*number), *time))).await?;
@@ -130,8 +134,9 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
             return Ok(tell_if(batch, undone, events));
         }
         Record::ForgetEpochs { numbers } => {
+            const SQL: &str = concat!("DELETE FROM epochs WHERE number = ANY($1) RETURNING ", seal::epoch_columns!());
             let numbers = numbers.iter().map(|number| number.cast_signed()).collect();
-            if batch.done("DELETE FROM epochs WHERE number = ANY($1)", &[P::Ns(numbers)]).await? > 0 {
+            if batch.weigh(Table::Epochs, SQL, &[P::Ns(numbers)]).await? > 0 {
                 batch.ledger().await?.rewritten += 1;
             }
             1
@@ -250,6 +255,8 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[KeyChange]) -> Result<boo
         algorithm = excluded.algorithm, wrapped = excluded.wrapped, outlived_by = excluded.outlived_by, \
         created_at = excluded.created_at, current_at = excluded.current_at, verify_at = excluded.verify_at, \
         gone_at = excluded.gone_at";
+    const ROW: &str =
+        concat!("SELECT ", seal::key_columns!(), " FROM keys WHERE kind <> 'seed' AND kind = $1 AND id = $2");
     const PUT_SEED: &str = "INSERT INTO seed_keys (id, wrapped) VALUES ($1, $2) \
         ON CONFLICT (id) DO UPDATE SET wrapped = excluded.wrapped";
     batch.ledger().await?;
@@ -288,7 +295,10 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[KeyChange]) -> Result<boo
             maybe(key.verify_at),
             maybe(key.gone_at),
         ];
+        let place = [P::T(key.kind.as_str()), P::N(i64::from(key.id))];
+        batch.weigh(Table::Keys, ROW, &place).await?;
         batch.done(PUT, &parameters).await?;
+        batch.weigh(Table::Keys, ROW, &place).await?;
         if let Some(wrapped) = apart {
             batch.done(PUT_SEED, &[P::N(i64::from(key.id)), P::B(wrapped)]).await?;
         } else if key.kind == KeyKind::Seed {
@@ -301,11 +311,14 @@ async fn change_keys(batch: &mut Batch<'_>, changes: &[KeyChange]) -> Result<boo
 
 /// Inserts the next one, and tells its number: none if it is not the next, or there is no room.
 async fn insert_epoch(batch: &mut Batch<'_>, epoch: &Epoch) -> Result<Option<u64>, Fault> {
-    const SQL: &str = "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, \
-        online_only, reason, detail, undo_until, undone_at, but_session, among) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    const SQL: &str = concat!(
+        "INSERT INTO epochs (",
+        seal::epoch_columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING ",
+        seal::epoch_columns!()
+    );
     let Epoch { number, at: time, selector, reason, detail, undo_until, undone_at } = epoch;
-    let next = batch.ledger().await?.epoch + 1;
+    let next = batch.ledger().await?.claim.sealed.counter + 1;
     if (*number != 0 && *number != next) || !has_room(batch, selector).await? {
         return Ok(None);
     }
@@ -328,9 +341,9 @@ async fn insert_epoch(batch: &mut Batch<'_>, epoch: &Epoch) -> Result<Option<u64
         P::C(selector.but_session.as_ref().map(<[u8; 32]>::as_slice)),
         P::U(among.as_deref()),
     ];
-    batch.done(SQL, &parameters).await?;
+    batch.weigh(Table::Epochs, SQL, &parameters).await?;
     let ledger = batch.ledger().await?;
-    ledger.epoch = next;
+    ledger.claim.sealed.counter = next;
     ledger.restrictions += 1;
     Ok(Some(next))
 }

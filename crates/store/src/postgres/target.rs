@@ -98,7 +98,7 @@ impl Target {
         const META: &str = "UPDATE meta SET deployment = $1, root_check = $2, era = $3, next_grant = $4, high_water = $5, \
             lost_from = $6, lost_until = $7, unproven = $8";
         const LEDGER: &str = "UPDATE ledger SET removed = $1, removed_link = $2, newest = $3, newest_link = $4, revocation = $5, \
-            notice = $6, epoch = $7";
+            notice = $6, epoch = $7, seals = $8, seal = $9, sealed_epochs = NULL, sealed_keys = NULL";
         let (meta, ledger) = row.split_at(row.len().min(8));
         let (meta, ledger): (Vec<P<'_>>, Vec<P<'_>>) =
             (meta.iter().map(as_parameter).collect(), ledger.iter().map(as_parameter).collect());

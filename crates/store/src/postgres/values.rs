@@ -6,12 +6,14 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use regrant_core::Timestamp;
+use regrant_core::chain::Value;
+use regrant_core::{ChainKey, Link, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::line::Fault;
+use crate::seal::Table;
 
 const ESCAPE: char = '\u{1a}';
 
@@ -258,6 +260,43 @@ impl<'row> Columns<'row> {
     pub(super) fn whole<T>(&self, value: T) -> Result<T, Fault> {
         if self.is_sound { Ok(value) } else { Err(Fault::damaged("a row holds a value that is not ours")) }
     }
+}
+
+/// The MAC of a row of a sealed table, over the values that SQLite keeps: a store that is moved keeps its seal.
+pub(super) fn link(row: &Row, table: Table, key: &ChainKey) -> Result<Link, Fault> {
+    enum Held<'row> {
+        Null,
+        Number(i64),
+        Text(Cow<'row, str>),
+        Bytes(&'row [u8]),
+    }
+    let foreign = || Fault::damaged("a sealed row holds a value that is not ours");
+    let held = |place: usize, kind: &Type| {
+        let held = match *kind {
+            Type::TEXT => match row.try_get::<_, Option<&str>>(place).map_err(|_| foreign())? {
+                Some(text) => Held::Text(unescaped(text).ok_or_else(foreign)?),
+                None => Held::Null,
+            },
+            Type::BYTEA => {
+                let bytes: Option<&[u8]> = row.try_get(place).map_err(|_| foreign())?;
+                bytes.map_or(Held::Null, Held::Bytes)
+            }
+            _ => {
+                let number: Option<Number> = row.try_get(place).map_err(|_| foreign())?;
+                number.map_or(Held::Null, |number| Held::Number(number.0))
+            }
+        };
+        Ok(held)
+    };
+    let columns = row.columns().iter().enumerate();
+    let held = columns.map(|(place, column)| held(place, column.type_())).collect::<Result<Vec<Held<'_>>, Fault>>()?;
+    let values = held.iter().map(|held| match held {
+        Held::Null => Value::Null,
+        Held::Number(number) => Value::Number(*number),
+        Held::Text(text) => Value::Text(text.as_bytes()),
+        Held::Bytes(bytes) => Value::Bytes(bytes),
+    });
+    Ok(table.link(key, values.collect()))
 }
 
 #[cfg(test)]

@@ -1,18 +1,8 @@
-//! The seal: one MAC over what no other MAC holds together, so that whoever can write the file and has no key cannot take from it.
-//!
-//! | what is sealed                    | what somebody could do without it                                    |
-//! |-----------------------------------|----------------------------------------------------------------------|
-//! | the ends of the chain of events   | cut off the newest events, and let the chain end before them         |
-//! | all wide revocations, their count | remove one, or lower the count: what it ended lives again            |
-//! | all rows of keys, but seed keys'  | call a compromised key good again                                    |
-//! | how often there was another seal  | put older ones of these back, with the seal that belonged to them    |
-//!
-//! Rows are held together by the sum (XOR) of a MAC of each, which is kept as rows come and go: a seal costs the same whatever their
-//! number. The count of seals is in the anchor, too. A seal is written by the commit that changes something of it, and looked at when the
-//! store is given its key; a store of before there were seals has none and gets its first one then, and never has none again.
+//! The seal ([`seal`](crate::seal)) of a file. The count of seals is in the anchor, too. A seal is written by the commit that changes something
+//! of it, and looked at when the store is given its key; a store of before there were seals has none and gets its first one then, and
+//! never has none again.
 //!
 //! What is sealed comes from memory, never from the file: whoever changes the file under a running server is found out by the next start.
-//! Seed keys are left out, for backups leave them out; they are wrapped, and mint nothing by themselves.
 
 use regrant_core::chain::Value;
 use regrant_core::{ChainKey, Link};
@@ -20,29 +10,13 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::events;
-use crate::{ChainEnds, Forged};
+use crate::Forged;
+use crate::seal::{self, Sealed, Sum, Table};
 
-const EPOCHS: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
-    detail, undo_until, undone_at, but_session, among FROM epochs";
-/// How many of these columns there were when there were seals first.
-const FIRST_COLUMNS: usize = 14;
-const KEYS: &str = "SELECT kind, id, status, algorithm, wrapped, outlived_by, created_at, current_at, verify_at, gone_at FROM keys \
-    WHERE kind <> 'seed'";
-
-/// What is sealed, as of the last commit.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Sealed {
-    /// How often there was another seal.
-    pub(super) count: u64,
-    /// The ends of the chain of events.
-    pub(super) ends: ChainEnds,
-    /// The sum over the wide revocations.
-    epochs: [u8; 32],
-    /// How many there ever were.
-    pub(super) counter: u64,
-    /// The sum over the keys.
-    keys: [u8; 32],
-}
+const EPOCHS: &str = concat!("SELECT ", seal::epoch_columns!(), " FROM epochs");
+const EPOCH: &str = concat!("SELECT ", seal::epoch_columns!(), " FROM epochs WHERE number = ?1");
+const KEYS: &str = concat!("SELECT ", seal::key_columns!(), " FROM keys WHERE kind <> 'seed'");
+const KEY: &str = concat!("SELECT ", seal::key_columns!(), " FROM keys WHERE kind <> 'seed' AND kind = ?1 AND id = ?2");
 
 /// The key, and what is sealed under it.
 #[derive(Debug)]
@@ -61,7 +35,7 @@ impl Guard {
         let ends = events::ends(connection)?;
         let counter = number(connection, "SELECT epoch FROM meta WHERE only = 1")?;
         let count = number(connection, "SELECT seals FROM meta WHERE only = 1")?;
-        let sealed = Sealed { count, ends, epochs: [0; 32], counter, keys: [0; 32] };
+        let sealed = Sealed { count, ends, epochs: Sum::default(), counter, keys: Sum::default() };
         Ok(Self { key: ChainKey::public(), is_keyed: false, sealed, is_first: false })
     }
 
@@ -70,8 +44,8 @@ impl Guard {
         let unreadable = |error: rusqlite::Error| Forged(format!("the seal cannot be looked at: {error}"));
         self.key = key;
         self.is_keyed = true;
-        self.sealed.epochs = self.sum(connection, EPOCHS).map_err(unreadable)?;
-        self.sealed.keys = self.sum(connection, KEYS).map_err(unreadable)?;
+        self.sealed.epochs = self.sum(connection, Table::Epochs, EPOCHS).map_err(unreadable)?;
+        self.sealed.keys = self.sum(connection, Table::Keys, KEYS).map_err(unreadable)?;
         let found: Vec<u8> =
             connection.query_row("SELECT seal FROM meta WHERE only = 1", [], |row| row.get(0)).map_err(unreadable)?;
         self.is_first = found.is_empty() && self.sealed.count == 0 && seen.unwrap_or(0) == 0;
@@ -91,23 +65,20 @@ impl Guard {
     }
 
     fn seal(&self) -> Vec<u8> {
-        let Sealed { count, ends, epochs, counter, keys } = &self.sealed;
-        let numbers = [*count, *counter, ends.removed.0, ends.newest.0];
-        let links = [ends.removed.1, ends.newest.1, Link(*epochs), Link(*keys)];
-        self.key.seal(&numbers, &links).0.to_vec()
+        self.sealed.seal(&self.key).0.to_vec()
     }
 
-    fn sum(&self, connection: &Connection, sql: &str) -> rusqlite::Result<[u8; 32]> {
-        let mut sum = [0; 32];
+    fn sum(&self, connection: &Connection, table: Table, sql: &str) -> rusqlite::Result<Sum> {
+        let mut sum = Sum::default();
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            add(&mut sum, &self.row(sql, row)?);
+            sum.add(&self.row(table, row)?);
         }
         Ok(sum)
     }
 
-    fn row(&self, sql: &str, row: &Row<'_>) -> rusqlite::Result<Link> {
+    fn row(&self, table: Table, row: &Row<'_>) -> rusqlite::Result<Link> {
         let mut values = Vec::with_capacity(row.as_ref().column_count());
         for column in 0..row.as_ref().column_count() {
             values.push(match row.get_ref(column)? {
@@ -119,35 +90,27 @@ impl Guard {
                 ValueRef::Blob(bytes) => Value::Bytes(bytes),
             });
         }
-        if !sql.starts_with(EPOCHS) {
-            return Ok(self.key.row("keys", &values));
-        }
-        // A row that says nothing in a later column has the MAC that it had before there was one.
-        while values.len() > FIRST_COLUMNS && matches!(values.last(), Some(Value::Null)) {
-            values.pop();
-        }
-        Ok(self.key.row("epochs", &values))
+        Ok(table.link(&self.key, values))
     }
 
     /// To be called before and behind a change of this wide revocation's row: the sum loses it as it was, and gains it as it is.
     pub(super) fn epoch(&mut self, connection: &Connection, number: u64) -> rusqlite::Result<()> {
-        let sql = format!("{EPOCHS} WHERE number = ?1");
-        let link = self.one(connection, &sql, params![number.cast_signed()])?;
-        link.inspect(|link| add(&mut self.sealed.epochs, link));
+        let link = self.one(connection, Table::Epochs, EPOCH, params![number.cast_signed()])?;
+        link.inspect(|link| self.sealed.epochs.add(link));
         Ok(())
     }
 
     /// The same for a key's row.
     pub(super) fn key(&mut self, connection: &Connection, kind: &str, id: u32) -> rusqlite::Result<()> {
-        let sql = format!("{KEYS} AND kind = ?1 AND id = ?2");
-        let link = self.one(connection, &sql, params![kind, id])?;
-        link.inspect(|link| add(&mut self.sealed.keys, link));
+        let link = self.one(connection, Table::Keys, KEY, params![kind, id])?;
+        link.inspect(|link| self.sealed.keys.add(link));
         Ok(())
     }
 
     fn one(
         &self,
         connection: &Connection,
+        table: Table,
         sql: &str,
         parameters: &[&dyn rusqlite::ToSql],
     ) -> rusqlite::Result<Option<Link>> {
@@ -156,7 +119,7 @@ impl Guard {
         }
         let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
-        rows.next()?.map(|row| self.row(sql, row)).transpose()
+        rows.next()?.map(|row| self.row(table, row)).transpose()
     }
 
     /// Writes the seal, if something of it is another than `before`.
@@ -181,11 +144,4 @@ impl Guard {
 
 fn number(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
     connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
-}
-
-/// Adding twice is removing.
-fn add(sum: &mut [u8; 32], link: &Link) {
-    for (byte, other) in sum.iter_mut().zip(link.0) {
-        *byte ^= other;
-    }
 }

@@ -279,6 +279,8 @@ INSERT INTO meta (single, era, next_grant, high_water) VALUES (1, 0, 1, 0);
 
 -- What has an order among all nodes: whoever adds to it holds this row until its commit. Refreshes do not. `restrictions` rises with
 -- everything that may end or limit grants without a write to them, `clients` and `keys` with each change of one: nodes compare.
+-- `seal` holds the ends of the chain, `epoch` and the sums over the rows of epochs and keys (seal.rs); a store that was moved has a seal
+-- and no sums yet.
 CREATE TABLE ledger (
     single bigint PRIMARY KEY CHECK (single = 1),
     removed bigint NOT NULL,
@@ -292,11 +294,15 @@ CREATE TABLE ledger (
     rewritten bigint NOT NULL,
     clients bigint NOT NULL,
     keys bigint NOT NULL,
-    swept bigint NOT NULL
+    swept bigint NOT NULL,
+    seals bigint NOT NULL,
+    sealed_epochs bytea,
+    sealed_keys bytea,
+    seal bytea NOT NULL
 ) WITH (fillfactor = 10);
 INSERT INTO ledger (single, removed, removed_link, newest, newest_link, revocation, notice, epoch, restrictions, rewritten, clients, keys,
-    swept)
-    VALUES (1, 0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'), 0, 0, 0, 0, 0, 0, 0, 0);
+    swept, seals, seal)
+    VALUES (1, 0, decode(repeat('00', 32), 'hex'), 0, decode(repeat('00', 32), 'hex'), 0, 0, 0, 0, 0, 0, 0, 0, 0, '');
 
 -- What nodes were told of and the database knows nothing of: a standby that had not heard of it has taken over. Nothing is decided as
 -- long as there is a row of the present era (see doubt.rs).

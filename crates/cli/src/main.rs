@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod events;
 mod explain;
+mod fetch;
 mod grants;
 mod hardening;
 mod help;

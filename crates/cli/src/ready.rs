@@ -9,14 +9,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use serde_json::{Value, json};
+use http::{StatusCode, Uri};
+use serde_json::json;
 
 use crate::context::{Context, Done, Failure, runtime};
+use crate::fetch::fetch;
 use crate::output;
 
 /// The most that is read of an answer.
@@ -39,14 +36,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         Some(url) => named(url)?,
         None => configured(context)?,
     };
-    let asked = async { tokio::time::timeout(Duration::from_secs(args.timeout), ask(&base)).await };
-    let silent = |_| Err(format!("there was no answer for {} s", args.timeout));
-    let (status, says) = runtime()?
-        .block_on(asked)
-        .unwrap_or_else(silent)
+    let heard = runtime()?
+        .block_on(fetch(&format!("{base}/readyz"), Duration::from_secs(args.timeout), MAX_ANSWER))
         .map_err(|why| Failure::new(69, format!("{base} is not ready: {why}")))?;
-    let says = says["status"].as_str().unwrap_or("it does not say why").to_owned();
-    if status != StatusCode::OK {
+    let says = heard.document["status"].as_str().unwrap_or("it does not say why").to_owned();
+    if heard.status != StatusCode::OK {
         return Err(Failure::new(1, format!("{base} is not ready: {says}")));
     }
     if context.json {
@@ -55,21 +49,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         output::line(&says);
     }
     Ok(())
-}
-
-async fn ask(base: &str) -> Result<(StatusCode, Value), String> {
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(|error| format!("the machine's certificates cannot be read: {error}"))?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    let request = Request::get(format!("{base}/readyz")).body(Body::empty()).map_err(|error| error.to_string())?;
-    let client = Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
-    let response = client.request(request).await.map_err(|error| crate::remote::chain(&error))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| error.to_string())?;
-    Ok((status, serde_json::from_slice(&body.to_bytes()).unwrap_or_default()))
 }
 
 /// A URL without a slash at the end.

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use http_body_util::{BodyExt as _, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 use regrant_server::Config;
 use regrant_server::admin::Status;
 
 use super::Finding;
 use crate::context::runtime;
+use crate::fetch::{Fetched, fetch};
 
 const CHECK: &str = "issuer";
 /// How long to wait for an answer.
@@ -37,13 +34,7 @@ pub(super) fn reachable(config: &Config, status: Option<&Status>) -> Vec<Finding
         )];
     }
     let url = format!("{issuer}/.well-known/openid-configuration");
-    let asked = runtime().map_err(|error| error.to_string()).and_then(|runtime| {
-        runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, get(&url))
-                .await
-                .unwrap_or_else(|_| Err("there was no answer for 5 s".to_owned()))
-        })
-    });
+    let asked = runtime().map_err(|error| error.to_string()).and_then(|runtime| runtime.block_on(get(&url)));
     judge(&issuer, &url, asked)
 }
 
@@ -86,28 +77,9 @@ fn judge(issuer: &str, url: &str, asked: Result<Heard, String>) -> Vec<Finding> 
 }
 
 async fn get(url: &str) -> Result<Heard, String> {
-    let said = |error: &dyn std::error::Error| {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            text = format!("{text}: {error}");
-            source = error.source();
-        }
-        text
-    };
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(|error| format!("the machine's certificates cannot be read: {error}"))?
-        .https_or_http()
-        .enable_http1()
-        .build();
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
-    let uri = url.parse().map_err(|error| format!("it is no URL: {error}"))?;
-    let response = client.get(uri).await.map_err(|error| said(&error))?;
-    let status = response.status().as_u16();
-    let skew = response.headers().get("date").and_then(|date| date.to_str().ok()).and_then(skew);
-    let body = Limited::new(response.into_body(), MAX_DOCUMENT).collect().await.map_err(|error| error.to_string())?;
-    let document: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let Fetched { status, headers, document } = fetch(url, PATIENCE, MAX_DOCUMENT).await?;
+    let status = status.as_u16();
+    let skew = headers.get("date").and_then(|date| date.to_str().ok()).and_then(skew);
     let issuer = document["issuer"].as_str().filter(|_| status == 200).map(str::to_owned);
     Ok(Heard { issuer, status, skew })
 }

@@ -11,6 +11,8 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
+import { command } from "../command.mjs";
+
 const { REGRANT, KEYCLOAK } = process.env;
 if (!REGRANT || !KEYCLOAK) throw new Error("set REGRANT to the program and KEYCLOAK to the directory of Keycloak");
 const LIFETIME = 8;
@@ -100,21 +102,7 @@ async function start() {
   throw new Error(`Keycloak does not start:\n${readFileSync(path.join(home, "keycloak.log"), "utf8").slice(-4000)}`);
 }
 
-function regrant(...args) {
-  const child = spawn(REGRANT, args, { env: environment, stdio: ["ignore", "pipe", "inherit"] });
-  let text = "";
-  const first = new Promise((done) => {
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (part) => {
-      text += part;
-      if (text.includes("\n")) done(text.split("\n")[0]);
-    });
-  });
-  const ended = new Promise((done, fail) => {
-    child.on("close", (code) => (code === 0 ? done(text) : fail(new Error(`regrant ${args.join(" ")}: ${code}`))));
-  });
-  return { first, ended };
-}
+const regrant = command(REGRANT, environment);
 
 // Logs in on Keycloak's page; where that leads to, at the client's own address.
 async function walk(url) {

@@ -2,7 +2,6 @@
 // as its client. REGRANT names the binary. The server counts: one refresh for every expiry, and none is refused.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
@@ -10,6 +9,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 
 import Provider from "oidc-provider";
+
+import { command } from "../command.mjs";
 
 const LIFETIME = 4;
 const RESOURCE = "https://api.example/";
@@ -54,21 +55,7 @@ provider.on("grant.success", (context) => (counts.refreshed += context.oidc.para
 provider.on("grant.error", () => (counts.refused += 1));
 provider.on("grant.revoked", () => (counts.revoked += 1));
 
-function regrant(...args) {
-  const child = spawn(process.env.REGRANT, args, { env: environment, stdio: ["ignore", "pipe", "inherit"] });
-  let text = "";
-  const first = new Promise((done) => {
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (part) => {
-      text += part;
-      if (text.includes("\n")) done(text.split("\n")[0]);
-    });
-  });
-  const ended = new Promise((done, fail) => {
-    child.on("close", (code) => (code === 0 ? done(text) : fail(new Error(`regrant ${args.join(" ")}: ${code}`))));
-  });
-  return { first, ended, stop: () => child.kill() };
-}
+const regrant = command(process.env.REGRANT, environment);
 
 // Logs in and allows on the pages of the provider.
 async function walk(url) {

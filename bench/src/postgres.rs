@@ -209,12 +209,12 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     }));
     progress.done(options.grants as f64 / PLANNED);
     let keys = stock.keys.clone();
-    let mut halves = stock.pool.parts(deployment.nodes.len());
+    let mut parts = stock.pool.parts(deployment.nodes.len());
     let nodes: Vec<Running> =
         deployment.nodes.iter().map(|home| Running::regrant(home, Path::new("/dev/null"))).collect();
     let form = |node: &Running| form(node, Kind::SingleUse, Flow::RefreshSingleUse);
-    let refresh = |half: &mut Pool, most: u64| -> std::io::Result<(u64, Option<String>)> {
-        let mut clients = Clients::new(form(&nodes[0]), half, Expected::Next, Some(keys.clone()));
+    let refresh = |part: &mut Pool, most: u64| -> std::io::Result<(u64, Option<String>)> {
+        let mut clients = Clients::new(form(&nodes[0]), part, Expected::Next, Some(keys.clone()));
         clients.most = most;
         let duration = Duration::from_secs(3600);
         let load = Load { address: nodes[0].address, connections: STEADY_CONNECTIONS, duration };
@@ -223,8 +223,8 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     };
     progress.show("warming up");
     let mut wrong = Vec::new();
-    for half in &mut halves {
-        wrong.extend(refresh(half, options.warm_up / options.nodes)?.1);
+    for part in &mut parts {
+        wrong.extend(refresh(part, options.warm_up / options.nodes)?.1);
     }
     progress.done(options.warm_up as f64 / PLANNED);
 
@@ -248,7 +248,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
                 progress.show(&format!("{} nodes · {connections} connections", nodes.len()));
                 let before = (processor(nodes), deployment.cpu(), wal(&deployment), written(nodes, runtime));
                 let (asked, forms) = (processor_time(std::process::id()), nodes.iter().map(form));
-                let together = at_once(nodes, forms, &mut halves, *connections, duration, &keys)?;
+                let together = at_once(nodes, forms, &mut parts, *connections, duration, &keys)?;
                 seen.load_cpu += processor_time(std::process::id()).saturating_sub(asked);
                 let after = (processor(nodes), deployment.cpu(), wal(&deployment), written(nodes, runtime));
                 seen.measured.add(&together.0);
@@ -286,7 +286,7 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<bool> {
     }
     progress.show("growing old");
     let before = deployment.book(runtime);
-    let (steady, first_wrong) = if options.steady == 0 { (0, None) } else { refresh(&mut halves[0], options.steady)? };
+    let (steady, first_wrong) = if options.steady == 0 { (0, None) } else { refresh(&mut parts[0], options.steady)? };
     wrong.extend(first_wrong);
     let after = deployment.book(runtime);
     progress.clear();
@@ -339,7 +339,7 @@ fn tell(before: &Book, after: &Book, refreshes: u64) {
 fn at_once(
     nodes: &[Running],
     forms: impl Iterator<Item = Form>,
-    halves: &mut [Pool],
+    parts: &mut [Pool],
     connections: usize,
     duration: Duration,
     keys: &std::sync::Arc<regrant_core::Keys>,
@@ -349,10 +349,10 @@ fn at_once(
         let threads: Vec<_> = nodes
             .iter()
             .zip(forms)
-            .zip(halves.iter_mut())
-            .map(|((node, form), half)| {
+            .zip(parts.iter_mut())
+            .map(|((node, form), part)| {
                 scope.spawn(move || {
-                    let mut clients = Clients::new(form, half, Expected::Next, Some(keys.clone()));
+                    let mut clients = Clients::new(form, part, Expected::Next, Some(keys.clone()));
                     let seen = drive(Load { address: node.address, connections: share, duration }, &mut clients)?;
                     Ok::<_, std::io::Error>((seen, clients.first_wrong))
                 })

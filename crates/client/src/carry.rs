@@ -7,11 +7,10 @@
 //! | `use_dpop_nonce`, for the first time  | with a proof that has the nonce             | its body cannot be copied: the next request has the nonce |
 //! | anything else, or once more           | no                                          | it is the answer                        |
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 
 use crate::error::Error;
-use crate::secret::Secret;
 use crate::session::Session;
 
 /// A request.
@@ -46,7 +45,7 @@ pub(crate) async fn deliver<P: Parcel, C: Carrier<P>>(
     loop {
         let again = parcel.copied();
         let method = parcel.method().clone();
-        present(session, &token, method.as_str(), &url, parcel.headers_mut())?;
+        session.present(&token, method.as_str(), &url, parcel.headers_mut())?;
         let answer = carrier.carry(parcel).await?;
         let (status, headers) = C::said(&answer);
         match (tries.next(session, &url, status, headers), again) {
@@ -63,20 +62,6 @@ pub(crate) async fn deliver<P: Parcel, C: Carrier<P>>(
             }
         }
     }
-}
-
-/// Puts the token into the headers, and the proof of its key if it has one.
-fn present(session: &Session, token: &Secret, method: &str, url: &str, headers: &mut HeaderMap) -> Result<(), Error> {
-    let (authorization, proof) = session.presented(token, method, url)?;
-    let unfit = |_| Error::Misconfigured("the access token is fit for no header".to_owned());
-    let mut value = HeaderValue::try_from(authorization.expose()).map_err(unfit)?;
-    value.set_sensitive(true);
-    headers.insert(AUTHORIZATION, value);
-    headers.remove("dpop");
-    if let Some(proof) = proof {
-        headers.insert("dpop", HeaderValue::try_from(proof).map_err(unfit)?);
-    }
-    Ok(())
 }
 
 /// Why a request is sent again: each reason counts once.

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use tokio::sync::{broadcast, watch};
 
 use crate::answer::PAUSE;
@@ -274,6 +275,23 @@ impl Session {
         let server = &self.0.refresher.server;
         let proof = key.proof(method, url, server.nonces.of(url).as_deref(), Some(token), server.date())?;
         Ok((Secret::new(format!("DPoP {}", token.expose())), Some(proof)))
+    }
+
+    /// Puts that into the headers of the request, in place of what was there.
+    ///
+    /// # Errors
+    /// [`Error::Misconfigured`] if the key cannot sign, or the token is fit for no header.
+    pub fn present(&self, token: &Secret, method: &str, url: &str, headers: &mut HeaderMap) -> Result<(), Error> {
+        let (authorization, proof) = self.presented(token, method, url)?;
+        let unfit = |_| Error::Misconfigured("the access token is fit for no header".to_owned());
+        let mut value = HeaderValue::try_from(authorization.expose()).map_err(unfit)?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+        headers.remove("dpop");
+        if let Some(proof) = proof {
+            headers.insert("dpop", HeaderValue::try_from(proof).map_err(unfit)?);
+        }
+        Ok(())
     }
 
     /// Remembers the `DPoP-Nonce` of an answer from there, for the next request (RFC 9449 section 9).

@@ -3,23 +3,16 @@
 
 use std::path::Path;
 
-use regrant_core::decision::{Event, EventKind};
-use regrant_core::grant::EndReason;
+use regrant_core::Timestamp;
 use regrant_core::keys::{DeploymentId, KeyStatus};
-use regrant_core::{ChainKey, Epoch, Selector, Timestamp};
-use regrant_store::{
-    EventRecord, KeyChange, KeyKind, KeyRecord, Outcome, Record, Sqlite, SqliteOptions, Store, Writes,
-};
+use regrant_store::contract::sealed::{begin, epoch, event, key, tag_key};
+use regrant_store::{Outcome, Record, Sqlite, SqliteOptions, Store, Writes};
 use rusqlite::Connection;
 
 mod place;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
-}
-
-fn key() -> ChainKey {
-    ChainKey::new(&[5; 32])
 }
 
 fn open(file: &Path) -> Sqlite {
@@ -32,40 +25,10 @@ fn start(file: &Path) -> Result<Sqlite, String> {
     store.chain_under(key()).map(|()| store).map_err(|forged| forged.0)
 }
 
-fn epoch(number: u64, scope: &str) -> Record {
-    let selector = Selector { scope: Some(scope.to_owned()), ..Selector::default() };
-    let (reason, undo_until) = (EndReason::ScopeRevoked, Some(at(1000)));
-    let epoch = Epoch { number, at: at(1), selector, reason, detail: String::new(), undo_until, undone_at: None };
-    Record::Epoch { epoch, events: Vec::new() }
-}
-
-fn event(detail: &str) -> Record {
-    let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail: detail.to_owned() };
-    Record::Event(EventRecord { at: at(2), event, correlation: String::new() })
-}
-
-fn tag_key(id: u32, expected: Option<KeyStatus>, status: KeyStatus) -> Record {
-    let key = KeyRecord {
-        kind: KeyKind::Tag,
-        id,
-        status,
-        algorithm: String::new(),
-        wrapped: None,
-        outlived_by: 0,
-        created_at: at(1),
-        current_at: Some(at(1)),
-        verify_at: None,
-        gone_at: None,
-    };
-    Record::Keys { changes: vec![KeyChange { expected, key }], events: Vec::new() }
-}
-
 /// A store with three events, two wide revocations and two keys, one of them known to others.
 fn filled(file: &Path) {
     let mut store = open(file);
-    let identity = Record::Initialise { deployment: DeploymentId([3; 16]), root_check: [4; 16] };
-    store.commit(&[identity], at(1)).expect("written");
-    store.chain_under(key()).expect("a fresh store");
+    begin(&mut store);
     let compromised = tag_key(1, Some(KeyStatus::Current), KeyStatus::Compromised);
     for record in [
         event("one"),

@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::HttpsConnector;
@@ -167,16 +167,10 @@ impl Proxy {
         *request.uri_mut() = parts.uri.clone();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = parts.headers.clone();
-        let unfit = |why: &dyn std::fmt::Display| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", why);
-        let (authorization, proof) =
-            session.presented(token, parts.method.as_str(), &parts.uri.to_string()).map_err(|error| unfit(&error))?;
-        let mut value = HeaderValue::try_from(authorization.expose()).map_err(|error| unfit(&error))?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, value);
-        request.headers_mut().remove("dpop");
-        if let Some(proof) = proof {
-            request.headers_mut().insert("dpop", HeaderValue::try_from(proof).map_err(|error| unfit(&error))?);
-        }
+        let (method, url) = (parts.method.as_str(), parts.uri.to_string());
+        session
+            .present(token, method, &url, request.headers_mut())
+            .map_err(|error| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", error))?;
         let answered = self.client.request(request).await;
         let answered = answered.map_err(|error| Trouble::new(StatusCode::BAD_GATEWAY, "no_answer", chain(&error)))?;
         let mut answered = answered.map(Body::new);

@@ -4,13 +4,11 @@
 use std::path::Path;
 use std::thread;
 
-use regrant_core::decision::{Event, EventKind};
-use regrant_core::grant::EndReason;
-use regrant_core::keys::{DeploymentId, KeyStatus};
-use regrant_core::{ChainKey, Epoch, Selector, Timestamp};
+use regrant_core::Timestamp;
+use regrant_core::keys::KeyStatus;
+use regrant_store::contract::sealed::{begin, epoch, event, key, key_change, tag_key};
 use regrant_store::{
-    Answer, Cause, EventRecord, KeyChange, KeyKind, KeyRecord, MoveError, Outcome, Postgres, Question, Record, Sqlite,
-    SqliteOptions, Store, move_store,
+    Answer, Cause, KeyKind, MoveError, Outcome, Postgres, Question, Record, Sqlite, SqliteOptions, Store, move_store,
 };
 use sim::pg::{self, Database};
 use sim::process::Scratch;
@@ -22,59 +20,20 @@ fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn key() -> ChainKey {
-    ChainKey::new(&[5; 32])
-}
-
 /// Opens it as a server does; why not, where it does not.
 fn start(database: &Database) -> Result<Postgres, String> {
     let mut store = Postgres::open(&database.options()).map_err(|error| error.to_string())?;
     store.chain_under(key()).map(|()| store).map_err(|forged| forged.0)
 }
 
-fn epoch(number: u64, scope: &str) -> Record {
-    let selector = Selector { scope: Some(scope.to_owned()), ..Selector::default() };
-    let (reason, undo_until) = (EndReason::ScopeRevoked, Some(at(1000)));
-    let epoch = Epoch { number, at: at(1), selector, reason, detail: String::new(), undo_until, undone_at: None };
-    Record::Epoch { epoch, events: Vec::new() }
-}
-
-fn event(detail: &str) -> Record {
-    let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail: detail.to_owned() };
-    Record::Event(EventRecord { at: at(2), event, correlation: String::new() })
-}
-
-fn key_of(kind: KeyKind, id: u32, expected: Option<KeyStatus>, status: KeyStatus) -> KeyChange {
-    let key = KeyRecord {
-        kind,
-        id,
-        status,
-        algorithm: String::new(),
-        wrapped: (kind == KeyKind::Seed).then(|| vec![1, 2, 3]),
-        outlived_by: 0,
-        created_at: at(1),
-        current_at: Some(at(1)),
-        verify_at: None,
-        gone_at: None,
-    };
-    KeyChange { expected, key }
-}
-
-fn tag_key(id: u32, expected: Option<KeyStatus>, status: KeyStatus) -> Record {
-    Record::Keys { changes: vec![key_of(KeyKind::Tag, id, expected, status)], events: Vec::new() }
-}
-
 /// Three events, two wide revocations, and keys, one of them known to others.
 fn fill(store: &mut dyn Store) {
-    let identity = Record::Initialise { deployment: DeploymentId([3; 16]), root_check: [4; 16] };
-    store.commit(&[identity], at(1)).expect("written");
-    store.chain_under(key()).expect("a fresh store");
-    let seed = key_of(KeyKind::Seed, 1, None, KeyStatus::Current);
+    begin(store);
     for record in [
         event("one"),
         epoch(1, "calendar"),
         tag_key(1, None, KeyStatus::Current),
-        Record::Keys { changes: vec![seed], events: Vec::new() },
+        key_change(KeyKind::Seed, 1, None, KeyStatus::Current),
         event("two"),
         epoch(0, "write\0\u{1a}"),
         tag_key(1, Some(KeyStatus::Current), KeyStatus::Compromised),

@@ -14,6 +14,8 @@
 //! | [`revocations`] | what resource servers must hear of                   |
 //! | [`epochs`]  | wide revocations                                         |
 //! | [`lasting`] | extreme values, and what is there after reopening        |
+//!
+//! [`sealed`] has no checks: the stores that last have tests of their own for what somebody else did to them.
 
 pub mod chain;
 pub mod epochs;
@@ -22,6 +24,7 @@ pub mod grants;
 pub mod lasting;
 pub mod people;
 pub mod revocations;
+pub mod sealed;
 pub mod things;
 
 use std::sync::Arc;

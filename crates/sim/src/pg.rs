@@ -241,6 +241,15 @@ impl Server {
         Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
     }
 
+    /// Ends every connection of the nodes of a database, and waits until their processes are gone. A commit that is on its way at that
+    /// moment is one that nobody knows the outcome of: so is one whose node has not heard of it yet.
+    pub fn hang_up(&self, database: &str) {
+        let ends = format!(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{database}' AND application_name = 'regrant'"
+        );
+        self.sql("postgres", &ends);
+    }
+
     /// A new, empty database, and its address.
     pub fn database(&self) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -65,18 +65,13 @@ fn a_connection_that_is_ended_is_made_again() {
     let database = server().database();
     let mut store = database.node();
     store.commit(&[write(None, &grant(1))], at(1)).expect("written");
-    let ends =
-        format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}'", database.name);
     let (mut reached, mut settled) = (1, 0);
     for _ in 0..10 {
-        server().sql("postgres", &ends);
+        server().hang_up(&database.name);
         settled += step(&mut store, &mut reached);
     }
-    let ender = thread::spawn(move || {
-        for _ in 0..20 {
-            server().sql("postgres", &ends);
-        }
-    });
+    let name = database.name.clone();
+    let ender = thread::spawn(move || (0..20).for_each(|_| server().hang_up(&name)));
     while !ender.is_finished() {
         settled += step(&mut store, &mut reached);
     }

@@ -133,8 +133,7 @@ fn a_revocation_that_was_removed_meanwhile_is_missed_with_the_next_connection() 
         let database = filled();
         let mut store = start(&database).expect("nobody has changed anything");
         server().sql(&database.name, change);
-        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        server().sql(&database.name, end);
+        server().hang_up(&database.name);
         let refused = store.load(&[grant(1).id]).expect_err(change);
         assert_eq!(refused.cause, Cause::Damaged, "{change}: {refused}");
     }

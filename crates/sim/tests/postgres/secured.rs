@@ -168,8 +168,7 @@ fn a_password_that_is_changed_is_read_anew() {
     guarded.change_password("second");
     // Whoever is connected stays; a new connection is turned away, and nothing is in doubt for good.
     store.load(&[grant(1).id]).expect("still connected");
-    let ends = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'regrant'";
-    guarded.server.sql("postgres", ends);
+    guarded.server.hang_up(&guarded.database);
     let refused = store.load(&[grant(1).id]).expect_err("the file holds the password of before");
     assert_eq!(refused.cause, Cause::Unreachable, "{refused}");
     assert_eq!(store.failure(), None);

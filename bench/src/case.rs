@@ -24,6 +24,14 @@ pub enum Flow {
     IdToken,
 }
 
+impl Flow {
+    /// Whether a refresh token is presented.
+    #[must_use]
+    pub const fn is_refresh(self) -> bool {
+        matches!(self, Self::RefreshSingleUse | Self::RefreshReusable)
+    }
+}
+
 /// What comes back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {

@@ -78,9 +78,9 @@ struct Refresh {
     /// Seconds for each of the three servers in each case.
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
-    /// Refreshes before the first measurement on each store.
-    #[arg(long, default_value_t = 100_000)]
-    warm_up: u64,
+    /// Refreshes before each case of refreshes is measured; unless told, one for each grant and 100,000 at least.
+    #[arg(long)]
+    warm_up: Option<u64>,
     /// Where the stores are made: on the disk that is meant. A directory in memory syncs nothing.
     #[arg(long, default_value = "target/bench")]
     directory: PathBuf,

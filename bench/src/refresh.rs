@@ -28,6 +28,10 @@ const INTROSPECTED: usize = 20_000;
 const CODES_PER_SECOND: f64 = 25_000.0;
 /// Grants made in a second, for the plan only.
 const MADE_PER_SECOND: f64 = 30_000.0;
+/// Refreshes before a measurement, however few grants there are.
+pub const LEAST_WARM_UP: u64 = 100_000;
+/// For the time estimate.
+const WARMED_PER_SECOND: f64 = 20_000.0;
 /// Connections of the warm-up.
 const WARM_CONNECTIONS: usize = 64;
 
@@ -42,8 +46,8 @@ pub struct Options {
     pub grants: Vec<u64>,
     /// Seconds for each server in each case.
     pub seconds: f64,
-    /// Refreshes before the first measurement on a store.
-    pub warm_up: u64,
+    /// Refreshes before the first measurement of a case of refreshes; without a number one for each grant, and [`LEAST_WARM_UP`] at least.
+    pub warm_up: Option<u64>,
     /// Where stores are made: on the disk that is meant.
     pub directory: PathBuf,
     /// Where Regrant's log goes.
@@ -88,7 +92,6 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<Outcome> {
             let stock = runtime.block_on(Stock::make(&directory, kind, *grants, &mut show));
             progress.done(*grants as f64 / MADE_PER_SECOND);
             let mut bench = Bench { options, runtime, progress: &mut progress, outcome: &mut outcome, stock, codes: 0 };
-            bench.warm_up()?;
             for case in cases {
                 bench.case(case)?;
             }
@@ -103,7 +106,12 @@ pub fn run(options: &Options, runtime: &Runtime) -> std::io::Result<Outcome> {
 fn planned(options: &Options) -> f64 {
     let measured = options.seconds * 3.0 * (options.cases.len() * options.connections.len()) as f64;
     let kinds = Kind::ALL.into_iter().filter(|kind| options.cases.iter().any(|case| case.kind() == *kind)).count();
-    options.grants.iter().map(|grants| measured + kinds as f64 * *grants as f64 / MADE_PER_SECOND).sum()
+    let refreshes = options.cases.iter().filter(|case| case.flow.is_refresh()).count() as f64;
+    let of = |grants: &u64| {
+        let warm_up = options.warm_up.unwrap_or((*grants).max(LEAST_WARM_UP)) as f64 / WARMED_PER_SECOND;
+        measured + kinds as f64 * *grants as f64 / MADE_PER_SECOND + refreshes * warm_up
+    };
+    options.grants.iter().map(of).sum()
 }
 
 /// The measurements on one store.
@@ -123,21 +131,19 @@ impl Bench<'_> {
         Running::regrant(&self.stock.home, &self.options.log)
     }
 
-    fn warm_up(&mut self) -> std::io::Result<()> {
-        if self.options.warm_up == 0 {
-            return Ok(());
-        }
+    /// By the same process that is measured: what it remembers of grants, it has learnt then.
+    fn warm_up(&mut self, server: &Running) -> std::io::Result<()> {
+        let most = self.options.warm_up.unwrap_or(self.stock.grants.max(LEAST_WARM_UP));
         self.progress.show("warming up");
-        let server = self.start(Format::Opaque);
-        let (form, expected) = (form(&server, self.stock.kind, Flow::RefreshSingleUse), refreshes(self.stock.kind));
+        let (form, expected) = (form(server, self.stock.kind, Flow::RefreshSingleUse), refreshes(self.stock.kind));
         let mut clients = Clients::new(form, &mut self.stock.pool, expected, None);
-        clients.most = self.options.warm_up;
+        clients.most = most;
         let load = Load { address: server.address, connections: WARM_CONNECTIONS, duration: Duration::from_secs(3600) };
-        let seen = drive(load, &mut clients)?;
+        let seen = if most > 0 { drive(load, &mut clients)? } else { Measured::default() };
         if seen.wrong > 0 {
             self.outcome.wrong.push(format!("warm-up: {}", clients.first_wrong.unwrap_or_default()));
         }
-        server.stop();
+        self.progress.done(most as f64 / WARMED_PER_SECOND);
         Ok(())
     }
 
@@ -154,6 +160,9 @@ impl Bench<'_> {
             _ => None,
         };
         let server = self.start(case.format);
+        if case.flow.is_refresh() {
+            self.warm_up(&server)?;
+        }
         if case.flow == Flow::Introspect {
             other = Some(self.access_tokens(&server)?);
         }

@@ -1,23 +1,24 @@
 //! Where a grant is used from: the network, shortened, and the family of the program. Enough for its owner to recognise a device, too
 //! little to follow a person.
 //!
-//! It is kept beside the grant, in the transaction of a decision, only when it has changed. What was written is remembered for some
-//! grants, by a fingerprint, so that an ordinary refresh costs a look into a table in memory and no write.
+//! It is kept beside the grant, in the transaction of a decision, only when it has changed. What was written is remembered by a
+//! fingerprint, so that an ordinary refresh costs a look into a table in memory, and neither a read nor a write.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use axum::http::HeaderValue;
 use regrant_core::Timestamp;
 use regrant_store::Record;
 use regrant_store::beside::Place;
 
-/// For how many grants it is remembered what was written.
-const MOST: usize = 32_768;
+/// For how many grants it is remembered what was written: 24 MiB at the most, and as little as there are grants.
+const MOST: u64 = 1 << 21;
+/// Grants whose memory is one piece, taken when the first of them is refreshed: numbers are given out one after the other.
+const PIECE: usize = 1024;
 /// Another place is not written earlier than this after the last one: a device between two networks writes no row with each refresh.
-const PAUSE: Duration = Duration::from_secs(60);
+/// In seconds.
+const PAUSE: u32 = 60;
 /// So much of a `User-Agent` is looked at.
 const MAX_AGENT: usize = 512;
 
@@ -36,7 +37,7 @@ impl Whereabouts {
     }
 
     /// FNV-1a over everything that is kept, and more: another version of a program is another fingerprint and the same place.
-    fn fingerprint(&self) -> u64 {
+    fn fingerprint(&self) -> u32 {
         let agent = self.agent.as_ref().map_or(&[][..], HeaderValue::as_bytes);
         let agent = agent.get(..MAX_AGENT).unwrap_or(agent);
         let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
@@ -45,24 +46,36 @@ impl Whereabouts {
             Some(IpAddr::V4(address)) => address.octets()[..3].iter().fold(0xcbf2_9ce4_8422_2325, mix),
             Some(IpAddr::V6(address)) => address.octets()[..6].iter().fold(0xcbf2_9ce4_8422_2326, mix),
         };
-        agent.iter().fold(begin, mix)
+        let [a, b, c, d, e, f, g, h] = agent.iter().fold(begin, mix).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d]) ^ u32::from_be_bytes([e, f, g, h])
     }
 }
 
-/// What is known to be written, by number of grant.
+/// What was written for one grant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Written {
+    /// Which of the grants that share this memory, counted from 1; 0 for none.
+    lap: u32,
+    print: u32,
+    /// When, in seconds since the epoch.
+    at: u32,
+}
+
+/// What is known to be written, by number of grant: of grants that lie [`MOST`] apart, the later one's.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    known: HashMap<u64, (u64, Timestamp)>,
+    known: Vec<Option<Box<[Written; PIECE]>>>,
     /// What the batch under way writes.
-    pending: std::cell::RefCell<Vec<(u64, u64)>>,
+    pending: std::cell::RefCell<Vec<(u64, u32)>>,
 }
 
 impl Places {
     /// What to write, if it may be another place than the last.
     pub(crate) fn news(&self, grant: u64, from: &Whereabouts, now: Timestamp) -> Option<Record> {
-        let print = from.fingerprint();
-        let is_known = |(known, at): &(u64, Timestamp)| *known == print || now.since(*at) < PAUSE;
-        if self.known.get(&grant).is_some_and(is_known) {
+        let (print, (piece, slot, lap)) = (from.fingerprint(), within(grant));
+        let written = self.known.get(piece).and_then(Option::as_deref).map(|piece| piece[slot]);
+        let is_known = |known: Written| known.print == print || seconds(now).saturating_sub(known.at) < PAUSE;
+        if written.is_some_and(|known| known.lap == lap && is_known(known)) {
             return None;
         }
         self.pending.borrow_mut().push((grant, print));
@@ -80,11 +93,25 @@ impl Places {
         if !records.iter().any(|record| matches!(record, Record::Seen { .. })) {
             return;
         }
-        if self.known.len().saturating_add(pending.len()) > MOST {
-            self.known.clear();
+        for (grant, print) in pending {
+            let (piece, slot, lap) = within(grant);
+            if self.known.len() <= piece {
+                self.known.resize(piece + 1, None);
+            }
+            self.known[piece].get_or_insert_with(|| Box::new([Written::default(); PIECE]))[slot] =
+                Written { lap, print, at: seconds(now) };
         }
-        self.known.extend(pending.into_iter().map(|(grant, print)| (grant, (print, now))));
     }
+}
+
+/// Which piece a grant's memory is in, where there, and which of those that share it it is.
+fn within(grant: u64) -> (usize, usize, u32) {
+    let at = usize::try_from(grant % MOST).unwrap_or_default();
+    (at / PIECE, at % PIECE, u32::try_from(grant / MOST).unwrap_or(u32::MAX).saturating_add(1))
+}
+
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.millis() / 1000).unwrap_or_default()
 }
 
 /// The network of an address: enough to see where a flood comes from, too little to follow a person.
@@ -189,10 +216,13 @@ mod tests {
         Whereabouts { address: address.parse().ok(), agent: Some(HeaderValue::from_static("curl/8")) }
     }
 
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+
     #[test]
     fn what_was_written_is_not_written_again() {
         let mut places = Places::default();
-        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let mut used = |address: &str, seconds| {
             let news = places.news(7, &from(address), at(seconds));
             places.committed(news.as_slice(), at(seconds));
@@ -205,13 +235,24 @@ mod tests {
         assert!(used("192.0.2.1", 3700));
     }
 
+    /// One after the other, as they are given out, and far apart.
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn what_is_remembered_is_bounded_and_one_grants_alone() {
         let mut places = Places::default();
-        for grant in 0..100_000 {
-            let news = places.news(grant, &from("192.0.2.1"), Timestamp::EPOCH);
-            places.committed(news.as_slice(), Timestamp::EPOCH);
-            assert!(places.known.len() <= MOST);
+        for grant in (0..3 * PIECE as u64).chain((0..5 * MOST).step_by(100_003)) {
+            let news = places.news(grant, &from("192.0.2.1"), at(3600));
+            places.committed(news.as_slice(), at(3600));
         }
+        assert!(places.known.len() * PIECE <= MOST as usize);
+        assert_eq!(size_of::<Written>() * MOST as usize, 24 << 20);
+        let mut is_news = |grant| {
+            let news = places.news(grant, &from("192.0.2.1"), at(3601)).is_some();
+            places.begin();
+            news
+        };
+        assert!(!is_news(7));
+        assert!(is_news(7 + MOST), "another grant's");
+        assert!(is_news(3 * PIECE as u64 + 1), "nobody's");
+        assert!(is_news(u64::MAX));
     }
 }

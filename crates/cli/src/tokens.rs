@@ -7,6 +7,7 @@
 pub(crate) mod agent;
 pub(crate) mod exec;
 mod format;
+mod keychain;
 pub(crate) mod login;
 mod place;
 pub(crate) mod proxy;

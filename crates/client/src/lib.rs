@@ -40,6 +40,8 @@ mod dpop;
 mod error;
 pub mod freshness;
 mod id_token;
+#[cfg(feature = "keychain")]
+pub mod keychain;
 mod layer;
 pub mod login;
 #[cfg(feature = "reqwest-middleware")]
@@ -57,6 +59,8 @@ pub use client::{Client, Request, RequestError};
 pub use clock::{Clock, Stamp};
 pub use error::{Error, StoreError};
 pub use id_token::Identity;
+#[cfg(feature = "keychain")]
+pub use keychain::Keychain;
 pub use layer::{Bearer, Bearing};
 pub use login::{Device, LoggedIn, Login, Loopback};
 #[cfg(feature = "reqwest-middleware")]
@@ -65,6 +69,9 @@ pub use profile::{Credential, Profile};
 pub use record::{Intent, Record, Tokens};
 pub use secret::Secret;
 pub use session::{Event, Session, Settings};
-pub use store::file::{FileStore, Sealing};
+pub use store::file::FileStore;
+#[cfg(feature = "keychain")]
+pub use store::keychain::KeychainStore;
+pub use store::sealing::Sealing;
 pub use store::{MemoryStore, Store};
 pub use transport::{Answered, Call, Form, Http, NoAnswer, Transport};

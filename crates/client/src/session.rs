@@ -68,6 +68,8 @@ impl Settings {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// A refresh has begun: what comes of it is the next event.
+    Renewing,
     /// The tokens were renewed.
     Renewed,
     /// Another task or process has renewed them.
@@ -477,6 +479,7 @@ impl Inner {
     }
 
     async fn refresh(&self, why: &Why) -> Landed {
+        self.tell(Event::Renewing);
         self.keep_unkept().await;
         match self.refresher.refresh(why).await {
             Ok(outcome) => {

@@ -1,4 +1,5 @@
-//! Where sessions are kept: a trait that a program's own database can implement, in memory, and in a sealed file.
+//! Where sessions are kept: a trait that a program's own database can implement, in memory, in a sealed file, and
+//! in the keychain.
 //!
 //! A store has three duties, which [`contract`](crate::store::contract) tests: it keeps a record as a whole or not at all; it replaces
 //! only the revision that the writer has seen; and it lets one holder at a time have the lock of a name.
@@ -15,6 +16,10 @@ use crate::record::Record;
 
 pub mod contract;
 pub mod file;
+#[cfg(feature = "keychain")]
+pub mod keychain;
+mod locks;
+pub(crate) mod sealing;
 
 /// What a store does, in the end.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod kill;
 pub mod model;
 pub mod pg;
+pub mod phones;
 pub mod pooler;
 pub mod process;
 pub mod revoking;

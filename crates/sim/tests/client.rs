@@ -13,8 +13,11 @@ mod client {
     mod disks;
     mod examples;
     mod fresh;
+    mod interrupted;
+    mod keychains;
     mod layers;
     mod logins;
+    mod networks;
     mod phones;
     mod sessions;
     mod stores;

@@ -10,6 +10,7 @@ use regrant_client::discovery::Metadata;
 use regrant_client::{Error, LoggedIn, Login, Profile, Session};
 
 use super::failure;
+use super::keychain::{self, Which};
 use super::place::{Kept, Place, standard_input};
 use crate::context::{Context, Done, Failure, runtime};
 use crate::output;
@@ -67,6 +68,9 @@ pub(crate) struct Args {
     /// Print the address instead of opening a browser.
     #[arg(long, help_heading = "How to log in")]
     no_browser: bool,
+    /// Keep the key of all sessions in a keychain from now on, and not in a file.
+    #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, default_missing_value = "desktop", help_heading = "How to log in")]
+    keychain: Option<Which>,
     /// The path of the redirect URI on this machine.
     #[arg(long, value_name = "PATH", default_value = "/callback", help_heading = "How to log in")]
     redirect_path: String,
@@ -78,6 +82,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     let profile = kept.opened(&args.profile)?;
     let name = args.profile.as_str();
     let failed = |error: &Error| failure(name, error);
+    if let Some(which) = args.keychain {
+        keychain::choose(&place, which)?;
+    }
     runtime()?.block_on(async {
         // A store that cannot be written is told before anybody logs in.
         let store = Arc::new(place.store()?);

@@ -4,6 +4,7 @@
 //! profiles/NAME.json   which client of which server; no secret is in it
 //! sessions/            the sealed sessions
 //! key                  what they are sealed with, unless REGRANT_PASSPHRASE_COMMAND prints a passphrase
+//! keychain             or which keychain has the key
 //! ```
 
 use std::collections::BTreeMap;
@@ -100,9 +101,18 @@ impl Place {
     pub(crate) fn store(&self) -> Result<FileStore, Failure> {
         let sealing = match std::env::var("REGRANT_PASSPHRASE_COMMAND") {
             Ok(command) if !command.is_empty() => Sealing::Passphrase(passphrase(&command)?),
-            _ => Sealing::KeyFile(self.0.join("key")),
+            _ => super::keychain::sealing(&self.0)?.unwrap_or_else(|| Sealing::KeyFile(self.key_file())),
         };
         FileStore::open(self.0.join("sessions"), &sealing).map_err(|error| Failure::new(74, error))
+    }
+
+    /// The key, if no keychain has it.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.0.join("key")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn profile(&self, name: &str) -> Result<Kept, Failure> {
@@ -127,19 +137,8 @@ impl Place {
 
     /// Keeps a profile: beside the old one, then over it.
     pub(crate) fn keep(&self, name: &str, profile: &Kept) -> Result<(), Failure> {
-        let path = self.path(name)?;
-        let failed = |error: std::io::Error| Failure::new(74, format!("{}: {error}", path.display()));
-        let directory = path.parent().unwrap_or(&self.0);
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
-        let beside = path.with_extension(format!("{}.new", std::process::id()));
-        let write = || {
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-            file.write_all(serde_json::to_string_pretty(profile)?.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &path)
-        };
-        write().map_err(failed)
+        let text = serde_json::to_string_pretty(profile).map_err(|error| Failure::new(70, error))?;
+        replace(&self.path(name)?, &text)
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, Failure> {
@@ -154,6 +153,21 @@ impl Place {
 fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=64).contains(&name.len()) && name.chars().all(fits) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// Keeps a text for its owner alone: beside the old one, then over it.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(74, format!("{}: {error}", path.display()));
+    let directory = path.parent().unwrap_or(path);
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(failed)
 }
 
 /// A file of text, zeroed when it was used.

@@ -4,21 +4,25 @@
 //! only, so that no page can reach it by a name that it points here (DNS rebinding); and none that a page of another origin sends.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::body::Body;
-use http::header::{CONNECTION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, HOST, ORIGIN};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use regrant_client::{Secret, Session};
+use regrant_client::Bearer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tower_layer::Layer as _;
+use tower_service::Service;
 
 use super::place::Place;
 use super::serving::{Sessions, Trouble, room, serve};
@@ -59,8 +63,12 @@ struct Proxy {
     sessions: Sessions,
     profile: String,
     to: Uri,
-    client: Client<HttpsConnector<HttpConnector>, Body>,
+    api: Api,
 }
+
+/// What sends requests to the API.
+#[derive(Clone)]
+struct Api(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 pub(crate) fn run(_: &Context, args: &Args) -> Done {
     if !args.listen.ip().is_loopback() {
@@ -90,8 +98,8 @@ pub(crate) fn run(_: &Context, args: &Args) -> Done {
         .https_or_http()
         .enable_http1()
         .build();
-    let client = Client::builder(TokioExecutor::new()).build(connector);
-    let proxy = Arc::new(Proxy { sessions: Sessions::at(place), profile: args.profile.clone(), to, client });
+    let api = Api(Client::builder(TokioExecutor::new()).build(connector));
+    let proxy = Arc::new(Proxy { sessions: Sessions::at(place), profile: args.profile.clone(), to, api });
     runtime()?.block_on(async {
         let listener = TcpListener::bind(args.listen).await;
         let listener =
@@ -135,47 +143,30 @@ impl Proxy {
         strip(&mut parts.headers);
         parts.headers.remove(HOST);
         parts.uri = target(&self.to, parts.uri.path_and_query())?;
-        let (session, mut token) = self.sessions.token(&self.profile, None).await?;
-        let url = parts.uri.to_string();
-        let (mut had_nonce, mut had_other) = (false, false);
-        loop {
-            let answered = self.send(&parts, &body, &session, &token).await?;
-            let nonce = answered.headers().get("dpop-nonce").and_then(|nonce| nonce.to_str().ok());
-            session.heard_nonce(&url, nonce);
-            if says(&answered, "use_dpop_nonce") && !std::mem::replace(&mut had_nonce, true) {
-                continue;
-            }
-            if !says(&answered, "invalid_token") || std::mem::replace(&mut had_other, true) {
-                return Ok(answered);
-            }
-            match self.sessions.token(&self.profile, Some(&token)).await {
-                Ok((_, other)) => token = other,
-                Err(_) => return Ok(answered),
-            }
-        }
+        parts.version = Version::HTTP_11;
+        let session = self.sessions.session(&self.profile).await?;
+        // When it is sent again, and with what, is the library's rule.
+        Bearer::new(session).layer(self.api.clone()).call(Request::from_parts(parts, Full::new(body))).await
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Api {
+    type Response = Response<Body>;
+    type Error = Trouble;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Trouble>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Trouble>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn send(
-        &self,
-        parts: &http::request::Parts,
-        body: &Bytes,
-        session: &Session,
-        token: &Secret,
-    ) -> Result<Response<Body>, Trouble> {
-        let mut request = Request::new(Body::from(body.clone()));
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = parts.uri.clone();
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = parts.headers.clone();
-        let (method, url) = (parts.method.as_str(), parts.uri.to_string());
-        session
-            .present(token, method, &url, request.headers_mut())
-            .map_err(|error| Trouble::new(StatusCode::BAD_GATEWAY, "misconfigured", error))?;
-        let answered = self.client.request(request).await;
-        let answered = answered.map_err(|error| Trouble::new(StatusCode::BAD_GATEWAY, "no_answer", chain(&error)))?;
-        let mut answered = answered.map(Body::new);
-        strip(answered.headers_mut());
-        Ok(answered)
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let answered = self.0.request(request);
+        Box::pin(async move {
+            let no_answer = |error| Trouble::new(StatusCode::BAD_GATEWAY, "no_answer", chain(&error));
+            let mut answered = answered.await.map_err(no_answer)?.map(Body::new);
+            strip(answered.headers_mut());
+            Ok(answered)
+        })
     }
 }
 
@@ -204,13 +195,6 @@ fn is_for_this_machine(headers: &HeaderMap) -> bool {
 /// Browsers say so themselves: with an origin, or with what led to the request.
 fn comes_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) || headers.get("sec-fetch-site").is_some_and(|site| site != "none")
-}
-
-/// Whether an API refuses a token with that word.
-fn says(response: &Response<Body>, word: &str) -> bool {
-    let mut challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
-    response.status() == StatusCode::UNAUTHORIZED
-        && challenges.any(|value| value.to_str().is_ok_and(|value| value.contains(word)))
 }
 
 /// Takes out what belongs to the connection.

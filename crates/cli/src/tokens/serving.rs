@@ -111,6 +111,12 @@ impl Sessions {
     }
 }
 
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::of(&error)
+    }
+}
+
 impl Trouble {
     pub(crate) fn new(status: StatusCode, error: &'static str, message: impl std::fmt::Display) -> Self {
         Self { status, error, message: message.to_string(), retry_after: None }

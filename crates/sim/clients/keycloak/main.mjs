@@ -1,5 +1,6 @@
-// Another server: Keycloak, with strict rotation and without any; `regrant login`, `token`, `whoami` and `logout` as its client, 16 processes
-// at once. Keycloak's own events count: one refresh for every expiry, and none is refused. A command, not a part of ./test:
+// Another server: Keycloak, with strict rotation and without any; `regrant login` in a browser and by a device's code, `token`, `whoami` and
+// `logout` as its client, 16 processes at once. Keycloak's own events count: one refresh for every expiry, and none is refused. Its access
+// tokens are JWTs always: opaque ones are node-oidc-provider's part. A command, not a part of ./test:
 //
 //   cargo build; cargo run -p bench -- peers --install       # gets Keycloak from Maven Central into target/peers
 //   REGRANT=target/debug/regrant KEYCLOAK=target/peers/keycloak node crates/sim/clients/keycloak/main.mjs
@@ -42,7 +43,7 @@ const realm = (name, isStrict) => ({
       publicClient: true,
       standardFlowEnabled: true,
       redirectUris: ["http://127.0.0.1/callback", "http://127.0.0.1:*"],
-      attributes: { "pkce.code.challenge.method": "S256" },
+      attributes: { "pkce.code.challenge.method": "S256", "oauth2.device.authorization.grant.enabled": "true" },
     },
   ],
   users: [
@@ -104,7 +105,7 @@ async function start() {
 
 const regrant = command(REGRANT, environment);
 
-// Logs in on Keycloak's page; where that leads to, at the client's own address.
+// Logs in on Keycloak's page, and allows; where that leads to, at the client's own address or, of a device, at Keycloak's.
 async function walk(url) {
   const cookies = new Map();
   let [next, fields] = [new URL(url), undefined];
@@ -118,14 +119,15 @@ async function walk(url) {
     fields = undefined;
     if (answer.status >= 300 && answer.status < 400) {
       next = new URL(answer.headers.get("location"), next);
-      if (next.pathname === "/callback") return next;
+      if (next.pathname === "/callback" || next.pathname.endsWith("/device/status")) return next;
       continue;
     }
     const html = await answer.text();
     const [, action] = /<form[^>]*action="([^"]*)"/.exec(html) ?? [];
     if (!action) throw new Error(`an unknown page: ${answer.status} ${html}`);
     next = new URL(action.replaceAll("&amp;", "&"), next);
-    fields = { username: "alice", password: PASSWORD, credentialId: "" };
+    const [, code] = /name="code" value="([^"]*)"/.exec(html) ?? [];
+    fields = code ? { code, accept: "Yes" } : { username: "alice", password: PASSWORD, credentialId: "" };
   }
   throw new Error("no end of redirects");
 }
@@ -164,6 +166,20 @@ async function play(base, name) {
   const told = await fetch(`${issuer}/protocol/openid-connect/userinfo`, { headers: { authorization: `Bearer ${before}` } });
   assert.equal(told.status, 401, `${name}: Keycloak has ended the session`);
   console.log(`Keycloak, ${name}: a login, ${CYCLES} expiries under ${PROCESSES} processes, one refresh for each, 0 refused, a logout`);
+}
+
+// RFC 8628: the code is told, the user allows it in his browser, and the device has tokens that renew themselves.
+async function device(base) {
+  const login = regrant("login", "box", "--issuer", `${base}/realms/strict`, "--client-id", "cli", "--scope", "openid", "--device", "--json");
+  await walk(JSON.parse(await login.first).verification_uri_complete);
+  await login.ended;
+  const before = (await regrant("token", "box").ended).trim();
+  await pause(LIFETIME);
+  const tokens = await Promise.all(Array.from({ length: PROCESSES }, () => regrant("token", "box").ended));
+  const distinct = new Set(tokens.map((token) => token.trim()));
+  assert.ok(distinct.size === 1 && !distinct.has(before), `device: ${distinct.size} tokens`);
+  assert.equal(JSON.parse(await regrant("logout", "box", "--json").ended).revoked, true);
+  console.log("Keycloak, strict: a device's code, an expiry, a logout");
 }
 
 // What most clients do: four workers refresh one token.
@@ -205,6 +221,7 @@ try {
   await naive(server.base);
   await play(server.base, "strict");
   await play(server.base, "off");
+  await device(server.base);
 } finally {
   if (server) process.kill(-server.child.pid, "SIGTERM");
   if (server && server.child.exitCode === null) await new Promise((done) => server.child.on("close", done));

@@ -26,7 +26,7 @@ fn subject(number: u64) -> String {
 }
 
 /// Adds so many users who cannot log in, and need not.
-async fn add_users(inside: &Inside, count: u64) {
+pub(crate) async fn add_users(inside: &Inside, count: u64) {
     let user = |number: u64| User {
         subject: subject(number),
         name: format!("user{number}"),
@@ -47,7 +47,7 @@ async fn add_users(inside: &Inside, count: u64) {
 }
 
 /// A grant of this user, through engine and core; its first refresh token.
-async fn grant(inside: &Inside, client: &Arc<Client>, number: u64) -> String {
+pub(crate) async fn grant(inside: &Inside, client: &Arc<Client>, number: u64) -> String {
     let (engine, client) = (inside.app.engine.clone(), Arc::clone(client));
     let epoch = engine.epoch();
     let made = engine.create("", move |id, moment| {

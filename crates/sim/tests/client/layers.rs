@@ -150,3 +150,59 @@ fn a_program_without_a_runtime_has_tokens_too() {
     session.logout().expect("it is taken back");
     assert_eq!(session.token(), Err(Error::LoggedOut));
 }
+
+/// The same thread of calls as with a runtime: log in with a browser, ask an API, hear a refusal, ask with another token.
+#[test]
+fn a_program_without_a_runtime_logs_in_and_asks() {
+    let outside = tokio::runtime::Runtime::new().expect("a runtime");
+    let world = outside.block_on(World::new());
+    let clock = Clock::manual();
+    clock.set_date(sim::wire::START);
+    let profile = profile(&world, "s", "phone").with_scope("openid read");
+    let login = blocking::Login::with(profile.clone(), settings(&clock)).expect("a login");
+    let loopback = login.loopback("/cb").expect("an address");
+    let path = loopback.url().strip_prefix(&world.base).expect("a page of this server").to_owned();
+    let answering = outside.spawn({
+        let mut browser = world.browser();
+        async move {
+            let answer = browser.authorize_as(&path, sim::wire::USER).await;
+            let (base, rest) = answer.split_at(answer.find("/cb").expect("the path"));
+            sim::wire::Http::new(base).get(rest, &[]).await.status
+        }
+    });
+    let logged_in = loopback.wait().expect("tokens");
+    assert_eq!(outside.block_on(answering).expect("it ends"), 200);
+    let store = Arc::new(MemoryStore::new());
+    let session = blocking::Session::adopt(store, profile, logged_in.tokens, settings(&clock)).expect("a session");
+    let url = format!("{}/oauth2/userinfo", world.base);
+    let answer = session.client().get(&url).send().expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.headers().contains_key("content-type"));
+    assert!(answer.text().expect("a body").contains("\"sub\""));
+    // Refused as invalid at the API: once more, silently.
+    let before = session.token().expect("a token");
+    let good = outside.block_on(listening_to_any_but(before.expose().to_owned()));
+    let request = session.client().post(&good).with(|request| request.body("once more"));
+    let mut answer = request.send().expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().expect("a body") {
+        body.extend(chunk);
+    }
+    assert_eq!(body, b"once more");
+    assert_ne!(session.token().expect("a token"), before);
+    assert!(session.reread().is_ok());
+}
+
+/// An API that refuses one token.
+async fn listening_to_any_but(refused: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/thing", listener.local_addr().expect("bound"));
+    let router = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| {
+        let is_refused = headers.get("authorization").is_some_and(|value| value == &format!("Bearer {refused}"));
+        let status = if is_refused { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+        async move { (status, [("www-authenticate", "Bearer error=\"invalid_token\"")], body) }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}

@@ -25,7 +25,7 @@ const LICENCES: [&str; 11] = [
 const BANNED: [&str; 6] = ["openssl", "openssl-sys", "native-tls", "ring", "rsa", "chrono"];
 
 /// The binary as it is built by default, and with everything that can be switched on.
-const BUILDS: [&[&str]; 2] = [&[], &["--features", "regrant/otlp"]];
+const BUILDS: [&[&str]; 3] = [&[], &["--features", "regrant/otlp"], &["--features", "regrant/keychain"]];
 
 fn metadata() -> Value {
     metadata_of(&[])
@@ -194,5 +194,36 @@ fn nothing_that_ships_depends_on_what_proves_and_measures_it() {
     let metadata = metadata();
     for package in packages(&metadata, &closure(&metadata, "regrant")) {
         assert!(!["sim", "bench"].iter().any(|name| package["name"] == *name), "{} ships", package["name"]);
+    }
+}
+
+/// The client library and what it stands on are packed as a registry takes them: each a crate of its own, with nothing of the workspace left in
+/// its manifest. `cargo publish` does the same, and builds it.
+#[test]
+fn the_client_library_can_be_published() {
+    let scratch = sim::process::Scratch::new("packages");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["package", "--package", "regrant-jose", "--package", "regrant-client"])
+        .args(["--no-verify", "--offline", "--allow-dirty"])
+        .env("CARGO_TARGET_DIR", scratch.path())
+        .current_dir(root())
+        .output()
+        .expect("cargo package runs");
+    let says = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !says.contains("warning: manifest has no"), "{says}");
+    for name in ["regrant-jose", "regrant-client"] {
+        let packed = scratch.path().join(format!("package/{name}-{}.crate", env!("CARGO_PKG_VERSION")));
+        let manifest = Command::new("tar")
+            .arg("-xOzf")
+            .arg(&packed)
+            .arg(format!("{name}-{}/Cargo.toml", env!("CARGO_PKG_VERSION")))
+            .output()
+            .expect("tar runs");
+        let manifest = String::from_utf8_lossy(&manifest.stdout).into_owned();
+        for wanted in ["rust-version = \"1.95\"", "license = ", "readme = \"README.md\"", "description = "] {
+            assert!(manifest.contains(wanted), "{name} does not say {wanted}: {manifest}");
+        }
+        assert!(!manifest.contains("workspace") && !manifest.contains("path = \"../"), "{name}: {manifest}");
     }
 }

@@ -11,6 +11,7 @@ pub mod kill;
 pub mod model;
 pub mod pg;
 pub mod pooler;
+pub mod power;
 pub mod process;
 pub mod revoking;
 pub mod simulate;

@@ -188,3 +188,144 @@ impl Reader<'_> {
         std::str::from_utf8(head).ok().map(str::to_owned)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{DeploymentId, RootKey};
+
+    fn keys() -> Keys {
+        let seed = [(1, zeroize::Zeroizing::new([1; 32]))];
+        Keys::new(&RootKey::new([7; 32]), DeploymentId([1; 16]), 0, &seed).expect("keys")
+    }
+
+    fn token() -> AccessToken {
+        AccessToken {
+            grant: Some((0x0102_0304_0506_0708, 9)),
+            client: "app".to_owned(),
+            subject: "usr_alice".to_owned(),
+            scope: "read write".to_owned(),
+            audience: vec!["https://api.example/".to_owned(), "https://files.example/".to_owned()],
+            issued_at: 1_800_000_000,
+            expires_at: 1_800_003_600,
+            authenticated_at: Some(1_799_999_970),
+            jti: "a-jti".to_owned(),
+            session: Some([5; 32]),
+            more: "{\"plan\":\"gold\"}".to_owned(),
+        }
+    }
+
+    fn body(token: &AccessToken) -> Vec<u8> {
+        let mut body = Vec::new();
+        token.write(&mut body).expect("no field is absurdly long");
+        body
+    }
+
+    /// Each field with and without a value, and what may stand behind the audiences, in every combination.
+    #[test]
+    fn whatever_is_said_is_read_again() {
+        for bits in 0..64_u32 {
+            let is = |bit: u32| bits & 1 << bit != 0;
+            let full = token();
+            let token = AccessToken {
+                grant: full.grant.filter(|_| is(0)),
+                audience: full.audience.into_iter().take(if is(1) { 2 } else { usize::from(is(2)) }).collect(),
+                authenticated_at: full.authenticated_at.filter(|_| is(3)),
+                session: full.session.filter(|_| is(4)),
+                more: if is(5) { full.more } else { String::new() },
+                ..full
+            };
+            assert_eq!(AccessToken::read(&body(&token)), Some(token.clone()), "{bits:06b}");
+            let text = token.seal([3; NONCE_LEN], &keys()).expect("its key");
+            assert_eq!(AccessToken::open(&text, &keys()), Some(token), "{bits:06b}");
+        }
+    }
+
+    /// The order of the bytes is that of tokens that are out there.
+    #[test]
+    fn the_numbers_come_first() {
+        let bytes = body(&token());
+        assert_eq!(bytes[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(bytes[8..12], [0, 0, 0, 9]);
+        assert_eq!(bytes[12..20], 1_800_000_000_i64.to_be_bytes());
+        assert_eq!(bytes[20..28], 1_800_003_600_i64.to_be_bytes());
+        assert_eq!(bytes[28..36], 1_799_999_970_i64.to_be_bytes());
+        assert_eq!(&bytes[36..41], b"\0\x03app");
+        let bare = AccessToken { grant: None, authenticated_at: None, session: None, more: String::new(), ..token() };
+        let bytes = body(&bare);
+        assert_eq!(bytes[..12], [0; 12]);
+        assert_eq!(bytes[28..36], i64::MIN.to_be_bytes());
+        assert!(bytes.ends_with(b"\0\x16https://files.example/"), "nothing stands behind the audiences");
+    }
+
+    /// A body that ends within a field is none. It may end behind one: with fewer audiences it is another token's.
+    #[test]
+    fn a_body_that_ends_too_early_is_none() {
+        let bytes = body(&token());
+        let whole: Vec<usize> = (0..bytes.len()).filter(|end| AccessToken::read(&bytes[..*end]).is_some()).collect();
+        let texts = |count: usize| -> usize {
+            [
+                "app",
+                "usr_alice",
+                "read write",
+                "a-jti",
+                "https://api.example/",
+                "https://files.example/",
+                "",
+                "{\"plan\":\"gold\"}",
+            ]
+            .iter()
+            .take(count)
+            .map(|text| 2 + text.len())
+            .sum()
+        };
+        assert_eq!(whole, [4, 5, 6, 8].map(|count| 36 + texts(count)));
+        let mut other = bytes;
+        let last = other.len() - 1;
+        other[last] = b'!';
+        assert_eq!(AccessToken::read(&other), None, "a session is 32 bytes, as we write them");
+        assert_eq!(
+            AccessToken::read(&[&body(&AccessToken { session: None, ..token() })[..], &[0, 1, 0xFF]].concat()),
+            None
+        );
+    }
+
+    /// The prefix, the characters, the sum and the key that a text names: each by itself.
+    #[test]
+    fn a_text_is_ours_in_all_its_parts() {
+        let (keys, text) = (keys(), token().seal([3; NONCE_LEN], &keys()).expect("its key"));
+        let summed =
+            |body: &str| format!("{body}{}", codec::encode_plain(&crc32fast::hash(body.as_bytes()).to_be_bytes()));
+        let body = &text[..text.len() - CHECKSUM_LEN];
+        assert_eq!(summed(body), text);
+        assert_eq!(AccessToken::open(body, &keys), None);
+        assert_eq!(AccessToken::open(&summed(&body.replacen("rga_", "rgb_", 1)), &keys), None);
+        assert_eq!(AccessToken::open(&summed(&body.replacen("rga_", "", 1)), &keys), None);
+        assert_eq!(AccessToken::open(&summed(&format!("{body}é")), &keys), None);
+        for empty in ["", "rga_", &summed(""), &summed("rga_"), &summed("rga_AA")] {
+            assert_eq!(AccessToken::open(empty, &keys), None, "{empty}");
+        }
+        // Another key's number, before what its key has sealed.
+        let mut sealed = URL_SAFE_NO_PAD.decode(&body[ACCESS_PREFIX.len()..]).expect("base64url");
+        assert_eq!(sealed[0], keys.current_access());
+        assert_eq!(sealed[1..=NONCE_LEN], [3; NONCE_LEN]);
+        sealed[0] += 1;
+        assert_eq!(
+            AccessToken::open(&summed(&format!("{ACCESS_PREFIX}{}", URL_SAFE_NO_PAD.encode(&sealed))), &keys),
+            None
+        );
+    }
+
+    /// The block under the key is the number, the generation and a third of the chance; the rest of the chance is as it was drawn.
+    #[test]
+    fn a_jti_is_a_block_and_chance() {
+        let keys = keys();
+        let random = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+        let bytes = URL_SAFE_NO_PAD.decode(seal_jti(Some((77, 8)), random, &keys)).expect("base64url");
+        assert_eq!(bytes[16..], random[4..]);
+        let block = keys.jti().decrypt(cut(&bytes));
+        assert_eq!(block, [0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 8, 1, 2, 3, 4]);
+        assert_eq!(open_jti(&seal_jti(None, random, &keys), &keys), Some(None));
+        assert_eq!(open_jti(&seal_jti(Some((77, 8)), random, &keys), &keys), Some(Some((77, 8))));
+    }
+}

@@ -249,3 +249,6 @@ impl Presented {
         if fits { Ok(()) } else { Err(NotAuthenticated::WrongSecret) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ pub mod model;
 pub mod pg;
 pub mod phones;
 pub mod pooler;
+pub mod power;
 pub mod process;
 pub mod revoking;
 pub mod simulate;

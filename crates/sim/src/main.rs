@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
+mod cuts;
+mod searching;
 mod seeds;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -17,7 +19,6 @@ use regrant_store::{Sqlite, SqliteOptions, Synchronous, Writes};
 use seeds::{alone, print_it, simulate_all};
 use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
-use sim::model::{self, Holder};
 use sim::phones::{self, Month};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
@@ -54,6 +55,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "journal")]
         writes: Way,
     },
+    /// Let the power fail under the real server, its store on a file system that forgets what nobody waited for (FUSE): the same holds.
+    Power(cuts::Arguments),
     /// Nodes over a PostgreSQL with a synchronous standby: killed, failed over and cut off under load. Nothing answered is lost.
     Cluster(cluster::Arguments),
     /// Record the server's system calls: every 200 comes after the device has confirmed its batch. Then EIO, ENOSPC and SIGKILL at each of them.
@@ -87,11 +90,7 @@ enum Command {
         rounds: usize,
     },
     /// Search the small worlds, one for each kind of client.
-    Model {
-        /// Stop after this many states of each world.
-        #[arg(long, default_value_t = 1_000_000)]
-        states: u64,
-    },
+    Model(searching::Arguments),
     /// Simulate whole deployments from seeds, on virtual time, with everything that can go wrong: Hist1 to Hist10 after each step.
     Simulate {
         /// How many histories.
@@ -259,6 +258,7 @@ fn main() -> ExitCode {
                 let options = kill::Options { cycles, clients, seed, fault: None, writes: writes.in_turn() };
                 kill_again(options, json).await
             }
+            Command::Power(arguments) => cuts::cut(&arguments, json).await,
             Command::Cluster(arguments) => cluster::tell(&arguments, json).await,
             Command::Syscalls { only, clients, times, synchronous, recording_only, writes } => {
                 let mut holds = true;
@@ -275,7 +275,7 @@ fn main() -> ExitCode {
                 holds
             }
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
-            Command::Model { states } => search(states, json),
+            Command::Model(arguments) => searching::search(&arguments, json).await,
             Command::Simulate { seeds, from, steps, file_every, mutant, tell } => {
                 let options = simulate::Options { seeds, from, steps, file_every, mutant, ..Default::default() };
                 simulate_all(&options, tell, json)
@@ -478,36 +478,6 @@ async fn connections(count: usize, rounds: usize, json: bool) -> bool {
         print!("{report}");
     }
     report.holds()
-}
-
-fn search(states: u64, json: bool) -> bool {
-    let mut reports = Vec::new();
-    for holder in Holder::ALL {
-        let options = model::Options { states, ..model::Options::new(holder) };
-        let report = model::run(&options, &mut |seen| show(&format!("{holder:?}: {seen} of {states} states")));
-        show("");
-        if !json {
-            println!("{report}");
-        }
-        reports.push(report);
-    }
-    let holds = reports.iter().all(|report| report.violation.is_none());
-    if json {
-        let worlds: Vec<_> = reports
-            .iter()
-            .map(|report| {
-                let counters: serde_json::Map<_, _> =
-                    report.counters.named().into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
-                let holder = format!("{:?}", report.options.holder);
-                let broken = report.violation.as_ref().map(ToString::to_string);
-                json!({"holder": holder, "states": report.states, "transitions": report.transitions,
-                    "complete": report.is_complete, "seconds": report.elapsed.as_secs_f64(), "counters": counters,
-                    "violation": broken})
-            })
-            .collect();
-        println!("{}", json!({"worlds": worlds, "holds": holds}));
-    }
-    holds
 }
 
 async fn start_large(grants: u64, watched: Duration, json: bool) -> bool {

@@ -20,6 +20,7 @@ mod process {
     mod memory;
     mod memory_read;
     mod misbehaving;
+    mod power;
     mod ready;
     mod refusals;
     mod revoke;

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client and its history.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     number: u64,
     holder: Holder,
     dice: Dice,
@@ -27,7 +27,7 @@ pub(super) struct Client {
     previous: Option<(String, String)>,
     is_lost: bool,
     /// What it was told.
-    pub(super) heard: Report,
+    pub(crate) heard: Report,
 }
 
 /// Which token is presented.
@@ -41,7 +41,7 @@ enum Present {
 
 impl Client {
     /// Gets a grant.
-    pub(super) async fn connect(number: u64, holder: Holder, http: &Http, dice: Dice) -> Self {
+    pub(crate) async fn connect(number: u64, holder: Holder, http: &Http, dice: Dice) -> Self {
         let parameters = [("grant_type", "password"), ("username", USER), ("password", PASSWORD)];
         let reply = send(http, holder, &parameters, "").await.expect("the server answers").expect_status(200);
         let token = text(&reply.json(), "refresh_token");
@@ -49,22 +49,22 @@ impl Client {
         Self { number, holder, dice, token, unanswered: None, previous: None, is_lost: false, heard }
     }
 
-    pub(super) const fn number(&self) -> u64 {
+    pub(crate) const fn number(&self) -> u64 {
         self.number
     }
 
     /// The last token that it was told of.
-    pub(super) fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
     /// Notes what went wrong.
-    pub(super) fn trouble(&mut self, what: &str) {
+    pub(crate) fn trouble(&mut self, what: &str) {
         self.heard.troubles.push(format!("client {} ({:?}) {what}", self.number, self.holder));
     }
 
     /// Refreshes until the server is gone.
-    pub(super) async fn work(mut self, http: Http, is_over: Arc<AtomicBool>) -> Self {
+    pub(crate) async fn work(mut self, http: Http, is_over: Arc<AtomicBool>) -> Self {
         if self.unanswered.is_none() && self.previous.is_some() && self.dice.one_in(3) {
             let before = self.heard.repeated;
             if !self.ask(&http, Present::Previous).await {
@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// Goes on, with a server that stays: the retry if there is one, and then a refresh.
-    pub(super) async fn settle(&mut self, http: &Http) {
+    pub(crate) async fn settle(&mut self, http: &Http) {
         for _ in 0..50 {
             let told = self.heard.acknowledged + self.heard.reused;
             let was_retry = self.unanswered.is_some();

@@ -10,7 +10,8 @@
 //! | a fork                         | two different successors for one presented token, or a generation that nobody knows  |
 //! | a session lost                 | a client that presents its last token, or its retry, hears anything but 200 or 503   |
 //!
-//! SIGKILL does not lose the page cache: that a 200 waits for the device is what [`syscalls`](crate::syscalls) shows.
+//! SIGKILL does not lose the page cache: that a 200 waits for the device is what [`syscalls`](crate::syscalls) shows, and what is left when the
+//! power fails [`power`](crate::power).
 
 mod client;
 pub mod device;
@@ -27,7 +28,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::process::{Dice, Holder, Home, Server, pause};
-use client::Client;
+pub(crate) use client::Client;
 
 /// What to do.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +105,7 @@ impl Report {
         })
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.acknowledged += other.acknowledged;
         self.reused += other.reused;
         self.interrupted += other.interrupted;
@@ -186,7 +187,7 @@ pub async fn run(options: Options, directory: &Path, progress: &mut dyn FnMut(&R
 }
 
 /// Gives each client its grant.
-async fn connect(home: &Home, clients: u64, dice: &mut Dice) -> Vec<Client> {
+pub(crate) async fn connect(home: &Home, clients: u64, dice: &mut Dice) -> Vec<Client> {
     let server = Server::start(home);
     let mut connected = Vec::new();
     for (number, holder) in (0..clients).zip(Holder::ALL.into_iter().cycle()) {
@@ -206,13 +207,13 @@ async fn kill_at_start(home: &Home, after: u64) {
 }
 
 /// All clients at work.
-struct Load {
+pub(crate) struct Load {
     tasks: JoinSet<Client>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Load {
-    fn start(clients: Vec<Client>, server: &Server) -> Self {
+    pub(crate) fn start(clients: Vec<Client>, server: &Server) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for client in clients {
@@ -221,7 +222,7 @@ impl Load {
         Self { tasks, is_over }
     }
 
-    async fn stop(self) -> Vec<Client> {
+    pub(crate) async fn stop(self) -> Vec<Client> {
         self.is_over.store(true, Ordering::SeqCst);
         let mut clients = self.tasks.join_all().await;
         clients.sort_by_key(Client::number);
@@ -230,7 +231,7 @@ impl Load {
 }
 
 /// The rows know every rotation that a client was told of, and no other.
-async fn compare_with_rows(home: &Home, clients: &mut [Client]) {
+pub(crate) async fn compare_with_rows(home: &Home, clients: &mut [Client]) {
     let inside = home.open_inside();
     let keys = inside.app.engine.keys();
     for client in clients {

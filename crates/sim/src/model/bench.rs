@@ -113,6 +113,22 @@ impl Bench {
         (row.aged(OLD), ruling.outcome.expect("a fresh code is redeemed").token)
     }
 
+    /// Seeds with the number of the one each came of, and ratchets, in the order of their numbers.
+    pub(super) fn names(&self) -> (Vec<([u8; 32], u16)>, &[[u8; 32]]) {
+        (self.seeds.iter().map(|named| (*named.seed.expose(), named.parent)).collect(), &self.ratchets)
+    }
+
+    /// Gives a seed its number anew; false if it has another one.
+    pub(super) fn name_seed(&mut self, number: u64, seed: [u8; 32], parent: u16) -> bool {
+        // The first is none, and has no other way in.
+        (number == 0 && seed == [0; 32]) || u64::from(self.number(&Seed::new(seed), parent)) == number
+    }
+
+    /// The same for a ratchet.
+    pub(super) fn name_ratchet(&mut self, number: u64, ratchet: [u8; 32]) -> bool {
+        u64::from(self.ratchet(ratchet)) == number
+    }
+
     /// Whether the row's current seed came of this one.
     pub(super) fn leads(&self, seed: u16, row: &Row) -> bool {
         seed != 0 && row.current != 0 && self.seeds[usize::from(row.current)].parent == seed
@@ -340,7 +356,7 @@ impl Bench {
 
     /// The number of a seed; a new one remembers what it came of.
     fn number(&mut self, seed: &Seed, parent: u16) -> u16 {
-        let next = self.seeds.len() as u16;
+        let next = u16::try_from(self.seeds.len()).expect("a world of fewer than 65,536 seeds");
         let number = *self.numbers.entry(*seed.expose()).or_insert(next);
         if number == next {
             self.seeds.push(Named { hash: seed.hash(), seed: seed.clone(), parent });

@@ -4,7 +4,7 @@
 //! | part        | what it may do                                                                              |
 //! |-------------|---------------------------------------------------------------------------------------------|
 //! | workers     | one or two honest ones with one token store, which each reads again before it asks          |
-//! | thief       | copies the store once, at any instant, and presents what he has whenever he likes           |
+//! | thief       | copies the store once or twice, at any instant, and presents what he has whenever he likes  |
 //! | network     | loses and doubles requests and answers, and delays each for less than 30 s                  |
 //! | server      | loads a row, decides, commits by compare-and-set; crashes before or after the commit        |
 //! | operator    | revokes the grant; restores the store from an older copy, and recovers (security 4.4)       |
@@ -16,15 +16,19 @@
 use regrant_core::recovery::Unproven;
 
 mod bench;
+mod known;
 mod laws;
+mod packed;
 mod report;
+mod saved;
 mod search;
 mod state;
 mod step;
 
 pub use laws::Law;
 pub use report::{Counters, Report, Violation};
-pub use search::run;
+pub use saved::program;
+pub use search::{Search, run};
 
 /// What the honest client can prove, and so which retry rule it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +89,15 @@ impl Fault {
     ];
 }
 
+/// Whether a search goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// It does.
+    On,
+    /// It is put aside.
+    Pause,
+}
+
 /// A world's size. Each number is a budget for the whole of one history.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -94,6 +107,8 @@ pub struct Options {
     pub workers: u8,
     /// Whether somebody copies the store.
     pub thief: bool,
+    /// How often he does, if he does.
+    pub thefts: u8,
     /// Whether the history begins with an authorization code; else with the first refresh token.
     pub from_code: bool,
     /// Nobody asks for a generation beyond this.
@@ -139,6 +154,23 @@ impl Options {
         }
     }
 
+    /// A world that nobody has seen the end of: more generations, losses, crashes and messages at once (as many nodes may have loaded the row), a
+    /// thief who comes twice, and a restore.
+    #[must_use]
+    pub const fn large(holder: Holder) -> Self {
+        Self {
+            thefts: 2,
+            generations: 6,
+            losses: 3,
+            doubles: 2,
+            crashes: 2,
+            rollbacks: 1,
+            slots: 4,
+            states: 100_000_000,
+            ..Self::new(holder)
+        }
+    }
+
     /// A world of moderate size with everything in it.
     #[must_use]
     pub const fn new(holder: Holder) -> Self {
@@ -146,6 +178,7 @@ impl Options {
             holder,
             workers: 2,
             thief: true,
+            thefts: 1,
             from_code: false,
             generations: 4,
             losses: 2,

@@ -39,9 +39,34 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// How many there are.
+    pub(super) const COUNT: usize = 14;
+
+    /// Those of [`Self::named`], in its order.
+    pub(super) const fn of(counts: &[u64; Self::COUNT]) -> Self {
+        let [redemptions, rotations, retries, stragglers, replays, strangers, refusals, ..] = *counts;
+        let [.., stale, crashes_before_commit, crashes_after_commit, losses, doubles, revocations, rollbacks] = *counts;
+        Self {
+            redemptions,
+            rotations,
+            retries,
+            stragglers,
+            replays,
+            strangers,
+            refusals,
+            stale,
+            crashes_before_commit,
+            crashes_after_commit,
+            losses,
+            doubles,
+            revocations,
+            rollbacks,
+        }
+    }
+
     /// Each with its name.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, u64); 14] {
+    pub const fn named(&self) -> [(&'static str, u64); Self::COUNT] {
         [
             ("codes redeemed", self.redemptions),
             ("rotations", self.rotations),
@@ -68,6 +93,8 @@ pub struct Report {
     pub options: Options,
     /// Distinct states.
     pub states: u64,
+    /// The chance that a state was not looked at because its fingerprint was another's, at most.
+    pub missed: f64,
     /// Transitions between them.
     pub transitions: u64,
     /// The length of the longest shortest history.
@@ -109,6 +136,7 @@ impl fmt::Display for Report {
             "  {:<26} {:>12}  {end}, at most {depth} steps deep, in {seconds:.1} s",
             "distinct states", self.states
         )?;
+        writeln!(f, "  {:<26} {:>12.1e}  at most", "chance of one missed", self.missed)?;
         writeln!(f, "  {:<26} {:>12}", "transitions", self.transitions)?;
         for (name, count) in self.counters.named() {
             writeln!(f, "  {name:<26} {count:>12}")?;

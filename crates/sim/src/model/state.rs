@@ -106,6 +106,8 @@ pub(super) struct State {
     pub(super) is_pending: bool,
     /// The client was told `invalid_grant` for what it holds.
     pub(super) is_logged_out: bool,
+    /// How often the store was copied by the thief.
+    pub(super) thefts: u8,
     /// What the thief holds.
     pub(super) thief: Option<Token>,
     /// The thief also has the `Idempotency-Key` of that token.
@@ -140,6 +142,7 @@ impl State {
             store,
             is_pending: false,
             is_logged_out: false,
+            thefts: 0,
             thief: None,
             thief_has_key: false,
             net: [None; SLOTS],
@@ -216,7 +219,7 @@ impl State {
         print.token(self.store);
         print.token(self.thief.unwrap_or_default());
         print.bytes.extend([self.losses, self.doubles, self.crashes, self.revocations, self.redemptions]);
-        print.bytes.extend([self.rides, self.ridden_until, self.era]);
+        print.bytes.extend([self.rides, self.ridden_until, self.era, self.thefts]);
         if let Some(copy) = &self.copy {
             print.bytes.push(1);
             print.row(copy);

@@ -33,6 +33,53 @@ pub(super) enum Step {
     Pass(u8),
 }
 
+impl Step {
+    /// In one byte: which, and where.
+    pub(super) const fn code(self) -> u8 {
+        let (kind, place) = match self {
+            Self::Ask(worker) => (0, worker),
+            Self::Steal => (1, 0),
+            Self::ThiefAsks => (2, 0),
+            Self::Load(place) => (3, place),
+            Self::Commit(place) => (4, place),
+            Self::Deliver(place) => (5, place),
+            Self::Lose(place) => (6, place),
+            Self::Double(place) => (7, place),
+            Self::CrashBefore => (8, 0),
+            Self::CrashAfter(place) => (9, place),
+            Self::Revoke => (10, 0),
+            Self::Copy => (11, 0),
+            Self::RollBack => (12, 0),
+            Self::Pass(OLD) => (13, 0),
+            Self::Pass(_) => (13, 1),
+        };
+        kind << 4 | place
+    }
+
+    /// The step of a code, in a world of this tick.
+    pub(super) const fn of_code(code: u8, tick: u8) -> Option<Self> {
+        let place = code & 15;
+        Some(match code >> 4 {
+            0 => Self::Ask(place),
+            1 => Self::Steal,
+            2 => Self::ThiefAsks,
+            3 => Self::Load(place),
+            4 => Self::Commit(place),
+            5 => Self::Deliver(place),
+            6 => Self::Lose(place),
+            7 => Self::Double(place),
+            8 => Self::CrashBefore,
+            9 => Self::CrashAfter(place),
+            10 => Self::Revoke,
+            11 => Self::Copy,
+            12 => Self::RollBack,
+            13 if place == 0 => Self::Pass(OLD),
+            13 => Self::Pass(tick),
+            _ => return None,
+        })
+    }
+}
+
 /// A step as it is told in a trace: with whose message it was.
 pub(super) struct Told<'a>(pub(super) Step, pub(super) &'a State);
 
@@ -102,7 +149,7 @@ impl World<'_> {
                 steps.push(Step::Ask(worker));
             }
         }
-        if options.thief && state.thief.is_none() {
+        if options.thief && state.thefts < options.thefts && state.thief != Some(state.store) {
             steps.push(Step::Steal);
         }
         let thief_may_ask = state.thief.is_some_and(|token| token.generation < options.generations);
@@ -148,7 +195,10 @@ impl World<'_> {
         Ok(match step {
             Step::Ask(worker) => self.asked(next, Actor::Worker(worker), state.store),
             Step::ThiefAsks => self.asked(next, Actor::Thief, state.thief.unwrap_or_default()),
-            Step::Steal => State { thief: Some(next.store), thief_has_key: next.is_pending, ..next },
+            Step::Steal => {
+                let thefts = next.thefts + 1;
+                State { thefts, thief: Some(next.store), thief_has_key: next.is_pending, ..next }
+            }
             Step::Pass(seconds) => next.after(seconds),
             Step::Revoke => {
                 counters.revocations += 1;

@@ -31,6 +31,9 @@ const ID: GrantId = GrantId { number: 1, random: 2 };
 const USED_UP: u8 = 4;
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
+/// A seed, and the number of the one it came of.
+pub(super) type Descent = ([u8; 32], u16);
+
 /// What is asked of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Ask {
@@ -114,7 +117,7 @@ impl Bench {
     }
 
     /// Seeds with the number of the one each came of, and ratchets, in the order of their numbers.
-    pub(super) fn names(&self) -> (Vec<([u8; 32], u16)>, &[[u8; 32]]) {
+    pub(super) fn names(&self) -> (Vec<Descent>, &[[u8; 32]]) {
         (self.seeds.iter().map(|named| (*named.seed.expose(), named.parent)).collect(), &self.ratchets)
     }
 

@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(why(&options, [1; 32]), Ok(()));
         assert_eq!(why(&options, [2; 32]), Err("another build of this program has written it".to_owned()));
         assert_eq!(why(&Options::large(Holder::Key), [1; 32]), Err("it is of another world".to_owned()));
-        assert_eq!(why(&Options { states: 7, ..options.clone() }, [1; 32]), Ok(()));
+        assert_eq!(why(&Options { states: 7, ..options }, [1; 32]), Ok(()));
         let whole = std::fs::read(&file).unwrap();
         std::fs::write(&file, &whole[..whole.len() - 40]).unwrap();
         assert!(why(&options, [1; 32]).is_err());

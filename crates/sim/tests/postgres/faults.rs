@@ -70,7 +70,7 @@ fn a_connection_that_is_ended_is_made_again() {
         server().hang_up(&database.name);
         settled += step(&mut store, &mut reached);
     }
-    let name = database.name.clone();
+    let name = database.name;
     let ender = thread::spawn(move || (0..20).for_each(|_| server().hang_up(&name)));
     while !ender.is_finished() {
         settled += step(&mut store, &mut reached);

@@ -1,5 +1,7 @@
 //! `regrant client`: clients of the store. Those of the file are shown, and changed there.
 
+mod set;
+
 use regrant_core::one_time::{client_secret, client_secret_hash};
 use regrant_server::admin::{ClientView, Command as Ask, SecretReplaced};
 use regrant_server::chance;
@@ -13,6 +15,18 @@ use crate::output;
 pub(crate) enum Command {
     /// Add a client to the store. A confidential one gets a secret, which is shown once.
     Add(Box<Add>),
+    /// Change a client of the store. What is not named stays as it is, its secret too.
+    Set(Box<set::Set>),
+    /// Switch a client off: everything is refused it. What becomes of its grants says on_client_disabled.
+    Disable {
+        /// Its identifier.
+        id: String,
+    },
+    /// Switch a client on again.
+    Enable {
+        /// Its identifier.
+        id: String,
+    },
     /// List all clients.
     List,
     /// Show one client.
@@ -227,6 +241,9 @@ fn key_set(file: &str) -> Result<serde_json::Map<String, serde_json::Value>, Str
 pub(crate) fn run(context: &Context, command: Command) -> Done {
     match command {
         Command::Add(add) => self::add(context, *add),
+        Command::Set(set) => set::run(context, *set),
+        Command::Disable { id } => set::switch(context, &id, set::Switch::Off),
+        Command::Enable { id } => set::switch(context, &id, set::Switch::On),
         Command::List => list(context),
         Command::Show { id } => show(context, &id),
         Command::Remove { id } => {
@@ -320,18 +337,28 @@ fn add(context: &Context, add: Add) -> Done {
 
 /// The definition that the flags describe, and the secret that was made for it.
 fn define(add: Add) -> (ClientDefinition, Option<String>) {
-    let method = if add.public { Some("none".to_owned()) } else { add.auth_method };
-    let has_none = matches!(method.as_deref(), Some("none" | "private_key_jwt"));
-    let made = (!has_none && add.secret_hash.is_none()).then(new_secret);
-    let (secret, hash) = made.unzip();
-    // A hash computes no HMAC: the server has to know this one, and keeps it wrapped.
-    let is_known = method.as_deref() == Some("client_secret_jwt");
-    let known = secret.clone().filter(|_| is_known).map(|secret| PlainSecret::new(secret.into()));
-    let hash = hash.filter(|_| !is_known);
-    let optional = |list: Vec<String>| (!list.is_empty()).then_some(list);
     let asks_only =
         (add.may_introspect || add.may_revoke_users) && add.grant_type.is_empty() && add.redirect_uri.is_empty();
-    let definition = ClientDefinition {
+    let mut definition = described(add);
+    let method = definition.token_endpoint_auth_method.as_deref();
+    let has_none = matches!(method, Some("none" | "private_key_jwt"));
+    // A hash computes no HMAC: the server has to know this one, and keeps it wrapped.
+    let is_known = method == Some("client_secret_jwt");
+    let made = (!has_none && definition.secret_hash.is_none()).then(new_secret);
+    let (secret, hash) = made.unzip();
+    definition.shared_secret = secret.clone().filter(|_| is_known).map(|secret| PlainSecret::new(secret.into()));
+    definition.secret_hash = definition.secret_hash.or(hash.filter(|_| !is_known));
+    if asks_only {
+        definition.grant_types = Some(Vec::new());
+    }
+    (definition, secret)
+}
+
+/// What the flags say, and nothing else.
+fn described(add: Add) -> ClientDefinition {
+    let method = if add.public { Some("none".to_owned()) } else { add.auth_method };
+    let optional = |list: Vec<String>| (!list.is_empty()).then_some(list);
+    ClientDefinition {
         id: add.id,
         name: add.name,
         secret_file: None,
@@ -352,10 +379,10 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         sector_identifier_uri: add.sector_identifier_uri,
         default_max_age: add.default_max_age,
         refresh_tokens: add.refresh_tokens,
-        secret_hash: add.secret_hash.or(hash),
+        secret_hash: add.secret_hash,
         token_endpoint_auth_method: method,
         redirect_uris: add.redirect_uri,
-        grant_types: if asks_only { Some(Vec::new()) } else { optional(add.grant_type) },
+        grant_types: optional(add.grant_type),
         response_types: optional(add.response_type),
         scopes: add.scope.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect(),
         resources: add.resource,
@@ -379,7 +406,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         jwks: add.jwks,
         jwks_uri: add.jwks_uri,
         token_endpoint_auth_signing_alg: add.token_endpoint_auth_signing_alg,
-        shared_secret: known,
+        shared_secret: None,
         sealed_secret: None,
         request_object_signing_alg: add.request_object_signing_alg,
         request_uris: add.request_uri,
@@ -395,8 +422,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
         frontchannel_logout_uri: add.frontchannel_logout_uri,
         frontchannel_logout_session_required: add.frontchannel_logout_session_required.then_some(true),
         on_logout: add.on_logout,
-    };
-    (definition, secret)
+    }
 }
 
 /// A problem with the name of the flag instead of the setting's.
@@ -422,7 +448,12 @@ fn in_flags(problem: &Problem) -> String {
         }
         key => format!("--{}", key.replace('_', "-")),
     };
-    format!("{flag}: {}. {}", problem.what, problem.remedy)
+    // What to write stands there as for the file.
+    let remedy = problem.remedy.replace(
+        "redirect_uris = [\"https://app.example.com/callback\"]",
+        "--redirect-uri https://app.example.com/callback",
+    );
+    format!("{flag}: {}. {remedy}", problem.what)
 }
 
 fn list(context: &Context) -> Done {
@@ -436,11 +467,12 @@ fn list(context: &Context) -> Done {
         return Ok(());
     }
     output::table(
-        ["client", "name", "authentication", "grant types", "rotation", "defined in"],
+        ["client", "name", "state", "authentication", "grant types", "rotation", "defined in"],
         clients.into_iter().map(|client| {
             let method = client.token_endpoint_auth_method;
             let grant_types = client.grant_types.join("\n");
-            [client.id, client.name, method, grant_types, client.rotation, client.origin]
+            let state = if client.disabled { "disabled" } else { "enabled" }.to_owned();
+            [client.id, client.name, state, method, grant_types, client.rotation, client.origin]
         }),
     );
     Ok(())

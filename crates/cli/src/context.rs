@@ -54,7 +54,11 @@ impl Failure {
     /// Says it on standard error.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if json {
-            let mut value = serde_json::json!({"error": self.message, "exit_code": self.code});
+            let (error, remedy) = self.message.split_once("\n  remedy: ").unwrap_or((&self.message, ""));
+            let mut value = serde_json::json!({"error": error, "exit_code": self.code});
+            if let Some(members) = value.as_object_mut().filter(|_| !remedy.is_empty()) {
+                members.insert("remedy".to_owned(), remedy.into());
+            }
             if let (Some(errors), Some(members)) = (&self.errors, value.as_object_mut()) {
                 members.insert("errors".to_owned(), serde_json::to_value(&errors.0).unwrap_or_default());
             }
@@ -206,6 +210,10 @@ impl Hands {
             Err(error) if error.exit_code() == 75 => {
                 Err(Failure::new(75, in_use(&error, socket.as_deref(), unreachable)))
             }
+            // Another user's: what failed after it, as a key that this user may not read, is not what is wrong.
+            Err(_) if unreachable.as_ref().is_some_and(|why| why.kind() == std::io::ErrorKind::PermissionDenied) => {
+                Err(not_yours(socket.as_deref()))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -267,6 +275,17 @@ pub(crate) fn in_use(error: &StartError, socket: Option<&Path>, unreachable: Opt
     format!(
         "{error}\n  A server runs on the store, and {why}\n  remedy: run this as the user that runs the server, or stop the server first"
     )
+}
+
+/// A server runs as another user.
+fn not_yours(socket: Option<&Path>) -> Failure {
+    use std::os::unix::fs::MetadataExt as _;
+    // Its directory may be closed as well: whose that is can be seen from above.
+    let owner = socket.and_then(|path| path.ancestors().find_map(|path| std::fs::metadata(path).ok()));
+    let command = owner.map(|found| format!(" (`sudo -u '#{}' regrant …`)", found.uid())).unwrap_or_default();
+    let shown = socket.map(|path| path.display().to_string()).unwrap_or_default();
+    let remedy = format!("run this as the user that runs the server{command}, or as root");
+    Failure::new(77, format!("the admin socket {shown} belongs to another user\n  remedy: {remedy}"))
 }
 
 /// The runtime of a command.

@@ -28,7 +28,7 @@ sessions live when they should, and die when they should.
   \x1b[1;36mdoctor\x1b[0m       look for what is wrong, and say what to do about it
 
 \x1b[1;32mLook after it\x1b[0m
-  \x1b[1;36mclient\x1b[0m       applications: add, list, show, remove; make or replace a secret
+  \x1b[1;36mclient\x1b[0m       applications: add, set, list, show, disable, remove …, and secrets
   \x1b[1;36mregistration\x1b[0m who may register applications: make, list, remove tokens
   \x1b[1;36muser\x1b[0m         people: add, show, set, import, export, disable, remove …
   \x1b[1;36mgrants\x1b[0m       who is connected where: list, show, revoke
@@ -83,6 +83,33 @@ sessions live when they should, and die when they should.
   69  the store is not available
 ";
 
+/// What the process ends with, as the first page has it.
+pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
+    (0, "done"),
+    (1, "not done: it is not there, say"),
+    (2, "wrong usage"),
+    (65, "bad input"),
+    (69, "the store is not available"),
+    (74, "the device failed while serving"),
+    (75, "a running server has the store"),
+    (77, "not yours: another user's server"),
+    (78, "the configuration does not fit"),
+];
+
+/// What commands read of the environment, beside the settings.
+pub(crate) const VARIABLES: [(&str, &str); 10] = [
+    ("REGRANT_CONFIG", "the configuration file, unless --config names one"),
+    ("REGRANT_SERVER", "a server elsewhere, unless --server names one"),
+    ("REGRANT_TOKEN", "the access token for its admin API"),
+    ("REGRANT_CLIENT_ID", "the client that asks for one, unless --client-id names it"),
+    ("REGRANT_CLIENT_SECRET_FILE", "its secret, unless --client-secret-file names it"),
+    ("REGRANT_LOG", "what the server logs, like info or regrant_server=debug"),
+    ("REGRANT_HOME", "where profiles and sessions of clients are; else ~/.config/regrant"),
+    ("REGRANT_PASSPHRASE_COMMAND", "prints the passphrase that sessions of clients are sealed with"),
+    ("CREDENTIALS_DIRECTORY", "where systemd put what the configuration calls credential:NAME"),
+    ("NO_COLOR", "no colours, also on a terminal"),
+];
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -99,6 +126,9 @@ mod tests {
         let help = Arguments::command().render_help().to_string();
         for command in Arguments::command().get_subcommands() {
             assert!(help.contains(&format!("\n  {:<13}", command.get_name())), "{}:\n{help}", command.get_name());
+        }
+        for (code, says) in super::EXIT_CODES {
+            assert!(help.contains(&format!("{code:>4}  {says}")), "{code}:\n{help}");
         }
         assert!(help.contains("--config <FILE>") && !help.contains('\x1b'), "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");

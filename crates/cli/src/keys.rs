@@ -111,7 +111,7 @@ fn tell(context: &Context, KeyDone { done, notes }: &KeyDone) {
 /// A word that nobody types by chance. Without a terminal there is nobody to ask.
 fn confirm(context: &Context, kind: &str, id: &str) -> Done {
     if context.json || !std::io::stdin().is_terminal() {
-        return Err(Failure::new(2, "this cannot be taken back: say --yes\n  remedy: add --yes"));
+        return Err(Failure::new(2, "this cannot be taken back, and there is nobody to ask\n  remedy: add --yes"));
     }
     output::error(&format!(
         "{kind} key {id} will be compromised for ever: what it made is dead, or proves less. Type the word \"compromised\" to go on:"

@@ -189,7 +189,14 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { config, json, remote, command } = Arguments::parse();
+    let Arguments { config, json, remote, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            let text = error.render().to_string();
+            return Failure::new(2, text.trim_start_matches("error: ").trim_end()).report(true);
+        }
+        Err(error) => error.exit(),
+    };
     if remote.server.is_some() && !command.can_be_elsewhere() {
         return Failure::new(2, "this command works on the machine it runs on\n  remedy: leave --server out")
             .report(json);
@@ -229,14 +236,10 @@ fn main() -> ExitCode {
         Command::Man(args) => man::run(&context, &args),
         Command::Qr { text } => match regrant_server::pages::qr::terminal(&text) {
             Some(drawn) => {
-                output::raw(drawn.as_bytes());
+                output::line(drawn.trim_end_matches('\n'));
                 Ok(())
             }
-            None => Err(Failure::new(
-                65,
-                "the text is longer than a QR code can say
-  remedy: use a shorter URL",
-            )),
+            None => Err(Failure::new(65, "the text is longer than a QR code can say\n  remedy: use a shorter URL")),
         },
         Command::Completions { shell } => {
             let mut text = Vec::new();

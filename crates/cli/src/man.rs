@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use regrant_server::config::example;
 
 use crate::context::{Context, Done, Failure};
-use crate::output;
+use crate::{help, output};
 
 /// Where to write.
 #[derive(clap::Args, Debug)]
@@ -18,11 +18,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Done {
     let Some(dir) = &args.dir else {
-        output::raw(&page(command())?);
+        output::raw(&first()?);
         return Ok(());
     };
     let mut pages = Vec::new();
     collect(&command(), &mut pages)?;
+    // Below it come all others; it has more to say.
+    pages.pop();
+    pages.push(("man1/regrant.1".to_owned(), first()?));
     pages.push(("man5/regrant.toml.5".to_owned(), settings().into_bytes()));
     for (name, text) in &pages {
         write(&dir.join(name), text)?;
@@ -56,6 +59,19 @@ fn collect(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> Done 
 fn page(command: clap::Command) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     clap_mangen::Man::new(command.version(env!("CARGO_PKG_VERSION"))).render(&mut text)?;
+    Ok(text)
+}
+
+/// The page of the program itself, with what holds for all commands.
+fn first() -> Result<Vec<u8>, Failure> {
+    let mut text = page(command())?;
+    let codes = help::EXIT_CODES.map(|(code, says)| format!(".TP\n{code}\n{says}\n")).concat();
+    let variables = help::VARIABLES.map(|(name, says)| format!(".TP\n{name}\n{says}\n")).concat();
+    let more = format!(
+        ".SH EXIT STATUS\n{codes}.SH ENVIRONMENT\nEach setting has a variable of its own, as regrant.toml(5) says. Commands read:\n{variables}\
+         .SH SEE ALSO\n.BR regrant.toml (5)\n"
+    );
+    text.extend_from_slice(more.replace('-', "\\-").as_bytes());
     Ok(text)
 }
 
@@ -101,6 +117,10 @@ mod tests {
             assert!(names.contains(&name.as_str()), "{name}: {names:?}");
         }
         assert!(pages.iter().all(|(_, text)| text.starts_with(b".ie") && text.len() > 200));
+        let first = String::from_utf8(first().expect("a page")).expect("text");
+        for part in [".SH EXIT STATUS", "a running server has the store", ".SH ENVIRONMENT", "REGRANT_HOME"] {
+            assert!(first.contains(part), "{part}");
+        }
         assert!(settings().contains("REGRANT_ISSUER"), "the settings explain themselves");
     }
 }

@@ -1,6 +1,6 @@
 //! Printing: tables for people, JSON for programs, colours on a terminal only. A reader who goes away is no error.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use anstream::ColorChoice;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
@@ -36,17 +36,20 @@ pub(crate) fn json(value: &impl Serialize) {
 }
 
 /// A table with a header. The first column holds what is copied into the next command, so it is never broken; a narrow terminal
-/// breaks the others.
+/// breaks the others. What is no terminal gets one line for each row, without rules, for `grep` and the like.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    let is_terminal = std::io::stdout().is_terminal();
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let style = if is_terminal { presets::UTF8_HORIZONTAL_ONLY } else { presets::NOTHING };
+    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
     if anstream::AutoStream::choice(&std::io::stdout()) == ColorChoice::Never {
         table.force_no_tty();
     }
     table.set_header(header.map(|name| Cell::new(name).add_attribute(Attribute::Bold)));
     for row in rows {
         table.add_row(row.map(|text| {
-            let cell = Cell::new(clean(&text));
+            let shown = clean(&text);
+            let cell = Cell::new(if is_terminal { shown } else { shown.replace('\n', " ") });
             match color(&text) {
                 Some(color) => cell.fg(color),
                 None => cell,
@@ -60,7 +63,11 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     if let Some(first) = table.column_mut(0) {
         first.set_constraint(ColumnConstraint::ContentWidth);
     }
-    line(&table.to_string());
+    if is_terminal {
+        line(&table.to_string());
+    } else {
+        table.lines().for_each(|row| line(row.trim_end()));
+    }
 }
 
 /// States that an operator looks for.
@@ -84,6 +91,12 @@ pub(crate) fn minute(rfc3339: &str) -> String {
         (Some(day), Some("T"), Some(time)) if rfc3339.ends_with('Z') => format!("{day} {time} UTC"),
         _ => rfc3339.to_owned(),
     }
+}
+
+/// So many of something: "1 client", "2 clients".
+pub(crate) fn count(count: impl TryInto<u64>, word: &str) -> String {
+    let count: u64 = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Names and values, one pair a line.

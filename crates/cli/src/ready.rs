@@ -38,7 +38,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     };
     let heard = runtime()?
         .block_on(fetch(&format!("{base}/readyz"), Duration::from_secs(args.timeout), MAX_ANSWER))
-        .map_err(|why| Failure::new(69, format!("{base} is not ready: {why}")))?;
+        .map_err(|why| {
+            Failure::new(
+                69,
+                format!("{base} is not ready: {why}\n  remedy: start the server, or name another with --url"),
+            )
+        })?;
     let says = heard.document["status"].as_str().unwrap_or("it does not say why").to_owned();
     if heard.status != StatusCode::OK {
         return Err(Failure::new(1, format!("{base} is not ready: {says}")));

@@ -142,7 +142,10 @@ fn tell(report: &Report) {
 fn confirm(context: &Context) -> Done {
     if context.json || !std::io::stdin().is_terminal() {
         let remedy = "add --yes, or --dry-run to look first";
-        return Err(Failure::new(2, format!("this cannot be taken back: say --yes\n  remedy: {remedy}")));
+        return Err(Failure::new(
+            2,
+            format!("this cannot be taken back, and there is nobody to ask\n  remedy: {remedy}"),
+        ));
     }
     output::error("This cannot be taken back. Type the word \"recover\" to go on:");
     let mut line = String::new();

@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
                 output::json(&made);
                 return Ok(());
             }
-            output::done(&format!("registration token {} made for {} clients", made.id, made.uses));
+            output::done(&format!("registration token {} made for {}", made.id, output::count(made.uses, "client")));
             output::pairs([("token", made.token.unwrap_or_default()), ("expires", output::minute(&made.expires_at))]);
             output::error("This is the only time that the token is shown: the store keeps its hash.");
             Ok(())

@@ -9,7 +9,7 @@ use crate::output;
 pub(crate) fn run(context: &Context) -> Done {
     let reloaded: Reloaded = context.operate(|hands| {
         if !hands.is_running() {
-            return Err(Failure::new(69, "no server runs on this store, so there is nothing to reload"));
+            return Err(Failure::new(69, "no server runs on this store, so there is nothing to reload\n  remedy: `regrant serve` starts one, and reads the configuration as it is"));
         }
         hands.ask(Command::Reload)
     })?;
@@ -20,7 +20,7 @@ pub(crate) fn run(context: &Context) -> Done {
     for notice in &reloaded.notices {
         output::note(notice);
     }
-    output::done(&format!("the server reads its configuration anew: {} clients", reloaded.clients));
+    output::done(&format!("the server reads its configuration anew: {}", output::count(reloaded.clients, "client")));
     if !reloaded.needs_restart.is_empty() {
         let keys = reloaded.needs_restart.join(", ");
         output::note(&format!("these stay as they are until the server is restarted: {keys}"));

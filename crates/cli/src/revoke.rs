@@ -136,10 +136,7 @@ fn in_bulk(context: &Context, selection: &Selection, dry_run: bool, yes: bool, r
 
 /// How many of what.
 fn counted(would: &BulkRevoked) -> String {
-    let number = |count: Option<u64>, one: &str| {
-        let count = count.unwrap_or(0);
-        format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-    };
+    let number = |count: Option<u64>, one: &str| output::count(count.unwrap_or(0), one);
     let grants = number(would.grants, "live grant");
     format!("{grants} of {} at {}", number(would.users, "user"), number(would.clients, "client"))
 }

@@ -181,7 +181,7 @@ pub(crate) fn profiles(context: &Context) -> Done {
             let rows = found.into_iter().map(|(name, profile, state, ends)| {
                 [name, state, ends.map_or_else(String::new, spoken), profile.issuer, profile.client_id]
             });
-            output::table(["PROFILE", "STATE", "ENDS IN", "ISSUER", "CLIENT"], rows);
+            output::table(["profile", "state", "ends in", "issuer", "client"], rows);
         }
         Ok(())
     })

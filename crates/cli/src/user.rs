@@ -44,8 +44,11 @@ pub(crate) enum Command {
         name: String,
     },
     /// Set what is known of a user, and tokens can carry: email, groups, roles, attributes of your own.
-    #[command(after_help = "  regrant user set ann email=ann@example.com email_verified=true --add groups=admin\n  \
-        regrant user set ann address.country=DE department=research --unset nickname --json-value quota='{\"gb\":5}'")]
+    #[command(
+        after_help = "Examples:\n  regrant user set ann email=ann@example.com email_verified=true --add groups=admin\n  \
+        regrant user set ann address.country=DE department=research --unset nickname\n  \
+        regrant user set ann --json-value quota='{\"gb\":5}'"
+    )]
     Set(attributes::Set),
     /// Remove a user: nothing of the user's is refreshed or vouched for again.
     Remove {

@@ -30,7 +30,7 @@ use regrant_core::client::SUBJECT_PREFIX;
 use regrant_core::decision::Event;
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, EventKind, Grant, GrantId, Timestamp, codec, revoke};
-use regrant_store::{Answer, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
+use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,7 @@ use crate::session::{MAX_USERNAME_LEN, normalise};
 
 pub use acting::{Acting, Condition, Operator};
 pub use client_secret::SecretReplaced;
+pub use clients::{ClientDetail, ClientWritten};
 pub use keys::{KeyDone, KeyTurn, KeyView};
 use views::{client_view, event_view, grant_view, user_view};
 
@@ -71,11 +72,31 @@ pub struct Admin {
     acting: Acting,
 }
 
+/// What is true of a command that met a store in trouble, and what to do.
+const fn advice(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Device | Cause::Unknown => "look whether it was done before you do it again",
+        Cause::Full => "nothing was changed\n  remedy: free some space, and do it again",
+        Cause::ReadOnly => {
+            "nothing was changed\n  remedy: let the server write its file and its directory, and do it again"
+        }
+        Cause::Locked => "nothing was changed\n  remedy: end what else holds the file, and do it again",
+        Cause::Io => "nothing was changed\n  remedy: look into the system's log for failures of the device",
+        Cause::Unreachable => {
+            "nothing was changed\n  remedy: look whether the database runs and can be reached, and do it again"
+        }
+        Cause::Clock => "nothing was changed\n  remedy: set the clock right, and do it again",
+        Cause::Damaged => {
+            "nothing was changed\n  remedy: stop the server, keep a copy of the store, and restore a backup"
+        }
+    }
+}
+
 /// Why something could not be done. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The store failed.
-    #[error("the store failed: {0}; {advice}", advice = if matches!(.0.cause, regrant_store::Cause::Device | regrant_store::Cause::Unknown) { "look whether it was done before you do it again" } else { "nothing was changed" })]
+    #[error("the store failed: {0}; {advice}", advice = advice(.0.cause))]
     Unavailable(#[from] Unavailable),
     /// The definition is not valid.
     #[error("{0}")]

@@ -256,7 +256,10 @@ impl Config {
         let (document, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
             let at = error.span().map_or(0, |span| span.start);
-            let problem = Problem::new("", format!("this is no TOML: {}", error.message()), "See https://toml.io.");
+            let key = error.span().filter(|_| error.message() == "duplicate key").and_then(|span| text.get(span));
+            let key = key.map(|key| format!(" {key}")).unwrap_or_default();
+            let what = format!("this is no TOML: {}{key}", error.message());
+            let problem = Problem::new("", what, "See https://toml.io.");
             report.add(at, String::new(), None, problem);
         }
         let config = if syntax.is_empty() { Some(read_all(&report, document.get_ref(), base)) } else { None };
@@ -387,6 +390,7 @@ fn read(path: &Path) -> Result<String, (String, String)> {
     let cannot = |error: std::io::Error| {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => "`regrant init DIR` writes a commented one.",
+            std::io::ErrorKind::IsADirectory => "Name the file in it: regrant.toml, as `regrant init` writes it.",
             _ => "Check its permissions.",
         };
         (format!("it cannot be read: {error}"), remedy.to_owned())
@@ -440,7 +444,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
         config.notices.extend(config.keys.costs());
     }
     if let Some(section) = &admin_api {
-        config.admin_api = admin_api::read(section, config.tls.is_some());
+        config.admin_api = admin_api::read(section, config.tls.is_some(), config.listen);
     }
     if let Some(section) = &revocation {
         config.revocation = RevocationSettings::read(section);
@@ -454,7 +458,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     config.interactions =
         interactions.as_ref().map(|section| Box::new(interactions::read(section))).unwrap_or_default();
     config.notices.extend(config.interactions.notice(config.admin_api == AdminApi::Closed));
-    config.metrics = metrics.as_ref().map(metrics::read).unwrap_or_default();
+    let taken: Vec<_> = [Some(config.listen), config.admin_api.address()].into_iter().flatten().collect();
+    config.metrics = metrics.as_ref().map(|section| metrics::read(section, &taken)).unwrap_or_default();
     config.log = log.as_ref().map(log::read).unwrap_or_default();
     config.notices.extend(config.log.notice());
     for section in &scopes {

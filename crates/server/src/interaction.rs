@@ -513,7 +513,8 @@ fn failure_title(voice: &Voice, status: StatusCode) -> String {
     })
 }
 
-/// Scopes with what they mean to people: in the operator's words, or in ours.
+/// Scopes with what they mean to people: in the operator's words, or in ours. Those that are always there first, then the operator's in
+/// the order of the file.
 pub(crate) fn described(settings: &Settings, voice: &Voice, scope: &Scope) -> Vec<(String, String)> {
     let described = |name: &str| {
         let declared = settings.config.scopes.iter().find(|scope| scope.name == name);
@@ -521,7 +522,13 @@ pub(crate) fn described(settings: &Settings, voice: &Voice, scope: &Scope) -> Ve
             |scope: &ScopeSetting| scope.descriptions.get(&voice.language()).unwrap_or(&scope.description).clone();
         declared.map_or_else(|| built_in(voice, name), own)
     };
-    scope.iter().map(|name| (name.to_owned(), described(name))).collect()
+    let place = |name: &str| {
+        let declared = settings.config.scopes.iter().map(|scope| scope.name.as_str());
+        BUILT_IN_SCOPES.iter().copied().chain(declared).position(|known| known == name)
+    };
+    let mut scopes: Vec<(String, String)> = scope.iter().map(|name| (name.to_owned(), described(name))).collect();
+    scopes.sort_by_key(|(name, _)| place(name).unwrap_or(usize::MAX));
+    scopes
 }
 
 /// What the scopes of OpenID Connect Core sections 5.4 and 11 mean to people.

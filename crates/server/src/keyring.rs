@@ -25,11 +25,23 @@ use crate::chance;
 use schedule::Lifetimes;
 use wrap::Wrap;
 
+/// What to do about a root key file that cannot be read.
+fn where_the_key_is(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "run this as the user that runs the server, to whom alone the file belongs; nobody else needs to read it"
+        }
+        _ => {
+            "put the file back from its own safe place; without it no token of this store can be verified (`regrant init` makes a new one for a new store)"
+        }
+    }
+}
+
 /// Why the keys cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// No file.
-    #[error("the root key file {path} cannot be read: {source}\n  remedy: put the file back from its own safe place; without it no token of this store can be verified (`regrant init` makes a new one for a new store)", path = .path.display())]
+    #[error("the root key file {path} cannot be read: {source}\n  remedy: {remedy}", path = .path.display(), remedy = where_the_key_is(.source))]
     RootKeyUnreadable {
         /// The file.
         path: PathBuf,

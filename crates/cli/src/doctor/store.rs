@@ -10,6 +10,7 @@ use regrant_server::{Clock, Config, keyring};
 
 use super::Finding;
 use crate::context::{Failure, Hands, in_use};
+use crate::output;
 
 /// Less than this is little: a WAL, a checkpoint and a backup want room.
 const LITTLE_SPACE: u64 = 512 * 1024 * 1024;
@@ -189,7 +190,12 @@ fn running(status: &Status) -> Vec<Finding> {
     const CHECK: &str = "server";
     let mut findings = vec![Finding::fine(
         CHECK,
-        format!("version {} runs as process {}, with {} clients", status.version, status.pid, status.clients),
+        format!(
+            "version {} runs as process {}, with {}",
+            status.version,
+            status.pid,
+            output::count(status.clients, "client")
+        ),
     )];
     if let Some(trouble) = &status.trouble {
         let says = format!("it answers everybody with 503: {trouble}");

@@ -38,7 +38,7 @@ const LARGEST: usize = 64 * 1024;
     after_help = "Without --allow the user who runs it may ask, for every profile, and nobody\nelse can connect. A socket that systemd passes on is used instead of --socket.\n\nExamples:\n  regrant agent\n  curl --unix-socket \"$XDG_RUNTIME_DIR/regrant-agent.sock\" http://agent/v1/token/work\n  regrant agent --socket /run/regrant/agent.sock --allow uid:1000=work,box --allow gid:docker=robot"
 )]
 pub(crate) struct Args {
-    /// The socket. Default: regrant-agent.sock in XDG_RUNTIME_DIR.
+    /// The socket. Default: regrant-agent.sock in XDG_RUNTIME_DIR; where that is not set, agent.sock beside the profiles.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Who may have which tokens: uid:WHO or gid:WHO, a number or a name, then =PROFILE,… or nothing for all; may be repeated.

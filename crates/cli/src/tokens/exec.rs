@@ -57,7 +57,11 @@ fn execute(args: &Args) -> Result<ExitCode, Failure> {
         not_bound(&args.profile, &session)?;
         Ok::<_, Failure>((session, token))
     })?;
-    let not_there = |error: std::io::Error| Failure::new(1, format!("{program} cannot be run: {error}"));
+    // As shells say it: so that it is no word of the program's own.
+    let not_there = |error: std::io::Error| {
+        let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
+        Failure::new(code, format!("{program} cannot be run: {error}"))
+    };
     if !args.file {
         command.env(&args.env, token.expose());
         // The program takes our place: its signals and its end are its own.

@@ -214,6 +214,14 @@ impl Args {
             output::error("Open this in a browser on this machine:");
             output::error(&loopback.url);
         }
+        if !context.json {
+            let path = &self.redirect_path;
+            output::error(&format!(
+                "Waiting for its answer; Ctrl-C ends it. An error page instead of it may mean that {} does not know the \
+                 redirect URI http://127.0.0.1{path} of {}.",
+                profile.issuer, profile.client_id
+            ));
+        }
         loopback.wait().await
     }
 }

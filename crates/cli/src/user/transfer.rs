@@ -79,6 +79,7 @@ pub(crate) fn import(context: &Context, import: &Import) -> Done {
     }
     match count.refused {
         0 => Ok(()),
+        1 => Err(Failure::new(65, "one line was not taken; it is named above")),
         refused => Err(Failure::new(65, format!("{refused} lines were not taken; each is named above"))),
     }
 }

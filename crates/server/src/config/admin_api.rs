@@ -33,7 +33,7 @@ impl AdminApi {
 }
 
 /// Reads the section. One setting says where, so that no second place can be left open by accident (check O6).
-pub(super) fn read(section: &Section<'_>, has_tls: bool) -> AdminApi {
+pub(super) fn read(section: &Section<'_>, has_tls: bool, main: SocketAddr) -> AdminApi {
     let read = match section.string("listen").as_deref() {
         None => {
             let what = "it is not said where the admin API answers";
@@ -48,6 +48,10 @@ pub(super) fn read(section: &Section<'_>, has_tls: bool) -> AdminApi {
                     format!("{listen} can be reached from elsewhere, and whatever passes there would be unencrypted");
                 let remedy = "Set [tls], with which this listener speaks TLS as well, or listen on 127.0.0.1.";
                 section.problem(Problem::new("listen", what, remedy));
+                AdminApi::Closed
+            }
+            Ok(listen) if places::is_taken(listen, &[main]) => {
+                section.problem(places::taken(listen));
                 AdminApi::Closed
             }
             Ok(listen) => AdminApi::At(listen),

@@ -53,12 +53,12 @@ impl<'a> Report<'a> {
     }
 
     /// The same for a value that a variable of the environment gave.
-    fn add_variable(&self, name: &str, key: String, problem: Problem) {
+    fn add_variable(&self, name: &str, key: String, entry: Option<String>, problem: Problem) {
         let mut errors = self.errors.borrow_mut();
         if errors.len() < MAX_ERRORS {
             let file = format!("environment variable {name}");
             let Problem { what, remedy, .. } = problem;
-            errors.push(ConfigError { file, line: 0, key, entry: None, problem: what, remedy });
+            errors.push(ConfigError { file, line: 0, key, entry, problem: what, remedy });
         }
     }
 
@@ -84,6 +84,8 @@ pub(super) struct Section<'a> {
     entry: Option<String>,
     /// Entries of a list have no variables of their own: the whole list has one.
     has_variables: bool,
+    /// The variable of the list that this is an entry of.
+    given_by: Option<String>,
 }
 
 impl<'a> Section<'a> {
@@ -97,7 +99,8 @@ impl<'a> Section<'a> {
         let entry =
             entry_key.and_then(|key| table.get(key)?.get_ref().as_str()).map(|text| text.chars().take(80).collect());
         let has_variables = entry_key.is_none();
-        Self { report, name, table, span, asked: RefCell::default(), faulty: RefCell::default(), entry, has_variables }
+        let (asked, faulty) = (RefCell::default(), RefCell::default());
+        Self { report, name, table, span, asked, faulty, entry, has_variables, given_by: None }
     }
 
     /// A text.
@@ -187,7 +190,9 @@ impl<'a> Section<'a> {
             value.as_array()?.iter().map(|item| Some((item.get_ref().as_table()?, item.span()))).collect()
         };
         if let Some(tables) = self.given_by_variable(key, &shape, read) {
-            return self.sections(key, entry_key, most, tables.unwrap_or_default());
+            let given_by = Some(Environment::name(self.name, key));
+            let sections = self.sections(key, entry_key, most, tables.unwrap_or_default()).into_iter();
+            return sections.map(|section| Section { given_by: given_by.clone(), ..section }).collect();
         }
         let Some(value) = self.found(key) else { return Vec::new() };
         let tables = read(value.get_ref());
@@ -219,7 +224,7 @@ impl<'a> Section<'a> {
             return;
         }
         if let Some(variable) = self.variable(problem.key) {
-            self.report.add_variable(&variable, self.full_name(problem.key), problem);
+            self.report.add_variable(&variable, self.full_name(problem.key), None, problem);
             return;
         }
         let found = self.table.get_key_value(problem.key);
@@ -227,7 +232,15 @@ impl<'a> Section<'a> {
             let element = problem.index.and_then(|index| value.get_ref().as_array()?.get(index));
             element.map_or(key.span().start, |element| element.span().start)
         });
-        self.report.add(at, self.full_name(problem.key), self.entry.clone(), problem);
+        self.tell(at, self.full_name(problem.key), problem);
+    }
+
+    /// Where the whole list came from a variable, that is named, for no line of the file says it.
+    fn tell(&self, at: usize, key: String, problem: Problem) {
+        match &self.given_by {
+            Some(variable) => self.report.add_variable(variable, key, self.entry.clone(), problem),
+            None => self.report.add(at, key, self.entry.clone(), problem),
+        }
     }
 
     /// Reports what is wrong with another file that a key names.
@@ -249,7 +262,7 @@ impl<'a> Section<'a> {
             let shown: String = name.chars().take(80).collect();
             let remedy = self.remedy_for_unknown(name, &asked, elsewhere);
             let problem = Problem::new("", "there is no such setting", remedy);
-            self.report.add(key.span().start, self.full_name(&shown), self.entry.clone(), problem);
+            self.tell(key.span().start, self.full_name(&shown), problem);
         }
     }
 
@@ -261,7 +274,11 @@ impl<'a> Section<'a> {
         if elsewhere.contains(&name) {
             return format!("{name} belongs to the top of the file: move it above the first [[…]].");
         }
-        format!("{}Known here: {}.", did_you_mean(name, asked.iter().copied()), asked.join(", "))
+        // A slip needs no list of all that there is.
+        match did_you_mean(name, asked.iter().copied()) {
+            nothing if nothing.is_empty() => format!("Known here: {}.", asked.join(", ")),
+            meant => meant.trim_end().to_owned(),
+        }
     }
 
     fn full_name(&self, key: &str) -> String {
@@ -305,7 +322,7 @@ impl<'a> Section<'a> {
         let given = forms.into_iter().find_map(|form| read(form.get_ref()));
         if given.is_none() {
             let problem = Problem::new(key, "it cannot be read", format!("It must be {shape}."));
-            self.report.add_variable(&variable, self.full_name(key), problem);
+            self.report.add_variable(&variable, self.full_name(key), None, problem);
             self.faulty.borrow_mut().push(key);
         }
         Some(given)

@@ -113,7 +113,7 @@ fn read_webhook(section: &Section<'_>, base: &Path) -> Option<WebhookSetting> {
         problem(Problem::new("name", "it is no name", remedy));
         None
     });
-    let url = match url.as_deref().map(check_url) {
+    let url = match url.as_deref().map(|url| check_url(url, "events name people")) {
         Some(Ok(url)) => Some(url),
         Some(Err(wrong)) => {
             problem(wrong);

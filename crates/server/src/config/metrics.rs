@@ -25,8 +25,8 @@ impl Default for MetricsSetting {
     }
 }
 
-/// Reads the section.
-pub(super) fn read(section: &Section<'_>) -> MetricsSetting {
+/// Reads the section. `taken` are the addresses of the other listeners.
+pub(super) fn read(section: &Section<'_>, taken: &[SocketAddr]) -> MetricsSetting {
     let mut setting = MetricsSetting::default();
     let remote = section.flag("allow_remote").unwrap_or(false);
     if let Some(text) = section.string("listen") {
@@ -38,6 +38,7 @@ pub(super) fn read(section: &Section<'_>) -> MetricsSetting {
                 let remedy = "Listen on 127.0.0.1, or write allow_remote = true beside it if only your scraper can reach the port.";
                 section.problem(Problem::new("listen", what, remedy));
             }
+            Ok(listen) if places::is_taken(listen, taken) => section.problem(places::taken(listen)),
             Ok(listen) => setting.listen = Some(listen),
             Err(problem) => section.problem(problem),
         }

@@ -185,6 +185,17 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Problem> {
     })
 }
 
+/// Whether two listeners of one server want the same address. Port 0 takes any that is free.
+pub(super) fn is_taken(listen: SocketAddr, others: &[SocketAddr]) -> bool {
+    listen.port() != 0 && others.contains(&listen)
+}
+
+/// What is said of it.
+pub(super) fn taken(listen: SocketAddr) -> Problem {
+    let what = format!("another listener of this server is at {listen} already");
+    Problem::new("listen", what, "Give each a port of its own.")
+}
+
 /// Whether an address reaches this machine only.
 pub(super) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()

@@ -74,7 +74,12 @@ fn a_bad_server_setting_is_refused_with_its_line_and_remedy() {
         ("token_endpoint_aliases = [\"/oauth2/x\"]", 1, "token_endpoint_aliases", "Regrant itself answers at /oauth2"),
         ("token_endpoint_aliases = [\"/a\", \"/a\"]", 1, "token_endpoint_aliases", "named twice"),
         ("listen = ", 1, "", "this is no TOML"),
-        ("issuer = \"https://a.example\"\nissuer = \"https://b.example\"", 2, "", "this is no TOML: duplicate key"),
+        (
+            "issuer = \"https://a.example\"\nissuer = \"https://b.example\"",
+            2,
+            "",
+            "this is no TOML: duplicate key issuer",
+        ),
         ("[client]\nid = \"a\"", 1, "client", "It must be written as [[client]]"),
         ("clients = []", 1, "clients", "Did you mean \"client\"?"),
     ] {
@@ -625,6 +630,11 @@ fn a_variable_wins_over_the_file_and_names_itself_when_it_is_wrong() {
     assert!(shown.starts_with("environment variable REGRANT_ISSUER: issuer: plain http"), "{shown}");
     let errors = with(&[("REGRANT_CLIENT", "web")], "").expect_err("refused");
     assert!(errors.to_string().contains("environment variable REGRANT_CLIENT: client: it cannot be read"), "{errors}");
+    let errors = with(&[("REGRANT_CLIENT", "[{id=\"web\", nmae=\"x\"}]")], "issuer = \"https://a.example\"")
+        .expect_err("refused");
+    let shown = errors.to_string();
+    assert!(shown.contains("environment variable REGRANT_CLIENT: client.nmae of \"web\": there is no such"), "{shown}");
+    assert!(shown.contains("environment variable REGRANT_CLIENT: client.redirect_uris of \"web\""), "{shown}");
 }
 
 #[test]
@@ -669,6 +679,7 @@ fn the_admin_api_is_closed_unless_it_is_opened_at_one_place() {
         ("[admin_api]\nlisten = \"0.0.0.0:8421\"", 2, "admin_api.listen", "would be unencrypted"),
         ("[admin_api]\nlisten = \"all\"", 2, "admin_api.listen", "\"main\" for the server's own listener"),
         ("[admin_api]\nlisten = [\"main\"]", 2, "admin_api.listen", "a text in quotes"),
+        ("[admin_api]\nlisten = \"127.0.0.1:8420\"", 2, "admin_api.listen", "another listener of this server"),
         ("[admin_api]\nlisten = \"main\"\ntoken = \"x\"", 3, "admin_api.token", "no such setting"),
         ("[[scope]]\nname = \"regrant.admin\"", 2, "scope.name", "always there"),
         ("[[resource]]\nuri = \"urn:regrant:admin\"", 2, "resource.uri", "always there"),
@@ -732,6 +743,13 @@ fn a_bad_log_or_metrics_setting_is_refused_with_its_line_and_remedy() {
             2,
             "metrics.listen",
             "can be reached from elsewhere",
+        ),
+        ("[metrics]\nlisten = \"127.0.0.1:8420\"", 2, "metrics.listen", "another listener of this server"),
+        (
+            "[metrics]\nlisten = \"127.0.0.1:8421\"\n[admin_api]\nlisten = \"127.0.0.1:8421\"",
+            2,
+            "metrics.listen",
+            "Give each a port of its own",
         ),
         ("[metrics]\nclients = -1", 2, "metrics.clients", "a whole number from 0 to 10000"),
         ("[metrics]\nclients = \"100\"", 2, "metrics.clients", "this is a text"),

@@ -88,7 +88,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Option<TokenHookSettin
     let grant_types = section.strings("grant_types");
     section.finish(&TOP);
     let noted = |problem: Problem| section.problem(problem);
-    let url = match url.as_deref().map(check_url) {
+    let url = match url.as_deref().map(|url| check_url(url, "the answer decides what tokens say")) {
         Some(Ok(url)) => Some(url),
         Some(Err(problem)) => {
             noted(problem);
@@ -156,7 +156,8 @@ fn read_grant_types(section: &Section<'_>, words: Option<Vec<String>>) -> Option
     Some(found)
 }
 
-pub(super) fn check_url(text: &str) -> Result<Uri, Problem> {
+/// `why` says what plain http would give away.
+pub(super) fn check_url(text: &str, why: &str) -> Result<Uri, Problem> {
     let refuse = |what: &str, remedy: &str| Err(Problem::new("url", what, remedy));
     let remedy = "Write it like \"https://hooks.example.com/token\".";
     let Some(url) = text.parse::<Uri>().ok().filter(|_| text.len() <= MAX_URL) else {
@@ -173,9 +174,7 @@ pub(super) fn check_url(text: &str) -> Result<Uri, Problem> {
         _ if host.is_empty() => refuse("it is no absolute URL", remedy),
         Some("https") => Ok(url),
         Some("http") if is_loopback(host) => Ok(url),
-        Some("http") => {
-            refuse("plain http is for loopback addresses only", "Use https: the answer decides what tokens say.")
-        }
+        Some("http") => refuse("plain http is for loopback addresses only", &format!("Use https: {why}.")),
         _ => refuse("its scheme is not https", remedy),
     }
 }

@@ -35,6 +35,9 @@ async fn the_page_says_who_wants_what_where_and_for_how_long() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+    let places =
+        ["Know who you are", "Read your things", "Change your things", "See your files"].map(|part| page.find(part));
+    assert!(places.is_sorted(), "what is always there, then the order of the file: {places:?}");
     let page = browser.get(&authorization("once", &[])).await.text();
     assert!(page.contains("A short time. It cannot renew this by itself.") && !page.contains("Change your things"));
 }

@@ -133,7 +133,7 @@ async fn a_program_runs_with_a_token() {
     assert_eq!(desk.fails(&["exec", "work", "--file", "--", "sh", "-c", "exit 7"]).await.0, 7);
     assert_eq!(desk.fails(&["exec", "work", "--", "sh", "-c", "exit 7"]).await.0, 7);
     let (code, says) = desk.fails(&["exec", "work", "--", "no-such-program"]).await;
-    assert!(code == 1 && says.contains("no-such-program cannot be run"), "{code}: {says}");
+    assert!(code == 127 && says.contains("no-such-program cannot be run"), "{code}: {says}");
 }
 
 /// The API behind the proxy: it tells what it was sent, and refuses the tokens that it is told to.

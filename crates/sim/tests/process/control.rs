@@ -75,6 +75,64 @@ fn there_are_never_two_writers() {
     server.stop();
 }
 
+/// Who may not speak with the server hears whose it is, and not that a key is lost which is none of his business.
+#[test]
+fn another_users_server_is_named_as_such() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    let (scratch, home) = home("control-not-yours");
+    let server = Server::start(&home);
+    let nobody = 65_534;
+    if std::fs::metadata(scratch.path()).expect("ours").uid() != 0 {
+        // Only the superuser can be somebody else.
+        server.stop();
+        return;
+    }
+    let binary = scratch.path().join("regrant");
+    std::fs::copy(sim::process::regrant(), &binary).expect("a binary that nobody may run");
+    for path in [home.directory().to_owned(), home.config_file()] {
+        chown(path, Some(nobody), Some(nobody)).expect("given away");
+    }
+    let mut command = Command::new(&binary);
+    command.arg("--config").arg(home.config_file()).args(["--json", "user", "list"]).uid(nobody).gid(nobody);
+    let refused = command.output().expect("the command");
+    let said: Value = serde_json::from_slice(&refused.stderr).expect("JSON");
+    assert_eq!(refused.status.code(), Some(77), "{said}");
+    assert!(said["error"].as_str().is_some_and(|says| says.contains("belongs to another user")), "{said}");
+    assert!(said["remedy"].as_str().is_some_and(|says| says.contains("sudo -u '#0'")), "{said}");
+    server.stop();
+}
+
+/// A client of the store is changed by command: what is named, and nothing else; its secret stays.
+#[test]
+fn a_client_is_changed_and_switched_off_by_command() {
+    let (_scratch, home) = home("control-client-set");
+    let server = Server::start(&home);
+    let run = |line: &[&str]| output(home.command(&[line, &["--json"]].concat()));
+    let cb = "https://app.example/cb";
+    let added = json(&run(&["client", "add", "web", "--redirect-uri", cb, "--skip-consent", "--name", "Notes"]));
+    assert!(added["client_secret"].is_string(), "{added}");
+    let set =
+        json(&run(&["client", "set", "web", "--redirect-uri", "https://b.example/cb", "--unset", "skip_consent"]));
+    assert_eq!(set["redirect_uris"], serde_json::json!(["https://b.example/cb"]));
+    assert_eq!((&set["skip_consent"], &set["name"]), (&Value::Bool(false), &Value::from("Notes")));
+    assert_eq!(set["token_endpoint_auth_method"], "client_secret_basic", "it has its secret yet: {set}");
+    assert_eq!(json(&run(&["client", "disable", "web"]))["disabled"], true);
+    assert_eq!(json(&run(&["client", "enable", "web"]))["disabled"], false);
+    for (line, code) in [
+        (&["client", "set", "web"][..], 2),
+        (&["client", "set", "web", "--unset", "logo_uri"], 1),
+        (&["client", "set", "nobody", "--name", "X"], 1),
+        (&["client", "set", "web", "--redirect-uri", "no URI"], 65),
+        (&["client", "set"], 2),
+    ] {
+        let refused = run(line);
+        let said: Value = serde_json::from_slice(&refused.stderr).expect("JSON, also of wrong usage");
+        assert_eq!((refused.status.code(), &said["exit_code"]), (Some(code), &Value::from(code)), "{line:?}: {said}");
+    }
+    server.stop();
+}
+
 /// What is not a command, or too much, is refused in words that repeat nothing of it; the next one is answered.
 #[test]
 fn the_admin_socket_takes_commands_only() {

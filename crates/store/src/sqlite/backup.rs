@@ -49,7 +49,7 @@ pub enum CopyError {
         detail: String,
     },
     /// The file system refused.
-    #[error("{path} cannot be written: {source}\n  remedy: give the user that runs the server permission for its directory, and free some space", path = .path.display())]
+    #[error("{path} cannot be written: {source}\n  remedy: look whether its directory is there, has space, and lets the user that runs the server write", path = .path.display())]
     Unwritable {
         /// Which file.
         path: PathBuf,

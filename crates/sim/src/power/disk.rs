@@ -84,6 +84,8 @@ type Names = BTreeMap<OsString, u64>;
 /// What a cut has taken, and what was waited for before it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
+    /// Cuts that came before a change, and not at some moment.
+    pub struck: u64,
     /// Calls of `fsync` and `fdatasync` that were answered.
     pub syncs: u64,
     /// Writes that nothing had waited for when the power failed.
@@ -101,6 +103,7 @@ impl Counts {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
+            struck: self.struck + other.struck,
             syncs: self.syncs + other.syncs,
             unsynced: self.unsynced + other.unsynced,
             lost: self.lost + other.lost,
@@ -244,10 +247,16 @@ impl Disk {
         Ok(())
     }
 
-    /// The power fails: this disk answers nothing any more. What the next one finds is drawn from the dice.
-    pub fn cut(&mut self, dice: &mut Dice) -> (Self, Counts) {
+    /// The power fails: from here on nothing is answered.
+    pub const fn fail(&mut self) {
         self.is_off = true;
-        let mut counts = Counts { syncs: self.syncs, ..Counts::default() };
+    }
+
+    /// The power fails, or has failed: this disk answers nothing any more. What the next one finds is drawn from the dice.
+    pub fn cut(&mut self, dice: &mut Dice) -> (Self, Counts) {
+        let struck = u64::from(self.is_off);
+        self.fail();
+        let mut counts = Counts { struck, syncs: self.syncs, ..Counts::default() };
         let mut names = self.kept.clone();
         let fate = Fate::drawn(dice, self.since.len());
         for (place, change) in self.since.iter().enumerate() {

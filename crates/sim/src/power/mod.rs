@@ -32,6 +32,10 @@ use crate::wire::{PASSWORD, USER};
 pub use disk::{Counts, Disk, Kind, Node, ROOT, Trouble};
 pub use mount::{Mounted, can_mount};
 
+/// Most cuts come before one of so many changes of the disk: half of those stand between a write and the wait for it. The others come at some
+/// moment.
+const CHANGES: u64 = 80;
+
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -80,11 +84,11 @@ impl Report {
     /// For programs.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
-        let Counts { syncs, unsynced, lost, torn, names } = self.counts;
+        let Counts { struck, syncs, unsynced, lost, torn, names } = self.counts;
         let mut told = self.kill.json();
         told["cuts"] = json!({
             "all": self.cuts(), "births": self.births, "under_load": self.kill.cycles, "at_start": self.kill.kills_at_start,
-            "idle": self.idle,
+            "idle": self.idle, "before_a_change": struck,
         });
         told["disk"] = json!({"syncs": syncs, "unsynced_writes": unsynced, "lost_writes": lost, "torn_writes": torn, "names": names});
         told["refused_starts"] = json!(self.refused);
@@ -101,7 +105,7 @@ impl Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.kill.fmt(f)?;
-        let Counts { syncs, unsynced, lost, torn, names } = self.counts;
+        let Counts { struck, syncs, unsynced, lost, torn, names } = self.counts;
         writeln!(
             f,
             "power cuts              {} ({} under load, {} while a server started, {} while it made its store or a user, {} idle)",
@@ -111,6 +115,7 @@ impl std::fmt::Display for Report {
             self.births,
             self.idle
         )?;
+        writeln!(f, "before a change         {struck} of them")?;
         writeln!(f, "waited for              {syncs} times")?;
         writeln!(
             f,
@@ -171,9 +176,10 @@ impl Room {
                     return Ok(clients);
                 }
             };
-            let load = Load::start(clients, &server);
-            pause(Duration::from_millis(self.dice.between(20, 150))).await;
             let pid = process(server.pid());
+            self.disk.fail_before(self.dice.between(0, CHANGES), pid);
+            let load = Load::start(clients, &server);
+            pause(Duration::from_millis(self.dice.between(50, 250))).await;
             // Nothing is answered between the moment of which the disk is and the end of the process: what a client was told came before.
             self.cut(|| end(pid), || server.kill())?;
             clients = load.stop().await;
@@ -220,7 +226,7 @@ impl Room {
             let name = format!("{USER}{}", self.report.births);
             spawned(self.home.command(&["user", "add", &name, "--password-stdin"]), PASSWORD)
         };
-        self.cut_off(child, 120).await?;
+        self.cut_off(child, 400).await?;
         self.report.births += 1;
         let started = Server::try_start(self.home.command(&["serve"]), &self.home.log());
         match started {
@@ -239,14 +245,15 @@ impl Room {
 
     async fn cut_at_start(&mut self) -> std::io::Result<()> {
         let child = spawned(self.home.command(&["serve"]), "");
-        self.cut_off(child, 40).await?;
+        self.cut_off(child, 120).await?;
         self.report.kill.kills_at_start += 1;
         Ok(())
     }
 
     async fn cut_off(&mut self, mut child: Child, within: u64) -> std::io::Result<()> {
-        pause(Duration::from_millis(self.dice.between(0, within))).await;
         let pid = process(child.id());
+        self.disk.fail_before(self.dice.between(0, CHANGES), pid);
+        pause(Duration::from_millis(self.dice.between(within / 4, within))).await;
         self.cut(
             || end(pid),
             || {

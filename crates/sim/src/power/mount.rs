@@ -15,7 +15,10 @@ use fuser::{
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
 };
 
+use rustix::process::Pid;
+
 use super::disk::{Counts, Disk, Kind, Node, ROOT, Trouble};
+use super::end;
 use crate::process::Dice;
 
 /// Nobody else changes anything: what the kernel knows it may keep.
@@ -33,7 +36,7 @@ pub fn can_mount(scratch: &Path) -> Result<(), String> {
 #[derive(Debug)]
 pub struct Mounted {
     place: PathBuf,
-    disk: Arc<Mutex<Disk>>,
+    disk: Arc<Mutex<Powered>>,
     session: Option<BackgroundSession>,
 }
 
@@ -43,23 +46,29 @@ impl Mounted {
     /// # Errors
     /// Without `/dev/fuse`, or without the right to mount.
     pub fn new(place: &Path, disk: Disk) -> io::Result<Self> {
-        let disk = Arc::new(Mutex::new(disk));
+        let disk = Arc::new(Mutex::new(Powered { disk, failing: None }));
         let session = Some(mount(place, &disk)?);
         Ok(Self { place: place.to_owned(), disk, session })
     }
 
-    /// The power fails; `meanwhile` is done before anything else is answered. What has survived is mounted in the same place.
+    /// The power will fail before so many further changes are made, and this process end with it.
+    pub fn fail_before(&self, changes: u64, process: Pid) {
+        lock(&self.disk).failing = Some(Failing { changes, process });
+    }
+
+    /// The power fails, if it has not yet; `meanwhile` is done before anything else is answered. What has survived is mounted in the same
+    /// place.
     ///
     /// # Errors
     /// If it cannot be mounted again.
     pub fn cut(&mut self, dice: &mut Dice, meanwhile: impl FnOnce(), after: impl FnOnce()) -> io::Result<Counts> {
-        let mut disk = lock(&self.disk);
+        let mut powered = lock(&self.disk);
         meanwhile();
-        let (survived, counts) = disk.cut(dice);
-        drop(disk);
+        let (disk, counts) = powered.disk.cut(dice);
+        drop(powered);
         after();
         self.unmount()?;
-        self.disk = Arc::new(Mutex::new(survived));
+        self.disk = Arc::new(Mutex::new(Powered { disk, failing: None }));
         self.session = Some(mount(&self.place, &self.disk)?);
         Ok(counts)
     }
@@ -79,20 +88,49 @@ impl Drop for Mounted {
     }
 }
 
-fn mount(place: &Path, disk: &Arc<Mutex<Disk>>) -> io::Result<BackgroundSession> {
+fn mount(place: &Path, disk: &Arc<Mutex<Powered>>) -> io::Result<BackgroundSession> {
     let mut config = Config::default();
     config.mount_options = vec![MountOption::FSName("regrant-power".to_owned()), MountOption::NoDev];
     fuser::spawn_mount(Files(Arc::clone(disk)), place, &config)
 }
 
-fn lock(disk: &Mutex<Disk>) -> MutexGuard<'_, Disk> {
+fn lock(disk: &Mutex<Powered>) -> MutexGuard<'_, Powered> {
     disk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Files(Arc<Mutex<Disk>>);
+/// A disk, and when its power fails.
+#[derive(Debug)]
+struct Powered {
+    disk: Disk,
+    failing: Option<Failing>,
+}
+
+/// Before which change, and who ends then.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    changes: u64,
+    process: Pid,
+}
+
+impl Powered {
+    /// The disk, for one more change: its power may fail before that.
+    fn changing(&mut self) -> &mut Disk {
+        match self.failing.take() {
+            Some(Failing { changes: 0, process }) => {
+                end(process);
+                self.disk.fail();
+            }
+            Some(Failing { changes, process }) => self.failing = Some(Failing { changes: changes - 1, process }),
+            None => {}
+        }
+        &mut self.disk
+    }
+}
+
+struct Files(Arc<Mutex<Powered>>);
 
 impl Files {
-    fn disk(&self) -> MutexGuard<'_, Disk> {
+    fn powered(&self) -> MutexGuard<'_, Powered> {
         lock(&self.0)
     }
 
@@ -100,13 +138,13 @@ impl Files {
         if number == ROOT {
             Ok(attributes_of_root())
         } else {
-            self.disk().node(number).map(|node| attributes(number, node))
+            self.powered().disk.node(number).map(|node| attributes(number, node))
         }
     }
 
     fn made(&self, name: &OsStr, kind: Kind, mode: u32, request: &Request) -> Result<FileAttr, Trouble> {
         let owner = (request.uid(), request.gid());
-        let number = self.disk().make(name, kind, (mode & 0o7777) as u16, owner)?;
+        let number = self.powered().changing().make(name, kind, (mode & 0o7777) as u16, owner)?;
         self.about(number)
     }
 }
@@ -168,7 +206,7 @@ fn done(result: Result<(), Trouble>, reply: ReplyEmpty) {
 
 impl Filesystem for Files {
     fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let found = self.disk().find(name);
+        let found = self.powered().disk.find(name);
         match found.and_then(|number| self.about(number)) {
             Ok(about) => reply.entry(&FOREVER, &about, Generation(0)),
             Err(trouble) => reply.error(number_of(trouble)),
@@ -200,7 +238,8 @@ impl Filesystem for Files {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let mut disk = self.disk();
+        let mut powered = self.powered();
+        let disk = if size.is_some() { powered.changing() } else { &mut powered.disk };
         let changed = match size {
             Some(length) => disk.resize(number.0, length as usize),
             None => Ok(()),
@@ -209,7 +248,7 @@ impl Filesystem for Files {
             node.mode = mode.map_or(node.mode, |mode| (mode & 0o7777) as u16);
             node.owner = (uid.unwrap_or(node.owner.0), gid.unwrap_or(node.owner.1));
         }
-        drop(disk);
+        drop(powered);
         match changed.and_then(|()| self.about(number.0)) {
             Ok(about) => reply.attr(&FOREVER, &about),
             Err(trouble) => reply.error(number_of(trouble)),
@@ -236,7 +275,7 @@ impl Filesystem for Files {
     }
 
     fn unlink(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        done(self.disk().remove(name), reply);
+        done(self.powered().changing().remove(name), reply);
     }
 
     fn rename(
@@ -249,7 +288,11 @@ impl Filesystem for Files {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        if flags.is_empty() { done(self.disk().put_at(name, new_name), reply) } else { reply.error(Errno::EINVAL) }
+        if flags.is_empty() {
+            done(self.powered().changing().put_at(name, new_name), reply)
+        } else {
+            reply.error(Errno::EINVAL)
+        }
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -267,7 +310,7 @@ impl Filesystem for Files {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        match self.disk().node(number.0) {
+        match self.powered().disk.node(number.0) {
             Ok(node) => {
                 let rest = node.bytes().get(offset as usize..).unwrap_or_default();
                 reply.data(&rest[..rest.len().min(size as usize)]);
@@ -288,7 +331,7 @@ impl Filesystem for Files {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let written = self.disk().write(number.0, offset as usize, data);
+        let written = self.powered().changing().write(number.0, offset as usize, data);
         match written {
             Ok(()) => reply.written(data.len() as u32),
             Err(trouble) => reply.error(number_of(trouble)),
@@ -301,17 +344,17 @@ impl Filesystem for Files {
     }
 
     fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        done(self.disk().sync(number.0), reply);
+        done(self.powered().changing().sync(number.0), reply);
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        done(self.disk().sync_names(), reply);
+        done(self.powered().changing().sync_names(), reply);
     }
 
     fn readdir(&self, _: &Request, _: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let disk = self.disk();
-        for (place, (name, number)) in (1..).zip(disk.list()).skip(offset as usize) {
-            let kind = disk.node(number).map_or(FileType::RegularFile, |node| attributes(number, node).kind);
+        let powered = self.powered();
+        for (place, (name, number)) in (1..).zip(powered.disk.list()).skip(offset as usize) {
+            let kind = powered.disk.node(number).map_or(FileType::RegularFile, |node| attributes(number, node).kind);
             if reply.add(INodeNo(number), place, kind, name) {
                 break;
             }

@@ -2,6 +2,7 @@
 
 mod clients;
 mod examine;
+mod scopes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
 use regrant_core::keys::{Purpose, RootKey};
-use regrant_core::{Client, ClientId, EventKind, Resources, Scope, Timestamp};
+use regrant_core::{Client, ClientId, EventKind, Timestamp};
 use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
 use regrant_store::{Answer, EventRecord, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable};
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::cascade;
 use crate::clock::Clock;
-use crate::config::{ADMIN_RESOURCE, ADMIN_SCOPES, ClientDefinition, Config, StoreLocation};
+use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::encryption;
 use crate::engine::{Engine, Stepped};
 use crate::feed;
@@ -127,22 +128,6 @@ impl Settings {
     #[must_use]
     pub fn lifetimes(&self) -> Lifetimes {
         Lifetimes::of_clients(self.clients.all())
-    }
-
-    /// What of a scope means something to these resources: scopes that another resource owns are left out (RFC 8707
-    /// section 2.2, RFC 9068 section 3).
-    #[must_use]
-    pub fn scope_at(&self, scope: &Scope, resources: &Resources) -> Scope {
-        if resources.is_empty() {
-            return scope.clone();
-        }
-        scope.filtered(|token| {
-            if ADMIN_SCOPES.contains(&token) {
-                return resources.contains(ADMIN_RESOURCE);
-            }
-            let mut owners = self.config.resources.iter().filter(|resource| resource.scopes.contains(token)).peekable();
-            owners.peek().is_none() || owners.any(|owner| resources.contains(&owner.uri))
-        })
     }
 }
 

@@ -239,6 +239,7 @@ impl Rest<'_> {
         let resources = Resources::new(self.form.all("resource"))
             .map_err(|_| Denied::new("invalid_target", "a resource is malformed"))?;
         let granted = verdict(self.client, response_type, SubjectStatus::Enabled, scope.as_ref(), &resources);
+        let granted = granted.and_then(|granted| self.app.settings().meaningful(granted));
         let mut granted = granted.map_err(Denied::of)?;
         if self.client.refresh_tokens == RefreshTokens::OfflineAccess && self.client.skip_consent && !prompt.consent {
             // OpenID Connect Core section 11: "the Authorization Server MUST explicitly receive or have consent"; nobody is asked here.

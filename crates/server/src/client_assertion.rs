@@ -4,7 +4,7 @@
 //! | claim        | must be                                                                       | check |
 //! |--------------|-------------------------------------------------------------------------------|-------|
 //! | `iss`, `sub` | both the client                                                               | C7    |
-//! | `aud`        | one text, not a list: the issuer, or the token endpoint, or the endpoint asked | C5, C6 |
+//! | `aud`        | one text, not a list: the issuer, or the token endpoint by any of its paths, or the endpoint asked | C5, C6 |
 //! | `exp`        | a number, to come, and at most an hour away                                   | C8    |
 //! | `jti`        | a text of 1 to 255 characters, of this client never seen before               | C4    |
 //! | `nbf`, `iat` | if there, a number that is not to come                                        | J     |
@@ -80,7 +80,8 @@ pub(crate) async fn verify(
         }
     }
     .map_err(refused)?;
-    let expires_at = judge(app, &client, &claims, endpoint).map_err(refused)?;
+    let expires_at =
+        judge(app, &client, &claims, endpoint, &settings.config.token_endpoint_aliases).map_err(refused)?;
     use_up(app, &client, &claims, expires_at).await?;
     Ok(client)
 }
@@ -114,15 +115,19 @@ fn judge(
     client: &Client,
     claims: &Map<String, Value>,
     endpoint: &str,
+    aliases: &[String],
 ) -> Result<Timestamp, NotAuthenticated> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     // RFC 7523 section 3: "For client authentication, the subject MUST be the client_id of the OAuth client."
     if [text("iss"), text("sub")] != [Some(client.id.as_str()); 2] {
         return Err(NotAuthenticated::AssertionClaims);
     }
-    let token_endpoint = app.issuer.url("/oauth2/token");
     let audience = text("aud").ok_or(NotAuthenticated::AssertionAudience)?;
-    if ![app.issuer(), &token_endpoint, endpoint].contains(&audience) {
+    let is_token_endpoint = |path: &str| app.issuer.url(path) == audience;
+    let names_us = [app.issuer(), endpoint].contains(&audience)
+        || is_token_endpoint("/oauth2/token")
+        || aliases.iter().any(|alias| is_token_endpoint(alias));
+    if !names_us {
         return Err(NotAuthenticated::AssertionAudience);
     }
     let now = u64::try_from(app.engine.now().seconds()).unwrap_or(0);

@@ -55,7 +55,7 @@ async fn begin(
     correlation: &Correlation,
     client: &mut Option<Arc<Client>>,
 ) -> Result<Value, Failure> {
-    let (parts, form) = post_form(request).await?;
+    let (parts, form) = post_form(request, "POST, OPTIONS").await?;
     let peer = Peer::of(&parts.extensions);
     // RFC 8628 section 3.1: "The client authentication requirements of Section 3.2.1 of [RFC6749] apply to requests on this
     // endpoint".
@@ -63,14 +63,14 @@ async fn begin(
     *client = Some(Arc::clone(&known));
     let scope = form.credential("scope").map(Scope::parse).transpose().map_err(|_| Failure::MalformedScope)?;
     let resources = Resources::new(form.all("resource")).map_err(|_| Failure::MalformedTarget)?;
-    let granted = issue::verdict(&Ask {
+    let granted = settings.meaningful(issue::verdict(&Ask {
         client: &known,
         grant_type: GrantType::DeviceCode,
         subject: SubjectStatus::None,
         scope: scope.as_ref(),
         resources: &resources,
         held: None,
-    })?;
+    })?)?;
     app.limits.device_code(settings.config.limits.device_codes, &known, peer)?;
     // A number of its own, at no write: the grant of that number is made by whoever answers.
     let asking = Arc::clone(&known);

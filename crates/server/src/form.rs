@@ -72,6 +72,8 @@ pub enum Malformed {
     IdempotencyKey,
     /// Not a JSON object of the kind that the endpoint takes.
     Json,
+    /// Not `application/json`.
+    JsonType,
     /// A parameter holds none of the values it may have.
     Value(&'static str),
 }
@@ -94,6 +96,7 @@ impl Malformed {
             Self::Authorization => "the Authorization header is malformed",
             Self::IdempotencyKey => "the Idempotency-Key header must hold 1 to 255 visible ASCII characters, once",
             Self::Json => "the request must be an application/json object with a sub_id that names a subject",
+            Self::JsonType => "the content type must be application/json",
             Self::Value(_) => "a parameter has a value that is not supported",
         }
     }

@@ -54,7 +54,7 @@ async fn answer(
     request: Request,
     correlation: &Correlation,
 ) -> Result<(Value, Arc<Client>), Failure> {
-    let (parts, form) = post_form(request).await?;
+    let (parts, form) = post_form(request, "POST").await?;
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     // RFC 7662 section 2.1: "the authorization server MUST require authentication".

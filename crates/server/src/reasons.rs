@@ -130,8 +130,8 @@ const fn told(refusal: Refusal) -> (&'static str, &'static str) {
             ("more scope was asked for than was granted", "no scope parameter, or a part of the grant's scope")
         }
         Refusal::ScopeNotAllowed => (
-            "scope was asked for that the client may not have, or nothing is left of what was granted",
-            "scope within the client's scopes",
+            "scope was asked for that the client may not have or that means nothing to the resource, or nothing is left of what was granted",
+            "scope within the client's scopes, and some that the resource knows",
         ),
         Refusal::TargetExceeded => {
             ("a resource was asked for that was not granted", "no resource parameter, or some of the grant's resources")

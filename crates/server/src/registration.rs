@@ -323,7 +323,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Fai
         _ => false,
     };
     if !is_json {
-        return Err(Malformed::ContentType.into());
+        return Err(Malformed::JsonType.into());
     }
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() { Malformed::TooLarge } else { Malformed::Encoding }

@@ -29,14 +29,14 @@ const NEVER_IN_QUERY: [&str; 15] = [
     "redirect_uri",
 ];
 
-/// Takes a `POST` with form parameters apart.
+/// Takes a `POST` with form parameters apart. `allow` is what the endpoint takes: `OPTIONS` too, where scripts may call it.
 ///
 /// # Errors
 /// [`Failure::Method`] or [`Failure::Malformed`].
-pub(crate) async fn post_form(request: Request) -> Result<(Parts, Form), Failure> {
+pub(crate) async fn post_form(request: Request, allow: &'static str) -> Result<(Parts, Form), Failure> {
     let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
-        return Err(Failure::Method("POST, OPTIONS"));
+        return Err(Failure::Method(allow));
     }
     if let Some(query) = parts.uri.query()
         && Form::parse_repeated(query.as_bytes()).map_or(true, |form| form.has_any(&NEVER_IN_QUERY))

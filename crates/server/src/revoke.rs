@@ -55,7 +55,7 @@ async fn answer(
     correlation: &Correlation,
     known: &mut Option<Arc<Client>>,
 ) -> Result<(), Failure> {
-    let (parts, form) = post_form(request).await?;
+    let (parts, form) = post_form(request, "POST, OPTIONS").await?;
     let peer = Peer::of(&parts.extensions);
     let token = form.credential("token").ok_or(Malformed::Missing("token"))?;
     let presented = client_auth::read(&parts.headers, &form)??;

@@ -73,7 +73,7 @@ async fn answer(
     correlation: &Correlation,
     client: &mut Option<Arc<Client>>,
 ) -> Result<Tokens, Failure> {
-    let (parts, form) = post_form(request).await?;
+    let (parts, form) = post_form(request, "POST, OPTIONS").await?;
     let peer = Peer::of(&parts.extensions);
     let asked = Asked::read(&form, &parts.headers)?;
     let presented = client_auth::read(&parts.headers, &form)??;
@@ -178,6 +178,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Hash>, Malformed> {
     Ok((!value.is_empty()).then(|| Hash::of(value.as_bytes())))
 }
 
+/// RFC 6749 section 5.1: `scope` is "OPTIONAL, if identical to the scope requested by the client; otherwise, REQUIRED": it is left
+/// out where there was nothing to ask for, and empty where a resource was chosen to which nothing of the grant means anything.
+fn answered(granted: &Scope, told: &Scope) -> Option<String> {
+    (!granted.is_empty()).then(|| told.to_string())
+}
+
 /// An authenticated client's question.
 struct Asking<'a> {
     app: &'a App,
@@ -195,6 +201,10 @@ impl Asking<'_> {
         let token = RefreshToken::open(&token, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (token.grant, Arc::clone(self.client));
         self.charge(grant)?;
+        // The request alone says so: the answer is the same in every state of the grant.
+        if scope.as_ref().is_some_and(|scope| self.settings.is_meaningless(scope, &resources)) {
+            return Err(Refusal::ScopeNotAllowed.into());
+        }
         let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = refresh::Request {
                 token: &token,
@@ -265,10 +275,19 @@ impl Asking<'_> {
         let recipient = self.recipient().await?;
         let (issued, claims) = self.decided(grant, GrantType::AuthorizationCode, judge).await?;
         let tokens = self.first_tokens(&issued, &claims, "redeemed")?;
-        let Issued { grant, granted, at, .. } = &issued;
+        self.with_id_token(&issued, tokens, recipient.as_ref()).await
+    }
+
+    /// OpenID Connect Core section 3.1.3.3: the first answer must have it. A device has no redirect and is told the same.
+    async fn with_id_token(
+        &self,
+        issued: &Issued,
+        tokens: Tokens,
+        recipient: Option<&Recipient>,
+    ) -> Result<Tokens, Failure> {
+        let Issued { grant, granted, at, .. } = issued;
         let nonce = grant.terms.openid.as_ref().and_then(|openid| openid.nonce.as_deref());
-        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at, recipient.as_ref()).await;
-        // OpenID Connect Core section 3.1.3.3: this answer must have it.
+        let id_token = self.id_token(grant, granted, nonce, &tokens.access_token, *at, recipient).await;
         Ok(Tokens { id_token: id_token.ok_or(Failure::Busy)?, ..tokens })
     }
 
@@ -288,8 +307,10 @@ impl Asking<'_> {
             let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
             device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
         };
+        let recipient = self.recipient().await?;
         let (issued, claims) = self.decided(grant, GrantType::DeviceCode, judge).await?;
-        self.first_tokens(&issued, &claims, "given_to_device")
+        let tokens = self.first_tokens(&issued, &claims, "given_to_device")?;
+        self.with_id_token(&issued, tokens, recipient.as_ref()).await
     }
 
     /// RFC 6749 section 4.3.2. RFC 9700 section 2.4: "The resource owner password credentials grant MUST NOT be used": off
@@ -351,7 +372,7 @@ impl Asking<'_> {
         };
         sight::outcome("granted_by_client_credentials");
         let access_token = mint::access_token(self.app, self.settings, &access).ok_or(Failure::Busy)?;
-        let scope = scope.to_string();
+        let scope = answered(&granted.scope, &scope);
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh: None, id_token: None, scope })
     }
 
@@ -367,7 +388,8 @@ impl Asking<'_> {
         scope: Option<&Scope>,
         resources: &Resources,
     ) -> Result<Granted, Refusal> {
-        issue::verdict(&Ask { client: self.client, grant_type, subject, scope, resources, held: None })
+        let ask = Ask { client: self.client, grant_type, subject, scope, resources, held: None };
+        self.settings.meaningful(issue::verdict(&ask)?)
     }
 
     fn minting<'a>(
@@ -414,7 +436,7 @@ impl Asking<'_> {
         };
         let access_token = mint::access_token(self.app, self.settings, &access).ok_or(Failure::Busy)?;
         let refresh = refresh_token.and_then(|token| Some(RefreshAnswer::new(token.text(&keys)?, grant, now)));
-        let scope = scope.to_string();
+        let scope = answered(&granted.scope, &scope);
         Ok(Tokens { access_token, token_type: "Bearer", expires_in, refresh, id_token: None, scope })
     }
 

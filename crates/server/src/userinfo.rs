@@ -21,11 +21,12 @@ use crate::claims::{Attributes, USERINFO_CLAIMS};
 use crate::correlation::Correlation;
 use crate::cors;
 use crate::encryption::{self, Kind};
+use crate::form::Malformed;
 use crate::id_token;
 use crate::introspect::{active, by_number, open_access_token};
 use crate::keyring::schedule::algorithm;
 use crate::peer::Peer;
-use crate::request::read_form;
+use crate::request::{is_form, read_form};
 use crate::sight;
 use crate::subject;
 
@@ -53,8 +54,10 @@ async fn answer(
 ) -> Result<(Map<String, Value>, Arc<Client>), Failure> {
     let (parts, body) = request.into_parts();
     let header = from_header(&parts.headers)?;
-    let has_form = parts.method == Method::POST && parts.headers.contains_key(CONTENT_TYPE);
-    let form = if has_form { Some(read_form(&parts.headers, body).await?) } else { None };
+    // RFC 6750 section 2.2: only a body of the form's type may carry a token. Another one says nothing, as that of a client which
+    // posts an empty JSON object beside its header.
+    let has_form = parts.method == Method::POST && is_form(&parts.headers);
+    let form = if has_form { Some(read_form(&parts.headers, body).await.map_err(unreadable)?) } else { None };
     let in_body = form.as_ref().and_then(|form| form.credential("access_token"));
     // RFC 6750 section 2: "Clients MUST NOT use more than one method to transmit the token in each request."
     let token = match (header, in_body) {
@@ -82,6 +85,14 @@ async fn answer(
         claims.extend(attributes.of(&user, name).map(|value| (name.to_owned(), value)));
     }
     Ok((claims, client))
+}
+
+/// RFC 6750 section 3: without a token "the resource server MUST include the HTTP "WWW-Authenticate" response header field".
+fn unreadable(form: Malformed) -> Failure {
+    match form {
+        Malformed::TooLarge => form.into(),
+        _ => Failure::Bearer(BearerFailure::Malformed),
+    }
 }
 
 /// The claims that were asked for by name (section 5.5): the grant knows them, or a token without a grant carries them.

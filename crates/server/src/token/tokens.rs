@@ -12,7 +12,7 @@ pub(super) struct Tokens {
     pub(super) refresh: Option<RefreshAnswer>,
     /// OpenID Connect Core section 3.1.3.3.
     pub(super) id_token: Option<String>,
-    pub(super) scope: String,
+    pub(super) scope: Option<String>,
 }
 
 impl Tokens {
@@ -21,8 +21,9 @@ impl Tokens {
     pub(super) fn text(&self) -> String {
         let Self { access_token, token_type, expires_in, refresh, id_token, scope } = self;
         // It grows at most once.
-        let mut text =
-            String::with_capacity(512 + access_token.len() + id_token.as_ref().map_or(0, String::len) + scope.len());
+        let mut text = String::with_capacity(
+            512 + access_token.len() + id_token.as_ref().map_or(0, String::len) + scope.as_ref().map_or(0, String::len),
+        );
         let put = |text: &mut String, name: &str, value: &str| {
             for part in ["\"", name, "\":\"", value, "\","] {
                 text.push_str(part);
@@ -44,7 +45,7 @@ impl Tokens {
         if let Some(id_token) = id_token {
             put(&mut text, "id_token", id_token);
         }
-        if !scope.is_empty() {
+        if let Some(scope) = scope {
             put(&mut text, "scope", scope);
         }
         text.pop();

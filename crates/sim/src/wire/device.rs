@@ -45,7 +45,15 @@ impl Device {
     /// # Panics
     /// If the answer is another one than is expected.
     pub async fn ask(world: &World, client: &'static str) -> Self {
-        let answer = world.post("/oauth2/device_authorization", client, &[("scope", "read")], &[]).await;
+        Self::ask_for(world, client, "read").await
+    }
+
+    /// Asks for it with this scope.
+    ///
+    /// # Panics
+    /// If the answer is another one than is expected.
+    pub async fn ask_for(world: &World, client: &'static str, scope: &str) -> Self {
+        let answer = world.post("/oauth2/device_authorization", client, &[("scope", scope)], &[]).await;
         let answer = answer.expect_status(200).json();
         Self { client, device_code: text(&answer, "device_code"), user_code: text(&answer, "user_code") }
     }

@@ -80,7 +80,9 @@ async fn the_audience_is_this_server_and_nobody_else() {
     let world = world().await;
     let issuer = world.app.issuer().to_owned();
     let token = format!("{issuer}/oauth2/token");
-    for good in [json!(issuer), json!(token)] {
+    // A client that knows the token endpoint by another of its paths names that one.
+    let alias = format!("{issuer}/oauth/v2/accessToken");
+    for good in [json!(issuer), json!(token), json!(alias)] {
         let said = but(&claims(&world, "robot"), json!({"aud": good}));
         let _ = ask(&world.http(), &sign(assertion::key(), &said), &[]).await.expect_status(200);
     }

@@ -18,6 +18,15 @@ async fn world() -> World {
     World::with(&open("")).await
 }
 
+/// RFC 7591 section 3.1: "application/json". Who sends another type is told which one it is.
+#[tokio::test]
+async fn who_registers_by_a_form_is_told_to_send_json() {
+    let world = world().await;
+    let reply = world.http().post("/oauth2/register", &[("client_name", "Fair App")], &[]).await;
+    reply.expect_error(400, "invalid_request");
+    assert_eq!(reply.json()["error_description"], "the content type must be application/json");
+}
+
 /// From the registration to a refreshed session, over real pages; and again after a restart.
 #[tokio::test]
 async fn a_registered_client_is_a_client() {

@@ -32,6 +32,32 @@ async fn the_token_comes_in_the_header_or_in_the_body() {
     }
 }
 
+/// RFC 6750 section 2.2: a token in the body wants the form's type. Libraries that post an empty JSON object beside the header are answered
+/// as if they had posted nothing; without a token the challenge is there, whatever the body is.
+#[tokio::test]
+async fn a_body_of_another_type_says_nothing() {
+    let world = world().await;
+    let answer = tokens(&world, &[("scope", "openid")]).await;
+    let bearer = format!("Bearer {}", text(&answer, "access_token"));
+    let (http, at) = (world.http(), "/oauth2/userinfo");
+    for kind in ["application/json", "text/plain", "multipart/form-data; boundary=x"] {
+        let reply = http.post_raw(at, "{}", kind, &[("authorization", &bearer)]).await.expect_status(200);
+        assert!(reply.json()["sub"].is_string(), "{kind}");
+        let reply = http.post_raw(at, "{}", kind, &[]).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("www-authenticate").starts_with("Bearer ")),
+            (401, true),
+            "{kind}"
+        );
+    }
+    let reply = http.post_raw(at, "access_token=a&access_token=b", "application/x-www-form-urlencoded", &[]).await;
+    assert!(
+        reply.header("www-authenticate").contains("error=\"invalid_request\""),
+        "{}",
+        reply.header("www-authenticate")
+    );
+}
+
 #[tokio::test]
 async fn only_a_users_token_is_answered() {
     let world = world().await;

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sim::wire::story::claims;
 use sim::wire::{CONFIG, USER, World, text};
 
 use super::support::{DEVICE_CODE, DEVICES, Device, browser_of, devices};
@@ -71,6 +72,23 @@ async fn a_device_polls_until_somebody_allows_it_and_then_has_tokens() {
     assert_eq!(tokens["scope"], json!("read"));
     let next = world.refresh("tv", &text(&tokens, "refresh_token")).await.expect_status(200).json();
     assert_eq!(world.introspect(&text(&next, "access_token")).await["active"], json!(true));
+}
+
+/// OpenID Connect Core section 3.1.3.3, for a flow that it does not know: who was granted `openid` has an ID token from the first answer
+/// on, and not only with the first refresh.
+#[tokio::test]
+async fn a_device_that_asks_who_it_is_is_told_with_its_first_tokens() {
+    let world = devices().await;
+    let device = Device::ask_for(&world, "tv", "openid read").await;
+    device.poll(&world).await.expect_error(400, "authorization_pending");
+    world.advance(seconds(5));
+    let _ = device.answer(&mut browser_of(&world, USER).await, "allow").await.expect_status(200);
+    let tokens = device.poll(&world).await.expect_status(200).json();
+    let said = claims(&text(&tokens, "id_token"));
+    assert_eq!((&said["aud"], &said["amr"]), (&json!("tv"), &json!(["pwd"])));
+    assert!(said["at_hash"].is_string() && said.get("sid").is_none(), "{said}");
+    let next = world.refresh("tv", &text(&tokens, "refresh_token")).await.expect_status(200).json();
+    assert_eq!(claims(&text(&next, "id_token"))["sub"], said["sub"]);
 }
 
 /// RFC 8628 section 3.5: "the interval MUST be increased by 5 seconds for this and all subsequent requests".

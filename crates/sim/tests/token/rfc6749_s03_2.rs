@@ -23,6 +23,10 @@ async fn only_post_is_answered_with_tokens() {
             refused(&reply, 405, "invalid_request", "method_not_allowed");
             assert!(reply.header("allow").contains("POST"), "{path}: {}", reply.header("allow"));
         }
+        // RFC 9110 section 10.2.1: `Allow` lists what is supported, and nothing else.
+        let told = world.http().send(Method::GET, path, &[], Body::empty()).await.header("allow").contains("OPTIONS");
+        let preflight = world.http().send(Method::OPTIONS, path, &[], Body::empty()).await;
+        assert_eq!(told, preflight.status != 405, "{path}: {}", preflight.status);
     }
 }
 

@@ -58,6 +58,61 @@ async fn the_scope_of_a_token_is_what_its_audience_understands() {
     }
 }
 
+/// RFC 6749 section 5.1: an answer without `scope` says that all was given that was asked for. A token that could say nothing is not made:
+/// `invalid_scope`, whatever the state of the grant, and nothing is consumed.
+#[tokio::test]
+async fn a_scope_that_means_nothing_to_the_audience_is_refused() {
+    let world = world().await;
+    let first = world.first("web").await;
+    let form = |token| {
+        [("grant_type", "refresh_token"), ("refresh_token", token), ("scope", "read write"), ("resource", FILES)]
+    };
+    let before = world.row(&first).await;
+    refused(&world.token("web", &form(&first)).await, 400, "invalid_scope", "scope_not_allowed");
+    assert_eq!(world.row(&first).await, before);
+    let _ = world.post("/oauth2/revoke", "web", &[("token", &first)], &[]).await.expect_status(200);
+    refused(&world.token("web", &form(&first)).await, 400, "invalid_scope", "scope_not_allowed");
+
+    let machine = [("grant_type", "client_credentials"), ("scope", "read"), ("resource", FILES)];
+    let world = restarted_with_machine(world).await;
+    refused(&world.token("machine", &machine).await, 400, "invalid_scope", "scope_not_allowed");
+    let mut browser = Browser::new(&world.base);
+    let answer = browser.get(&authorization("web", &[("scope", "read"), ("resource", FILES)])).await;
+    assert!(answer.header("location").contains("error=invalid_scope"), "{}", answer.header("location"));
+}
+
+/// The machine of the usual configuration, with both resources.
+async fn restarted_with_machine(world: World) -> World {
+    let client = r#"
+[[client]]
+id = "machine"
+secret_hash = "HASH"
+grant_types = ["client_credentials"]
+scopes = ["read", "files"]
+resources = ["https://api.example/", "https://files.example/"]
+"#;
+    world.restart_with(Some(&format!("{}{client}", sim::wire::CONFIG))).await
+}
+
+/// Where a code is redeemed for a resource that understands nothing of it, the answer says that the scope is empty.
+#[tokio::test]
+async fn an_empty_scope_is_told() {
+    let world = world().await;
+    let code = Browser::new(&world.base).log_in_for_code(&authorization("web", &[("scope", "read")])).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", sim::wire::CALLBACK),
+        ("code_verifier", sim::wire::VERIFIER),
+        ("resource", FILES),
+    ];
+    let answer = world.token("web", &form).await.expect_status(200).json();
+    assert_eq!(
+        (answer["scope"].as_str(), &claims(&text(&answer, "access_token"))["scope"]),
+        (Some(""), &serde_json::Value::Null)
+    );
+}
+
 /// Check T31, law L8: what the grant was not given for, a refresh does not get; the bytes decide; nothing is consumed.
 #[tokio::test]
 async fn a_refresh_never_widens_the_audience() {

@@ -36,7 +36,12 @@ pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>, notify: Notify) -> Re
                     let needs_restart = reloaded.needs_restart.join(", ");
                     tracing::info!(clients = reloaded.clients, needs_restart, "configuration reloaded");
                 }
-                Err(error) => tracing::error!(%error, "the configuration was not reloaded, and nothing was changed"),
+                Err(error) => {
+                    // A line of the log is one line.
+                    let text = error.to_string();
+                    let error = text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+                    tracing::error!(error, "the configuration was not reloaded");
+                }
             }
             notify.ready();
         }

@@ -18,7 +18,7 @@ use example::Database;
 mod example;
 
 /// Users of the web back end.
-const USERS: usize = 2_000;
+const USERS: usize = 1_000;
 /// Requests that a node serves at the same time.
 const AT_ONCE: usize = 64;
 
@@ -67,7 +67,7 @@ async fn a_sealed_file_is_sealed() {
     assert!(refused.0.contains("chmod 600"), "{refused}");
 }
 
-/// Thousands of users' sessions in one table, and each of them is refreshed once, though two nodes want to.
+/// A thousand users' sessions in one table, and each of them is refreshed once, though two nodes want to.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_over_one_database_refresh_each_session_once() {
     let scratch = Scratch::new("pool");

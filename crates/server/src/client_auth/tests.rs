@@ -1,3 +1,5 @@
+//! Client authentication (RFC 6749 section 2.3): each way of it, each way to get it wrong, and each reason.
+
 use std::path::Path;
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -15,7 +17,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 const CLIENTS: &str = r#"
 listen = "127.0.0.1:0"
-store = "memory"
+store = "sqlite:regrant.db"
 root_key_file = "root.key"
 [[scope]]
 name = "read"

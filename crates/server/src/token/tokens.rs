@@ -94,14 +94,17 @@ mod tests {
             refresh_token_timeout: 2,
             authorization_expires_in: u64::MAX,
         };
-        for (scope, refresh) in
-            [(scope.as_str(), Some(refresh("rgr_1"))), ("", Some(refresh("rgr_2"))), ("a", None), ("", None)]
-        {
+        for (scope, refresh) in [
+            (Some(scope.as_str()), Some(refresh("rgr_1"))),
+            (Some(""), Some(refresh("rgr_2"))),
+            (Some("a"), None),
+            (None, None),
+        ] {
             let tokens = Tokens {
                 access_token: "a.b-c_d".to_owned(),
                 token_type: "Bearer",
                 expires_in: 3600,
-                scope: scope.to_owned(),
+                scope: scope.map(ToOwned::to_owned),
                 id_token: refresh.is_some().then(|| "e30.e30.c2ln".to_owned()),
                 refresh,
             };
@@ -114,7 +117,7 @@ mod tests {
                 expected["authorization_expires_in"] = u64::MAX.into();
                 expected["id_token"] = "e30.e30.c2ln".into();
             }
-            if !scope.is_empty() {
+            if let Some(scope) = scope {
                 expected["scope"] = scope.into();
             }
             assert_eq!(serde_json::from_str::<serde_json::Value>(&tokens.text()).expect("JSON"), expected);

@@ -289,9 +289,9 @@ impl Filesystem for Files {
         reply: ReplyEmpty,
     ) {
         if flags.is_empty() {
-            done(self.powered().changing().put_at(name, new_name), reply)
+            done(self.powered().changing().put_at(name, new_name), reply);
         } else {
-            reply.error(Errno::EINVAL)
+            reply.error(Errno::EINVAL);
         }
     }
 

@@ -19,10 +19,9 @@ use regrant_store::{Sqlite, SqliteOptions, Synchronous, Writes};
 use seeds::{alone, print_it, simulate_all};
 use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
-use sim::phones::{self, Month};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{cluster, flood, kill, revoking, simulate, startup, syscalls, timing, wire};
+use sim::{cluster, flood, kill, phones, revoking, simulate, startup, syscalls, timing, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -164,17 +163,7 @@ enum Command {
     },
     /// Phones with the client library that refresh for a month of virtual time while every twentieth answer is lost: who must log in again,
     /// at this server with its defaults and at one that forgives nothing.
-    Phones {
-        /// How many.
-        #[arg(long, default_value_t = 10_000)]
-        phones: u64,
-        /// For how many days.
-        #[arg(long, default_value_t = 30)]
-        days: u32,
-        /// Where the chance comes from; a fresh one is printed.
-        #[arg(long)]
-        seed: Option<u64>,
-    },
+    Phones(phones::Arguments),
     /// Refresh so often beside wide revocations of others, for `perf stat -e instructions:u` to count what they cost.
     Refreshes {
         /// How many revocations there are.
@@ -305,7 +294,7 @@ fn main() -> ExitCode {
                 true
             }
             Command::Races { races } => race(races, json).await,
-            Command::Phones { phones, days, seed } => month(phones, days, seed.unwrap_or_else(fresh_seed), json).await,
+            Command::Phones(arguments) => phones::tell(&arguments, json).await,
             Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
             Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
@@ -371,22 +360,6 @@ async fn race(races: u64, json: bool) -> bool {
         show(&format!("[{bar:<30}] race {done} of {races}, {left:.0} s left"));
     })
     .await;
-    show("");
-    if json {
-        println!("{}", report.json());
-    } else {
-        print!("{report}");
-    }
-    report.holds()
-}
-
-async fn month(phones: u64, days: u32, seed: u64, json: bool) -> bool {
-    if !json {
-        println!("seed {seed}");
-    }
-    let scratch = Scratch::new("phones");
-    let month = Month { phones, days, seed };
-    let report = phones::compare(scratch.path(), month, |day| show(&format!("day {day} of {}", 2 * days))).await;
     show("");
     if json {
         println!("{}", report.json());

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
-use crate::process::{Dice, Home, Inside};
+use crate::process::{Dice, Home, Inside, Scratch, fresh_seed};
 use crate::revoking::{add_users, grant};
 use crate::wire::{CONFIG, START};
 
@@ -48,6 +48,20 @@ pub struct Month {
     pub days: u32,
     /// Where the chance comes from.
     pub seed: u64,
+}
+
+/// The same, on the command line.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Arguments {
+    /// How many.
+    #[arg(long, default_value_t = 10_000)]
+    phones: u64,
+    /// For how many days.
+    #[arg(long, default_value_t = 30)]
+    days: u32,
+    /// Where the chance comes from; a fresh one is printed.
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// What became of the phones at one server.
@@ -107,6 +121,28 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// Compares, and tells it to whoever looks: whether nobody was logged out.
+///
+/// # Panics
+/// If a server fails.
+pub async fn tell(arguments: &Arguments, json: bool) -> bool {
+    let Arguments { phones, days, seed } = *arguments;
+    let month = Month { phones, days, seed: seed.unwrap_or_else(fresh_seed) };
+    let scratch = Scratch::new("phones");
+    let told = |what: &str| {
+        if !json {
+            println!("{what}");
+        }
+    };
+    told(&format!("seed {}", month.seed));
+    let report = compare(scratch.path(), month, |day| told(&format!("day {day} of {}", 2 * days))).await;
+    told(&report.to_string());
+    if json {
+        println!("{}", report.json());
+    }
+    report.holds()
 }
 
 /// A month at each of the servers.

@@ -21,7 +21,7 @@ resources = ["urn:regrant:admin"]
 id = "ops-opaque"
 secret_hash = "HASH"
 grant_types = ["client_credentials"]
-scopes = ["regrant.admin", "read"]
+scopes = ["regrant.admin", "read", "profile"]
 resources = ["urn:regrant:admin", "https://api.example/"]
 access_token_format = "opaque"
 "#;

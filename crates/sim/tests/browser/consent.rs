@@ -92,9 +92,12 @@ async fn consent_for_one_resource_is_none_for_another() {
     let world = World::new().await;
     let mut browser = logged_in(&world, USER).await;
     let (api, files) = (("resource", "https://api.example/"), ("resource", "https://files.example/"));
-    browser.authorize_as(&authorization("web", &[("scope", "read"), api]), USER).await;
-    browser.authorize_as(&authorization("web", &[("scope", "files"), files]), USER).await;
-    assert!(is_consent(&browser.get(&authorization("web", &[("scope", "read"), files])).await));
+    browser.authorize_as(&authorization("web", &[("scope", "openid read"), api]), USER).await;
+    browser.authorize_as(&authorization("web", &[("scope", "openid files"), files]), USER).await;
+    assert!(is_consent(&browser.get(&authorization("web", &[("scope", "openid read"), files])).await));
+    // Where nothing of it means anything there, nobody is asked.
+    let meaningless = browser.get(&authorization("web", &[("scope", "read"), files])).await;
+    assert_eq!(parameter(&meaningless.header("location"), "error").as_deref(), Some("invalid_scope"));
     assert!(is_consent(&browser.get(&authorization("web", &[("scope", "read files"), api, files])).await));
 }
 

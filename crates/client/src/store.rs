@@ -18,6 +18,7 @@ pub mod contract;
 pub mod file;
 #[cfg(feature = "keychain")]
 pub mod keychain;
+mod local;
 mod locks;
 pub(crate) mod sealing;
 

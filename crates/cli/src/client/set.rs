@@ -65,7 +65,7 @@ fn change(
         work(&mut definition)?;
         let definition: ClientDefinition = serde_json::from_value(Value::Object(definition))
             .map_err(|error| Failure::new(65, format!("client {id}: {error}")))?;
-        hands.ask::<ClientWritten>(Ask::PutClient { definition: Box::new(definition) })
+        hands.ask::<ClientWritten>(Ask::PutClient { definition: Box::new(definition), version: Some(found.version) })
     })?;
     if context.json {
         output::json(&written.detail.client);

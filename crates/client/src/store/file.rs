@@ -15,6 +15,7 @@ use std::time::Duration;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use super::local::{self, Local};
 use super::locks::{Locks, private};
 use super::sealing::Sealing;
 use super::{Lock, Pending, Replaced, Store};
@@ -54,37 +55,29 @@ impl FileStore {
             UnboundKey::new(&AES_256_GCM_SIV, &*key).map_err(|_| StoreError("the key has no 32 bytes".to_owned()))?;
         Ok(Self(Arc::new(Inner { locks, key: LessSafeKey::new(key) })))
     }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        name: &str,
-        act: impl FnOnce(&Inner, &str) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (inner, name) = (Arc::clone(&self.0), name.to_owned());
-        let done = tokio::task::spawn_blocking(move || act(&inner, &name)).await;
-        done.unwrap_or_else(|error| Err(StoreError::new("the file was not reached", error)))
-    }
 }
 
 impl Store for FileStore {
     fn load<'a>(&'a self, name: &'a str) -> Pending<'a, Option<Record>> {
-        Box::pin(self.blocking(name, Inner::load))
+        local::load(&self.0, name)
     }
 
     fn replace<'a>(&'a self, name: &'a str, expected: u64, record: &'a Record) -> Pending<'a, Replaced> {
-        let record = record.clone();
-        Box::pin(self.blocking(name, move |inner, name| inner.replace(name, expected, &record)))
+        local::replace(&self.0, name, expected, record)
     }
 
     fn lock<'a>(&'a self, name: &'a str, patience: Duration) -> Pending<'a, Lock> {
-        Box::pin(async move {
-            let file = self.blocking(name, |inner, name| inner.locks.file(name)).await?;
-            Locks::lock(file, patience).await
-        })
+        local::lock(&self.0, name, patience)
     }
 }
 
-impl Inner {
+impl Local for Inner {
+    const UNREACHED: &'static str = "the file was not reached";
+
+    fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
     fn load(&self, name: &str) -> Result<Option<Record>, StoreError> {
         let path = self.locks.path(name, "session");
         let failed = |error: &dyn std::fmt::Display| StoreError::new(path.display(), error);

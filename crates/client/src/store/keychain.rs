@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::local::{self, Local};
 use super::locks::Locks;
 use super::{Lock, Pending, Replaced, Store};
 use crate::error::StoreError;
@@ -34,50 +35,36 @@ impl KeychainStore {
     pub fn open(keychain: Keychain, locks: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner { keychain, locks: Locks::open(locks.into())? })))
     }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        name: &str,
-        act: impl FnOnce(&Inner, &str) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (inner, name) = (Arc::clone(&self.0), name.to_owned());
-        let done = tokio::task::spawn_blocking(move || act(&inner, &name)).await;
-        done.unwrap_or_else(|error| Err(StoreError::new("the keychain was not reached", error)))
-    }
 }
 
 impl Store for KeychainStore {
     fn load<'a>(&'a self, name: &'a str) -> Pending<'a, Option<Record>> {
-        Box::pin(self.blocking(name, Inner::load))
+        local::load(&self.0, name)
     }
 
     fn replace<'a>(&'a self, name: &'a str, expected: u64, record: &'a Record) -> Pending<'a, Replaced> {
-        let record = record.clone();
-        Box::pin(self.blocking(name, move |inner, name| inner.replace(name, expected, &record)))
+        local::replace(&self.0, name, expected, record)
     }
 
     fn lock<'a>(&'a self, name: &'a str, patience: Duration) -> Pending<'a, Lock> {
-        Box::pin(async move {
-            let file = self.blocking(name, |inner, name| inner.locks.file(name)).await?;
-            Locks::lock(file, patience).await
-        })
+        local::lock(&self.0, name, patience)
     }
 }
 
 /// What the lock of all reading and writing is named by.
 const ALL: &str = "keychain";
 
-impl Inner {
+impl Local for Inner {
+    const UNREACHED: &'static str = "the keychain was not reached";
+
+    fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
     /// Nobody writes meanwhile: a keychain that is read while it is written may say that it has nothing.
     fn load(&self, name: &str) -> Result<Option<Record>, StoreError> {
         let _alone = self.locks.alone(ALL)?;
         self.read(name)
-    }
-
-    fn read(&self, name: &str) -> Result<Option<Record>, StoreError> {
-        let Some(text) = self.keychain.get(name)? else { return Ok(None) };
-        let record = serde_json::from_slice(&text);
-        record.map(Some).map_err(|_| StoreError(format!("{name} in {} is no session of this version", self.keychain)))
     }
 
     fn replace(&self, name: &str, expected: u64, record: &Record) -> Result<Replaced, StoreError> {
@@ -89,5 +76,13 @@ impl Inner {
         let text = text.map_err(|error| StoreError::new("a session", error))?;
         self.keychain.put(name, &text)?;
         Ok(Replaced::Done)
+    }
+}
+
+impl Inner {
+    fn read(&self, name: &str) -> Result<Option<Record>, StoreError> {
+        let Some(text) = self.keychain.get(name)? else { return Ok(None) };
+        let record = serde_json::from_slice(&text);
+        record.map(Some).map_err(|_| StoreError(format!("{name} in {} is no session of this version", self.keychain)))
     }
 }

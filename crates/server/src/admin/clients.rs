@@ -46,10 +46,25 @@ impl Admin {
     /// # Errors
     /// [`AdminError::Invalid`] if the definition is, or the client is one of the file; [`AdminError::Changed`].
     pub async fn put_client(&self, definition: ClientDefinition) -> Result<ClientWritten, AdminError> {
+        self.put_client_of(None, definition).await
+    }
+
+    /// The same, if the client is still of that version: of two operators who change it at once, the second reads again.
+    pub(super) async fn put_client_of(
+        &self,
+        version: Option<&str>,
+        definition: ClientDefinition,
+    ) -> Result<ClientWritten, AdminError> {
         let _changing = self.app.changing.lock().await;
         let id = definition.id.clone();
         let known = self.known_client(&id);
         self.acting.check(&format!("client {id}"), known.as_ref())?;
+        if version.is_some() && version != known.as_ref().map(|known| known.version.as_str()) {
+            let remedy = "do it again: what the other one changed will then stay";
+            return Err(AdminError::Changed(format!(
+                "client {id} was changed by somebody else at the same time, and not by this\n  remedy: {remedy}"
+            )));
+        }
         if known.as_ref().is_some_and(|known| known.client.origin != "store") {
             return Err(AdminError::Invalid(format!(
                 "client {id} is declared in the configuration file: change it there, and reload"

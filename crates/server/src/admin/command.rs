@@ -57,6 +57,9 @@ pub enum Command {
     PutClient {
         /// What it is from now on.
         definition: Box<ClientDefinition>,
+        /// The [`ClientDetail::version`](super::ClientDetail::version) that it was made from: any, if none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// [`Admin::remove_client`].
     RemoveClient {
@@ -393,7 +396,9 @@ impl Admin {
             Command::Clients => told(self.clients()),
             Command::Client { id } => told(self.client(&id)),
             Command::ClientDetail { id } => told(self.client_detail(&id)?),
-            Command::PutClient { definition } => told(self.put_client(*definition).await?),
+            Command::PutClient { definition, version } => {
+                told(self.put_client_of(version.as_deref(), *definition).await?)
+            }
             Command::RemoveClient { id } => told(self.remove_client(&id).await?),
             Command::NewRegistrationToken { label, uses, lifetime } => {
                 told(self.new_registration_token(&label, uses, lifetime).await?)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Method;
+use tokio::time::Instant;
 
 use super::Report;
 use crate::process::{Dice, Holder, pause};
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     token: String,
     /// The key of the request that was not answered: it is sent again, and not another.
     unanswered: Option<String>,
+    /// Since when it waits for its next token: over all repetitions of the request.
+    waits: Option<Instant>,
     /// The token before, and the key of the request that replaced it.
     previous: Option<(String, String)>,
     is_lost: bool,
@@ -46,7 +49,7 @@ impl Client {
         let reply = send(http, holder, &parameters, "").await.expect("the server answers").expect_status(200);
         let token = text(&reply.json(), "refresh_token");
         let heard = Report::default();
-        Self { number, holder, dice, token, unanswered: None, previous: None, is_lost: false, heard }
+        Self { number, holder, dice, token, unanswered: None, waits: None, previous: None, is_lost: false, heard }
     }
 
     pub(crate) const fn number(&self) -> u64 {
@@ -82,15 +85,17 @@ impl Client {
         self
     }
 
-    /// Goes on, with a server that stays: the retry if there is one, and then a refresh.
+    /// Goes on, with a server that stays: the retry if there is one, and then a refresh. What is not answered in time is asked again, on a
+    /// machine that stood still, say: the row must have no step that the client has not heard of.
     pub(crate) async fn settle(&mut self, http: &Http) {
         for _ in 0..50 {
             let told = self.heard.acknowledged + self.heard.reused;
             let was_retry = self.unanswered.is_some();
-            if self.is_lost || !self.ask(http, Present::Last).await {
+            let is_answered = self.ask(http, Present::Last).await;
+            if self.is_lost {
                 return;
             }
-            if !was_retry && self.heard.acknowledged + self.heard.reused > told {
+            if is_answered && !was_retry && self.heard.acknowledged + self.heard.reused > told {
                 return;
             }
         }
@@ -107,6 +112,9 @@ impl Client {
                 (self.token.clone(), key)
             }
         };
+        if present == Present::Last {
+            self.waits.get_or_insert_with(Instant::now);
+        }
         let parameters = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
         let sent = tokio::time::timeout(PATIENCE, send(http, self.holder, &parameters, &key)).await;
         let Ok(Ok(reply)) = sent else {
@@ -146,6 +154,8 @@ impl Client {
             }
             return;
         }
+        let waited = self.waits.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.heard.longest_wait = self.heard.longest_wait.max(waited);
         let was_retry = self.unanswered.take().is_some();
         self.heard.retried += u64::from(was_retry);
         let is_same = successor == self.token;
@@ -181,6 +191,7 @@ mod tests {
             dice: Dice::new(1),
             token: "one".to_owned(),
             unanswered: None,
+            waits: None,
             previous: None,
             is_lost: false,
             heard: Report::default(),

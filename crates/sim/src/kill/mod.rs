@@ -75,6 +75,9 @@ pub struct Report {
     pub repeated_after_kill: u64,
     /// 503: ask again shortly.
     pub busy: u64,
+    /// The longest that a client waited for its next token, over all repetitions of the request. On a machine that stood still for longer
+    /// than the retry window it tells why sessions ended.
+    pub longest_wait: Duration,
     /// Acknowledged rotations that the store does not know.
     pub lost: u64,
     /// Two successors of one token.
@@ -100,7 +103,7 @@ impl Report {
             "acknowledged_rotations": self.acknowledged, "reused": self.reused,
             "interrupted_requests": self.interrupted, "retried_and_answered": self.retried,
             "repeated": self.repeated, "repeated_after_kill": self.repeated_after_kill, "busy": self.busy,
-            "lost": self.lost, "forks": self.forks, "sessions_lost": self.sessions_lost,
+            "longest_wait_ms": u64::try_from(self.longest_wait.as_millis()).unwrap_or(u64::MAX), "lost": self.lost, "forks": self.forks, "sessions_lost": self.sessions_lost,
             "troubles": self.troubles, "holds": self.holds(),
         })
     }
@@ -113,6 +116,7 @@ impl Report {
         self.repeated += other.repeated;
         self.repeated_after_kill += other.repeated_after_kill;
         self.busy += other.busy;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
         self.lost += other.lost;
         self.forks += other.forks;
         self.sessions_lost += other.sessions_lost;
@@ -134,6 +138,7 @@ impl std::fmt::Display for Report {
         writeln!(f, "retried and answered    {}", self.retried)?;
         writeln!(f, "asked for twice         {} ({} of them after a kill)", self.repeated, self.repeated_after_kill)?;
         writeln!(f, "told to come again      {}", self.busy)?;
+        writeln!(f, "longest wait            {:.1} s", self.longest_wait.as_secs_f64())?;
         writeln!(f, "lost                    {}", self.lost)?;
         writeln!(f, "forks                   {}", self.forks)?;
         writeln!(f, "sessions lost           {}", self.sessions_lost)?;

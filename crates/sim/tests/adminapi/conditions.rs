@@ -1,6 +1,8 @@
 //! RFC 9110 section 13: a write on condition of what was read is made if and only if it still is so.
 
 use axum::http::Method;
+use regrant_server::admin::{AdminError, Command};
+use regrant_server::config::ClientDefinition;
 use serde_json::{Value, json};
 use sim::wire::{PASSWORD, text};
 
@@ -96,6 +98,22 @@ async fn what_was_read_already_is_not_sent_again() {
         let other = ops.send(Method::GET, path, None, &[("if-none-match", "\"0123\"")]).await;
         assert_eq!((other.status.as_u16(), other.header("etag")), (200, known));
     }
+}
+
+/// A command has the same condition: of two operators who change a client at once, the second does not undo what the first one did.
+#[tokio::test]
+async fn a_command_undoes_nothing_that_was_done_meanwhile() {
+    let ops = with_client_and_user().await;
+    let admin = ops.world.app.admin();
+    let read = admin.client_detail("new").expect("it is there");
+    let put = async |name: &str| {
+        let definition = ClientDefinition { name: Some(name.to_owned()), ..read.definition.clone() };
+        admin.run(Command::PutClient { definition: Box::new(definition), version: Some(read.version.clone()) }).await
+    };
+    put("first").await.expect("it is as it was read");
+    assert!(matches!(put("second").await, Err(AdminError::Changed(_))));
+    let now = admin.client_detail("new").expect("it is there");
+    assert_eq!(now.definition.name.as_deref(), Some("first"));
 }
 
 /// Sixty-four write at once on condition of the same version: one of them does, round after round.

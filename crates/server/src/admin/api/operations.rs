@@ -527,7 +527,7 @@ fn put_client(asked: &Asked, definition: ClientDefinition) -> Result<Plan, Probl
     if definition.id != asked.path("id") {
         return Err(Problem::at("/id", "it is not the one of the path", "Write the same in both."));
     }
-    Ok(Command::PutClient { definition: Box::new(definition) }.into())
+    Ok(Command::PutClient { definition: Box::new(definition), version: None }.into())
 }
 
 fn rotate_secret(asked: &Asked, wanted: RotateSecret) -> Result<Plan, Problem> {

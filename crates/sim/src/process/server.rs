@@ -30,7 +30,10 @@ pub fn regrant() -> &'static Path {
             // With the profile of this program, or another file would be built than the one that is run.
             let profile = directory.file_name().and_then(|name| name.to_str()).filter(|name| *name != "debug");
             let mut build = Command::new(cargo);
-            build.args(["build", "-p", "regrant", "--profile", profile.unwrap_or("dev")]).current_dir(root);
+            // And with the features of `./test`: others would be another build of everything.
+            build
+                .args(["build", "--workspace", "--all-features", "--profile", profile.unwrap_or("dev")])
+                .current_dir(root);
             assert!(build.status().is_ok_and(|status| status.success()), "{build:?} failed");
         }
         binary

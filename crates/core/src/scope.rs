@@ -249,6 +249,22 @@ mod tests {
         }
     }
 
+    /// What a store keeps, and a log shows.
+    #[test]
+    fn resources_are_read_as_they_were_written() {
+        for uris in [&[][..], &["urn:a"], &["https://api.example/", "urn:a"]] {
+            let resources = Resources::new(uris.iter().copied()).expect("resource indicators");
+            assert_eq!(
+                (resources.to_string(), Resources::parse(&uris.join(" "))),
+                (uris.join(" "), Ok(resources.clone()))
+            );
+            assert!(resources.iter().eq(uris.iter().copied()) && resources.is_empty() == uris.is_empty());
+        }
+        for bad in [" ", "urn:a ", "urn:a  urn:b", "a"] {
+            assert_eq!(Resources::parse(bad), Err(MalformedResource), "{bad:?}");
+        }
+    }
+
     #[test]
     fn narrowing_is_a_subset() {
         let (small, large) = (Scope::parse("a").expect("valid"), Scope::parse("a b").expect("valid"));

@@ -7,6 +7,7 @@
 mod rewrite;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -18,8 +19,12 @@ use serde_json::Value;
 
 /// The environment's switch.
 const SWITCH: &str = "REGRANT_MUTANT";
-/// No test program takes longer, unless it does not end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No test program takes so many seconds of a processor, unless it does not end: a busy machine makes nothing look endless.
+const PROCESSOR: &str = "60";
+/// Nor does it wait so long, unless it waits for ever.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What a process gets that has used up its processor time.
+const SIGXCPU: i32 = 24;
 /// Tests that take most of the time, and are asked about a change that all others have missed.
 const SLOW: [&str; 4] = ["--skip", "texts::", "--skip", "clocks::"];
 /// More rounds than this mean that an error was laid to the wrong change.
@@ -201,32 +206,23 @@ impl Tree {
 
     /// Whether a test program passes with this change, within its time.
     fn passes(&self, program: &Path, number: usize, arguments: &[&str]) -> bool {
-        let mut command = Command::new(program);
-        command
-            .current_dir(&self.home)
-            .env(SWITCH, number.to_string())
-            .arg("--quiet")
-            .args(arguments)
-            .args(&self.tests);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -S -t {PROCESSOR}; exec \"$0\" \"$@\"")]).arg(program).arg("--quiet");
+        command.args(arguments).args(&self.tests).current_dir(&self.home).env(SWITCH, number.to_string());
         command.env("PROPTEST_FAILURE_PERSISTENCE", "off").stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a test program");
         let began = Instant::now();
         loop {
-            if let Some(status) = child.try_wait().expect("a child") {
-                return status.success();
+            match child.try_wait().expect("a child") {
+                Some(status) if status.signal() != Some(SIGXCPU) => return status.success(),
+                None if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+                Some(_) | None => break,
             }
-            if began.elapsed() > PATIENCE {
-                // On a busy machine it may be slow, and not endless: whoever reads the result must know.
-                println!(
-                    "does not end: {}",
-                    self.changes.get(number.wrapping_sub(1)).map_or("", |change| &change.name)
-                );
-                let _ = child.kill();
-                let _ = child.wait();
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
         }
+        let _ = child.kill();
+        let _ = child.wait();
+        println!("does not end: {}", self.changes.get(number.wrapping_sub(1)).map_or("", |change| &change.name));
+        false
     }
 
     fn tell(&self, survivors: &[usize]) {

@@ -196,6 +196,10 @@ fn several_clients_are_read_as_they_were_written() {
         assert_eq!((among.text(), Among::parse(text)), (text.to_owned(), Some(among.clone())));
         assert_eq!(["app", "web", "other"].map(|client| among.admits(client)), admitted, "{text}");
     }
+    // What a store and a journal keep of one revocation has room for sixty-three clients, however long their names are.
+    let longest =
+        |count: usize| Among::But(vec![ClientId::parse(&"a".repeat(255)).expect("an id"); count].into()).text();
+    assert!(longest(63).len() <= Among::MAX_LEN && longest(64).len() > Among::MAX_LEN);
     for bad in ["", "only", "only ", "all app", "only app  web", "only usr_alice", "app web"] {
         assert_eq!(Among::parse(bad), None, "{bad:?}");
     }

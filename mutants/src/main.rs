@@ -21,6 +21,8 @@ use serde_json::Value;
 const SWITCH: &str = "REGRANT_MUTANT";
 /// No test program takes so many seconds of a processor, unless it does not end: a busy machine makes nothing look endless.
 const PROCESSOR: &str = "60";
+/// Nor so many KiB of memory: what reads for ever may keep what it reads.
+const MEMORY: &str = "8388608";
 /// Nor does it wait so long, unless it waits for ever.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// What a process gets that has used up its processor time.
@@ -207,7 +209,10 @@ impl Tree {
     /// Whether a test program passes with this change, within its time.
     fn passes(&self, program: &Path, number: usize, arguments: &[&str]) -> bool {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -S -t {PROCESSOR}; exec \"$0\" \"$@\"")]).arg(program).arg("--quiet");
+        command
+            .args(["-c", &format!("ulimit -S -t {PROCESSOR}; ulimit -v {MEMORY}; exec \"$0\" \"$@\"")])
+            .arg(program)
+            .arg("--quiet");
         command.args(arguments).args(&self.tests).current_dir(&self.home).env(SWITCH, number.to_string());
         command.env("PROPTEST_FAILURE_PERSISTENCE", "off").stdin(Stdio::null());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a test program");

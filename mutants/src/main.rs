@@ -112,7 +112,9 @@ impl Tree {
 
     fn build(&self, package: &str) -> (Vec<Value>, Vec<(String, PathBuf)>) {
         let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--no-run", "--message-format=json", "--package", package]).current_dir(&self.root);
+        cargo
+            .args(["test", "--tests", "--no-run", "--message-format=json", "--package", package])
+            .current_dir(&self.root);
         let output = cargo.output().expect("cargo");
         let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let (mut errors, mut programs) = (Vec::new(), Vec::new());

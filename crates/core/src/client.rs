@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(with, ["client_secret_basic", "client_secret_post", "client_secret_jwt"]);
     }
 
-    /// Names that others have registered: RFC 6749 sections 4 and 6, RFC 7591 section 2, RFC 8628 section 3.4; RFC 7518 section 3.1,
+    /// Names that others have registered: RFC 6749 sections 4.1 to 4.4 and 6, RFC 7591 section 2, RFC 8628 section 3.4; RFC 7518 section 3.1,
     /// RFC 8037 section 3.1.
     #[test]
     fn registered_names_are_as_they_were_registered() {

@@ -1,4 +1,4 @@
-//! Asks the core's tests whether they notice each change of `cargo mutants`, with one build for all of them.
+//! Asks a package's tests whether they notice each change of `cargo mutants`, with one build for all of them.
 //!
 //! `cargo mutants` compiles each change by itself, which takes most of its time. Here a copy of the source is rewritten once: every change
 //! stands beside what it changes, behind a switch that is read from the environment. Changes that do not compile are found by the place of
@@ -7,6 +7,7 @@
 mod rewrite;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -18,8 +19,14 @@ use serde_json::Value;
 
 /// The environment's switch.
 const SWITCH: &str = "REGRANT_MUTANT";
-/// No test program takes longer, unless it does not end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No test program takes so many seconds of a processor, unless it does not end: a busy machine makes nothing look endless.
+const PROCESSOR: &str = "60";
+/// Nor so many KiB of memory: what reads for ever may keep what it reads.
+const MEMORY: &str = "8388608";
+/// Nor does it wait so long, unless it waits for ever.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What a process gets that has used up its processor time.
+const SIGXCPU: i32 = 24;
 /// Tests that take most of the time, and are asked about a change that all others have missed.
 const SLOW: [&str; 4] = ["--skip", "texts::", "--skip", "clocks::"];
 /// More rounds than this mean that an error was laid to the wrong change.
@@ -28,6 +35,10 @@ const ROUNDS: usize = 40;
 /// The rewritten copy, and what of it compiles.
 struct Tree {
     root: PathBuf,
+    /// The package's own folder: where its tests run.
+    home: PathBuf,
+    /// Which tests are asked, as the test programs filter them; all if empty.
+    tests: Vec<String>,
     changes: Vec<Change>,
     left_out: BTreeSet<usize>,
     /// Functions that something constant calls: they stay `const`, and what would change them is left out.
@@ -36,19 +47,23 @@ struct Tree {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, list, root, package, rest @ ..] = arguments.as_slice() else {
-        panic!("regrant-mutants LIST.json TREE PACKAGE [file …]");
+    let [_, list, root, package, tests, rest @ ..] = arguments.as_slice() else {
+        panic!("regrant-mutants LIST.json TREE PACKAGE TESTS [file …]");
     };
     let list: Value = serde_json::from_slice(&std::fs::read(list).expect("a list")).expect("JSON");
     let is_meant = |change: &Value| rest.is_empty() || rest.iter().any(|file| change["file"] == file.as_str());
-    let changes =
+    let changes: Vec<Change> =
         list.as_array().expect("an array").iter().filter(|change| is_meant(change)).map(Change::read).collect();
-    let mut tree = Tree { root: root.into(), changes, left_out: BTreeSet::new(), constant: BTreeSet::new() };
-    let programs = tree.compile(package);
-    assert!(!programs.is_empty(), "no test program");
+    let home = changes.first().and_then(|change| change.file.split_once("/src/")).expect("no change is listed").0;
+    let (root, home) = (PathBuf::from(root), Path::new(root).join(home));
+    let tests = tests.split_whitespace().map(str::to_owned).collect();
+    let mut tree = Tree { root, home, tests, changes, left_out: BTreeSet::new(), constant: BTreeSet::new() };
+    let mut programs = tree.compile(package);
+    programs.retain(|(_, program)| tree.has_tests(program));
+    assert!(!programs.is_empty(), "no test is asked");
     for (name, program) in &programs {
         let began = Instant::now();
-        assert!(passes(program, &tree.root, 0, &[]), "{name} fails without a change");
+        assert!(tree.passes(program, 0, &[]), "{name} fails without a change");
         eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
     }
     let survivors = tree.try_all(&programs);
@@ -65,8 +80,7 @@ impl Tree {
                 sources.insert(change.file.clone(), text);
             }
         }
-        let home = format!("{}/src/", sources.keys().next().and_then(|file| file.split("/src/").next()).expect("src"));
-        let lib = self.root.join(&home).join("lib.rs");
+        let lib = self.home.join("src/lib.rs");
         let plain = std::fs::read_to_string(&lib).expect("lib.rs");
         assert!(!plain.contains("fn mutant_switch"), "the tree was rewritten already");
         write(&lib, &format!("{plain}\n{}", rewrite::SWITCH_SOURCE));
@@ -98,8 +112,10 @@ impl Tree {
 
     fn build(&self, package: &str) -> (Vec<Value>, Vec<(String, PathBuf)>) {
         let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--no-run", "--message-format=json", "--package", package]).current_dir(&self.root);
-        let output = cargo.stderr(Stdio::null()).output().expect("cargo");
+        cargo
+            .args(["test", "--tests", "--no-run", "--message-format=json", "--package", package])
+            .current_dir(&self.root);
+        let output = cargo.output().expect("cargo");
         let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let (mut errors, mut programs) = (Vec::new(), Vec::new());
         for message in messages.collect::<Vec<Value>>() {
@@ -113,7 +129,8 @@ impl Tree {
                 programs.push((name.to_owned(), PathBuf::from(program)));
             }
         }
-        assert!(output.status.success() || !errors.is_empty(), "cargo fails and says nothing of it");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() || !errors.is_empty(), "cargo fails, and no place is told: {told}");
         (errors, programs)
     }
 
@@ -166,9 +183,10 @@ impl Tree {
             for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
                 scope.spawn(|| {
                     while let Some(number) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        if [&SLOW[..], &[]].iter().all(|skipped| {
-                            programs.iter().all(|(_, program)| passes(program, &self.root, *number, skipped))
-                        }) {
+                        if [&SLOW[..], &[]]
+                            .iter()
+                            .all(|skipped| programs.iter().all(|(_, program)| self.passes(program, *number, skipped)))
+                        {
                             println!("survives: {}", self.changes[number - 1].name);
                             survivors.lock().expect("not poisoned").push(*number);
                         }
@@ -182,6 +200,36 @@ impl Tree {
             }
         });
         survivors.into_inner().expect("not poisoned")
+    }
+
+    /// Whether a test program has one of the tests that are asked.
+    fn has_tests(&self, program: &Path) -> bool {
+        let output = Command::new(program).arg("--list").args(&self.tests).current_dir(&self.home).output();
+        String::from_utf8_lossy(&output.expect("a test program").stdout).lines().any(|line| line.ends_with(": test"))
+    }
+
+    /// Whether a test program passes with this change, within its time.
+    fn passes(&self, program: &Path, number: usize, arguments: &[&str]) -> bool {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -S -t {PROCESSOR}; ulimit -v {MEMORY}; exec \"$0\" \"$@\"")])
+            .arg(program)
+            .arg("--quiet");
+        command.args(arguments).args(&self.tests).current_dir(&self.home).env(SWITCH, number.to_string());
+        command.env("PROPTEST_FAILURE_PERSISTENCE", "off").stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a test program");
+        let began = Instant::now();
+        loop {
+            match child.try_wait().expect("a child") {
+                Some(status) if status.signal() != Some(SIGXCPU) => return status.success(),
+                None if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+                Some(_) | None => break,
+            }
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        println!("does not end: {}", self.changes.get(number.wrapping_sub(1)).map_or("", |change| &change.name));
+        false
     }
 
     fn tell(&self, survivors: &[usize]) {
@@ -203,26 +251,6 @@ impl Tree {
         for number in &self.left_out {
             println!("  {}", self.changes[number - 1].name);
         }
-    }
-}
-
-/// Whether a test program passes with this change, within its time.
-fn passes(program: &Path, root: &Path, number: usize, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.current_dir(root.join("crates/core")).env(SWITCH, number.to_string()).arg("--quiet").args(arguments);
-    command.env("PROPTEST_FAILURE_PERSISTENCE", "off").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("a test program");
-    let began = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status.success();
-        }
-        if began.elapsed() > PATIENCE {
-            let _ = child.kill();
-            let _ = child.wait();
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -127,6 +127,14 @@ impl ChainKey {
 mod tests {
     use super::*;
 
+    /// What an operator writes down of a chain, to compare it later: every byte, in order, two digits each.
+    #[test]
+    fn a_link_is_written_in_64_hexadecimal_digits() {
+        let link = Link(std::array::from_fn(|place| place as u8 * 8));
+        assert_eq!(link.hex(), "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8");
+        assert_eq!(Link::START.hex(), "0".repeat(64));
+    }
+
     #[test]
     fn every_part_of_a_row_and_what_is_before_it_is_in_its_link() {
         let key = ChainKey::public();

@@ -421,6 +421,30 @@ mod tests {
         assert_eq!(with, ["client_secret_basic", "client_secret_post", "client_secret_jwt"]);
     }
 
+    /// Names that others have registered: RFC 6749 sections 4.1 to 4.4 and 6, RFC 7591 section 2, RFC 8628 section 3.4; RFC 7518 section 3.1,
+    /// RFC 8037 section 3.1.
+    #[test]
+    fn registered_names_are_as_they_were_registered() {
+        assert_eq!(
+            GrantType::ALL.map(GrantType::as_str),
+            [
+                "authorization_code",
+                "implicit",
+                "password",
+                "client_credentials",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code",
+            ]
+        );
+        assert_eq!(SignatureAlgorithm::ALL.map(SignatureAlgorithm::as_str), ["ES256", "EdDSA", "PS256", "RS256"]);
+    }
+
+    /// Words of our own, of which configurations are full.
+    #[test]
+    fn what_a_logout_does_has_its_word() {
+        assert_eq!(OnLogout::ALL.map(OnLogout::as_str), ["keep", "end_online", "end"]);
+    }
+
     #[test]
     fn a_secret_is_over_at_its_instant_and_the_one_in_use_never() {
         let (end, hash) = (Timestamp::from_millis(1000), crate::secret::Seed::new([1; 32]).hash());

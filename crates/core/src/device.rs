@@ -323,7 +323,7 @@ mod tests {
     fn a_user_code_is_read_however_it_is_typed() {
         for code in codes() {
             let text = code.text();
-            assert_eq!(text.len(), 11);
+            assert_eq!((text.len(), text.find('-')), (11, Some(5)), "two halves of five letters");
             assert_eq!(UserCode::parse(&text), Ok(code));
             assert_eq!(UserCode::parse(&format!(" {} ", text.replace('-', " ").to_lowercase())), Ok(code));
         }

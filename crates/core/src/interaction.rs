@@ -337,6 +337,14 @@ mod tests {
             let reply = Reply::LoggedIn { at: NOW, acr: "a".to_owned(), amr };
             assert_eq!(then(&rules(false, None), reply, NOW), Err(Unfit::Amr));
         }
+        for amr in [Vec::new(), vec!["x".repeat(LONGEST_AMR); MOST_AMR]] {
+            let reply = Reply::LoggedIn { at: NOW, acr: "a".to_owned(), amr };
+            assert_eq!(
+                then(&rules(false, None), reply, NOW),
+                Ok(Then::BeginSession),
+                "none, and as much as there may be"
+            );
+        }
     }
 
     #[test]

@@ -188,6 +188,9 @@ struct TagKey {
     device: hmac::Key,
 }
 
+/// The number of the key of row MACs, which each row carries. There is no other: this key does not rotate.
+pub(crate) const ROW_KEY: u8 = 1;
+
 /// All keys of one moment, parsed once. Decisions get it by reference; a rotation replaces it whole.
 pub struct Keys {
     deployment: DeploymentId,
@@ -197,8 +200,7 @@ pub struct Keys {
     current_tag: u8,
     seed: BTreeMap<u32, hmac::Key>,
     current_seed: u32,
-    row: BTreeMap<u8, hmac::Key>,
-    current_row: u8,
+    row: hmac::Key,
     hide: BlockCipher,
     jti: BlockCipher,
     status: BlockCipher,
@@ -283,8 +285,7 @@ impl Keys {
             current_tag,
             seed,
             current_seed,
-            row: BTreeMap::from([(1, mac(Purpose::RowMac, 1))]),
-            current_row: 1,
+            row: mac(Purpose::RowMac, u32::from(ROW_KEY)),
             hide: block(Purpose::GrantId)?,
             jti: block(Purpose::Jti)?,
             status: block(Purpose::StatusList)?,
@@ -352,12 +353,8 @@ impl Keys {
         self.seed.get(&id).ok_or(if id > self.current_seed { SeedKeyMissing::NotYet } else { SeedKeyMissing::Gone })
     }
 
-    pub(crate) const fn current_row(&self) -> u8 {
-        self.current_row
-    }
-
-    pub(crate) fn row_key(&self, id: u8) -> Option<&hmac::Key> {
-        self.row.get(&id)
+    pub(crate) const fn row(&self) -> &hmac::Key {
+        &self.row
     }
 
     pub(crate) const fn hide(&self) -> &BlockCipher {

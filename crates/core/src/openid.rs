@@ -215,7 +215,16 @@ mod tests {
         {
             assert_eq!(OpenId::parse(&openid.text()), Some(openid));
         }
-        for bad in ["", "a", "a\nb\nc\nd", "a\nb\nc\nd\ne\nf", "a\nb\nc\nd\ne\n", "a\nb\nc\nd\ne\n{}\n"] {
+        for bad in [
+            "",
+            "a",
+            "a\nb\nc\nd",
+            "a\nb\nc\nd\ne\nf",
+            "a\nb\nc\nd\ne\n",
+            "a\nb\nc\nd\ne\n{}\n",
+            "a\nb\nc\nd\ne\n{",
+            "a\nb\nc\nd\ne\nx}",
+        ] {
             assert_eq!(OpenId::parse(bad), None, "{bad:?}");
         }
     }

@@ -187,6 +187,7 @@ mod tests {
             ("login", None, Some(who(5)), Next::Login),
             ("login", None, Some(came(Came::Chose, who(5))), Next::Login),
             ("login", None, Some(came(Came::LoggedIn, who(5))), Next::Answer),
+            ("login", None, Some(came(Came::LoggedIn, who(600))), Next::Answer),
             ("login", None, Some(came(Came::LoggedIn, who(601))), Next::Login),
             ("", Some(5), Some(who(5)), Next::Answer),
             ("", Some(5), Some(who(6)), Next::Login),

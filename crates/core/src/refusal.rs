@@ -223,3 +223,29 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Law L12: one code for each reason, or whoever reads the log could not tell two apart.
+    #[test]
+    fn every_refusal_has_a_reason_code_of_its_own() {
+        let mut seen = HashSet::new();
+        for refusal in Refusal::all() {
+            let code = refusal.as_str();
+            assert!(seen.insert(code), "{code} twice");
+            assert!(!code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
+        }
+        assert!(seen.contains("not_ours") && EndReason::ALL.iter().all(|reason| seen.contains(reason.as_str())));
+    }
+
+    /// Law L11: what these four say is not of the asker's own grant. All others are.
+    #[test]
+    fn four_refusals_are_about_strangers() {
+        let about: Vec<_> = Refusal::all().filter(|refusal| refusal.is_about_a_stranger()).collect();
+        assert_eq!(about, [Refusal::NotOurs, Refusal::UnknownGrant, Refusal::OtherClient, Refusal::OtherKey]);
+    }
+}

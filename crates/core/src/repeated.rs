@@ -101,6 +101,13 @@ mod tests {
         }
     }
 
+    /// What an operator filters by is the parameter that is constant.
+    #[test]
+    fn each_value_is_told_of_by_its_own_code() {
+        assert_eq!(Value::CodeChallenge.reason(), "constant_code_challenge");
+        assert_eq!(Value::Nonce.reason(), "constant_nonce");
+    }
+
     /// Law L10: a clock that steps back forgets nothing, and finds nothing over.
     #[test]
     fn a_clock_that_steps_back_forgets_nothing() {

@@ -217,15 +217,51 @@ mod tests {
         let text = (0..=MAX_SCOPES).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(Scope::parse(&text), Err(MalformedScope));
         assert_eq!(Scope::parse(&"a ".repeat(MAX_SCOPE_LEN)), Err(MalformedScope));
+        assert_eq!(Scope::from_tokens(std::iter::repeat("a")), Err(MalformedScope), "however many there are");
+    }
+
+    /// The limits are the largest that is taken, as documented.
+    #[test]
+    fn as_many_scopes_and_resources_as_may_be_are_taken() {
+        let names: Vec<String> = (0..MAX_SCOPES).map(|number| number.to_string()).collect();
+        assert_eq!(Scope::parse(&names.join(" ")).map(|scope| scope.iter().count()), Ok(MAX_SCOPES));
+        assert!(Scope::parse(&"a".repeat(MAX_SCOPE_LEN)).is_ok());
+        assert_eq!(Scope::parse(&"a".repeat(MAX_SCOPE_LEN + 1)), Err(MalformedScope));
+        let uris: Vec<String> = (0..=MAX_RESOURCES).map(|number| format!("urn:{number}")).collect();
+        let of = |count: usize| Resources::new(uris.iter().take(count).map(String::as_str));
+        assert_eq!(of(MAX_RESOURCES).map(|all| all.iter().count()), Ok(MAX_RESOURCES));
+        assert_eq!(of(MAX_RESOURCES + 1), Err(MalformedResource));
+        let longest = format!("urn:{}", "a".repeat(MAX_RESOURCE_LEN - 4));
+        assert!(Resources::new([longest.as_str()]).is_ok());
+        assert_eq!(Resources::new([format!("{longest}a").as_str()]), Err(MalformedResource));
     }
 
     #[test]
     fn a_resource_is_an_absolute_uri_without_a_fragment() {
-        for good in ["https://api.example/", "urn:example:api", "https://api.example/a?b=c"] {
+        // RFC 3986 section 3.1: "scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )".
+        for good in ["https://api.example/", "urn:example:api", "https://api.example/a?b=c", "a1+b-c.d:x"] {
             assert!(Resources::new([good]).is_ok(), "{good}");
         }
-        for bad in ["", "api", "/api", "https:", "https://a/#f", "1:x", "https://a b", "https://ä/", "x\n:y"] {
+        for bad in
+            ["", "api", "/api", "https:", "https://a/#f", "1:x", "https://a b", "https://ä/", "x\n:y", "+a:x", "a_b:x"]
+        {
             assert_eq!(Resources::new([bad]), Err(MalformedResource), "{bad:?}");
+        }
+    }
+
+    /// What a store keeps, and a log shows.
+    #[test]
+    fn resources_are_read_as_they_were_written() {
+        for uris in [&[][..], &["urn:a"], &["https://api.example/", "urn:a"]] {
+            let resources = Resources::new(uris.iter().copied()).expect("resource indicators");
+            assert_eq!(
+                (resources.to_string(), Resources::parse(&uris.join(" "))),
+                (uris.join(" "), Ok(resources.clone()))
+            );
+            assert!(resources.iter().eq(uris.iter().copied()) && resources.is_empty() == uris.is_empty());
+        }
+        for bad in [" ", "urn:a ", "urn:a  urn:b", "a"] {
+            assert_eq!(Resources::parse(bad), Err(MalformedResource), "{bad:?}");
         }
     }
 

@@ -134,6 +134,15 @@ fn a_code_is_over_at_its_instant() {
     assert!(story.redeem().is_ok(), "nothing was consumed");
 }
 
+/// RFC 6749 section 4.1.2: the code has its own expiry. Until it is redeemed both clocks of its row stand there, for by these a store
+/// knows which rows it may forget.
+#[test]
+fn the_row_of_a_code_is_kept_until_the_code_is_over() {
+    let (row, end) = (Redemption::new().grant, START.plus(CODE_LIFETIME));
+    assert_eq!((row.idle_at, row.absolute_at), (end, end));
+    assert!(!row.is_over(end.minus(millis(1))) && row.is_over(end));
+}
+
 /// Checks A3, L3: within 500 ms a second presentation is refused only; from then on it ends the grant that the code made,
 /// also after the code's own expiry and where replays of refresh tokens are only refused.
 #[test]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use regrant_core::access::AccessToken;
+use regrant_core::epoch::Among;
 use regrant_core::grant::EndReason;
 use regrant_core::issue::SubjectStatus;
-use regrant_core::{Epoch, Grant, Refusal, Selector, Terms, introspect};
+use regrant_core::{ClientId, Epoch, Grant, Refusal, Selector, Terms, introspect};
 
-use crate::world::{START, World, scope, seconds};
+use crate::world::{START, World, millis, scope, seconds};
 
 fn everything(number: u64) -> Epoch {
     let selector = Selector { subject: Some("usr_alice".to_owned()), ..Selector::default() };
@@ -57,6 +58,151 @@ fn a_covered_grant_is_ended_for_everybody() {
     let again = Epoch { reason: EndReason::PasswordChanged, ..everything(2) }.covered();
     assert_eq!(world.grant.clone().seen_under(Some(again)).ended, world.grant.ended);
     assert_eq!(world.grant.clone().seen_under(None), world.grant);
+}
+
+fn ids(ids: &[&str]) -> Arc<[ClientId]> {
+    ids.iter().map(|id| ClientId::parse(id).expect("a client id")).collect()
+}
+
+/// Something that makes a selector pass over the grant of [`one_of_all_criteria`].
+type Spoil = fn(&mut Selector);
+
+/// Every criterion, each of which fits a grant of `usr_alice` to `app`, and for each a value that does not.
+fn one_of_all_criteria() -> (Selector, [(&'static str, Spoil); 10]) {
+    let fits = Selector {
+        subject: Some("usr_alice".to_owned()),
+        client: ClientId::parse("app"),
+        session: Some([1; 32]),
+        tag_key: Some(1),
+        scope: Some("openid".to_owned()),
+        resource: Some("https://api.example/".to_owned()),
+        issued_before: Some(START.plus(seconds(1))),
+        online_only: true,
+        among: Some(Among::Only(ids(&["app", "web"]))),
+        but_session: Some([2; 32]),
+    };
+    let spoils: [(&str, Spoil); 10] = [
+        ("subject", |s| s.subject = Some("usr_bob".to_owned())),
+        ("client", |s| s.client = ClientId::parse("other")),
+        ("session", |s| s.session = Some([3; 32])),
+        ("tag_key", |s| s.tag_key = Some(2)),
+        ("scope", |s| s.scope = Some("write".to_owned())),
+        ("resource", |s| s.resource = Some("https://files.example/".to_owned())),
+        ("issued_before", |s| s.issued_before = Some(START)),
+        ("among only", |s| s.among = Some(Among::Only(ids(&["web"])))),
+        ("among but", |s| s.among = Some(Among::But(ids(&["app"])))),
+        ("but_session", |s| s.but_session = Some([1; 32])),
+    ];
+    (fits, spoils)
+}
+
+/// Check T33: every criterion that is given fits, or nothing ends: criteria narrow, they never add.
+#[test]
+fn a_grant_that_one_criterion_passes_over_goes_on() {
+    let grant = World::public().grant;
+    let terms = Terms { scope: scope("openid"), session: Some([1; 32]), ..(*grant.terms).clone() };
+    let grant = Grant { terms: Arc::new(terms), ..grant };
+    let (fits, spoils) = one_of_all_criteria();
+    let covers = |selector: &Selector| Epoch { selector: selector.clone(), ..everything(1) }.covers(&grant);
+    assert!(covers(&fits));
+    for (name, spoil) in spoils {
+        let mut selector = fits.clone();
+        spoil(&mut selector);
+        assert!(!covers(&selector), "{name} beside all others");
+        let mut alone = Selector::default();
+        spoil(&mut alone);
+        assert!(!covers(&alone), "{name} alone");
+    }
+    let terms = Terms { scope: scope("offline_access openid"), ..(*grant.terms).clone() };
+    let lasting = Grant { terms: Arc::new(terms), ..grant.clone() };
+    assert!(!Epoch { selector: fits.clone(), ..everything(1) }.covers(&lasting), "online_only");
+    let undone = Epoch { selector: fits, undone_at: Some(START), ..everything(1) };
+    assert!(!undone.covers(&grant), "whatever fits, it was taken back");
+    let of_none = Selector { but_session: Some([1; 32]), ..Selector::default() };
+    assert!(Epoch { selector: of_none, ..everything(1) }.covers(&World::public().grant), "given in no session");
+}
+
+/// The same for a token that belongs to no grant, which is of the session and has no tag key.
+#[test]
+fn an_access_token_that_one_criterion_passes_over_goes_on() {
+    let (fits, spoils) = one_of_all_criteria();
+    let fits = Selector { tag_key: None, ..fits };
+    let token = AccessToken {
+        grant: None,
+        client: "app".to_owned(),
+        subject: "usr_alice".to_owned(),
+        scope: "openid read".to_owned(),
+        audience: vec!["https://api.example/".to_owned()],
+        issued_at: START.seconds(),
+        expires_at: i64::MAX,
+        authenticated_at: None,
+        jti: String::new(),
+        session: Some([1; 32]),
+        more: String::new(),
+    };
+    let covers = |epoch: &Epoch| epoch.covers_access(&token);
+    let epoch = Epoch { selector: fits.clone(), ..everything(1) };
+    assert!(covers(&epoch));
+    for (name, spoil) in spoils {
+        let mut selector = fits.clone();
+        spoil(&mut selector);
+        assert!(!covers(&Epoch { selector, ..epoch.clone() }), "{name} beside all others");
+    }
+    assert!(!covers(&Epoch { undone_at: Some(START), ..epoch.clone() }), "it was taken back");
+    // Without a time that was asked for, the second in which it was issued decides; one of the same second is dead, too.
+    let timeless = Epoch { selector: Selector { issued_before: None, ..fits }, ..epoch };
+    for (at, is_dead) in [(START.minus(seconds(1)), false), (START, true), (START.plus(seconds(1)), true)] {
+        assert_eq!(covers(&Epoch { at, ..timeless.clone() }), is_dead, "{at:?}");
+    }
+}
+
+/// What an operator did in bulk can be taken back once, until its window is over, and nothing else can.
+#[test]
+fn what_was_done_in_bulk_can_be_taken_back_for_a_while() {
+    let until = |undo_until, undone_at| Epoch { undo_until, undone_at, ..everything(1) };
+    let open = until(Some(START.plus(seconds(60))), None);
+    assert!(open.can_be_undone(START) && open.can_be_undone(START.plus(millis(59_999))));
+    assert!(!open.can_be_undone(START.plus(seconds(60))), "over at its instant");
+    assert!(!until(None, None).can_be_undone(START), "final");
+    assert!(!until(Some(START.plus(seconds(60))), Some(START)).can_be_undone(START), "taken back before");
+}
+
+/// An end that the user set only shortens: whichever of it and the clocks comes first.
+#[test]
+fn an_end_that_the_user_set_lengthens_no_clock() {
+    let grant = World::public().grant;
+    let (idle, absolute) = (grant.idle_at, grant.absolute_at);
+    assert!(idle < absolute);
+    let clocks = |end| {
+        let seen = grant.clone().seen_until(end);
+        (seen.idle_at, seen.absolute_at)
+    };
+    let (soon, between) = (idle.minus(seconds(1)), idle.plus(seconds(1)));
+    assert_eq!(clocks(Some(soon)), (soon, soon));
+    assert_eq!(clocks(Some(between)), (idle, between));
+    assert_eq!(clocks(Some(absolute.plus(seconds(1)))), (idle, absolute));
+    assert_eq!(clocks(None), (idle, absolute));
+}
+
+/// What a store keeps of several clients names each of them, and no other text is read.
+#[test]
+fn several_clients_are_read_as_they_were_written() {
+    for (text, among, admitted) in [
+        ("only app", Among::Only(ids(&["app"])), [true, false, false]),
+        ("only app web", Among::Only(ids(&["app", "web"])), [true, true, false]),
+        ("but app", Among::But(ids(&["app"])), [false, true, true]),
+        ("but app web", Among::But(ids(&["app", "web"])), [false, false, true]),
+    ] {
+        assert_eq!((among.text(), Among::parse(text)), (text.to_owned(), Some(among.clone())));
+        assert_eq!(["app", "web", "other"].map(|client| among.admits(client)), admitted, "{text}");
+    }
+    // What a store and a journal keep of one revocation has room for sixty-three clients, however long their names are.
+    let longest =
+        |count: usize| Among::But(vec![ClientId::parse(&"a".repeat(255)).expect("an id"); count].into()).text();
+    assert!(longest(63).len() <= Among::MAX_LEN && longest(64).len() > Among::MAX_LEN);
+    for bad in ["", "only", "only ", "all app", "only app  web", "only usr_alice", "app web"] {
+        assert_eq!(Among::parse(bad), None, "{bad:?}");
+    }
 }
 
 /// OpenID Connect Core section 11: what was to outlive the session does.
@@ -119,7 +265,11 @@ fn the_reason_tells_what_was_selected() {
         (Selector { resource: Some("urn:a".to_owned()), ..none() }, "resource_revoked"),
         (Selector { issued_before: Some(START), ..none() }, "issued_before_revoked"),
         (Selector { client, issued_before: Some(START), ..none() }, "selection_revoked"),
-        (Selector { subject: user, scope: Some("read".to_owned()), ..none() }, "selection_revoked"),
+        (Selector { subject: user.clone(), scope: Some("read".to_owned()), ..none() }, "selection_revoked"),
+        // Less than everything of a user is not told as everything of the user.
+        (Selector { subject: user.clone(), online_only: true, ..none() }, "selection_revoked"),
+        (Selector { subject: user.clone(), among: Some(Among::But(ids(&["app"]))), ..none() }, "selection_revoked"),
+        (Selector { subject: user, but_session: Some([1; 32]), ..none() }, "selection_revoked"),
     ];
     for (selector, reason) in cases {
         assert_eq!(selector.reason().as_str(), reason);

@@ -2,12 +2,14 @@
 //! revoked by the resource owner, and is within its given time window of validity".
 
 use regrant_core::access::AccessToken;
+use regrant_core::client::{Class, GrantType};
 use regrant_core::grant::EndReason;
-use regrant_core::introspect::{access_is_active, refresh_is_active};
-use regrant_core::issue::SubjectStatus;
+use regrant_core::introspect::{access_is_active, refresh_is_active, refresh_yields, shrunk};
+use regrant_core::issue::{Granted, SubjectStatus};
 use regrant_core::token::RefreshToken;
+use regrant_core::{Client, Refusal};
 
-use crate::world::{START, World, days, grant_with_code, millis, seconds, with_another_seed};
+use crate::world::{START, World, client, days, grant_with_code, millis, resources, scope, seconds, with_another_seed};
 
 const ENABLED: SubjectStatus = SubjectStatus::Enabled;
 
@@ -124,4 +126,88 @@ fn a_grant_that_promised_no_refresh_token_has_no_active_one() {
     let mut world = World::public();
     world.change_terms(|terms| terms.refreshable = false);
     assert!(!refresh_is_active(&world.first, &world.grant, ENABLED, world.now));
+}
+
+/// A refresh refuses generation 0, whatever the row says (it is never minted), and so it is not active either.
+#[test]
+fn a_token_that_a_refresh_calls_impossible_is_not_active() {
+    let mut world = World::public();
+    let impossible = RefreshToken { generation: 0, ..world.first.clone() };
+    world.grant.generation = 0;
+    assert_eq!(world.decide(&impossible).outcome.map(|_| ()), Err(Refusal::ImpossibleGeneration));
+    assert!(!refresh_is_active(&impossible, &world.grant, ENABLED, world.now));
+}
+
+/// What the user said about the client since counts for both kinds of token at once: a pause, and an end at its instant. No user at all is
+/// behind no refresh token.
+#[test]
+fn what_the_user_paused_or_ended_is_not_active() {
+    let world = World::public();
+    let (access, refresh, end) = (access_token(&world), world.first.clone(), START.plus(seconds(60)));
+    for (subject, moment, active) in [
+        (SubjectStatus::Paused, START, false),
+        (SubjectStatus::Until(end), end.minus(millis(1)), true),
+        (SubjectStatus::Until(end), end, false),
+    ] {
+        assert_eq!(access_is_active(&access, Some(&world.grant), subject, moment), active, "{subject:?}");
+        assert_eq!(refresh_is_active(&refresh, &world.grant, subject, moment), active, "{subject:?}");
+        let alone = AccessToken { grant: None, ..access.clone() };
+        assert_eq!(access_is_active(&alone, None, subject, moment), active, "{subject:?}");
+    }
+    assert!(!refresh_is_active(&refresh, &world.grant, SubjectStatus::None, START));
+}
+
+/// Checks T23 to T29: what introspection says of a refresh token is what a refresh would yield now, and where a refresh would be refused the
+/// token is not active.
+#[test]
+fn a_refresh_token_is_worth_what_a_refresh_would_yield() {
+    let world = World::public();
+    let yields = |client: &Client| refresh_yields(&world.first, &world.grant, ENABLED, client, world.now);
+    let all = Granted { scope: scope("email openid profile"), resources: resources(&["https://api.example/"]) };
+    assert_eq!(yields(&world.client), Some(all.clone()));
+    let less = Client { scopes: scope("openid write"), ..world.client.clone() };
+    assert_eq!(yields(&less), Some(Granted { scope: scope("openid"), ..all }));
+    let mut barred = world.client.clone();
+    barred.grant_types.remove(&GrantType::RefreshToken);
+    for refused in [
+        Client { scopes: scope("write"), ..world.client.clone() },
+        Client { resources: resources(&["https://files.example/"]), ..world.client.clone() },
+        Client { disabled: true, ..world.client.clone() },
+        barred,
+        client("other", Class::Public),
+    ] {
+        assert_eq!(yields(&refused), None);
+    }
+    assert_eq!(refresh_yields(&with_another_seed(&world.first), &world.grant, ENABLED, &world.client, START), None);
+}
+
+/// The same of an access token: it says no more than its client may have still, and where nothing of its scope or of its audience is left it
+/// is not active. What never had a scope, or is for nobody in particular, has lost nothing.
+#[test]
+fn an_access_token_says_what_its_client_may_have_still() {
+    const ISSUER: &str = "https://issuer.example";
+    let world = World::public();
+    let token = |scope: &str, audience: &[&str]| AccessToken {
+        scope: scope.to_owned(),
+        audience: audience.iter().map(|uri| (*uri).to_owned()).collect(),
+        ..access_token(&world)
+    };
+    let client = Client { scopes: scope("openid"), resources: resources(&["urn:a"]), ..world.client.clone() };
+    for (scope, audience, left) in [
+        ("openid", &["urn:a"][..], Some(("openid", &["urn:a"][..]))),
+        ("openid profile", &["urn:a", "urn:b"], Some(("openid", &["urn:a"]))),
+        ("openid", &[ISSUER], Some(("openid", &[ISSUER]))),
+        ("openid", &["urn:b", ISSUER], Some(("openid", &[ISSUER]))),
+        ("openid", &[], Some(("openid", &[]))),
+        ("", &["urn:a"], Some(("", &["urn:a"]))),
+        ("", &[], Some(("", &[]))),
+        ("profile", &["urn:a"], None),
+        ("profile", &[], None),
+        ("openid", &["urn:b"], None),
+        ("", &["urn:b"], None),
+        ("profile", &["urn:b"], None),
+    ] {
+        let left = left.map(|(scope, audience)| token(scope, audience));
+        assert_eq!(shrunk(token(scope, audience), &client, ISSUER), left, "{scope:?} {audience:?}");
+    }
 }

@@ -8,6 +8,7 @@ mod world;
 mod ages;
 mod clocks;
 mod codes;
+mod devices;
 mod epochs;
 mod introspection;
 mod keys;

@@ -144,6 +144,10 @@ fn each_secret_is_good_until_its_own_end() {
     };
     assert_eq!((fits(OLD, NOW), fits(SECRET, NOW), fits(&longest, NOW)), (Ok(()), Ok(()), Ok(())));
     assert_eq!((fits(OLD, now), fits(SECRET, now)), (Err(NotAuthenticated::WrongSecret), Ok(())));
+    // Who was given the same secret again still has it.
+    let twice = Client { secrets: vec![secret(SECRET, Some(now)), secret(SECRET, None)], ..Client::clone(&known) };
+    let presented = Presented::one(AuthMethod::ClientSecretBasic, "basic", SECRET);
+    assert_eq!((presented.fits(&twice, SECRET, NOW), presented.fits(&twice, SECRET, now)), (Ok(()), Ok(())));
     // Whatever the table holds.
     assert_eq!(fits("", NOW), Err(NotAuthenticated::WrongSecret));
     let longer = format!("{longest}s");

@@ -248,11 +248,11 @@ pub const CLAIMS: [Claim; 17] = [
     },
     Claim {
         name: "mutation",
-        says: "How many changes to what decides (refreshes, codes, clients, PKCE, redirect URIs, revocation, recovery) the core's own tests do not notice: one build for all of them, each behind a switch.",
+        says: "How many changes to the core the core's own tests do not notice: one build for all of them, each behind a switch.",
         sim: None,
-        command: "mutants/run crates/core/src/client.rs crates/core/src/decision.rs crates/core/src/grant.rs crates/core/src/issue.rs crates/core/src/pkce.rs crates/core/src/recovery.rs crates/core/src/redeem.rs crates/core/src/redirect.rs crates/core/src/refresh.rs crates/core/src/revoke.rs",
+        command: "mutants/run",
         short: "nothing",
-        beyond: "The other files of the core, and the authentication of clients, which the tests of `sim` cover. Survivors, and what is left out: `docs/mutants.md`.",
+        beyond: "The authentication of clients, which is in the server: the same command with `--package regrant-server --tests client_auth:: crates/server/src/client_auth.rs`. Survivors, and what is left out: `docs/mutants.md`.",
         read: |text| {
             let line = text.lines().find(|line| line.starts_with("| all |")).unwrap_or_default();
             let counts: Vec<u64> = line.split('|').filter_map(|cell| cell.trim().parse().ok()).collect();

@@ -8,7 +8,6 @@ pub mod exploit;
 pub mod flood;
 pub mod fuzz;
 pub mod kill;
-pub mod model;
 pub mod pg;
 pub mod phones;
 pub mod pooler;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
+use model::{Holder, Options, Pace, Report, Search};
 use regrant_server::Clock;
 use serde_json::{Value, json};
-use sim::model::{self, Holder, Options, Pace, Report, Search};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::show;

@@ -39,7 +39,7 @@ pub const CLAIMS: [Claim; 17] = [
         says: "The states of the rotation protocol, on the core's own functions, break no law: small worlds to their end (the tests), and the nearest states of large ones, with two workers, a thief who comes twice, four requests at once, losses, doubles, crashes, a revocation and a restore; planted faults are found.",
         sim: Some("model --world large --states 30000000"),
         command: "",
-        short: "`crates/sim/tests/model.rs`",
+        short: "`crates/model/tests/model.rs`",
         beyond: "What lies further from the beginning of a large world than that; the engine and the store are those of the model, the decisions are the server's. A state whose 64-bit fingerprint is another's is not looked at: with the chance that is told.",
         read: |text| {
             let report: Value = serde_json::from_str(text.trim()).unwrap_or_default();

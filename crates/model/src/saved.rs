@@ -225,7 +225,7 @@ impl From {
 mod tests {
     use super::super::{Holder, Pace, run};
     use super::*;
-    use crate::process::Scratch;
+    use sim::process::Scratch;
 
     fn paused<'a>(options: &'a Options, scratch: &Scratch) -> Search<'a> {
         let mut search = Search::begin(options);

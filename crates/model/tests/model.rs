@@ -2,8 +2,8 @@
 //!
 //! A test that ends with `is_complete` has seen every state there is in its world; the others have seen the first million.
 
+use model::{Fault, Holder, Law, Options, Report, run, thief_rides};
 use regrant_core::recovery::Unproven;
-use sim::model::{Fault, Holder, Law, Options, Report, run, thief_rides};
 
 fn searched(options: &Options) -> Report {
     let report = run(options, &mut |_| {});

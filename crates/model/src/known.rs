@@ -78,7 +78,7 @@ pub(super) fn missed(states: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Dice;
+    use sim::process::Dice;
 
     #[test]
     fn each_fingerprint_is_new_once_however_large_the_table_grows() {

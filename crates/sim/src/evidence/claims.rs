@@ -238,7 +238,7 @@ pub const CLAIMS: [Claim; 17] = [
         name: "corpora",
         says: "The corpora of all targets, and thousands of inputs like each from a seed.",
         sim: None,
-        command: "cargo test --profile proof -p sim --all-features --test fuzz -- --nocapture",
+        command: "cargo test --profile proof --workspace --all-features --test fuzz -- --nocapture",
         short: "the same",
         beyond: "What a guided fuzzer finds.",
         read: |text| {

@@ -59,7 +59,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Response<Body> {
     let correlation = sight::correlation();
     let peer = Peer::of(request.extensions());
-    let answered = manage(&app, &id, request, peer).await;
+    let answered = Box::pin(manage(&app, &id, request, peer)).await;
     let status = if matches!(answered, Ok(Value::Null)) { StatusCode::NO_CONTENT } else { StatusCode::OK };
     respond(&app, peer, status, answered, &correlation)
 }

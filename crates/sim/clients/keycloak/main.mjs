@@ -43,7 +43,16 @@ const realm = (name, isStrict) => ({
       publicClient: true,
       standardFlowEnabled: true,
       redirectUris: ["http://127.0.0.1/callback", "http://127.0.0.1:*"],
-      attributes: { "pkce.code.challenge.method": "S256", "oauth2.device.authorization.grant.enabled": "true" },
+      attributes: { "pkce.code.challenge.method": "S256" },
+    },
+    {
+      // RFC 8628 has no PKCE: a client of which Keycloak demands it cannot be a device.
+      clientId: "box",
+      protocol: "openid-connect",
+      enabled: true,
+      publicClient: true,
+      standardFlowEnabled: false,
+      attributes: { "oauth2.device.authorization.grant.enabled": "true" },
     },
   ],
   users: [
@@ -170,7 +179,7 @@ async function play(base, name) {
 
 // RFC 8628: the code is told, the user allows it in his browser, and the device has tokens that renew themselves.
 async function device(base) {
-  const login = regrant("login", "box", "--issuer", `${base}/realms/strict`, "--client-id", "cli", "--scope", "openid", "--device", "--json");
+  const login = regrant("login", "box", "--issuer", `${base}/realms/strict`, "--client-id", "box", "--scope", "openid", "--device", "--json");
   await walk(JSON.parse(await login.first).verification_uri_complete);
   await login.ended;
   const before = (await regrant("token", "box").ended).trim();

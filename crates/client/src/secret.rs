@@ -1,19 +1,21 @@
-//! A text that nobody may see by accident: redacted when it is printed, zeroed when it is dropped.
+//! A text that nobody may see by accident: redacted when it is printed, zeroed when the last one who has it drops it.
+
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
-/// A token or another secret text.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(transparent)]
-pub struct Secret(String);
+/// A token or another secret text. Clones share it: a copy would be one more place to zero, which takes longer than all else that a request
+/// with a fresh token waits for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes a secret text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// The text itself, to be sent and never to be logged.
@@ -27,6 +29,18 @@ impl Secret {
     pub fn fingerprint(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.0.as_bytes());
         hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 

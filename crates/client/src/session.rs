@@ -272,11 +272,17 @@ impl Session {
     /// # Errors
     /// [`Error::Misconfigured`] if the key cannot sign.
     pub fn presented(&self, token: &Secret, method: &str, url: &str) -> Result<(Secret, Option<String>), Error> {
+        let (scheme, proof) = self.proved(token, method, url)?;
+        Ok((Secret::new([scheme, token.expose()].concat()), proof))
+    }
+
+    /// The scheme with its space, and the proof where the token is bound to a key.
+    fn proved(&self, token: &Secret, method: &str, url: &str) -> Result<(&'static str, Option<String>), Error> {
         let key = self.0.held.read().unwrap_or_else(PoisonError::into_inner).key.clone();
-        let Some(key) = key else { return Ok((Secret::new(format!("Bearer {}", token.expose())), None)) };
+        let Some(key) = key else { return Ok(("Bearer ", None)) };
         let server = &self.0.refresher.server;
         let proof = key.proof(method, url, server.nonces.of(url).as_deref(), Some(token), server.date())?;
-        Ok((Secret::new(format!("DPoP {}", token.expose())), Some(proof)))
+        Ok(("DPoP ", Some(proof)))
     }
 
     /// Puts that into the headers of the request, in place of what was there.
@@ -284,9 +290,11 @@ impl Session {
     /// # Errors
     /// [`Error::Misconfigured`] if the key cannot sign, or the token is fit for no header.
     pub fn present(&self, token: &Secret, method: &str, url: &str, headers: &mut HeaderMap) -> Result<(), Error> {
-        let (authorization, proof) = self.presented(token, method, url)?;
+        let (scheme, proof) = self.proved(token, method, url)?;
         let unfit = |_| Error::Misconfigured("the access token is fit for no header".to_owned());
-        let mut value = HeaderValue::try_from(authorization.expose()).map_err(unfit)?;
+        // Written once, into what the header keeps.
+        let text = [scheme, token.expose()].concat();
+        let mut value = HeaderValue::try_from(text).map_err(unfit)?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
         headers.remove("dpop");

@@ -86,12 +86,7 @@ pub async fn run(home: &Home, count: usize, rounds: usize) -> Report {
     assert!(regrant_server::serve::allow_open_files() > needed, "ulimit -n allows fewer than {needed} files");
     home.add_user();
     let server = Server::start(home);
-    let mut tokens = Vec::new();
-    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
-    for _ in 0..CLIENTS {
-        let reply = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
-        tokens.push(text(&reply.json(), "refresh_token"));
-    }
+    let tokens = log_in(&server).await;
     // Once for nobody: caches, pages, the allocator.
     let (_, tokens) = measure(&server, tokens, rounds / 4 + 1).await;
     let (alone, tokens) = measure(&server, tokens, rounds).await;
@@ -122,6 +117,17 @@ pub async fn run(home: &Home, count: usize, rounds: usize) -> Report {
     drop(slow);
     server.stop();
     report
+}
+
+/// A refresh token for each honest client.
+pub(crate) async fn log_in(server: &Server) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    for _ in 0..CLIENTS {
+        let reply = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+        tokens.push(text(&reply.json(), "refresh_token"));
+    }
+    tokens
 }
 
 /// A connection that does nothing, or that sends a byte of a head now and then; opened again when the server has had enough.
@@ -155,7 +161,7 @@ async fn connect(base: &str, number: usize) -> Option<TcpStream> {
 }
 
 /// Refreshes each token `rounds` times, all clients at once.
-async fn measure(server: &Server, tokens: Vec<String>, rounds: usize) -> (Times, Vec<String>) {
+pub(crate) async fn measure(server: &Server, tokens: Vec<String>, rounds: usize) -> (Times, Vec<String>) {
     let mut clients = JoinSet::new();
     for mut token in tokens {
         let http = server.http();
@@ -180,7 +186,7 @@ async fn measure(server: &Server, tokens: Vec<String>, rounds: usize) -> (Times,
 }
 
 /// Resident memory in KiB.
-fn resident(pid: u32) -> u64 {
+pub(crate) fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)

@@ -1,5 +1,6 @@
 //! How we know: what the specification tests, the model and the simulators share. Never shipped.
 
+pub mod abuse;
 pub mod canary;
 pub mod cluster;
 pub mod connections;

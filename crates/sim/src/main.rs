@@ -21,7 +21,7 @@ use serde_json::json;
 use sim::exploit::{Haul, Loot, format};
 use sim::process::{Home, Inside, Scratch, fresh_seed};
 use sim::syscalls::inject::{self, Template};
-use sim::{cluster, flood, kill, phones, revoking, simulate, startup, syscalls, timing, wire};
+use sim::{abuse, cluster, flood, kill, phones, revoking, simulate, startup, syscalls, timing, wire};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser, Debug)]
@@ -182,6 +182,25 @@ enum Command {
         #[arg(long, default_value_t = 32)]
         connections: u64,
     },
+    /// Send malformed requests to every endpoint, and keys that nobody has used before: no failure, no panic, no token, no growth, and honest
+    /// clients are served.
+    Abuse {
+        /// How many to each endpoint.
+        #[arg(long, default_value_t = 1_000_000)]
+        each: u64,
+        /// How many keys that are each used once: clients, tokens, assertions, networks, languages, cookies.
+        #[arg(long, default_value_t = 10_000_000)]
+        distinct: u64,
+        /// Over how many connections.
+        #[arg(long, default_value_t = 4)]
+        connections: u64,
+        /// How often each of eight honest clients refreshes where its time is measured.
+        #[arg(long, default_value_t = 2_000)]
+        rounds: usize,
+        /// Where the chance comes from; a fresh one is printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Try to mint a working refresh token from a deployment's database and all its keys. Works on copies.
     Exploit {
         /// The directory with `regrant.toml`.
@@ -296,6 +315,10 @@ fn main() -> ExitCode {
             Command::Races { races } => race(races, json).await,
             Command::Phones(arguments) => phones::tell(&arguments, json).await,
             Command::Flood { seconds, connections } => flood_it(flood::Options { seconds, connections }, json).await,
+            Command::Abuse { each, distinct, connections, rounds, seed } => {
+                let seed = seed.unwrap_or_else(fresh_seed);
+                abuse_it(abuse::Options { each, distinct, connections, rounds, seed }, json).await
+            }
             Command::Exploit { directory, token } => exploit(&directory, token.as_deref(), json).await,
             Command::Serve { store, root, synchronous, listen } => serve(&store, &root, synchronous, listen).await,
         }
@@ -323,6 +346,25 @@ async fn kill_again(options: kill::Options, json: bool) -> bool {
     } else {
         print!("{report}");
     }
+    report.holds()
+}
+
+async fn abuse_it(options: abuse::Options, json: bool) -> bool {
+    if !json {
+        println!("seed {}", options.seed);
+    }
+    let scratch = Scratch::new("abuse");
+    let clock = Clock::system();
+    let began = clock.ran();
+    let report = abuse::run(options, scratch.path(), &|done, all| {
+        let spent = clock.ran().saturating_sub(began).as_secs_f64();
+        let left = spent / done.max(1) as f64 * all.saturating_sub(done) as f64;
+        let bar = "#".repeat((30 * done / all.max(1)) as usize);
+        show(&format!("[{bar:<30}] request {done} of {all}, {left:.0} s left"));
+    })
+    .await;
+    show("");
+    print_it(&report, &report.json(), json);
     report.holds()
 }
 

@@ -2,6 +2,7 @@
 //! careless restore find.
 
 mod process {
+    mod abuse;
     mod anchor;
     mod canary;
     mod control;

@@ -33,7 +33,7 @@ impl Claim {
 }
 
 /// All of them, in the order of the page.
-pub const CLAIMS: [Claim; 17] = [
+pub const CLAIMS: [Claim; 19] = [
     Claim {
         name: "model",
         says: "The states of the rotation protocol, on the core's own functions, break no law: small worlds to their end (the tests), and the nearest states of large ones, with two workers, a thief who comes twice, four requests at once, losses, doubles, crashes, a revocation and a restore; planted faults are found.",
@@ -206,6 +206,47 @@ pub const CLAIMS: [Claim; 17] = [
         read: |text| fields(text, &[("forged a second", "rate"), ("honest", "honest"), ("refused of them", "refused")]),
     },
     Claim {
+        name: "abuse",
+        says: "Malformed requests at every endpoint, and keys that nobody has used before: no answer is 5xx (503 but with Retry-After), nothing panics, no token comes of it, the server's memory does not grow with strangers' keys, every honest refresh beside it is answered, and where a few do it the slowest hundredth of them takes less than twice as long.",
+        sim: Some("abuse --each 100000 --distinct 2000000"),
+        command: "",
+        short: "5,000 at each endpoint, 20,000 keys: `crates/sim/tests/process/abuse.rs`",
+        beyond: "What breaks only after millions of them: by `--each` and `--distinct` as many as one has time for. Floods of HTTP/2 frames, compressed and huge bodies, colliding names and slow connections are tests of their own, in `crates/sim/tests/edge/` and `token/sizes.rs`.",
+        read: |text| {
+            fields(
+                text,
+                &[
+                    ("requests", "requests"),
+                    ("distinct keys", "distinct_keys"),
+                    ("answers that must not be", "broken"),
+                    ("panics", "panics"),
+                    ("honest refreshes", "honest"),
+                    ("their p99 in µs, alone and beside", "p99_us"),
+                    ("resident KiB, after a tenth of the keys and after all", "resident_kib"),
+                    ("seed", "seed"),
+                ],
+            )
+        },
+    },
+    Claim {
+        name: "connections",
+        says: "Ten thousand idle and dripping connections do not make honest clients wait: the slowest hundredth of their refreshes takes less than twice as long.",
+        sim: Some("connections"),
+        command: "",
+        short: "500 of them, without the time: `crates/sim/tests/edge/slow.rs`",
+        beyond: "A network: client and server are one machine.",
+        read: |text| {
+            let told: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+            let p99 = |when: &str| told[when].get("p99_us").cloned().unwrap_or_default();
+            let memory = told.get("resident_kib").cloned().unwrap_or_default();
+            vec![
+                ("connections", told.get("connections").cloned().unwrap_or_default()),
+                ("p99 in µs, alone and beside", json!([p99("alone"), p99("beside")])),
+                ("resident KiB, before and beside", memory),
+            ]
+        },
+    },
+    Claim {
         name: "timing",
         says: "The time of an answer does not tell how much of a tag or a secret was right, nor which user is there: |t| < 4.5, and a control that must be above.",
         sim: Some("timing --samples 100000 --logins 200"),
@@ -226,7 +267,7 @@ pub const CLAIMS: [Claim; 17] = [
         sim: None,
         command: "fuzz/run 60",
         short: "the corpora, and thousands of inputs like them: `crates/sim/tests/fuzz.rs`",
-        beyond: "JWE and DPoP proofs, which are not read yet; the sanitizers of memory (nothing of ours is `unsafe`; C is in SQLite and aws-lc).",
+        beyond: "DPoP proofs, which are not read yet; the sanitizers of memory (nothing of ours is `unsafe`; C is in SQLite and aws-lc).",
         read: |text| {
             let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
             let runs: u64 = lines.iter().filter_map(|words| words.get(2)?.parse::<u64>().ok()).sum();

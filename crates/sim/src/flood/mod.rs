@@ -13,12 +13,11 @@ use std::time::Duration;
 
 use regrant_core::codec;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::process::{Dice, Home, Server, pause};
+use crate::wire::pipeline::Pipeline;
 use crate::wire::{CONFIG, Http, PASSWORD, USER, text};
 
 /// How many requests are written at once. The next ones wait for all answers, and the last answer for an acknowledgement: it takes
@@ -212,8 +211,7 @@ impl Flood {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for number in 0..connections {
-            let address = server.base().trim_start_matches("http://").to_owned();
-            tasks.spawn(forge(address, number, Arc::clone(&is_over)));
+            tasks.spawn(forge(server.base().to_owned(), number, Arc::clone(&is_over)));
         }
         Self { tasks, is_over, began: Instant::now() }
     }
@@ -231,29 +229,22 @@ impl Flood {
 }
 
 /// One connection: many requests at once, each with another token, until it is over.
-async fn forge(address: String, number: u64, is_over: Arc<AtomicBool>) -> BTreeMap<u16, u64> {
+async fn forge(base: String, number: u64, is_over: Arc<AtomicBool>) -> BTreeMap<u16, u64> {
     let mut dice = Dice::new(number);
-    let mut stream = TcpStream::connect(&address).await.expect("the server listens");
+    let mut pipeline = Pipeline::to(&base);
     let mut answers = BTreeMap::new();
-    let mut buffer = vec![0; 64 * 1024];
     while !is_over.load(Ordering::SeqCst) {
-        let requests: String = (0..TOGETHER).map(|_| request(&address, &mut dice)).collect();
-        let mut counted = Counted::default();
-        let (mut reader, mut writer) = stream.split();
-        let write = async { writer.write_all(requests.as_bytes()).await.expect("the server reads") };
-        let read = async {
-            while counted.seen < TOGETHER {
-                let length = reader.read(&mut buffer).await.expect("the server answers");
-                assert!(length > 0, "the server hung up");
-                counted.read(&buffer[..length], &mut answers);
-            }
-        };
-        tokio::join!(write, read);
+        let requests: Vec<Vec<u8>> = (0..TOGETHER).map(|_| request(pipeline.address(), &mut dice)).collect();
+        let came = pipeline.ask(&requests).await;
+        assert_eq!(came.answers.len(), TOGETHER, "the server hung up");
+        for answer in came.answers {
+            *answers.entry(answer.status).or_insert(0) += 1;
+        }
     }
     answers
 }
 
-fn request(address: &str, dice: &mut Dice) -> String {
+fn request(address: &str, dice: &mut Dice) -> Vec<u8> {
     // The version and the key are right: what is wrong is found by the HMAC and not before.
     let chance = (0..10).flat_map(|_| dice.next().to_be_bytes());
     let bytes: Vec<u8> = [1, 1].into_iter().chain(chance).take(76).collect();
@@ -263,29 +254,5 @@ fn request(address: &str, dice: &mut Dice) -> String {
         "POST /oauth2/token HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
-}
-
-/// Counts status lines, also where a read ends in the middle of one.
-#[derive(Default)]
-struct Counted {
-    seen: usize,
-    rest: Vec<u8>,
-}
-
-impl Counted {
-    fn read(&mut self, bytes: &[u8], answers: &mut BTreeMap<u16, u64>) {
-        const START: &[u8] = b"HTTP/1.1 ";
-        self.rest.extend_from_slice(bytes);
-        let mut at = 0;
-        while let Some(found) = self.rest[at..].windows(START.len() + 3).position(|window| window.starts_with(START)) {
-            let digits = &self.rest[at + found + START.len()..][..3];
-            let status = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
-            *answers.entry(status).or_insert(0) += 1;
-            self.seen += 1;
-            at += found + START.len() + 3;
-        }
-        // A status line may begin in the last bytes.
-        let keep = self.rest.len().saturating_sub(START.len() + 2).max(at);
-        self.rest.drain(..keep);
-    }
+    .into_bytes()
 }

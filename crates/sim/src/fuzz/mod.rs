@@ -31,7 +31,7 @@ const fn target(name: &'static str, run: fn(&[u8]), about: &'static str, beside:
 }
 
 /// All of them.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 25] = [
     target(
         "refresh_token",
         plain::refresh_token,
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 24] = [
     target("form", plain::form, "bodies and queries", "a reader from the URL standard"),
     target("client_auth", plain::client_auth, "Basic, post, assertions", "a reader of Basic"),
     target("jwt", plain::jwt, "JWT and JWS: header, claims, signature", ""),
+    target("jwe", plain::jwe, "JWE: header, keys, content", "a reader of ECDH-ES from RFC 7518"),
     target("json", plain::json, "JSON objects", "serde_json"),
     target("jwk", plain::jwk, "JWK and JWK sets, private-key material refused", ""),
     target("times", plain::times, "exp, nbf, iat, iss, aud", ""),

@@ -12,6 +12,7 @@ use regrant_core::scope::{MAX_SCOPE_LEN, MAX_SCOPES};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, DeviceCode, RefreshToken};
 use regrant_core::{ClientId, Keys, Resources, Scope, codec, pkce, redirect};
+use regrant_jose::jwe::{self, ContentAlgorithm, DecryptingKey, EncryptingKey, KeyAlgorithm};
 use regrant_jose::{Jwk, JwkSet, Typ, Unverified, VerifyingKey};
 use regrant_server::claims::{check_name, check_value};
 use regrant_server::form::Form;
@@ -129,6 +130,32 @@ pub(super) fn jwt(data: &[u8]) {
     let _ = regrant_jose::peek(&text);
     if let Ok(token) = Unverified::parse(&text) {
         let _ = (token.header(), token.claims_unverified());
+    }
+}
+
+/// The private number of the key that tokens of the corpus are encrypted to.
+const DECRYPTING: [u8; 32] = [7; 32];
+
+/// What opens, opens for a second reader alike; what is sealed opens; and any header, before something that does not open, is an error.
+pub(super) fn jwe(data: &[u8]) {
+    static KEYS: OnceLock<[DecryptingKey; 1]> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| [DecryptingKey::from_p256(&DECRYPTING).expect("a key")]);
+    let text = text(data);
+    if let Ok(opened) = jwe::decrypt(&text, keys) {
+        let twin = twins::jwe(&text, &DECRYPTING);
+        let is_direct = opened.algorithm == KeyAlgorithm::EcdhEs && opened.encryption != ContentAlgorithm::A128CbcHs256;
+        assert_eq!(twin.as_deref(), is_direct.then_some(opened.content.as_slice()), "{text:?}");
+    }
+    let header = regrant_jose::base64url::encode(data);
+    let closed = jwe::decrypt(&format!("{header}..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA"), keys);
+    assert!(closed.is_err(), "opened, and nobody sealed it: {text:?}");
+    for algorithm in KeyAlgorithm::ECDH {
+        let key = EncryptingKey::from_jwk_for(&keys[0].public_jwk(), algorithm).expect("a key");
+        for content in ContentAlgorithm::ALL {
+            let Ok(sealed) = key.encrypt(content, None, data) else { continue };
+            let opened = jwe::decrypt(&sealed, keys).expect("what is sealed opens");
+            assert_eq!(opened.content.as_slice(), data, "{algorithm} {content}");
+        }
     }
 }
 

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value;
+
 const DIGITS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// docs/token-format.md: prefix, base62 of fixed width, six digits of CRC-32; by long multiplication.
@@ -200,4 +205,34 @@ pub(super) fn basic(credentials: &str) -> Option<(String, String)> {
     let text = String::from_utf8(bytes).ok()?;
     let (id, password) = text.split_once(':')?;
     Some((id.to_owned(), password.to_owned()))
+}
+
+/// RFC 7516 section 5.2 and RFC 7518 section 4.6, for `ECDH-ES` with AES-GCM alone.
+pub(super) fn jwe(text: &str, secret: &[u8; 32]) -> Option<Vec<u8>> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let bytes = parts.iter().map(|part| base64url(part)).collect::<Option<Vec<_>>>()?;
+    let [header, wrapped, iv, content, tag] = bytes.try_into().ok()?;
+    let header: Value = serde_json::from_slice(&header).ok()?;
+    let member = |value: &Value, name: &str| value[name].as_str().and_then(base64url);
+    let (method, length) = match (header["alg"].as_str()?, header["enc"].as_str()?) {
+        ("ECDH-ES", "A128GCM") => (&AES_128_GCM, 16_usize),
+        ("ECDH-ES", "A256GCM") => (&AES_256_GCM, 32),
+        _ => return None,
+    };
+    let point = [vec![4], member(&header["epk"], "x")?, member(&header["epk"], "y")?].concat();
+    let own = PrivateKey::from_private_key(&ECDH_P256, secret).ok()?;
+    let agreed = agree(&own, UnparsedPublicKey::new(&ECDH_P256, point), (), |secret| Ok(secret.to_vec())).ok()?;
+    let mut said = vec![0, 0, 0, 1];
+    said.extend(agreed);
+    let parties = [member(&header, "apu").unwrap_or_default(), member(&header, "apv").unwrap_or_default()];
+    for part in [header["enc"].as_str()?.as_bytes(), &parties[0], &parties[1]] {
+        said.extend((part.len() as u32).to_be_bytes());
+        said.extend(part);
+    }
+    said.extend((length as u32 * 8).to_be_bytes());
+    let key = UnboundKey::new(method, &digest(&SHA256, &said).as_ref()[..length]).ok()?;
+    let nonce = Nonce::try_assume_unique_for_key(&iv).ok()?;
+    let mut sealed = [content, tag].concat();
+    let opened = LessSafeKey::new(key).open_in_place(nonce, Aad::from(parts[0]), &mut sealed).ok()?;
+    wrapped.is_empty().then(|| opened.to_vec())
 }

@@ -9,6 +9,7 @@ pub mod hook;
 pub mod http;
 mod inside;
 pub mod log;
+pub mod pipeline;
 pub mod story;
 pub mod watch;
 

@@ -8,12 +8,11 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::Method;
 use hyper::body::Frame;
-use sim::process::Dice;
-use sim::wire::{Http, Reply, SECRET, World, text};
+use sim::wire::{Reply, SECRET, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::support::{is_active, next, own_basic, refused, world};
+use super::support::{next, own_basic, refused, world};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const ENDPOINTS: [&str; 3] = ["/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"];
@@ -368,119 +367,6 @@ async fn half_a_request_consumes_nothing() {
     }
     assert_eq!(world.row(&first).await, before);
     let _ = next(world.refresh("phone", &first).await);
-}
-
-/// Check I2: at each endpoint 5,000 requests of random pieces from a seed: no 5xx, no answer with a token, and every tenth request is an honest
-/// one, which succeeds.
-#[tokio::test]
-async fn five_thousand_malformed_requests_disturb_nobody() {
-    let world = world().await;
-    // One client: connections are made once.
-    let http = world.http();
-    for (number, path) in ENDPOINTS.into_iter().chain(["/oauth2/userinfo"]).enumerate() {
-        let mut seeded = Dice::new(1000 + number as u64);
-        let mut live = world.first("phone").await;
-        let access = text(&world.grant("phone").await, "access_token");
-        let parent = world.first("opaque").await;
-        for round in 0..5_000 {
-            let reply = malformed(&http, path, &mut seeded, &live).await;
-            assert!(
-                !reply.status.is_server_error() && !reply.text().contains("access_token\":"),
-                "round {round}: {} {}",
-                reply.status,
-                reply.text()
-            );
-            if round % 10 == 0 {
-                match path {
-                    "/oauth2/token" => live = next(world.refresh("phone", &live).await),
-                    "/oauth2/revoke" => {
-                        let own =
-                            text(&world.refresh("opaque", &parent).await.expect_status(200).json(), "access_token");
-                        let _ = world.post(path, "opaque", &[("token", &own)], &[]).await.expect_status(200);
-                    }
-                    "/oauth2/introspect" => assert!(is_active(&world, &access).await),
-                    _ => drop(super::support::userinfo(&world, &access).await.expect_status(200)),
-                }
-            }
-        }
-        assert_eq!(world.seen(&live).await.0.state, "live");
-    }
-}
-
-/// A request that is wrong in some way: pieces of real ones, broken.
-async fn malformed(http: &Http, path: &str, seeded: &mut Dice, live: &str) -> Reply {
-    let names = [
-        "grant_type",
-        "refresh_token",
-        "client_id",
-        "client_secret",
-        "scope",
-        "resource",
-        "code",
-        "token",
-        "access_token",
-        "redirect_uri",
-        "",
-        "%00",
-        "username",
-        "password",
-    ];
-    let values = [
-        "refresh_token",
-        "authorization_code",
-        "password",
-        "client_credentials",
-        "",
-        "%",
-        "%FF%FE",
-        "rgr_",
-        "a b",
-        "\u{0}",
-        "web",
-        "phone-strict",
-        "https://api.example/",
-        "%0d%0a",
-        "../../",
-        "{}",
-        "'--",
-    ];
-    let mut body = Vec::new();
-    for _ in 0..seeded.below(8) {
-        body.extend_from_slice(names[seeded.below(names.len())].as_bytes());
-        body.push(b"=&;%"[seeded.below(4)]);
-        match seeded.below(4) {
-            0 => body.extend((0..seeded.below(64)).map(|_| seeded.below(256) as u8)),
-            1 => body.extend_from_slice(&live.as_bytes()[..seeded.below(live.len())]),
-            _ => body.extend_from_slice(values[seeded.below(values.len())].as_bytes()),
-        }
-        body.push(b'&');
-    }
-    let types = [FORM, FORM, FORM, "application/json", "", "application/x-www-form-urlencoded; charset=utf-7"];
-    let authorizations = [
-        "",
-        "",
-        "Basic",
-        "Basic eDp5",
-        "Basic d2ViLXNpbmdsZTo=",
-        "Bearer",
-        "Bearer e30.e30.",
-        "Basic \u{fffd}",
-        "Digest x",
-        "Bearer rga_0",
-    ];
-    let mut headers = vec![("content-type", types[seeded.below(types.len())])];
-    let authorization = authorizations[seeded.below(authorizations.len())];
-    if !authorization.is_empty() {
-        headers.push(("authorization", authorization));
-    }
-    let keys = ["a", "", "\u{e9}"];
-    if seeded.below(4) == 0 {
-        headers.push(("idempotency-key", keys[seeded.below(3)]));
-    }
-    let query = ["", "", "", "?client_secret=x", "?%zz", "?x=y"][seeded.below(6)];
-    let methods = [Method::POST, Method::POST, Method::POST, Method::POST, Method::GET, Method::PUT, Method::OPTIONS];
-    let method = methods[seeded.below(methods.len())].clone();
-    http.send(method, &format!("{path}{query}"), &headers, Body::from(body)).await
 }
 
 /// Law L11: reading and judging come before the write: a request that is wrong in its last parameter has changed nothing by its first.

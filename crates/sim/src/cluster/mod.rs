@@ -17,7 +17,7 @@ mod client;
 pub mod patroni;
 pub mod proxy;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,7 +36,7 @@ use client::{Client, Nodes};
 use proxy::{Proxy, Wire};
 
 /// What to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How many nodes there are.
     pub nodes: usize,
@@ -54,6 +54,8 @@ pub struct Options {
     pub restarts: u64,
     /// Whether clients know a balancer only, and no node.
     pub is_balanced: bool,
+    /// Another version of the server. Every second node begins with it, and each start takes the other of the two.
+    pub beside: Option<PathBuf>,
     /// Where the chance comes from.
     pub seed: u64,
     /// Whether the database is made to confirm what it has not kept.
@@ -61,7 +63,7 @@ pub struct Options {
 }
 
 /// The same, on the command line.
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Arguments {
     /// How many nodes.
     #[arg(long, default_value_t = 3)]
@@ -87,6 +89,9 @@ pub struct Arguments {
     /// Put HAProxy in front of the nodes.
     #[arg(long)]
     balanced: bool,
+    /// The binary of another version: each start of a node takes the other of the two, as upgrades and ways back do.
+    #[arg(long)]
+    beside: Option<PathBuf>,
     /// Where the chance comes from; a fresh one is printed.
     #[arg(long)]
     seed: Option<u64>,
@@ -261,18 +266,28 @@ fn wait_for(server: &pg::Server, waits: bool) {
 /// A node, its home and its wire.
 struct Node {
     home: Home,
+    /// How often it was started.
+    starts: usize,
     proxy: Arc<Proxy>,
     server: Option<Server>,
 }
 
+impl Node {
+    /// Of two versions the other one.
+    fn starts_by_turns(&mut self, beside: Option<&Path>) {
+        self.home.run_by(beside.filter(|_| self.starts.is_multiple_of(2)));
+        self.starts += 1;
+    }
+}
+
 /// Runs, and tells it to whoever looks: whether all of it held.
 pub async fn tell(arguments: &Arguments, json: bool) -> bool {
-    let Arguments { nodes, clients, kills, failovers, partitions, freezes, restarts, balanced, seed, planted, patroni } =
-        *arguments;
+    let Arguments { nodes, clients, kills, failovers, partitions, freezes, restarts, balanced, beside, seed, planted, patroni } =
+        arguments.clone();
     let seed = seed.unwrap_or_else(fresh_seed);
     let (is_planted, is_balanced) = (planted, balanced);
     let options =
-        Options { nodes, clients, kills, failovers, partitions, freezes, restarts, is_balanced, seed, is_planted };
+        Options { nodes, clients, kills, failovers, partitions, freezes, restarts, is_balanced, beside, seed, is_planted };
     let scratch = Scratch::new("cluster");
     let mut told = |what: &str| {
         if !json {
@@ -303,7 +318,7 @@ pub async fn tell(arguments: &Arguments, json: bool) -> bool {
 /// # Panics
 /// If it does not start.
 pub async fn run(options: Options, directory: &Path, progress: &mut dyn FnMut(&str)) -> Report {
-    let mut cluster = Cluster::start(options, directory).await;
+    let mut cluster = Cluster::start(&options, directory).await;
     let (mut dice, mut report) = (Dice::new(options.seed), Report { seed: options.seed, ..Report::default() });
     let (is_over, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
     let mut clients = JoinSet::new();
@@ -356,12 +371,14 @@ struct Cluster {
     database: String,
     nodes: Vec<Node>,
     balancer: Option<HaProxy>,
+    /// The binary of another version.
+    beside: Option<PathBuf>,
     /// What clients know.
     known: Arc<Nodes>,
 }
 
 impl Cluster {
-    async fn start(options: Options, directory: &Path) -> Self {
+    async fn start(options: &Options, directory: &Path) -> Self {
         let databases = Databases::start();
         let database = databases.primary.database();
         let mut nodes: Vec<Node> = Vec::new();
@@ -375,13 +392,15 @@ impl Cluster {
                 }
                 None => home.add_user(),
             }
-            let server = Some(Server::start(&home));
-            nodes.push(Node { home, proxy, server });
+            let mut node = Node { home, starts: number, proxy, server: None };
+            node.starts_by_turns(options.beside.as_deref());
+            node.server = Some(Server::start(&node.home));
+            nodes.push(node);
         }
         let ports: Vec<u16> = nodes.iter().filter_map(|node| node.server.as_ref().map(port)).collect();
         let balancer = options.is_balanced.then(|| HaProxy::start(&ports));
         let (databases, database, known) = (Some(databases), database.name, Arc::new(Nodes::default()));
-        let cluster = Self { databases, database, nodes, balancer, known };
+        let cluster = Self { databases, database, nodes, balancer, beside: options.beside.clone(), known };
         match &cluster.balancer {
             Some(balancer) => cluster.known.set(0, Http::new(&format!("http://127.0.0.1:{}", balancer.port))),
             None => (0..options.nodes).for_each(|number| cluster.introduce(number)),
@@ -399,6 +418,7 @@ impl Cluster {
     }
 
     async fn begin(&mut self, number: usize) {
+        self.nodes[number].starts_by_turns(self.beside.as_deref());
         let home = self.nodes[number].home.clone();
         let started = tokio::task::spawn_blocking(move || Server::start(&home)).await.expect("it starts again");
         self.nodes[number].server = Some(started);

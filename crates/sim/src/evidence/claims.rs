@@ -339,4 +339,20 @@ fn simulated(text: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
-pub const FOUND: [(&str, &str, &str); 0] = [];
+pub const FOUND: [(&str, &str, &str); 3] = [
+    (
+        "Of nodes that started together in an empty database, one that was second often enough ended: what it wanted to make was there (42710, 42P07).",
+        "cargo run --release -p sim -- cluster",
+        "`nodes_that_start_together_in_an_empty_database_all_start`",
+    ),
+    (
+        "A request for `openid` without a `redirect_uri` was answered at the registered one.",
+        "python3 crates/sim/clients/foundation/modules.py target/release/regrant",
+        "`a_request_without_a_redirect_uri_is_refused_on_a_page`",
+    ),
+    (
+        "An unsigned request object was taken from a client that had registered itself and had not asked for that.",
+        "python3 crates/sim/clients/foundation/modules.py target/release/regrant",
+        "`an_unsigned_object_is_for_who_is_registered_so`",
+    ),
+];

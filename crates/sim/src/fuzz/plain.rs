@@ -168,13 +168,13 @@ pub(super) fn json(data: &[u8]) {
 }
 
 pub(super) fn jwk(data: &[u8]) {
-    let holds_private = |text: &str| ["\"d\"", "\"p\"", "\"q\"", "\"k\""].iter().any(|name| text.contains(name));
+    let is_private = |key: &serde_json::Value| ["d", "p", "q", "k"].iter().any(|name| !key[*name].is_null());
     let text = text(data);
     if let Ok(jwk) = serde_json::from_slice::<Jwk>(data) {
         if let Ok(key) = VerifyingKey::from_jwk(&jwk) {
             assert!(!key.kid().is_empty() || jwk.thumbprint().is_ok());
-            let written = serde_json::to_string(&jwk).expect("a key is written");
-            assert!(!holds_private(&written), "a private member was published");
+            let written = serde_json::to_value(&jwk).expect("a key is written");
+            assert!(!is_private(&written), "a private member was published: {written}");
         }
         let _ = jwk.thumbprint();
     }

@@ -15,6 +15,8 @@ use crate::wire::{CONFIG, PASSWORD, SECRET, USER};
 #[derive(Clone, Debug)]
 pub struct Home {
     directory: PathBuf,
+    /// Another binary than the one that was built with this program.
+    binary: Option<PathBuf>,
 }
 
 impl Home {
@@ -34,7 +36,7 @@ impl Home {
     /// If it cannot be written.
     #[must_use]
     pub fn make_with(directory: &Path, clients: &str) -> Self {
-        let home = Self { directory: directory.to_owned() };
+        let home = Self { directory: directory.to_owned(), binary: None };
         std::fs::create_dir_all(directory.join("data")).expect("a directory");
         home.configure(clients);
         let key = regrant_server::keyring::new_root_key();
@@ -64,10 +66,15 @@ impl Home {
         std::fs::write(self.config_file(), text).expect("the configuration is written");
     }
 
+    /// From now on it is another version that runs here.
+    pub fn run_by(&mut self, binary: Option<&Path>) {
+        self.binary = binary.map(Path::to_owned);
+    }
+
     /// A directory that is such a home already.
     #[must_use]
     pub fn at(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), binary: None }
     }
 
     /// Where it is.
@@ -133,7 +140,7 @@ impl Home {
     /// `regrant --config FILE …`.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(regrant());
+        let mut command = Command::new(self.binary.as_deref().unwrap_or_else(|| regrant()));
         command.arg("--config").arg(self.config_file()).args(arguments);
         command
     }

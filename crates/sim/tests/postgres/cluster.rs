@@ -5,7 +5,7 @@ use sim::pg;
 use sim::pooler::HaProxy;
 use sim::process::{Scratch, fresh_seed};
 
-/// As many faults as issue 8 asks for; the load is what two cores can carry beside everything else.
+/// Fifteen kills, two failovers, ten partitions; the load is what two cores can carry beside everything else.
 fn all() -> Options {
     Options {
         nodes: 3,
@@ -16,6 +16,7 @@ fn all() -> Options {
         freezes: 1,
         restarts: 1,
         is_balanced: false,
+        beside: None,
         seed: fresh_seed(),
         is_planted: false,
     }

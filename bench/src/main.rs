@@ -93,9 +93,9 @@ struct Refresh {
     /// Write the figures into the documents: docs/performance.{json,svg,md} and README.md, from the repository's root.
     #[arg(long)]
     docs: bool,
-    /// Write the plot to this file.
-    #[arg(long, value_name = "FILE", default_value = "target/bench/refresh.svg")]
-    plot: PathBuf,
+    /// Write the plot to this file instead of `refresh.svg` in the directory.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -130,6 +130,7 @@ fn main() -> ExitCode {
 
 fn measure(asked: Refresh, runtime: &Runtime) -> std::io::Result<bool> {
     std::fs::create_dir_all(&asked.directory)?;
+    let plot = asked.plot.unwrap_or_else(|| asked.directory.join("refresh.svg"));
     let options = refresh::Options {
         cases: if asked.cases.is_empty() { Case::ALL.to_vec() } else { asked.cases },
         connections: asked.connections,
@@ -147,17 +148,25 @@ fn measure(asked: Refresh, runtime: &Runtime) -> std::io::Result<bool> {
     println!("asked to come again        {}", rows.iter().map(|row| row.retried).sum::<u64>());
     println!("wrong                      {}", wrong.len());
     wrong.iter().for_each(|what| println!("  {what}"));
-    std::fs::write(&asked.plot, plot::svg(&rows, "Answers per second beside a bare HTTP server"))?;
-    println!("plot                       {}", asked.plot.display());
+    if let Some(file) = asked.json {
+        keep(&file, &(serde_json::to_string_pretty(&json!({"rows": rows}))? + "\n"))?;
+        println!("rows                       {}", file.display());
+    }
+    keep(&plot, &plot::svg(&rows, "Answers per second beside a bare HTTP server"))?;
+    println!("plot                       {}", plot.display());
     if asked.docs && wrong.is_empty() {
         docs::write(Path::new("."), &rows)?;
         println!("documents                  README.md, docs/performance.md");
     }
-    if let Some(file) = asked.json {
-        std::fs::write(&file, serde_json::to_string_pretty(&json!({"rows": rows}))? + "\n")?;
-        println!("rows                       {}", file.display());
-    }
     Ok(wrong.is_empty())
+}
+
+/// Writes a file, and its directory if it is not there.
+fn keep(file: &Path, text: &str) -> std::io::Result<()> {
+    let directory = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(file, text))
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display())))
 }
 
 fn count(bless: bool, file: &Path) -> std::io::Result<bool> {

@@ -267,15 +267,6 @@ impl Session {
         }
     }
 
-    /// What a request with this token carries: the value of `Authorization`, and that of `DPoP` if the token is bound to a key.
-    ///
-    /// # Errors
-    /// [`Error::Misconfigured`] if the key cannot sign.
-    pub fn presented(&self, token: &Secret, method: &str, url: &str) -> Result<(Secret, Option<String>), Error> {
-        let (scheme, proof) = self.proved(token, method, url)?;
-        Ok((Secret::new([scheme, token.expose()].concat()), proof))
-    }
-
     /// The scheme with its space, and the proof where the token is bound to a key.
     fn proved(&self, token: &Secret, method: &str, url: &str) -> Result<(&'static str, Option<String>), Error> {
         let key = self.0.held.read().unwrap_or_else(PoisonError::into_inner).key.clone();
@@ -285,7 +276,8 @@ impl Session {
         Ok(("DPoP ", Some(proof)))
     }
 
-    /// Puts that into the headers of the request, in place of what was there.
+    /// Puts what a request with this token carries into its headers, in place of what was there: `Authorization`, and `DPoP` if the token is
+    /// bound to a key.
     ///
     /// # Errors
     /// [`Error::Misconfigured`] if the key cannot sign, or the token is fit for no header.

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use super::{MORE, Options, Report, TOGETHER, panics, wrong};
+use super::{Options, Report, TOGETHER, panics, wrong};
 use crate::connections::resident;
 use crate::process::{Dice, Home, Server};
 use crate::wire::pipeline::Pipeline;
-use crate::wire::{CALLBACK, CHALLENGE, CONFIG};
+use crate::wire::{CALLBACK, CHALLENGE, CONFIG, OPERATOR, REGISTRATION};
 
 /// The limits are those of a server that was told nothing: their tables are what is to be filled. Each request comes from another network,
 /// as a proxy says that the server trusts.
 fn home(directory: &Path) -> Home {
-    let (rest, _) = MORE.split_once("[limits]").unwrap_or((MORE, ""));
-    let home = Home::make_with(directory, &format!("{CONFIG}{rest}[limits]\n"));
+    let home = Home::make_with(directory, &format!("{CONFIG}{OPERATOR}{REGISTRATION}[limits]\n"));
     let text = std::fs::read_to_string(home.config_file()).expect("the configuration");
     std::fs::write(home.config_file(), format!("trusted_proxies = [\"127.0.0.1\"]\n{text}")).expect("written");
     home

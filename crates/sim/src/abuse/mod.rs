@@ -16,9 +16,9 @@ pub use report::{Report, Row};
 pub use requests::{ENDPOINTS, Endpoint};
 
 use crate::connections::{self, Times};
-use crate::process::{Dice, Home, Server};
+use crate::process::{Dice, Home, Server, UNLIMITED};
 use crate::wire::pipeline::{Answer, Pipeline};
-use crate::wire::{CONFIG, SECRET, http, text};
+use crate::wire::{CONFIG, OPERATOR, REGISTRATION, SECRET, http, text};
 
 /// How many requests are sent at once.
 const TOGETHER: u64 = 32;
@@ -27,32 +27,6 @@ const TOGETHER: u64 = 32;
 const GENTLE: u64 = 2;
 /// How many broken answers are told.
 const TOLD: usize = 20;
-
-/// Beside the clients of all worlds: an operator of the admin API, and clients that register themselves. Only registration is limited, and
-/// the log, so that all requests get as far as they can.
-const MORE: &str = r#"
-[admin_api]
-listen = "main"
-[registration]
-mode = "open"
-grant_types = ["authorization_code", "refresh_token"]
-[[client]]
-id = "ops"
-secret_hash = "HASH"
-grant_types = ["client_credentials"]
-scopes = ["regrant.admin"]
-resources = ["urn:regrant:admin"]
-access_token_lifetime = "1d"
-[limits]
-login_failures = "off"
-login_failures_per_network = "off"
-login_failures_per_account = "off"
-wrong_secrets = "off"
-failures_per_network = "off"
-requests_per_grant = "off"
-requests_per_client = "off"
-codes_per_user = "off"
-"#;
 
 /// How much.
 #[derive(Clone, Copy, Debug)]
@@ -74,13 +48,15 @@ pub struct Options {
 /// # Panics
 /// If the server does not start or an honest client is refused.
 pub async fn run(options: Options, directory: &Path, progress: &(dyn Fn(u64, u64) + Sync)) -> Report {
-    let home = Home::make_with(&directory.join("requests"), &format!("{CONFIG}{MORE}"));
+    // Only registration is limited, and the log, so that all requests get as far as they can.
+    let limits = UNLIMITED.replace("refusals_logged = \"off\"\n", "");
+    let home = Home::make_with(&directory.join("requests"), &format!("{CONFIG}{OPERATOR}{REGISTRATION}{limits}"));
     home.add_user();
     let server = Server::start(&home);
     let tokens = connections::log_in(&server).await;
-    let bearer = operator(&server).await;
     let live = connections::log_in(&server).await.swap_remove(0);
-    let sender = Sender { seed: options.seed, base: server.base().to_owned(), bearer, live };
+    let bearer = operator(&server).await;
+    let mut sender = Sender { seed: options.seed, base: server.base().to_owned(), bearer, live };
 
     let (_, tokens) = connections::measure(&server, tokens, options.rounds / 4 + 1).await;
     let (alone, tokens) = connections::measure(&server, tokens, options.rounds).await;
@@ -92,6 +68,8 @@ pub async fn run(options: Options, directory: &Path, progress: &(dyn Fn(u64, u64
     let all = options.each * ENDPOINTS.len() as u64 + options.distinct;
     let mut done = 0;
     for number in 0..ENDPOINTS.len() {
+        // A long run outlives a token.
+        sender.bearer = operator(&server).await;
         let row = sender.endpoint(number, options, &|some| progress(done + some, all)).await;
         done += options.each;
         report.rows.push(row);

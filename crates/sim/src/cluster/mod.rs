@@ -282,12 +282,35 @@ impl Node {
 
 /// Runs, and tells it to whoever looks: whether all of it held.
 pub async fn tell(arguments: &Arguments, json: bool) -> bool {
-    let Arguments { nodes, clients, kills, failovers, partitions, freezes, restarts, balanced, beside, seed, planted, patroni } =
-        arguments.clone();
+    let Arguments {
+        nodes,
+        clients,
+        kills,
+        failovers,
+        partitions,
+        freezes,
+        restarts,
+        balanced,
+        beside,
+        seed,
+        planted,
+        patroni,
+    } = arguments.clone();
     let seed = seed.unwrap_or_else(fresh_seed);
     let (is_planted, is_balanced) = (planted, balanced);
-    let options =
-        Options { nodes, clients, kills, failovers, partitions, freezes, restarts, is_balanced, beside, seed, is_planted };
+    let options = Options {
+        nodes,
+        clients,
+        kills,
+        failovers,
+        partitions,
+        freezes,
+        restarts,
+        is_balanced,
+        beside,
+        seed,
+        is_planted,
+    };
     let scratch = Scratch::new("cluster");
     let mut told = |what: &str| {
         if !json {

@@ -16,23 +16,10 @@ use regrant_server::{App, Clock};
 use regrant_store::Memory;
 use tower::ServiceExt as _;
 
-use crate::wire::{CONFIG, ROOT, SECRET, START, http};
+use crate::wire::{CONFIG, OPERATOR, REGISTRATION, ROOT, SECRET, START, http};
 
 /// After so many requests the server is another one: what they left is gone.
 const LIFE: u32 = 2_000;
-const ADMIN: &str = r#"
-[admin_api]
-listen = "main"
-[registration]
-mode = "open"
-grant_types = ["authorization_code", "refresh_token"]
-[[client]]
-id = "ops"
-secret_hash = "HASH"
-grant_types = ["client_credentials"]
-scopes = ["regrant.admin"]
-resources = ["urn:regrant:admin"]
-"#;
 
 struct Door {
     router: Router,
@@ -51,7 +38,7 @@ thread_local! {
 
 impl Door {
     fn open() -> Self {
-        let mut config = crate::wire::config(&format!("{CONFIG}{ADMIN}"));
+        let mut config = crate::wire::config(&format!("{CONFIG}{OPERATOR}{REGISTRATION}"));
         config.issuer = Some("http://127.0.0.1:8080".to_owned());
         let clock = Clock::manual(Timestamp::from_millis(START));
         let opened = App::open_stepped(config, Box::new(Memory::new()), RootKey::new(ROOT), clock);

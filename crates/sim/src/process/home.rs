@@ -196,7 +196,8 @@ impl Home {
     }
 }
 
-const UNLIMITED: &str = r#"
+/// Limits of nothing that is limited by default but for registration.
+pub(crate) const UNLIMITED: &str = r#"
 [limits]
 login_failures = "off"
 login_failures_per_network = "off"

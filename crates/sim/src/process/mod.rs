@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use home::Home;
+pub(crate) use home::UNLIMITED;
 pub use inside::Inside;
 pub use server::{Refused, Server, regrant};
 

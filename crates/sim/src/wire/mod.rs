@@ -143,6 +143,25 @@ may_introspect = true
 rotation = "single_use"
 "#;
 
+/// Beside [`CONFIG`]: the admin API at the main listener, and the client that may use it.
+pub const OPERATOR: &str = r#"
+[admin_api]
+listen = "main"
+
+[[client]]
+id = "ops"
+secret_hash = "HASH"
+grant_types = ["client_credentials"]
+scopes = ["regrant.admin"]
+resources = ["urn:regrant:admin"]
+"#;
+/// Beside [`CONFIG`]: clients register themselves.
+pub const REGISTRATION: &str = r#"
+[registration]
+mode = "open"
+grant_types = ["authorization_code", "refresh_token"]
+"#;
+
 /// A running server, its clock and its store.
 pub struct World {
     /// The server.

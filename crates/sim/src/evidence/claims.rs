@@ -33,7 +33,7 @@ impl Claim {
 }
 
 /// All of them, in the order of the page.
-pub const CLAIMS: [Claim; 19] = [
+pub const CLAIMS: [Claim; 20] = [
     Claim {
         name: "model",
         says: "The states of the rotation protocol, on the core's own functions, break no law: small worlds to their end (the tests), and the nearest states of large ones, with two workers, a thief who comes twice, four requests at once, losses, doubles, crashes, a revocation and a restore; planted faults are found.",
@@ -59,8 +59,28 @@ pub const CLAIMS: [Claim; 19] = [
         sim: Some("simulate --seeds 5000"),
         command: "",
         short: "5,000 seeds of 1,000 steps: `crates/sim/tests/simulate.rs`",
-        beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. The clients are the simulator's.",
+        beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. What an answer means, the client library says; when to ask is the simulator's choice. The whole library: `phones`.",
         read: simulated,
+    },
+    Claim {
+        name: "phones",
+        says: "Phones with the client library that refresh for a month of virtual time, while every twentieth answer is lost: nobody is logged out, and at a server that forgives nothing nearly all are.",
+        sim: Some("phones --phones 2000 --days 30"),
+        command: "",
+        short: "`crates/sim/tests/client/phones.rs`",
+        beyond: "Faults of the server: those are the simulator's and the kills'.",
+        read: |text| {
+            let told: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+            let of = |server: &str, name: &str| told[server].get(name).cloned().unwrap_or_default();
+            vec![
+                ("phones", told["phones"].clone()),
+                ("requests", of("regrant", "asked")),
+                ("answers lost", of("regrant", "lost")),
+                ("logged out", of("regrant", "logged_out")),
+                ("logged out at the other server", of("strict", "logged_out")),
+                ("seed", told["seed"].clone()),
+            ]
+        },
     },
     Claim {
         name: "torn",

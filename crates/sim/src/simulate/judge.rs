@@ -1,5 +1,6 @@
 //! Answers: judged where they are made, heard where they arrive. And what is durable, looked at.
 
+use regrant_client::answer::{self as client, Verdict};
 use regrant_core::GrantId;
 use regrant_core::token::RefreshToken;
 use regrant_store::{Answer, Question as Ask, Store};
@@ -18,6 +19,18 @@ const WINDOW: i64 = 60_000;
 const STRAGGLER: i64 = 30_000;
 /// How often a client is let try at the end: longer than the window of one that proves nothing.
 const TRIES: usize = 40;
+
+/// As the client library has it: it is the library that says what an answer means.
+fn as_heard(reply: &Reply) -> client::Answer {
+    let header = |name: &str| Some(reply.header(name)).filter(|value| !value.is_empty());
+    client::Answer {
+        status: reply.status.as_u16(),
+        content_type: header("content-type"),
+        retry_after: header("retry-after"),
+        body: reply.body.clone(),
+        ..client::Answer::default()
+    }
+}
 
 impl World<'_> {
     /// A node has answered; the session, if it heard anything but 503.
@@ -139,12 +152,12 @@ impl World<'_> {
     /// An answer arrives where somebody may be waiting for it.
     pub(super) fn hear(&mut self, number: usize, reply: &Reply) {
         let question = self.questions[number].clone();
-        let status = reply.status.as_u16();
-        let json = || serde_json::from_slice::<serde_json::Value>(&reply.body).unwrap_or_default();
-        let word = |name: &str| json().get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let verdict = client::judge(&as_heard(reply));
         if question.asker == Asker::Thief {
-            if let (200, Some(token)) = (status, word("refresh_token")) {
-                self.took(question.session, token);
+            if let Verdict::Success(tokens) = verdict
+                && let Some(token) = tokens.refresh_token
+            {
+                self.took(question.session, token.expose().to_owned());
             }
             return;
         }
@@ -155,17 +168,17 @@ impl World<'_> {
             return;
         }
         session.workers[worker].waiting = None;
-        match (status, question.kind) {
+        match (verdict, question.kind) {
             // Only in the place of what was presented: the store of two workers may be further.
-            (200, Kind::Redeem | Kind::Refresh)
+            (Verdict::Success(tokens), Kind::Redeem | Kind::Refresh)
                 if session.token.is_none() || session.token.as_deref() == Some(question.text.as_str()) =>
             {
-                session.token = word("refresh_token");
-                session.access = word("access_token");
+                session.token = tokens.refresh_token.map(|token| token.expose().to_owned());
+                session.access = Some(tokens.access_token.expose().to_owned());
                 (session.key, session.first_sent) = (None, None);
             }
-            (400 | 401, Kind::Redeem) => session.is_over = true,
-            (400 | 401, Kind::Refresh) => {
+            (Verdict::Over(_) | Verdict::Refused(_), Kind::Redeem) => session.is_over = true,
+            (Verdict::Over(_) | Verdict::Refused(_), Kind::Refresh) => {
                 session.is_over |= session.token.as_deref() == Some(question.text.as_str());
             }
             _ => {}

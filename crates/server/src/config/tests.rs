@@ -1,10 +1,10 @@
 //! Bad configurations, each with its line, its key and its reason; every default; the example.
 
 mod clients;
-mod environment;
 mod keys;
 mod openid;
 mod serving;
+mod variables;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

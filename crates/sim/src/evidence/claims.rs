@@ -269,7 +269,7 @@ pub const CLAIMS: [Claim; 20] = [
     Claim {
         name: "timing",
         says: "The time of an answer does not tell how much of a tag or a secret was right, nor which user is there: |t| < 4.5, and a control that must be above.",
-        sim: Some("timing --samples 100000 --logins 200"),
+        sim: Some("timing --samples 1000000 --logins 1000"),
         command: "",
         short: "nothing: a machine that does something else would say anything",
         beyond: "That a right secret takes as long as a wrong one, which its answer tells anyway; caches that others share; what more samples would show.",

@@ -56,7 +56,7 @@ pub const CLAIMS: [Claim; 20] = [
     Claim {
         name: "simulate",
         says: "Whole deployments (router, engine, core, store; one node or two) with honest clients, a thief and an operator, under lost, doubled and overtaking messages, jumping clocks, crashes and failing commits keep Hist1 to Hist10 after every step.",
-        sim: Some("simulate --seeds 5000"),
+        sim: Some("simulate --seeds 20000"),
         command: "",
         short: "5,000 seeds of 1,000 steps: `crates/sim/tests/simulate.rs`",
         beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. What an answer means, the client library says; when to ask is the simulator's choice. The whole library: `phones`.",

@@ -8,7 +8,7 @@ use regrant_store::{Answer, Question as Ask, Store};
 use super::Mutant;
 use super::acts;
 use super::laws::{Law, Success, access_of};
-use super::node::{Node, What};
+use super::node::{Node, Up, What};
 use super::parties::{Asker, Class, Kind, Question};
 use super::world::World;
 use crate::wire::Reply;
@@ -111,12 +111,8 @@ impl World<'_> {
     /// Somebody was refused: was it right?
     fn refused(&mut self, question: &Question, node: usize, reply: &Reply) {
         self.coverage.count("said: refused (400)");
-        let now = self.nodes[node].now();
-        let presented = self.nodes[node]
-            .up
-            .as_ref()
-            .and_then(|up| RefreshToken::open(&question.text, &up.app.engine.keys()))
-            .map_or(0, |token| token.generation);
+        let now = self.decided_by(node);
+        let presented = self.presented(question, node);
         self.notice_what_is_late(question, presented, now);
         let is_honest = matches!(question.asker, Asker::Worker(_)) && question.kind == Kind::Refresh;
         let life = &self.sessions[question.session].life;
@@ -127,11 +123,44 @@ impl World<'_> {
             return;
         }
         let said = String::from_utf8_lossy(&reply.body).into_owned();
+        let (at, class, floor, grant) = (question.session, question.class, life.floor, life.grant);
+        let told = self.told_of(grant);
         let what = format!(
-            "session {} ({:?}) presented generation {presented} of {} and heard {said}",
-            question.session, question.class, life.floor
+            "session {at} ({class:?}) presented generation {presented} of {floor} and heard {said}; sent at {}, first at {}, decided at {now}; its last events: {told}",
+            question.sent, question.first_sent
         );
         self.judge(Err((Law::Hist7, what)));
+    }
+
+    /// The generation that was presented.
+    fn presented(&self, question: &Question, node: usize) -> u32 {
+        let token =
+            self.nodes[node].up.as_ref().and_then(|up| RefreshToken::open(&question.text, &up.app.engine.keys()));
+        token.map_or(0, |token| token.generation)
+    }
+
+    /// The latest time by which a node can have decided just now: that of the store, if it is ahead of the node's own.
+    fn decided_by(&self, node: usize) -> i64 {
+        self.nodes[node].now().max(self.disk.newest().millis())
+    }
+
+    /// Behind a commit a node goes down, or does not know of it: what it has decided stands, and perhaps nobody is told.
+    pub(super) fn notice_what_nobody_hears(&mut self, node: usize) {
+        let pending = self.nodes[node].up.as_ref().map(Up::questions).unwrap_or_default();
+        let now = self.decided_by(node);
+        for number in pending {
+            let question = self.questions[number].clone();
+            let presented = self.presented(&question, node);
+            self.notice_what_is_late(&question, presented, now);
+        }
+    }
+
+    /// What the server itself has noted of a grant, the newest first.
+    fn told_of(&mut self, grant: Option<GrantId>) -> String {
+        let Some(mut store) = self.disk.durable() else { return "not readable".to_owned() };
+        let asked = store.ask(&Ask::Events { grant: grant.map(|id| id.number), limit: 3 });
+        let Ok(Answer::Events(events)) = asked else { return "none".to_owned() };
+        events.iter().map(|event| format!("{event:?}")).collect::<Vec<_>>().join("; ")
     }
 
     /// What comes too late may end the grant, and its client has nobody but the network to blame.

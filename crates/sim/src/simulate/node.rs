@@ -115,6 +115,15 @@ impl Up {
         self.flights.push(Flight { what, began, at, work });
     }
 
+    /// What is not answered yet.
+    pub(super) fn questions(&self) -> Vec<usize> {
+        let asked = |flight: &Flight| match flight.what {
+            What::Question(number) => Some(number),
+            _ => None,
+        };
+        self.flights.iter().filter_map(asked).collect()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.flights.is_empty()
     }

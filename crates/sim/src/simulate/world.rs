@@ -351,6 +351,11 @@ impl<'a> World<'a> {
         } else {
             self.note(&format!("node {node} works"));
         }
+        let is_written =
+            matches!(fault, Some(Fault::Crash { written: true } | Fault::Device { written: true } | Fault::AnswerLost));
+        if carried_out && is_written {
+            self.notice_what_nobody_hears(node);
+        }
         if is_down {
             self.nodes[node].stop();
         }

@@ -22,7 +22,7 @@ pub fn page(all: &All) -> String {
             None => out.push_str("- **Not run yet for this page.**\n"),
             Some(shown) => {
                 let counts: Vec<String> =
-                    shown.counts.iter().map(|(name, value)| format!("{name} {}", text(value))).collect();
+                    shown.counts.iter().map(|(name, value)| format!("{name} {}", counted(name, value))).collect();
                 let word = if shown.holds { "held" } else { "**did not hold**" };
                 let _ = writeln!(out, "- Last run: {word}; {}.", counts.join(", "));
                 if shown.command != claim.typed() {
@@ -67,6 +67,11 @@ fn grouped(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A seed is there to be typed again.
+fn counted(name: &str, value: &serde_json::Value) -> String {
+    if name.ends_with("seed") { value.to_string() } else { text(value) }
 }
 
 fn day(seconds: &str) -> String {

@@ -113,7 +113,6 @@ impl World<'_> {
         self.coverage.count("said: refused (400)");
         let now = self.decided_by(node);
         let presented = self.presented(question, node);
-        self.notice_what_is_late(question, presented, now);
         let is_honest = matches!(question.asker, Asker::Worker(_)) && question.kind == Kind::Refresh;
         let life = &self.sessions[question.session].life;
         if !is_honest || life.excuse.is_some() || now >= life.promised {
@@ -146,13 +145,16 @@ impl World<'_> {
 
     /// Behind a commit a node goes down, or does not know of it: what it has decided stands, and perhaps nobody is told.
     pub(super) fn notice_what_nobody_hears(&mut self, node: usize) {
-        let pending = self.nodes[node].up.as_ref().map(Up::questions).unwrap_or_default();
-        let now = self.decided_by(node);
-        for number in pending {
-            let question = self.questions[number].clone();
-            let presented = self.presented(&question, node);
-            self.notice_what_is_late(&question, presented, now);
+        for number in self.nodes[node].up.as_ref().map(Up::questions).unwrap_or_default() {
+            self.notice_whether_it_is_late(number, node);
         }
+    }
+
+    /// One question that a node has decided about.
+    pub(super) fn notice_whether_it_is_late(&mut self, number: usize, node: usize) {
+        let question = self.questions[number].clone();
+        let presented = self.presented(&question, node);
+        self.notice_what_is_late(&question, presented, self.decided_by(node));
     }
 
     /// What the server itself has noted of a grant, the newest first.

@@ -461,12 +461,22 @@ impl<'a> World<'a> {
     /// Everything that is done by now is answered; whose sessions heard anything but 503.
     pub(super) fn poll(&mut self) -> BTreeSet<usize> {
         let mut told = BTreeSet::new();
+        let mut all = Vec::new();
         for node in 0..self.nodes.len() {
             let done = self.nodes[node].up.as_mut().map(Up::poll).unwrap_or_default();
-            for (what, began, at, done) in done {
-                if let Some(session) = self.done(node, what, (began, at), done) {
-                    told.insert(session);
-                }
+            all.extend(done.into_iter().map(|done| (node, done)));
+        }
+        // Who came too late has ended it for those who are answered in the same moment, whoever is looked at first.
+        for (node, (what, _, _, done)) in &all {
+            if let (What::Question(number), Done::Reply(reply)) = (what, done)
+                && matches!(reply.status.as_u16(), 400 | 401)
+            {
+                self.notice_whether_it_is_late(*number, *node);
+            }
+        }
+        for (node, (what, began, at, done)) in all {
+            if let Some(session) = self.done(node, what, (began, at), done) {
+                told.insert(session);
             }
         }
         told

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
+mod bar;
 mod cuts;
 mod searching;
 mod seeds;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bar::Bar;
 use clap::{Parser, Subcommand, ValueEnum};
 use regrant_server::config::StoreLocation;
 use regrant_server::{App, Clock, Config, keyring};
@@ -354,15 +356,8 @@ async fn abuse_it(options: abuse::Options, json: bool) -> bool {
         println!("seed {}", options.seed);
     }
     let scratch = Scratch::new("abuse");
-    let clock = Clock::system();
-    let began = clock.ran();
-    let report = abuse::run(options, scratch.path(), &|done, all| {
-        let spent = clock.ran().saturating_sub(began).as_secs_f64();
-        let left = spent / done.max(1) as f64 * all.saturating_sub(done) as f64;
-        let bar = "#".repeat((30 * done / all.max(1)) as usize);
-        show(&format!("[{bar:<30}] request {done} of {all}, {left:.0} s left"));
-    })
-    .await;
+    let bar = Bar::begin();
+    let report = abuse::run(options, scratch.path(), &|done, all| bar.show("request", done, all)).await;
     show("");
     print_it(&report, &report.json(), json);
     report.holds()
@@ -393,15 +388,8 @@ async fn epochs(size: revoking::Size, json: bool) -> bool {
 
 async fn race(races: u64, json: bool) -> bool {
     let scratch = Scratch::new("races");
-    let clock = Clock::system();
-    let began = clock.ran();
-    let report = revoking::race(scratch.path(), races, |done| {
-        let spent = clock.ran().saturating_sub(began).as_secs_f64();
-        let left = spent / done.max(1) as f64 * races.saturating_sub(done) as f64;
-        let bar = "#".repeat((30 * done / races.max(1)) as usize);
-        show(&format!("[{bar:<30}] race {done} of {races}, {left:.0} s left"));
-    })
-    .await;
+    let bar = Bar::begin();
+    let report = revoking::race(scratch.path(), races, |done| bar.show("race", done, races)).await;
     show("");
     if json {
         println!("{}", report.json());

@@ -1,8 +1,8 @@
 //! Commands of the simulator.
 
-use regrant_server::Clock;
 use sim::{evidence, simulate};
 
+use crate::bar::Bar;
 use crate::show;
 
 pub(crate) fn print_it(report: &impl std::fmt::Display, told: &serde_json::Value, json: bool) {
@@ -27,14 +27,8 @@ pub(crate) fn simulate_all(options: &simulate::Options, tell: bool, json: bool) 
         }
         return history.broken.is_none();
     }
-    let (clock, all) = (Clock::system(), options.seeds);
-    let began = clock.ran();
-    let report = simulate::run(options, &|done| {
-        let spent = clock.ran().saturating_sub(began).as_secs_f64();
-        let left = spent / done.max(1) as f64 * all.saturating_sub(done) as f64;
-        let bar = "#".repeat((30 * done / all.max(1)) as usize);
-        show(&format!("[{bar:<30}] history {done} of {all}, {left:.0} s left"));
-    });
+    let bar = Bar::begin();
+    let report = simulate::run(options, &|done| bar.show("history", done, options.seeds));
     show("");
     if json {
         println!("{}", report.json());

@@ -5,7 +5,6 @@ mod caches;
 mod report;
 mod requests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -148,7 +147,7 @@ impl Sender {
         for _ in 0..options.connections {
             tasks.spawn(self.clone().batches(number, Arc::clone(&batch), batches));
         }
-        let mut row = Row { path: ENDPOINTS[number].path, answers: BTreeMap::new(), unanswered: 0, broken: Vec::new() };
+        let mut row = Row { path: ENDPOINTS[number].path, ..Row::default() };
         loop {
             let look = crate::process::pause(std::time::Duration::from_millis(500));
             tokio::select! {
@@ -166,7 +165,7 @@ impl Sender {
 
     async fn batches(self, number: usize, next: Arc<AtomicU64>, all: u64) -> Row {
         let endpoint = ENDPOINTS[number];
-        let mut row = Row { path: endpoint.path, answers: BTreeMap::new(), unanswered: 0, broken: Vec::new() };
+        let mut row = Row { path: endpoint.path, ..Row::default() };
         let mut pipeline = Pipeline::to(&self.base);
         loop {
             let batch = next.fetch_add(1, Ordering::Relaxed);

@@ -56,7 +56,7 @@ pub const CLAIMS: [Claim; 20] = [
     Claim {
         name: "simulate",
         says: "Whole deployments (router, engine, core, store; one node or two) with honest clients, a thief and an operator, under lost, doubled and overtaking messages, jumping clocks, crashes and failing commits keep Hist1 to Hist10 after every step.",
-        sim: Some("simulate --seeds 20000"),
+        sim: Some("simulate --from 300000 --seeds 300000"),
         command: "",
         short: "5,000 seeds of 1,000 steps: `crates/sim/tests/simulate.rs`",
         beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. What an answer means, the client library says; when to ask is the simulator's choice. The whole library: `phones`.",
@@ -155,7 +155,7 @@ pub const CLAIMS: [Claim; 20] = [
     Claim {
         name: "kill",
         says: "The real process, killed under load: no acknowledged rotation is lost, nothing forks, nobody is logged out.",
-        sim: Some("kill --cycles 60 --writes turns"),
+        sim: Some("kill --cycles 10000 --writes turns"),
         command: "",
         short: "60 cycles: `crates/sim/tests/process/kill.rs`",
         beyond: "The page cache survives a kill; see the power cuts, the system calls and the torn file.",
@@ -228,7 +228,7 @@ pub const CLAIMS: [Claim; 20] = [
     Claim {
         name: "abuse",
         says: "Malformed requests at every endpoint, and keys that nobody has used before: no answer is 5xx (503 but with Retry-After), nothing panics, no token comes of it, the server's memory does not grow with strangers' keys, every honest refresh beside it is answered, and where a few do it the slowest hundredth of them takes less than twice as long.",
-        sim: Some("abuse --each 100000 --distinct 2000000"),
+        sim: Some("abuse --each 1000000 --distinct 10000000"),
         command: "",
         short: "5,000 at each endpoint, 20,000 keys: `crates/sim/tests/process/abuse.rs`",
         beyond: "What breaks only after millions of them: by `--each` and `--distinct` as many as one has time for. Floods of HTTP/2 frames, compressed and huge bodies, colliding names and slow connections are tests of their own, in `crates/sim/tests/edge/` and `token/sizes.rs`.",

@@ -112,6 +112,9 @@ enum Command {
         /// Tell each step of the first history.
         #[arg(long)]
         tell: bool,
+        /// Put the run aside in this file after each thousand histories. The next run of the same program goes on from there.
+        #[arg(long, conflicts_with = "tell")]
+        checkpoint: Option<PathBuf>,
     },
     /// Plant each fault of the simulator, and find it.
     Mutants,
@@ -286,9 +289,9 @@ fn main() -> ExitCode {
             }
             Command::Connections { count, rounds } => connections(count, rounds, json).await,
             Command::Model(arguments) => searching::search(&arguments, json).await,
-            Command::Simulate { seeds, from, steps, file_every, mutant, tell } => {
+            Command::Simulate { seeds, from, steps, file_every, mutant, tell, checkpoint } => {
                 let options = simulate::Options { seeds, from, steps, file_every, mutant, ..Default::default() };
-                simulate_all(&options, tell, json)
+                simulate_all(&options, checkpoint.as_deref(), tell, json)
             }
             Command::Mutants => alone(|| seeds::mutants(json)),
             Command::Evidence { run, names } => alone(|| seeds::evidence(run, &names)),

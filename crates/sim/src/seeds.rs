@@ -1,5 +1,7 @@
 //! Commands of the simulator.
 
+use std::path::Path;
+
 use sim::{evidence, simulate};
 
 use crate::bar::Bar;
@@ -18,7 +20,7 @@ pub(crate) fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join().expect("it does not panic"))
 }
 
-pub(crate) fn simulate_all(options: &simulate::Options, tell: bool, json: bool) -> bool {
+pub(crate) fn simulate_all(options: &simulate::Options, checkpoint: Option<&Path>, tell: bool, json: bool) -> bool {
     if tell {
         let history =
             alone(|| simulate::one(&simulate::Place::make(), options.from, options, &mut |line| println!("{line}")));
@@ -27,9 +29,20 @@ pub(crate) fn simulate_all(options: &simulate::Options, tell: bool, json: bool) 
         }
         return history.broken.is_none();
     }
-    let bar = Bar::begin();
-    let report = simulate::run(options, &|done| bar.show("history", done, options.seeds));
+    let bar = Bar::begin_behind(checkpoint.map_or(0, simulate::saved_in));
+    let progress = |done| bar.show("history", done, options.seeds);
+    let ran = match checkpoint {
+        Some(file) => simulate::run_in(options, file, &progress),
+        None => Ok(simulate::run(options, &progress)),
+    };
     show("");
+    let report = match ran {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("{}: {error}", checkpoint.unwrap_or(Path::new("")).display());
+            return false;
+        }
+    };
     if json {
         println!("{}", report.json());
     } else {

@@ -1,6 +1,7 @@
 //! The simulator: whole deployments from seeds, and its own test: what is planted must be found.
 
-use sim::simulate::{Mutant, Options, Place, one, run};
+use sim::process::Scratch;
+use sim::simulate::{Mutant, Options, Place, one, run, run_in, saved_in};
 
 /// How many histories `./test` runs; a build without optimisation has time for fewer.
 const SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 5_000 };
@@ -60,6 +61,22 @@ fn the_same_seed_is_the_same_history() {
         let digests: Vec<u64> = (0..3).map(|_| one(&place, seed, &options, &mut |_| {}).digest).collect();
         assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}: {digests:x?}");
     }
+}
+
+/// Ten million histories are more than one night's: what was put aside counts, under the same program and the same words only.
+#[test]
+fn a_run_that_was_interrupted_goes_on() {
+    let scratch = Scratch::new("histories");
+    let file = scratch.path().join("run.json");
+    let options = Options { from: 40, seeds: 30, steps: 200, ..Options::default() };
+    let whole = run(&options, &|_| {});
+    let first = run_in(&Options { seeds: 10, ..options }, &file, &|_| {}).expect("the file is written");
+    assert_eq!((first.seeds, saved_in(&file)), (10, 10));
+    let rest = run_in(&options, &file, &|done| assert!(done > 10, "it goes on")).expect("the file is read");
+    assert_eq!((rest.seeds, &rest.coverage), (whole.seeds, &whole.coverage));
+    run_in(&Options { steps: 100, ..options }, &file, &|_| {}).expect_err("these are other histories");
+    std::fs::write(&file, &std::fs::read(&file).expect("a file")[..40]).expect("half of it");
+    run_in(&options, &file, &|_| {}).expect_err("half a file is none");
 }
 
 /// Check Z3: every point of rotate, retry, replay, redeem, revoke, register, a device's way to tokens and key rotation × {crash, error, stall}: the points are found by

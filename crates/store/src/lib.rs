@@ -18,6 +18,7 @@ mod device;
 mod epochs;
 mod event;
 mod failures;
+mod hot;
 mod key;
 mod logout;
 mod memory;

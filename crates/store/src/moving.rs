@@ -9,9 +9,9 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Rows};
 
-use crate::postgres::Target;
+use crate::postgres::{self, Target};
 use crate::{
-    Answer, OpenError, Postgres, PostgresOptions, Question, Sqlite, SqliteOptions, Store, Unavailable, Writes,
+    Answer, OpenError, Postgres, PostgresOptions, Question, Sqlite, SqliteOptions, Store, Unavailable, Writes, sqlite,
 };
 
 /// How a column is kept on either side.
@@ -19,12 +19,44 @@ use crate::{
 pub(crate) enum Kind {
     /// A number.
     Number,
-    /// A u32 as such there, as its bit pattern here.
-    Pattern,
     /// A text.
     Text,
     /// Bytes.
     Bytes,
+}
+
+/// A half of a grant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Half {
+    Hot,
+    Cold,
+}
+
+impl Half {
+    /// In the file.
+    const fn columns(self) -> &'static str {
+        match self {
+            Self::Hot => sqlite::HOT,
+            Self::Cold => sqlite::COLD,
+        }
+    }
+
+    /// As the database has them. What cannot be read was changed by somebody: it comes to where it is refused, too.
+    fn values(self, row: &Row<'_>) -> rusqlite::Result<Vec<Value>> {
+        let number = |number: u64| Value::Number(Some(number.cast_signed()));
+        Ok(match self {
+            Self::Hot => {
+                let (id, version, body) = sqlite::hot_half(row)?;
+                vec![number(id.number), number(id.random), number(version), Value::Bytes(Some(body))]
+            }
+            Self::Cold => {
+                let (id, terms, is_sound) = sqlite::cold_half(row)?;
+                let body = if is_sound { postgres::terms(&terms) } else { Vec::new() };
+                let text = |text: &str| Value::Text(Some(text.to_owned()));
+                vec![number(id), text(terms.client.as_str()), text(&terms.subject), Value::Bytes(Some(body))]
+            }
+        })
+    }
 }
 
 /// A table of the same name on both sides.
@@ -34,6 +66,8 @@ pub(crate) struct Table {
     pub(crate) columns: &'static [(&'static str, Kind)],
     /// Whether the first column is a number that orders it: then it goes on behind the last that is there.
     pub(crate) is_ordered: bool,
+    /// Of a grant, what has columns in the file and is one value in the database.
+    pub(crate) half: Option<Half>,
 }
 
 /// A value on its way.
@@ -45,7 +79,6 @@ pub(crate) enum Value {
 }
 
 const N: Kind = Kind::Number;
-const U: Kind = Kind::Pattern;
 const T: Kind = Kind::Text;
 const B: Kind = Kind::Bytes;
 
@@ -53,55 +86,15 @@ const B: Kind = Kind::Bytes;
 pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "grant_terms",
-        columns: &[
-            ("number", N),
-            ("client", T),
-            ("subject", T),
-            ("scope", T),
-            ("resources", T),
-            ("binding", N),
-            ("binding_key", B),
-            ("rotation", N),
-            ("refreshable", N),
-            ("authenticated_at", N),
-            ("created_at", N),
-            ("code_secret", B),
-            ("code_challenge", B),
-            ("code_redirect_uri", B),
-            ("code_expires_at", N),
-            ("epoch", N),
-            ("session", B),
-            ("openid", T),
-        ],
+        columns: &[("number", N), ("client", T), ("subject", T), ("terms", B)],
         is_ordered: true,
+        half: Some(Half::Cold),
     },
     Table {
         name: "grants",
-        columns: &[
-            ("number", N),
-            ("random", N),
-            ("version", N),
-            ("write_id", N),
-            ("generation", U),
-            ("current", B),
-            ("ratchet", B),
-            ("tag_key", N),
-            ("era", N),
-            ("seed_key", U),
-            ("rotated_at", N),
-            ("previously_rotated_at", N),
-            ("answered_at", N),
-            ("retries", U),
-            ("retry_proof", B),
-            ("idle_at", N),
-            ("absolute_at", N),
-            ("ended_at", N),
-            ("end_reason", N),
-            ("redeemed_at", N),
-            ("mac_key", N),
-            ("mac", B),
-        ],
+        columns: &[("number", N), ("random", N), ("version", N), ("hot", B)],
         is_ordered: true,
+        half: Some(Half::Hot),
     },
     Table {
         name: "grant_places",
@@ -115,8 +108,9 @@ pub(crate) const TABLES: &[Table] = &[
             ("last_agent", T),
         ],
         is_ordered: true,
+        half: None,
     },
-    Table { name: "clients", columns: &[("id", T), ("definition", T)], is_ordered: false },
+    Table { name: "clients", columns: &[("id", T), ("definition", T)], is_ordered: false, half: None },
     Table {
         name: "users",
         columns: &[
@@ -130,6 +124,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("attributes", T),
         ],
         is_ordered: false,
+        half: None,
     },
     Table {
         name: "sessions",
@@ -144,12 +139,19 @@ pub(crate) const TABLES: &[Table] = &[
             ("claims", T),
         ],
         is_ordered: false,
+        half: None,
     },
-    Table { name: "logins", columns: &[("session", B), ("client", T), ("expires_at", N)], is_ordered: false },
+    Table {
+        name: "logins",
+        columns: &[("session", B), ("client", T), ("expires_at", N)],
+        is_ordered: false,
+        half: None,
+    },
     Table {
         name: "logout_notices",
         columns: &[("id", N), ("client", T), ("subject", T), ("session", B), ("at", N)],
         is_ordered: true,
+        half: None,
     },
     Table {
         name: "device_requests",
@@ -167,6 +169,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("agent", T),
         ],
         is_ordered: true,
+        half: None,
     },
     Table {
         name: "consents",
@@ -180,15 +183,22 @@ pub(crate) const TABLES: &[Table] = &[
             ("ends_at", N),
         ],
         is_ordered: false,
+        half: None,
     },
-    Table { name: "denied_access", columns: &[("jti", B), ("expires_at", N)], is_ordered: false },
-    Table { name: "used_once", columns: &[("key", B), ("expires_at", N)], is_ordered: false },
+    Table { name: "denied_access", columns: &[("jti", B), ("expires_at", N)], is_ordered: false, half: None },
+    Table { name: "used_once", columns: &[("key", B), ("expires_at", N)], is_ordered: false, half: None },
     Table {
         name: "registration_tokens",
         columns: &[("hash", B), ("label", T), ("uses", N), ("created_at", N), ("expires_at", N)],
         is_ordered: false,
+        half: None,
     },
-    Table { name: "login_failures", columns: &[("key", B), ("last_at", N), ("forgotten_at", N)], is_ordered: false },
+    Table {
+        name: "login_failures",
+        columns: &[("key", B), ("last_at", N), ("forgotten_at", N)],
+        is_ordered: false,
+        half: None,
+    },
     Table {
         name: "events",
         columns: &[
@@ -205,12 +215,14 @@ pub(crate) const TABLES: &[Table] = &[
             ("link", B),
         ],
         is_ordered: true,
+        half: None,
     },
-    Table { name: "deliveries", columns: &[("recipient", T), ("position", N)], is_ordered: false },
+    Table { name: "deliveries", columns: &[("recipient", T), ("position", N)], is_ordered: false, half: None },
     Table {
         name: "dead_letters",
         columns: &[("recipient", T), ("event", N), ("at", N), ("failure", T)],
         is_ordered: false,
+        half: None,
     },
     Table {
         name: "keys",
@@ -227,8 +239,9 @@ pub(crate) const TABLES: &[Table] = &[
             ("gone_at", N),
         ],
         is_ordered: false,
+        half: None,
     },
-    Table { name: "seed_keys", columns: &[("id", N), ("wrapped", B)], is_ordered: true },
+    Table { name: "seed_keys", columns: &[("id", N), ("wrapped", B)], is_ordered: true, half: None },
     Table {
         name: "epochs",
         columns: &[
@@ -250,6 +263,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("among", T),
         ],
         is_ordered: true,
+        half: None,
     },
     Table {
         name: "revocations",
@@ -274,6 +288,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("among", T),
         ],
         is_ordered: true,
+        half: None,
     },
 ];
 
@@ -385,7 +400,7 @@ fn move_table(
     }
     let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
     let first = columns.first().copied().unwrap_or_default();
-    let columns = columns.join(", ");
+    let columns = table.half.map_or_else(|| columns.join(", "), |half| half.columns().to_owned());
     let mut sql = format!("SELECT {columns} FROM {}", table.name);
     if let Some(behind) = behind {
         sql.push_str(&format!(" WHERE {first} > {behind}"));
@@ -414,7 +429,10 @@ fn page(rows: &mut Rows<'_>, table: &Table) -> rusqlite::Result<Vec<Vec<Value>>>
     while page.len() < PAGE
         && let Some(row) = rows.next()?
     {
-        page.push(values(row, table.columns.iter().map(|(_, kind)| *kind))?);
+        page.push(match table.half {
+            Some(half) => half.values(row)?,
+            None => values(row, table.columns.iter().map(|(_, kind)| *kind))?,
+        });
     }
     Ok(page)
 }
@@ -425,14 +443,10 @@ fn values(row: &Row<'_>, kinds: impl Iterator<Item = Kind>) -> rusqlite::Result<
         .map(|(column, kind)| {
             let wrong = || rusqlite::Error::InvalidColumnType(column, String::new(), rusqlite::types::Type::Null);
             Ok(match (kind, row.get_ref(column)?) {
-                (Kind::Number | Kind::Pattern, ValueRef::Null) => Value::Number(None),
+                (Kind::Number, ValueRef::Null) => Value::Number(None),
                 (Kind::Text, ValueRef::Null) => Value::Text(None),
                 (Kind::Bytes, ValueRef::Null) => Value::Bytes(None),
                 (Kind::Number, ValueRef::Integer(number)) => Value::Number(Some(number)),
-                (Kind::Pattern, ValueRef::Integer(number)) => {
-                    let number = u32::try_from(number).map_err(|_| wrong())?;
-                    Value::Number(Some(i64::from(number.cast_signed())))
-                }
                 (Kind::Text, ValueRef::Text(text)) => {
                     Value::Text(Some(std::str::from_utf8(text).map_err(|_| wrong())?.to_owned()))
                 }

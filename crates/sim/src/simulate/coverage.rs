@@ -1,10 +1,13 @@
 //! What happened how often, so that nobody has to believe that a fault was ever tried.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Counts by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage(BTreeMap<&'static str, u64>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage(BTreeMap<Cow<'static, str>, u64>);
 
 /// The faults that a run of some length must have met, each at least once.
 pub const FAULTS: [&str; 27] = [
@@ -39,16 +42,16 @@ pub const FAULTS: [&str; 27] = [
 
 impl Coverage {
     pub(super) fn count(&mut self, name: &'static str) {
-        *self.0.entry(name).or_default() += 1;
+        *self.0.entry(Cow::Borrowed(name)).or_default() += 1;
     }
 
     pub(super) fn set(&mut self, name: &'static str, count: u64) {
-        self.0.insert(name, count);
+        self.0.insert(Cow::Borrowed(name), count);
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         for (name, count) in &other.0 {
-            *self.0.entry(name).or_default() += count;
+            *self.0.entry(name.clone()).or_default() += count;
         }
     }
 
@@ -59,8 +62,8 @@ impl Coverage {
     }
 
     /// All of it, in order of name.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0.iter().map(|(name, count)| (*name, *count))
+    pub fn all(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(name, count)| (name.as_ref(), *count))
     }
 
     /// The faults that never happened.

@@ -25,6 +25,7 @@ pub mod orders;
 mod parties;
 mod points;
 mod report;
+mod saved;
 mod template;
 mod torn;
 mod trouble;
@@ -38,6 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use coverage::{Coverage, FAULTS};
 pub use laws::{Broken, Law};
 pub use report::Report;
+pub use saved::{run_in, saved_in};
 use template::Template;
 use world::World;
 
@@ -159,7 +161,10 @@ impl Place {
 
 /// Runs all seeds, and stops at the first broken law. `progress` hears how many are done.
 pub fn run(options: &Options, progress: &(dyn Fn(u64) + Sync)) -> Report {
-    let place = Place::make();
+    at(&Place::make(), options, progress)
+}
+
+fn at(place: &Place, options: &Options, progress: &(dyn Fn(u64) + Sync)) -> Report {
     let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
     let all = Mutex::new(Report::of(options));
     std::thread::scope(|scope| {
@@ -171,7 +176,7 @@ pub fn run(options: &Options, progress: &(dyn Fn(u64) + Sync)) -> Report {
                     if number >= options.seeds || is_over {
                         return;
                     }
-                    let history = one(&place, options.from + number, options, &mut |_| {});
+                    let history = one(place, options.from + number, options, &mut |_| {});
                     all.lock().unwrap_or_else(PoisonError::into_inner).add(history);
                     progress(done.fetch_add(1, Ordering::SeqCst) + 1);
                 }

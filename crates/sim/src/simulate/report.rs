@@ -36,6 +36,13 @@ impl Report {
         }
     }
 
+    /// What the histories behind these have shown.
+    pub(super) fn take(&mut self, next: Self) {
+        self.seeds += next.seeds;
+        self.coverage.add(&next.coverage);
+        self.broken = self.broken.take().or(next.broken);
+    }
+
     /// Whether no law was broken.
     #[must_use]
     pub const fn holds(&self) -> bool {

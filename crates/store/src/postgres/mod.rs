@@ -41,6 +41,7 @@ mod reach;
 mod records;
 mod schema;
 mod target;
+mod terms;
 mod tls;
 mod values;
 
@@ -64,6 +65,7 @@ pub use options::PostgresOptions;
 use reach::{RESTS, refused, told};
 pub use schema::{Migration, SchemaState, known};
 pub(crate) use target::Target;
+pub(crate) use terms::encode as terms;
 use tls::Tls;
 use values::{Columns, P};
 

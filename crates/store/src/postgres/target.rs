@@ -85,7 +85,7 @@ impl Target {
             .iter()
             .enumerate()
             .map(|(place, (_, kind))| match kind {
-                Kind::Number | Kind::Pattern => P::Os(column(place).map(number).collect()),
+                Kind::Number => P::Os(column(place).map(number).collect()),
                 Kind::Text => P::Us(column(place).map(|value| text(value).map(escaped)).collect()),
                 Kind::Bytes => P::Cs(column(place).map(bytes).collect()),
             })

@@ -76,8 +76,8 @@ pub(super) enum P<'a> {
     Us(Vec<Option<Cow<'a, str>>>),
     /// Many bytes or NULLs.
     Cs(Vec<Option<&'a [u8]>>),
-    /// Many MACs.
-    Macs(Vec<[u8; 16]>),
+    /// Many bytes that were made for it.
+    Bodies(Vec<Vec<u8>>),
 }
 
 /// A u64 as its column holds it.
@@ -103,7 +103,7 @@ impl P<'_> {
             Self::B(_) | Self::C(_) => Type::BYTEA,
             Self::Ns(_) | Self::Os(_) => Type::INT8_ARRAY,
             Self::Us(_) => Type::TEXT_ARRAY,
-            Self::Cs(_) | Self::Macs(_) => Type::BYTEA_ARRAY,
+            Self::Cs(_) | Self::Bodies(_) => Type::BYTEA_ARRAY,
         }
     }
 }
@@ -121,7 +121,7 @@ impl ToSql for P<'_> {
             Self::Os(numbers) => numbers.to_sql(ty, out),
             Self::Us(texts) => texts.to_sql(ty, out),
             Self::Cs(bytes) => bytes.to_sql(ty, out),
-            Self::Macs(macs) => macs.iter().map(<[u8; 16]>::as_slice).collect::<Vec<_>>().to_sql(ty, out),
+            Self::Bodies(bodies) => bodies.to_sql(ty, out),
         }
     }
 
@@ -202,12 +202,6 @@ impl<'row> Columns<'row> {
         self.optional_i64().map(i64::cast_unsigned)
     }
 
-    /// The bit pattern of a u32 in an `integer`.
-    pub(super) fn pattern(&mut self) -> u32 {
-        let number = i32::try_from(self.i64()).ok();
-        self.sound(number).unwrap_or(0).cast_unsigned()
-    }
-
     pub(super) fn small<T: TryFrom<i64> + Default>(&mut self) -> T {
         let number = T::try_from(self.i64()).ok();
         self.sound(number).unwrap_or_default()
@@ -244,6 +238,12 @@ impl<'row> Columns<'row> {
 
     pub(super) fn bytes(&mut self) -> Option<Vec<u8>> {
         self.take::<&[u8]>().map(<[u8]>::to_vec)
+    }
+
+    /// Bytes where they lie.
+    pub(super) fn slice(&mut self) -> &'row [u8] {
+        let bytes = self.take::<&[u8]>();
+        self.sound(bytes).unwrap_or_default()
     }
 
     pub(super) fn hash(&mut self) -> Option<[u8; 32]> {

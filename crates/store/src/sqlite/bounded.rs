@@ -1,59 +1,135 @@
 //! A map of bounded size, with a hash that costs little.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::mem;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher};
 
-/// A map that forgets: when the young half is full, it becomes the old one, and what nobody asked for since is dropped.
+use hashbrown::HashTable;
+
+/// A map that forgets: a hand goes round over its slots; what was asked for since it came by last stays, the first that was not makes room. A value
+/// lies where it was put, and only as much room is taken as there are values: the table holds their numbers.
 #[derive(Debug)]
 pub(super) struct Bounded<K, V> {
-    young: HashMap<K, V, BuildHasherDefault<Mixed>>,
-    old: HashMap<K, V, BuildHasherDefault<Mixed>>,
-    half: usize,
+    table: HashTable<u32>,
+    slots: Vec<Slot<K, V>>,
+    hand: usize,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Slot<K, V> {
+    key: K,
+    value: V,
+    was_asked_for: bool,
 }
 
 impl<K: Hash + Eq, V> Bounded<K, V> {
     pub(super) fn new(most: usize) -> Self {
-        Self { young: HashMap::default(), old: HashMap::default(), half: most / 2 }
+        Self { table: HashTable::new(), slots: Vec::new(), hand: 0, most }
     }
 
-    /// What is asked for becomes young again.
+    /// What is asked for stays.
     pub(super) fn find<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        if !self.young.contains_key(key) {
-            let (key, value) = self.old.remove_entry(key)?;
-            self.remember(key, value);
-        }
-        self.young.get_mut(key)
+        let slot = self.at(key).and_then(|at| self.slots.get_mut(at))?;
+        slot.was_asked_for = true;
+        Some(&mut slot.value)
     }
 
-    /// Without making it young.
+    /// Without a reason to stay.
     pub(super) fn look<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        self.young.get(key).or_else(|| self.old.get(key))
+        self.at(key).and_then(|at| self.slots.get(at)).map(|slot| &slot.value)
     }
 
     pub(super) fn remember(&mut self, key: K, value: V) {
-        if self.young.len() >= self.half {
-            // The old half's room is kept.
-            mem::swap(&mut self.old, &mut self.young);
-            self.young.clear();
+        let at = match self.at(&key) {
+            Some(at) => at,
+            None if self.slots.len() < self.most => {
+                if self.slots.len() == self.slots.capacity() {
+                    // By a quarter, not twice as much.
+                    let more = (self.slots.len() / 4).max(8).min(self.most - self.slots.len());
+                    self.slots.reserve_exact(more);
+                }
+                self.slots.len()
+            }
+            None => self.free(),
+        };
+        let hash = hash(&key);
+        let slot = Slot { key, value, was_asked_for: false };
+        match self.slots.get_mut(at) {
+            Some(known) if known.key == slot.key => *known = slot,
+            Some(other) => {
+                *other = slot;
+                self.note(hash, at);
+            }
+            None => {
+                self.slots.push(slot);
+                self.note(hash, at);
+            }
         }
-        self.young.insert(key, value);
     }
 
     pub(super) fn forget<Q: Hash + Eq + ?Sized>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
     {
-        self.young.remove(key);
-        self.old.remove(key);
+        let Some(at) = self.at(key) else { return };
+        self.lose(at);
+        // The last one takes its slot.
+        let last = self.slots.len() - 1;
+        self.slots.swap_remove(at);
+        if let Some(moved) = self.slots.get(at) {
+            let hash = hash(&moved.key);
+            if let Some(number) = self.table.find_mut(hash, |number| *number as usize == last) {
+                *number = at as u32;
+            }
+        }
     }
+
+    fn at<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+    {
+        let is_it = |number: &u32| self.slots.get(*number as usize).is_some_and(|slot| slot.key.borrow() == key);
+        self.table.find(hash(key), is_it).map(|number| *number as usize)
+    }
+
+    /// A slot whose value nobody asked for since the hand came by; the table no longer knows it.
+    fn free(&mut self) -> usize {
+        loop {
+            let at = self.hand % self.slots.len().max(1);
+            self.hand = at + 1;
+            match self.slots.get_mut(at) {
+                Some(slot) if slot.was_asked_for => slot.was_asked_for = false,
+                _ => {
+                    self.lose(at);
+                    return at;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, hash: u64, at: usize) {
+        let slots = &self.slots;
+        self.table.insert_unique(hash, at as u32, |number| {
+            slots.get(*number as usize).map_or(0, |slot| self::hash(&slot.key))
+        });
+    }
+
+    fn lose(&mut self, at: usize) {
+        let Some(slot) = self.slots.get(at) else { return };
+        if let Ok(entry) = self.table.find_entry(hash(&slot.key), |number| *number as usize == at) {
+            entry.remove();
+        }
+    }
+}
+
+fn hash<Q: Hash + ?Sized>(key: &Q) -> u64 {
+    BuildHasherDefault::<Mixed>::default().hash_one(key)
 }
 
 /// Multiplies and folds. The keys are numbers and names that we made ourselves: nobody chooses them so that they collide.
@@ -85,6 +161,10 @@ impl Hasher for Mixed {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -93,12 +173,40 @@ mod tests {
         for key in 0..1000 {
             bounded.remember(key, key * 2);
             assert_eq!(bounded.find(&0), Some(&mut 0));
-            assert!(bounded.young.len() + bounded.old.len() <= 8);
+            assert!(bounded.slots.len() <= 8 && bounded.table.len() == bounded.slots.len());
         }
         assert_eq!(bounded.look(&999), Some(&1998));
         assert_eq!(bounded.find(&500), None);
         bounded.forget(&999);
         assert_eq!(bounded.find(&999), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// It never says what is not so, and takes no more room than it may.
+        #[test]
+        fn what_it_knows_is_what_was_last_said(acts in prop::collection::vec((0..4_u8, 0..24_u64, any::<u16>()), 0..300)) {
+            let (mut bounded, mut truth) = (Bounded::new(8), BTreeMap::new());
+            for (act, key, value) in acts {
+                match act {
+                    0 => {
+                        bounded.forget(&key);
+                        truth.remove(&key);
+                    }
+                    1 => prop_assert!(bounded.find(&key).is_none_or(|found| truth.get(&key) == Some(found))),
+                    _ => {
+                        bounded.remember(key, value);
+                        truth.insert(key, value);
+                        prop_assert_eq!(bounded.look(&key), Some(&value));
+                    }
+                }
+                prop_assert!(bounded.slots.len() <= 8 && bounded.table.len() == bounded.slots.len());
+                for key in 0..24 {
+                    prop_assert!(bounded.look(&key).is_none_or(|found| truth.get(&key) == Some(found)));
+                }
+            }
+        }
     }
 
     /// Neighbours, and names that differ at their ends, go to different places.

@@ -1,18 +1,12 @@
-//! The hot half of a grant: what each refresh changes, with the MAC over both halves.
-//!
-//! One value, three places: a row of `grants`, an entry of the journal ([`entry`](super::journal)), and in between the value
-//! that is bound to a statement. Parameters are bound by their position, in the order of [`read`](Hot::read).
-
-use std::sync::Arc;
+//! The hot half of a grant as a row of columns. Parameters are bound by their position, in the order of [`read`](Hot::read).
 
 use regrant_core::grant::{EndReason, RowMac};
-use regrant_core::issue::SubjectStatus;
 use regrant_core::secret::Hash;
-use regrant_core::{Grant, GrantId, Terms, Timestamp};
+use regrant_core::{GrantId, Timestamp};
 use rusqlite::{CachedStatement, Row};
 
 use super::columns::Columns;
-use crate::Loaded;
+use crate::hot::Hot;
 
 /// How many columns a hot row has.
 pub(super) const COLUMNS: usize = 22;
@@ -35,90 +29,7 @@ pub(super) const UPDATE: &str = "UPDATE grants SET version = ?3, write_id = ?4, 
     retries = ?14, retry_proof = ?15, idle_at = ?16, absolute_at = ?17, ended_at = ?18, end_reason = ?19, \
     redeemed_at = ?20, mac_key = ?21, mac = ?22 WHERE number = ?1 AND version = ?23";
 
-/// A grant without its terms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Hot {
-    pub(super) id: GrantId,
-    pub(super) version: u64,
-    pub(super) write_id: u64,
-    pub(super) generation: u32,
-    pub(super) current: Option<Hash>,
-    pub(super) ratchet: Option<[u8; 32]>,
-    pub(super) tag_key: u8,
-    pub(super) era: u16,
-    pub(super) seed_key: u32,
-    pub(super) rotated_at: Timestamp,
-    pub(super) previously_rotated_at: Timestamp,
-    pub(super) answered_at: Timestamp,
-    pub(super) retries: u32,
-    pub(super) retry_proof: Option<Hash>,
-    pub(super) idle_at: Timestamp,
-    pub(super) absolute_at: Timestamp,
-    pub(super) ended: Option<(Timestamp, EndReason)>,
-    pub(super) redeemed_at: Option<Timestamp>,
-    pub(super) mac: RowMac,
-}
-
-/// The key id of a row that cannot be one of ours: no grant has it, so no MAC fits.
-const UNREADABLE: u8 = 0;
-
 impl Hot {
-    pub(super) const fn of(grant: &Grant, mac: RowMac) -> Self {
-        Self {
-            id: grant.id,
-            version: grant.version,
-            write_id: grant.write_id,
-            generation: grant.generation,
-            current: grant.current,
-            ratchet: grant.ratchet,
-            tag_key: grant.tag_key,
-            era: grant.era,
-            seed_key: grant.seed_key,
-            rotated_at: grant.rotated_at,
-            previously_rotated_at: grant.previously_rotated_at,
-            answered_at: grant.answered_at,
-            retries: grant.retries,
-            retry_proof: grant.retry_proof,
-            idle_at: grant.idle_at,
-            absolute_at: grant.absolute_at,
-            ended: grant.ended,
-            redeemed_at: grant.redeemed_at,
-            mac,
-        }
-    }
-
-    /// The whole grant.
-    pub(super) fn with(self, terms: Arc<Terms>, subject: SubjectStatus) -> Loaded {
-        let grant = Grant {
-            id: self.id,
-            version: self.version,
-            write_id: self.write_id,
-            generation: self.generation,
-            current: self.current,
-            ratchet: self.ratchet,
-            tag_key: self.tag_key,
-            era: self.era,
-            seed_key: self.seed_key,
-            rotated_at: self.rotated_at,
-            previously_rotated_at: self.previously_rotated_at,
-            answered_at: self.answered_at,
-            retries: self.retries,
-            retry_proof: self.retry_proof,
-            idle_at: self.idle_at,
-            absolute_at: self.absolute_at,
-            ended: self.ended,
-            redeemed_at: self.redeemed_at,
-            terms,
-        };
-        Loaded { grant, mac: self.mac, subject, covered: None }
-    }
-
-    /// For a half that we cannot have written, or whose other half we cannot: no MAC fits any more.
-    pub(super) fn doubted(mut self) -> Self {
-        self.mac.key_id = UNREADABLE;
-        self
-    }
-
     /// Reads the first columns of a row.
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let mut columns = Columns::from(row, 0);

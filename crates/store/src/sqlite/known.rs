@@ -9,12 +9,13 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::bounded::Bounded;
 use super::cold::{self, Cold, Spellings};
-use super::hot::{self, Hot};
+use super::hot;
 use super::journal::Journal;
 use super::rows;
+use crate::hot::Hot;
 use crate::{Loaded, Outcome, Record};
 
-/// The most grants that are remembered: about 15 MB, and every grant of a small deployment.
+/// The most grants that are remembered: about 8 MB, and every grant of a small deployment.
 const MOST_GRANTS: usize = 16_384;
 /// The most users: less than 10 MB.
 const MOST_USERS: usize = 131_072;

@@ -52,6 +52,7 @@ pub use look::Look;
 use open::{Aim, Lock, Opened};
 pub use open::{OpenError, give_to_owner};
 pub use restoring::{Restored, restore};
+pub(crate) use rows::{COLD, HOT, cold_half, hot_half};
 
 use crate::epochs::Epochs;
 use crate::{Answer, Cause, Forged, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};

@@ -6,10 +6,10 @@ use regrant_core::recovery::{Recovery, Unproven};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::cold::Spellings;
-use super::hot::Hot;
 use super::journal::Journal;
 use super::rows::{self, select_grants};
 use super::{consents, devices, events, once, revocations, sessions};
+use crate::hot::Hot;
 use crate::{Answer, Changes, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};
 
 /// Answers one question.

@@ -5,10 +5,10 @@ use regrant_core::{Grant, Timestamp};
 use rusqlite::Connection;
 
 use super::guard::Guard;
-use super::hot::Hot;
 use super::journal::{Batch, Journal, Written};
 use super::known::Known;
 use super::{cold, commit, events, hot, revocations};
+use crate::hot::Hot;
 use crate::{EventRecord, Outcome, Record, revocation};
 
 /// What a batch is written with.

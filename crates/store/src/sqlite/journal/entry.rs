@@ -2,31 +2,21 @@
 //!
 //! ```text
 //! batch  = version 1 | entry …
-//! entry  = number varint | flags 1 | nothing more, if the grant was removed
-//!        | random 8 | version varint | write id 8 | generation varint | current 32? | ratchet 32? | tag key 1 | era varint
-//!        | seed key varint | retries varint | retry proof 32? | rotated at varint | six other times as varints, as far as there
-//!        | are any, as differences from it | end reason 1? | MAC key 1 | MAC 16
+//! entry  = number varint | 1, if the grant was removed
+//!        | number varint | the hot half, as [`Hot::encode`] writes it
 //! ```
 //!
 //! Each value has one spelling. What cannot be read back makes the whole row unreadable, and the file is not opened: nobody knows
 //! which grants it was about. A value that was changed and can be read fails its grant's MAC, as in the table.
 
-use regrant_core::grant::{EndReason, RowMac};
-use regrant_core::secret::Hash;
-use regrant_core::{GrantId, Timestamp};
-
-use crate::sqlite::hot::Hot;
+use crate::hot::{self, Hot, Reader, write_varint};
 use crate::sqlite::known::Place;
 
 /// The first byte of a batch.
 pub(super) const VERSION: u8 = 1;
 
+/// In place of the flags that a hot half begins with.
 const REMOVED: u8 = 1;
-const CURRENT: u8 = 2;
-const RATCHET: u8 = 4;
-const PROOF: u8 = 8;
-const ENDED: u8 = 16;
-const REDEEMED: u8 = 32;
 
 /// Appends a batch's entry for a grant whose hot half is `body`.
 pub(super) fn write_entry(batch: &mut Vec<u8>, number: u64, body: &[u8]) {
@@ -43,53 +33,18 @@ pub(super) fn write_removal(batch: &mut Vec<u8>, number: u64) {
 /// What follows the number. `body` is where it is put together, and nothing else.
 pub(super) fn encode(hot: &Hot, body: &mut Vec<u8>) -> Box<[u8]> {
     body.clear();
-    let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
-    body.push(
-        flag(hot.current.is_some(), CURRENT)
-            | flag(hot.ratchet.is_some(), RATCHET)
-            | flag(hot.retry_proof.is_some(), PROOF)
-            | flag(hot.ended.is_some(), ENDED)
-            | flag(hot.redeemed_at.is_some(), REDEEMED),
-    );
-    body.extend_from_slice(&hot.id.random.to_be_bytes());
-    write_varint(body, hot.version);
-    body.extend_from_slice(&hot.write_id.to_be_bytes());
-    write_varint(body, u64::from(hot.generation));
-    for hash in [hot.current.map(|hash| hash.0), hot.ratchet].iter().flatten() {
-        body.extend_from_slice(hash);
-    }
-    body.push(hot.tag_key);
-    for number in [u32::from(hot.era), hot.seed_key, hot.retries] {
-        write_varint(body, u64::from(number));
-    }
-    if let Some(proof) = &hot.retry_proof {
-        body.extend_from_slice(&proof.0);
-    }
-    let base = hot.rotated_at.millis();
-    write_signed(body, base);
-    let others = [Some(hot.previously_rotated_at), Some(hot.answered_at), Some(hot.idle_at), Some(hot.absolute_at)];
-    let optional = [hot.ended.map(|(at, _)| at), hot.redeemed_at];
-    for at in others.iter().chain(&optional).flatten() {
-        write_signed(body, at.millis().wrapping_sub(base));
-    }
-    body.extend(hot.ended.map(|(_, reason)| reason.code()));
-    body.push(hot.mac.key_id);
-    body.extend_from_slice(&hot.mac.mac);
+    hot.encode(body);
     body.as_slice().into()
 }
 
 /// Reads what [`encode`] wrote.
 pub(super) fn decode(number: u64, body: &[u8]) -> Option<Hot> {
-    let mut reader = Reader(body);
-    let flags = reader.byte()?;
-    let hot = reader.hot(number, flags)?;
-    reader.0.is_empty().then_some(hot)
+    Hot::decode(number, body)
 }
 
 /// Where a row stands, by the beginning of its body.
 pub(super) fn place(body: &[u8]) -> Option<Place> {
-    let mut reader = Reader(body.get(1..)?);
-    Some(Place { random: u64::from_be_bytes(reader.bytes()?), version: reader.varint()? })
+    hot::place(body).map(|(random, version)| Place { random, version })
 }
 
 /// Tells the entries of a batch one by one: number, and body unless the grant was removed. How many there were; `None` if it
@@ -101,130 +56,30 @@ pub(super) fn read_batch<'a>(batch: &'a [u8], mut tell: impl FnMut(u64, Option<&
     }
     let mut count = 0;
     while !reader.0.is_empty() {
-        let (number, body) = reader.entry()?;
+        let (number, body) = entry(&mut reader)?;
         tell(number, body);
         count += 1;
     }
     Some(count)
 }
 
-/// Seven bits a byte, the least first; the last byte is below 128 and, unless it is the only one, not 0.
-fn write_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 128 {
-        bytes.push(number.to_le_bytes()[0] | 128);
-        number >>= 7;
+fn entry<'a>(reader: &mut Reader<'a>) -> Option<(u64, Option<&'a [u8]>)> {
+    let number = reader.varint()?;
+    let body = reader.0;
+    if body.first() == Some(&REMOVED) {
+        reader.byte()?;
+        return Some((number, None));
     }
-    bytes.push(number.to_le_bytes()[0]);
-}
-
-/// The sign in the lowest bit, so that small numbers are short on both sides of 0.
-fn write_signed(bytes: &mut Vec<u8>, number: i64) {
-    write_varint(bytes, (number << 1 ^ number >> 63).cast_unsigned());
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn entry(&mut self) -> Option<(u64, Option<&'a [u8]>)> {
-        let number = self.varint()?;
-        let body = self.0;
-        let flags = self.byte()?;
-        if flags == REMOVED {
-            return Some((number, None));
-        }
-        self.hot(number, flags)?;
-        Some((number, Some(&body[..body.len() - self.0.len()])))
-    }
-
-    fn hot(&mut self, number: u64, flags: u8) -> Option<Hot> {
-        if flags & !(CURRENT | RATCHET | PROOF | ENDED | REDEEMED) != 0 {
-            return None;
-        }
-        let has = |flag: u8| flags & flag != 0;
-        let random = u64::from_be_bytes(self.bytes()?);
-        let version = self.varint()?;
-        let write_id = u64::from_be_bytes(self.bytes()?);
-        let generation = self.small()?;
-        let current = self.optional(has(CURRENT))?.map(Hash);
-        let ratchet = self.optional(has(RATCHET))?;
-        let tag_key = self.byte()?;
-        let (era, seed_key, retries) = (self.small()?, self.small()?, self.small()?);
-        let retry_proof = self.optional(has(PROOF))?.map(Hash);
-        let base = self.signed()?;
-        let mut time = || self.signed().map(|difference| Timestamp::from_millis(base.wrapping_add(difference)));
-        let (previously_rotated_at, answered_at, idle_at, absolute_at) = (time()?, time()?, time()?, time()?);
-        let ended_at = if has(ENDED) { Some(time()?) } else { None };
-        let redeemed_at = if has(REDEEMED) { Some(time()?) } else { None };
-        let ended = match ended_at {
-            Some(at) => Some((at, EndReason::from_code(self.byte()?)?)),
-            None => None,
-        };
-        let mac = RowMac { key_id: self.byte()?, mac: self.bytes()? };
-        Some(Hot {
-            id: GrantId { number, random },
-            version,
-            write_id,
-            generation,
-            current,
-            ratchet,
-            tag_key,
-            era,
-            seed_key,
-            rotated_at: Timestamp::from_millis(base),
-            previously_rotated_at,
-            answered_at,
-            retries,
-            retry_proof,
-            idle_at,
-            absolute_at,
-            ended,
-            redeemed_at,
-            mac,
-        })
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.bytes::<1>().map(|[byte]| byte)
-    }
-
-    #[expect(clippy::option_option, reason = "absent from the row, and missing from the bytes, are two things")]
-    fn optional(&mut self, is_there: bool) -> Option<Option<[u8; 32]>> {
-        if is_there { self.bytes().map(Some) } else { Some(None) }
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 127);
-            number |= bits << shift;
-            if byte < 128 {
-                let has_one_spelling = (byte != 0 || shift == 0) && bits << shift >> shift == bits;
-                return has_one_spelling.then_some(number);
-            }
-        }
-        None
-    }
-
-    fn small<T: TryFrom<u64>>(&mut self) -> Option<T> {
-        T::try_from(self.varint()?).ok()
-    }
-
-    fn signed(&mut self) -> Option<i64> {
-        let number = self.varint()?;
-        Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
-    }
+    reader.hot(number)?;
+    Some((number, Some(&body[..body.len() - reader.0.len()])))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use regrant_core::grant::{EndReason, RowMac};
+    use regrant_core::secret::Hash;
+    use regrant_core::{GrantId, Timestamp};
 
     use super::*;
 

@@ -26,8 +26,9 @@ use regrant_core::grant::RowMac;
 use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
-use super::hot::{self, Hot};
+use super::hot;
 use super::known::{self, Known, Place};
+use crate::hot::Hot;
 use overlay::{Changes, Overlay, Plan};
 
 /// The journal of an open file.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::codec;
 use crate::keys::{Keys, cut};
+use crate::secret::Wiped;
 
 /// The published prefix of an opaque access token.
 pub const ACCESS_PREFIX: &str = "rga_";
@@ -77,7 +78,7 @@ impl AccessToken {
     #[must_use]
     pub fn seal(&self, nonce: [u8; NONCE_LEN], keys: &Keys) -> Option<String> {
         let key_id = keys.current_access();
-        let mut body = zeroize::Zeroizing::new(Vec::with_capacity(256));
+        let mut body = Wiped::new(Vec::with_capacity(256));
         self.write(&mut body)?;
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + body.len() + aead::MAX_TAG_LEN);
         sealed.push(key_id);

@@ -7,9 +7,9 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
-use zeroize::Zeroizing;
 
 use crate::grant::MacWriter;
+use crate::secret::Wiped;
 
 /// Longer than the encoding of most events.
 const LINK_LEN: usize = 384;
@@ -69,7 +69,7 @@ impl ChainKey {
     /// carry their length, and one that is absent differs from one that is empty.
     #[must_use]
     pub fn link(&self, before: &Link, numbers: &[u64], texts: &[Option<&str>]) -> Link {
-        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(LINK_LEN)));
+        let mut writer = MacWriter(Wiped::new(Vec::with_capacity(LINK_LEN)));
         writer.bytes(b"regrant event v1");
         writer.bytes(&before.0);
         writer.numbers(&[numbers.len() as u64]);
@@ -84,7 +84,7 @@ impl ChainKey {
     /// Of a row of a table: no two rows of all tables are fed alike.
     #[must_use]
     pub fn row(&self, table: &str, values: &[Value<'_>]) -> Link {
-        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(LINK_LEN)));
+        let mut writer = MacWriter(Wiped::new(Vec::with_capacity(LINK_LEN)));
         writer.bytes(b"regrant row v1");
         writer.bytes(table.as_bytes());
         writer.numbers(&[values.len() as u64]);
@@ -108,7 +108,7 @@ impl ChainKey {
     /// Over everything that a store seals.
     #[must_use]
     pub fn seal(&self, numbers: &[u64], links: &[Link]) -> Link {
-        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(LINK_LEN)));
+        let mut writer = MacWriter(Wiped::new(Vec::with_capacity(LINK_LEN)));
         writer.bytes(b"regrant seal v1");
         writer.numbers(&[numbers.len() as u64]);
         writer.numbers(numbers);

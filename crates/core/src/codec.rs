@@ -4,6 +4,8 @@
 //! Exactly one text stands for a value: fixed width, digits in the order 0-9A-Za-z, no number above the largest.
 //! Checksum: CRC-32 (IEEE) over the prefix and the digits.
 
+use crate::secret::wipe;
+
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const NOT_A_DIGIT: u8 = 255;
 const VALUES: [u8; 256] = values();
@@ -104,8 +106,8 @@ fn push_digits(text: &mut String, bytes: &[u8], width: usize) {
     }
     let spare = digits.len() - width;
     text.push_str(std::str::from_utf8(&digits[spare..]).unwrap_or_default());
-    zeroize::Zeroize::zeroize(&mut digits);
-    zeroize::Zeroize::zeroize(&mut limbs);
+    wipe(&mut digits);
+    wipe(&mut limbs);
 }
 
 /// The limbs `rest` and `limb` divided by 62^10, and what is left. `rest` was left by a division, and so the quotient is a limb.
@@ -150,7 +152,7 @@ fn parse_digits<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
             }
         }
     }
-    zeroize::Zeroize::zeroize(&mut limbs);
+    wipe(&mut limbs);
     (spare == 0).then_some(out)
 }
 

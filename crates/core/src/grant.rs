@@ -7,13 +7,12 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use zeroize::Zeroizing;
 
 use crate::client::ClientId;
 use crate::keys::{Keys, ROW_KEY, cut};
 use crate::openid::OpenId;
 use crate::scope::{Resources, Scope};
-use crate::secret::{Hash, Seed};
+use crate::secret::{Hash, Seed, Wiped};
 use crate::time::Timestamp;
 use crate::token::{Code, RefreshToken};
 
@@ -373,7 +372,7 @@ impl Grant {
     }
 
     fn mac_under(&self, key: &hmac::Key) -> [u8; 16] {
-        let mut writer = MacWriter(Zeroizing::new(Vec::with_capacity(ROW_LEN)));
+        let mut writer = MacWriter(Wiped::new(Vec::with_capacity(ROW_LEN)));
         writer.bytes(b"regrant row v1");
         writer.numbers(&[self.id.number, self.id.random, self.version, self.write_id, u64::from(self.generation)]);
         writer.optional(self.current.as_ref().map(|hash| hash.0.as_slice()));
@@ -438,7 +437,7 @@ const ROW_LEN: usize = 384;
 
 /// Writes what the MAC is taken of, so that no two rows have one encoding: numbers are fixed, the rest carries its length. The fields
 /// are gathered first: the hash takes one long piece for less than it takes thirty short ones.
-pub(crate) struct MacWriter(pub(crate) Zeroizing<Vec<u8>>);
+pub(crate) struct MacWriter(pub(crate) Wiped<Vec<u8>>);
 
 impl MacWriter {
     pub(crate) fn numbers(&mut self, numbers: &[u64]) {

@@ -48,5 +48,5 @@ pub use openid::OpenId;
 pub use refusal::Refusal;
 pub use response_type::{ResponseMode, ResponseType};
 pub use scope::{Resources, Scope};
-pub use secret::{Entropy, Seed};
+pub use secret::{Entropy, Seed, Wiped};
 pub use time::Timestamp;

@@ -1,11 +1,90 @@
 //! Secrets as types: redacted when printed, zeroed when dropped, compared in constant time; and chance as an argument.
 
+use std::ops::{Deref, DerefMut};
+
 use aws_lc_rs::{constant_time, digest};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+/// A text, or bytes, wiped when they are dropped. What is in a vector `zeroize` wipes one value after the other, and the room behind it at once:
+/// it is emptied first, so that all of it is such room.
+#[derive(Clone, Default)]
+pub struct Wiped<T: Empties>(T);
+
+/// What can be emptied where it is.
+pub trait Empties: Zeroize {
+    /// The room stays as it was.
+    fn empty(&mut self);
+}
+
+impl<T: Zeroize> Empties for Vec<T> {
+    fn empty(&mut self) {
+        self.clear();
+    }
+}
+
+impl Empties for String {
+    fn empty(&mut self) {
+        self.clear();
+    }
+}
+
+impl<T: Empties> Wiped<T> {
+    /// Takes it over.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+}
+
+impl<T: Empties> Deref for Wiped<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Empties> DerefMut for Wiped<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Empties> std::fmt::Debug for Wiped<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wiped(redacted)")
+    }
+}
+
+impl<T: Empties> Drop for Wiped<T> {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Wipes a value where it is, and leaves it empty.
+pub fn wipe(value: &mut impl Empties) {
+    value.empty();
+    value.zeroize();
+}
+
 /// The secret half of a refresh token or code: 256 bits that only the client keeps. The store holds [`Seed::hash`].
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone)]
 pub struct Seed([u8; 32]);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Seed {}
+
+impl Zeroize for Seed {
+    /// As a slice, which is wiped at once.
+    fn zeroize(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
 
 impl Seed {
     /// Takes 32 secret bytes.

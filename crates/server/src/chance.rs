@@ -5,8 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use regrant_core::Entropy;
-use zeroize::Zeroizing;
+use regrant_core::{Entropy, Wiped};
 
 /// `N` bytes from the operating system's generator by way of aws-lc-rs.
 ///
@@ -28,7 +27,7 @@ pub fn entropy() -> Entropy {
 /// The chance for so many decisions, asked for at once: asking costs more than what is given. They are made now: nothing is kept for
 /// later, or a machine that is copied while it runs would give out the same chance twice.
 pub(crate) fn entropies(decisions: usize) -> Vec<Entropy> {
-    let mut bytes = Zeroizing::new(vec![0; decisions * Entropy::LEN]);
+    let mut bytes = Wiped::new(vec![0; decisions * Entropy::LEN]);
     fill(&mut bytes);
     let (each, _) = bytes.as_chunks();
     each.iter().map(Entropy::from_bytes).collect()

@@ -11,8 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regrant_core::client::AuthMethod;
 use regrant_core::one_time::{Kind, MAX_SECRET_LEN, client_secret_hash};
-use regrant_core::{Client, ClientId, Timestamp};
-use zeroize::Zeroizing;
+use regrant_core::{Client, ClientId, Timestamp, Wiped};
 
 use crate::answer::Failure;
 use crate::app::{App, Clients, Settings};
@@ -26,10 +25,10 @@ use crate::sight;
 pub struct Presented {
     method: AuthMethod,
     /// A JWT, in place of all else: which of the two methods it stands for is for the client's registration to say.
-    assertion: Option<Zeroizing<String>>,
+    assertion: Option<Wiped<String>>,
     /// As it was sent, and form-decoded where that differs: RFC 6749 section 2.3.1 wants the latter and many clients send the
     /// former. Both are tried (check C12); identifiers of ours are the same in both readings.
-    readings: Vec<(String, Zeroizing<String>)>,
+    readings: Vec<(String, Wiped<String>)>,
 }
 
 impl std::fmt::Debug for Presented {
@@ -140,22 +139,22 @@ fn assertion(form: &Form, client_id: Option<&str>) -> Result<Result<Presented, N
     if client_id.is_some_and(|id| id != claimed) {
         return Err(Malformed::OtherClientId);
     }
-    let assertion = Some(Zeroizing::new(assertion.to_owned()));
+    let assertion = Some(Wiped::new(assertion.to_owned()));
     Ok(Ok(Presented { assertion, ..Presented::one(AuthMethod::PrivateKeyJwt, &claimed, "") }))
 }
 
 fn basic(credentials: &str) -> Result<Presented, Malformed> {
-    let bytes = Zeroizing::new(STANDARD.decode(credentials).map_err(|_| Malformed::Authorization)?);
+    let bytes = Wiped::new(STANDARD.decode(credentials).map_err(|_| Malformed::Authorization)?);
     let text = std::str::from_utf8(&bytes).map_err(|_| Malformed::Authorization)?;
     let (id, secret) = text.split_once(':').ok_or(Malformed::Authorization)?;
     let mut readings = Vec::with_capacity(2);
     // Both readings are the same where nothing is encoded.
     let is_encoded = text.contains(['%', '+']);
     if is_encoded && let (Some(id), Some(secret)) = (form_decoded(id), form_decoded(secret)) {
-        readings.push((id, Zeroizing::new(secret)));
+        readings.push((id, Wiped::new(secret)));
     }
     if readings.first().is_none_or(|(known, decoded)| known != id || decoded.as_str() != secret) {
-        readings.push((id.to_owned(), Zeroizing::new(secret.to_owned())));
+        readings.push((id.to_owned(), Wiped::new(secret.to_owned())));
     }
     Ok(Presented { method: AuthMethod::ClientSecretBasic, assertion: None, readings })
 }
@@ -201,7 +200,7 @@ impl Presented {
     }
 
     fn one(method: AuthMethod, id: &str, secret: &str) -> Self {
-        Self { method, assertion: None, readings: vec![(id.to_owned(), Zeroizing::new(secret.to_owned()))] }
+        Self { method, assertion: None, readings: vec![(id.to_owned(), Wiped::new(secret.to_owned()))] }
     }
 
     /// The client that was named, for the log: it has proved nothing yet. Whoever sends a secret or token of ours in its place has

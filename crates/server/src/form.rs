@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use zeroize::ZeroizeOnDrop;
+use regrant_core::Wiped;
 
 /// The largest body of a form, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -18,28 +18,20 @@ pub const MAX_PARAMETERS: usize = 64;
 const REPEATABLE: &str = "resource";
 
 /// The parameters of a request.
-#[derive(ZeroizeOnDrop)]
 pub struct Form {
-    parameters: Vec<(String, Value)>,
+    parameters: Vec<(Wiped<String>, Value)>,
 }
 
 impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.parameters.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.parameters.iter().map(|(name, _)| name.as_str())).finish()
     }
 }
 
-#[derive(ZeroizeOnDrop)]
 struct Value {
     /// Invalid UTF-8 is replaced: such a value is never taken where its characters matter.
-    text: String,
+    text: Wiped<String>,
     is_utf8: bool,
-}
-
-impl zeroize::Zeroize for Value {
-    fn zeroize(&mut self) {
-        self.text.zeroize();
-    }
 }
 
 /// What is wrong with the parameters. The client hears `invalid_request`.
@@ -120,7 +112,8 @@ impl Form {
         let form = Self::parse_repeated(bytes)?;
         // They are few: comparing each with those before it takes less than sorting them.
         for (index, (name, _)) in form.parameters.iter().enumerate() {
-            if name != REPEATABLE && form.parameters.iter().take(index).any(|(earlier, _)| earlier == name) {
+            let is_earlier = |(earlier, _): &(Wiped<String>, Value)| **earlier == **name;
+            if name.as_str() != REPEATABLE && form.parameters.iter().take(index).any(is_earlier) {
                 return Err(Malformed::Repeated);
             }
         }
@@ -149,7 +142,7 @@ impl Form {
     /// Whether a parameter is there more than once.
     #[must_use]
     pub fn is_repeated(&self, name: &str) -> bool {
-        self.parameters.iter().filter(|(known, _)| known == name).count() > 1
+        self.parameters.iter().filter(|(known, _)| known.as_str() == name).count() > 1
     }
 
     /// Whether any of these parameters is there, even empty.
@@ -212,7 +205,7 @@ impl Form {
     fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
         self.parameters
             .iter()
-            .filter(move |(known, value)| known == name && !value.text.is_empty())
+            .filter(move |(known, value)| known.as_str() == name && !value.text.is_empty())
             .map(|(_, value)| value)
     }
 }
@@ -236,8 +229,10 @@ fn decode(bytes: &[u8]) -> Result<Value, Malformed> {
         }
     }
     Ok(match String::from_utf8(out) {
-        Ok(text) => Value { text, is_utf8: true },
-        Err(error) => Value { text: String::from_utf8_lossy(error.as_bytes()).into_owned(), is_utf8: false },
+        Ok(text) => Value { text: Wiped::new(text), is_utf8: true },
+        Err(error) => {
+            Value { text: Wiped::new(String::from_utf8_lossy(error.as_bytes()).into_owned()), is_utf8: false }
+        }
     })
 }
 

@@ -7,6 +7,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use http_body_util::{BodyExt as _, Limited};
 
+use regrant_core::Wiped;
+
 use crate::answer::Failure;
 use crate::form::{Form, MAX_BODY, Malformed};
 
@@ -63,7 +65,7 @@ pub(crate) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Form, M
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() { Malformed::TooLarge } else { Malformed::Encoding }
     })?;
-    let bytes = zeroize::Zeroizing::new(body.to_bytes().to_vec());
+    let bytes = Wiped::new(body.to_bytes().to_vec());
     Form::parse(&bytes)
 }
 

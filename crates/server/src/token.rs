@@ -22,7 +22,7 @@ use regrant_core::redeem::{self, Consent, Issued};
 use regrant_core::refresh::{self, How, Refreshed};
 use regrant_core::secret::Hash;
 use regrant_core::token::{Code, DeviceCode, RefreshToken};
-use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp};
+use regrant_core::{Client, Grant, GrantId, Refusal, Resources, Scope, Timestamp, Wiped};
 use regrant_store::{Answer, Question};
 use zeroize::Zeroizing;
 
@@ -94,21 +94,21 @@ enum Asked {
     Refresh(RefreshRequest),
     Code(CodeRequest),
     Password(PasswordRequest),
-    Device { code: Zeroizing<String> },
+    Device { code: Wiped<String> },
     ClientCredentials { scope: Option<Scope>, resources: Resources },
 }
 
 struct RefreshRequest {
-    token: Zeroizing<String>,
+    token: Wiped<String>,
     scope: Option<Scope>,
     resources: Resources,
     idempotency_key: Option<Hash>,
 }
 
 struct CodeRequest {
-    code: Zeroizing<String>,
+    code: Wiped<String>,
     redirect_uri: Option<String>,
-    verifier: Option<Zeroizing<String>>,
+    verifier: Option<Wiped<String>>,
     resources: Resources,
 }
 
@@ -131,7 +131,7 @@ impl Asked {
         };
         let resources = || Resources::new(form.all("resource")).map_err(|_| Failure::MalformedTarget);
         let required = |name: &'static str| form.credential(name).ok_or(Malformed::Missing(name));
-        let secret = |text: &str| Zeroizing::new(text.to_owned());
+        let secret = |text: &str| Wiped::new(text.to_owned());
         let asked = match grant_type {
             "refresh_token" => {
                 let token = secret(required("refresh_token")?);
@@ -151,7 +151,7 @@ impl Asked {
                     form.text("username", session::MAX_USERNAME_LEN)?.ok_or(Malformed::Missing("username"))?;
                 let password =
                     form.text("password", crate::passwords::MAX_PASSWORD_LEN)?.ok_or(Malformed::Missing("password"))?;
-                let (username, password) = (username.to_owned(), secret(password));
+                let (username, password) = (username.to_owned(), Zeroizing::new(password.to_owned()));
                 scope().and_then(|scope| {
                     Ok(Asked::Password(PasswordRequest { username, password, scope, resources: resources()? }))
                 })

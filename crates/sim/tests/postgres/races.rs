@@ -17,7 +17,7 @@ use crate::contract::server;
 
 const ROUNDS: u64 = 40;
 const NODES: usize = 5;
-const MAC: RowMac = RowMac { key_id: 1, mac: [1; 16] };
+pub(crate) const MAC: RowMac = RowMac { key_id: 1, mac: [1; 16] };
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)

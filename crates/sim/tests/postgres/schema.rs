@@ -1,15 +1,18 @@
 //! What the schema and the statements are free of, so that they run on a distributed engine and behind a pooler; and upgrades.
 
 use std::process::Output;
+use std::sync::Arc;
 
-use regrant_core::{Grant, Timestamp};
+use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation};
+use regrant_core::secret::Hash;
+use regrant_core::{Grant, GrantId, OpenId, Terms, Timestamp};
 use regrant_store::{Outcome, Store as _};
 use sim::pg::{self, Database, Server as Postgres};
 use sim::process::{Home, Scratch, Server, pause};
 use sim::wire::{CONFIG, PASSWORD, USER, text};
 
 use crate::contract::server;
-use crate::races::{grant, write};
+use crate::races::{MAC, grant, write};
 
 /// Sequences, foreign keys, triggers, rules, and functions of our own.
 fn burdens(database: &Database) -> String {
@@ -148,7 +151,7 @@ fn a_node_goes_on_when_a_newer_version_adds_to_the_schema() {
         "ALTER TABLE meta ADD COLUMN more bigint",
         "CREATE TABLE later (id bigint PRIMARY KEY)",
         "CREATE INDEX grants_later ON grants (random)",
-        "INSERT INTO regrant_schema (version, works_with) VALUES (2, 1)",
+        "INSERT INTO regrant_schema (version, works_with) VALUES (3, 2)",
     ] {
         server().sql(&database.name, addition);
         step(&mut old);
@@ -183,7 +186,7 @@ fn migrations_are_planned_applied_once_and_whole() {
     let (scratch, database) = (Scratch::new("migrate"), server().database());
     let home = home_for(&scratch, "home", &database);
     let plan = told(&home, "plan");
-    assert_eq!((plan["found"].as_u64(), plan["pending"].as_array().map(Vec::len)), (Some(0), Some(1)), "{plan}");
+    assert_eq!((plan["found"].as_u64(), plan["pending"].as_array().map(Vec::len)), (Some(0), Some(2)), "{plan}");
     let tables = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND oid >= 16384";
     assert_eq!(server().sql(&database.name, tables), "0", "a plan changes nothing");
     // The first statement of it fails, one in the middle, and the last one.
@@ -198,8 +201,147 @@ fn migrations_are_planned_applied_once_and_whole() {
         (one.join().expect("one"), two.join().expect("two"))
     });
     let applied = |told: &serde_json::Value| told["applied"].as_array().map_or(0, Vec::len);
-    assert_eq!(applied(&one) + applied(&two), 1, "{one} and {two}");
+    assert_eq!(applied(&one) + applied(&two), 2, "{one} and {two}");
     assert_eq!(told(&home, "plan")["pending"].as_array().map(Vec::len), Some(0));
     assert_eq!(applied(&told(&home, "apply")), 0);
     assert!(database.node().load(&[]).is_ok());
+}
+
+/// A grant's two rows as schema 1 had them.
+fn as_of_1(grant: &Grant, scope: &str) -> String {
+    let bytes = |bytes: Option<&[u8]>| match bytes {
+        Some(bytes) => format!("'\\x{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        None => "NULL".to_owned(),
+    };
+    let (ended, reason) = match grant.ended {
+        Some((at, reason)) => (at.millis().to_string(), reason.code().to_string()),
+        None => ("NULL".to_owned(), "NULL".to_owned()),
+    };
+    let number = |number: u64| number.cast_signed().to_string();
+    let hot = [
+        number(grant.id.number),
+        number(grant.id.random),
+        number(grant.version),
+        number(grant.write_id),
+        grant.rotated_at.millis().to_string(),
+        grant.previously_rotated_at.millis().to_string(),
+        grant.answered_at.millis().to_string(),
+        grant.idle_at.millis().to_string(),
+        grant.absolute_at.millis().to_string(),
+        ended,
+        grant.redeemed_at.map_or_else(|| "NULL".to_owned(), |at| at.millis().to_string()),
+        grant.generation.cast_signed().to_string(),
+        grant.seed_key.cast_signed().to_string(),
+        grant.retries.cast_signed().to_string(),
+        grant.era.to_string(),
+        grant.tag_key.to_string(),
+        reason,
+        MAC.key_id.to_string(),
+        bytes(Some(&MAC.mac)),
+        bytes(grant.current.as_ref().map(|hash| hash.0.as_slice())),
+        bytes(grant.ratchet.as_ref().map(<[u8; 32]>::as_slice)),
+        bytes(grant.retry_proof.as_ref().map(|hash| hash.0.as_slice())),
+    ];
+    let terms = &grant.terms;
+    let code = terms.code.as_ref();
+    let text = |text: &str| format!("'{text}'");
+    let cold = [
+        number(grant.id.number),
+        terms.authenticated_at.millis().to_string(),
+        terms.created_at.millis().to_string(),
+        number(terms.epoch),
+        code.map_or_else(|| "NULL".to_owned(), |code| code.expires_at.millis().to_string()),
+        if matches!(terms.binding, Binding::Key(_)) { "2" } else { "0" }.to_owned(),
+        u8::from(terms.rotation == Rotation::Reusable).to_string(),
+        u8::from(terms.refreshable).to_string(),
+        text(terms.client.as_str()),
+        text(&terms.subject),
+        text(scope),
+        text(&terms.resources.to_string()),
+        match &terms.binding {
+            Binding::Key(hash) => bytes(Some(&hash.0)),
+            _ => "NULL".to_owned(),
+        },
+        bytes(code.map(|code| code.secret.0.as_slice())),
+        bytes(code.and_then(|code| code.challenge.as_ref()).map(|hash| hash.0.as_slice())),
+        bytes(code.and_then(|code| code.redirect_uri.as_ref()).map(|hash| hash.0.as_slice())),
+        bytes(terms.session.as_ref().map(<[u8; 32]>::as_slice)),
+        terms.openid.as_ref().map_or_else(|| "NULL".to_owned(), |openid| text(&openid.text())),
+    ];
+    format!("INSERT INTO grants VALUES ({}); INSERT INTO grant_terms VALUES ({})", hot.join(", "), cold.join(", "))
+}
+
+/// Checks Z12, K8: what schema 1 holds is what schema 2 holds; what was changed there by something else is refused here, and it alone. A node does
+/// not do it by itself: an operator says when.
+#[test]
+fn rows_of_the_first_schema_are_written_anew() {
+    if !pg::is_there() {
+        return;
+    }
+    const FIRST: &str = include_str!("../../../store/src/postgres/migrations/0001.sql");
+    let database = server().database();
+    let sql = |sql: &str| server().sql(&database.name, sql);
+    sql(
+        "CREATE TABLE regrant_schema (version bigint PRIMARY KEY, works_with bigint NOT NULL, applied_at timestamptz DEFAULT now())",
+    );
+    sql(FIRST);
+    sql("INSERT INTO regrant_schema (version, works_with) VALUES (1, 1)");
+    let plain = grant(1);
+    let hash = |byte: u8| Hash([byte; 32]);
+    // Everything that there can be, beyond one page of the migration, and under a number of the upper half.
+    let code = CodeTerms {
+        secret: hash(5),
+        challenge: Some(hash(6)),
+        redirect_uri: None,
+        expires_at: Timestamp::from_millis(-3),
+    };
+    let full = Grant {
+        id: GrantId { number: u64::MAX - 1, random: u64::MAX },
+        generation: u32::MAX,
+        current: None,
+        retry_proof: Some(hash(7)),
+        ended: Some((Timestamp::from_millis(i64::MAX), EndReason::RefreshReplayed)),
+        redeemed_at: None,
+        terms: Arc::new(Terms {
+            binding: Binding::Key(hash(8)),
+            rotation: Rotation::Reusable,
+            refreshable: false,
+            session: Some([9; 32]),
+            code: Some(code),
+            openid: OpenId::parse("n-0S6\n1\npwd\n\nemail"),
+            ..(*plain.terms).clone()
+        }),
+        ..plain.clone()
+    };
+    let changed = Grant { id: GrantId { number: 3, random: 7 }, ..plain.clone() };
+    sql(&as_of_1(&plain, "read"));
+    sql(&as_of_1(&full, "read"));
+    sql(&as_of_1(&changed, "read  write"));
+    sql(
+        "INSERT INTO grants SELECT 100 + i, 7, version, write_id, rotated_at, previously_rotated_at, answered_at, idle_at, absolute_at, ended_at, \
+         redeemed_at, generation, seed_key, retries, era, tag_key, end_reason, mac_key, mac, current, ratchet, retry_proof \
+         FROM grants, generate_series(1, 2500) i WHERE number = 1",
+    );
+    sql(
+        "INSERT INTO grant_terms SELECT 100 + i, authenticated_at, created_at, epoch, code_expires_at, binding, rotation, refreshable, client, \
+         subject, scope, resources, binding_key, code_secret, code_challenge, code_redirect_uri, session, openid \
+         FROM grant_terms, generate_series(1, 2500) i WHERE number = 1",
+    );
+    let refused = regrant_store::Postgres::open(&database.options()).expect_err("an operator says when").to_string();
+    assert!(refused.contains("its schema is 1") && refused.contains("regrant migrate"), "{refused}");
+    let mut applied = Vec::new();
+    regrant_store::Postgres::migrate(&database.options(), |migration| applied.push(migration.version))
+        .expect("applied");
+    assert_eq!(applied, [2]);
+    let mut node = database.node();
+    let mut read = |grant: &Grant| node.load(&[grant.id]).expect("readable").remove(0).expect("the row");
+    for expected in [&plain, &full] {
+        let found = read(expected);
+        assert_eq!((&found.grant, found.mac), (expected, MAC));
+    }
+    assert_eq!(read(&changed).mac.key_id, 0, "no MAC fits");
+    let last = Grant { id: GrantId { number: 2600, random: 7 }, ..plain };
+    assert_eq!(read(&last).grant, last);
+    assert_eq!(sql("SELECT count(*) FROM grants"), "2503");
+    assert_eq!(sql("SELECT count(*) FROM pg_class WHERE relname LIKE '%of_1%'"), "0", "the old tables are gone");
 }

@@ -30,6 +30,7 @@ mod batch;
 mod doubt;
 mod grants;
 mod guard;
+mod halves;
 mod ledger;
 mod line;
 mod news;
@@ -189,15 +190,16 @@ impl Postgres {
     pub fn migrate(options: &PostgresOptions, mut told: impl FnMut(&Migration)) -> Result<(), OpenError> {
         let mut store = Self::connected(options)?;
         loop {
-            match store.migrate_next().map_err(|fault| refused(options, fault))? {
-                Some(migration) => told(migration),
-                None => return Ok(()),
+            let applied = store.migrate_next().map_err(|fault| refused(options, fault))?;
+            if applied.is_empty() {
+                return Ok(());
             }
+            applied.into_iter().for_each(&mut told);
         }
     }
 
     /// Nodes that do it at the same moment are in each other's way, once.
-    fn migrate_next(&mut self) -> Result<Option<&'static Migration>, Fault> {
+    fn migrate_next(&mut self) -> Result<Vec<&'static Migration>, Fault> {
         let mut done = self.once(async |line| schema::apply_next(line).await);
         for rest in RESTS {
             if !matches!(done, Err(Fault::Again(_))) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::halves;
 use super::line::{Fault, Line};
 use super::values::Columns;
 
@@ -25,12 +26,22 @@ pub struct Migration {
 }
 
 /// All of them. One that was released is never edited; the next change is the next file.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    title: "the schema of the first release with PostgreSQL",
-    works_with: 1,
-    sql: include_str!("migrations/0001.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        title: "the schema of the first nodes",
+        works_with: 1,
+        sql: include_str!("migrations/0001.sql"),
+    },
+    // The rows are written anew by `halves`.
+    Migration {
+        version: HALVES,
+        title: "each half of a grant is one value",
+        works_with: HALVES,
+        sql: include_str!("migrations/0002.sql"),
+    },
+];
+const HALVES: u32 = 2;
 
 /// The longest that one may take.
 const LONG: Duration = Duration::from_secs(3600);
@@ -83,8 +94,9 @@ async fn state(line: &Line) -> Result<SchemaState, Fault> {
     columns.whole(state)
 }
 
-/// Applies the next one, and tells which; none if nothing is missing. Two programs that do it at once do it one after the other.
-pub(super) async fn apply_next(line: &Line) -> Result<Option<&'static Migration>, Fault> {
+/// Applies the next one, or all of them in an empty database, and tells which; none if nothing is missing. Two programs that do it at once do it
+/// one after the other.
+pub(super) async fn apply_next(line: &Line) -> Result<Vec<&'static Migration>, Fault> {
     let fault = |error: tokio_postgres::Error| Fault::of(&error);
     line.simple(
         "CREATE TABLE IF NOT EXISTS regrant_schema (version bigint PRIMARY KEY, works_with bigint NOT NULL, \
@@ -95,8 +107,9 @@ pub(super) async fn apply_next(line: &Line) -> Result<Option<&'static Migration>
     line.simple("BEGIN; SET LOCAL synchronous_commit = on; LOCK TABLE regrant_schema IN EXCLUSIVE MODE")
         .await
         .map_err(fault)?;
-    let next = state(line).await?.pending().next();
-    if let Some(migration) = next {
+    let found = state(line).await?;
+    let next: Vec<&Migration> = found.pending().take(if found.version == 0 { MIGRATIONS.len() } else { 1 }).collect();
+    for migration in &next {
         let noted = format!(
             "{}\nINSERT INTO regrant_schema (version, works_with) VALUES ({}, {});",
             migration.sql, migration.version, migration.works_with
@@ -105,6 +118,11 @@ pub(super) async fn apply_next(line: &Line) -> Result<Option<&'static Migration>
             .await
             .map_err(|_| Fault::Gone("a migration took longer than an hour".to_owned()))?
             .map_err(fault)?;
+        if migration.version == HALVES {
+            timeout(LONG, halves::write_anew(line))
+                .await
+                .map_err(|_| Fault::Gone("a migration took longer than an hour".to_owned()))??;
+        }
     }
     line.simple("COMMIT").await.map_err(fault)?;
     Ok(next)

@@ -202,6 +202,12 @@ impl<'row> Columns<'row> {
         self.optional_i64().map(i64::cast_unsigned)
     }
 
+    /// The bit pattern of a u32 in an `integer`.
+    pub(super) fn pattern(&mut self) -> u32 {
+        let number = i32::try_from(self.i64()).ok();
+        self.sound(number).unwrap_or(0).cast_unsigned()
+    }
+
     pub(super) fn small<T: TryFrom<i64> + Default>(&mut self) -> T {
         let number = T::try_from(self.i64()).ok();
         self.sound(number).unwrap_or_default()

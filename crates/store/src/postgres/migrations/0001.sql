@@ -3,21 +3,52 @@
 -- grants by their number. Texts are compared byte by byte; U+0000, which PostgreSQL cannot keep, is escaped (see values.rs).
 
 -- The hot half of a grant: one small row, the only thing a refresh changes. No index holds a column that changes, and a page has room
--- for the next version: an update stays on its page (HOT), and the old version goes without a vacuum. What is never asked for by a
--- condition is one value (hot.rs): a column is a parameter and a result for each row of each batch.
+-- for the next version: an update stays on its page (HOT), and the old version goes without a vacuum.
 CREATE TABLE grants (
     number bigint PRIMARY KEY,
     random bigint NOT NULL,
     version bigint NOT NULL,
-    hot bytea NOT NULL
+    write_id bigint NOT NULL,
+    rotated_at bigint NOT NULL,
+    previously_rotated_at bigint NOT NULL,
+    answered_at bigint NOT NULL,
+    idle_at bigint NOT NULL,
+    absolute_at bigint NOT NULL,
+    ended_at bigint,
+    redeemed_at bigint,
+    generation integer NOT NULL,
+    seed_key integer NOT NULL,
+    retries integer NOT NULL,
+    era integer NOT NULL,
+    tag_key smallint NOT NULL,
+    end_reason smallint,
+    mac_key smallint NOT NULL,
+    mac bytea NOT NULL,
+    current bytea,
+    ratchet bytea,
+    retry_proof bytea
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
 -- The cold half: written once, under the same MAC.
 CREATE TABLE grant_terms (
     number bigint PRIMARY KEY,
+    authenticated_at bigint NOT NULL,
+    created_at bigint NOT NULL,
+    epoch bigint NOT NULL,
+    code_expires_at bigint,
+    binding smallint NOT NULL,
+    rotation smallint NOT NULL,
+    refreshable smallint NOT NULL,
     client text COLLATE "C" NOT NULL,
     subject text COLLATE "C" NOT NULL,
-    terms bytea NOT NULL
+    scope text COLLATE "C" NOT NULL,
+    resources text COLLATE "C" NOT NULL,
+    binding_key bytea,
+    code_secret bytea,
+    code_challenge bytea,
+    code_redirect_uri bytea,
+    session bytea,
+    openid text COLLATE "C"
 );
 CREATE INDEX grant_terms_by_client ON grant_terms (client, number);
 CREATE INDEX grant_terms_by_subject ON grant_terms (subject, number);

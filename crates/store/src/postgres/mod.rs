@@ -163,7 +163,7 @@ impl Postgres {
         }
         if state.pending().next().is_some() {
             let problem = format!("its schema is {}, and this program needs {}", state.version, known());
-            let remedy = "look at what is missing with `regrant migrate plan`, and apply it with `regrant migrate apply`: nodes of the version before go on meanwhile".to_owned();
+            let remedy = "look at what is missing with `regrant migrate plan`, which says whether nodes of the version before go on meanwhile, and apply it with `regrant migrate apply`".to_owned();
             return Err(OpenError::Server { place, problem, remedy });
         }
         if store.once(async |line| is_marked(line).await).map_err(refused)? {

@@ -202,7 +202,7 @@ mod tests {
             prop_assert_eq!(read(&bytes), Some(terms.clone()));
             let at = at.index(bytes.len());
             bytes[at] ^= change;
-            prop_assert_ne!(read(&bytes), Some(terms.clone()));
+            prop_assert_ne!(read(&bytes), Some(terms));
             bytes.truncate(at);
             prop_assert_eq!(read(&bytes), None);
         }

@@ -1,6 +1,8 @@
-//! How a set is written in a row: in one spelling only, so that no change to a row goes unnoticed (check K8).
+//! How a set is written in a row: in one spelling only, so that no change to a row goes unnoticed (check K8); and what
+//! stands in place of what cannot be read.
 
-use regrant_core::Scope;
+use regrant_core::grant::{Binding, Rotation};
+use regrant_core::{ClientId, Resources, Scope, Terms, Timestamp};
 
 /// A scope as we write it. What reads as the same set and is written otherwise was not written by us.
 ///
@@ -8,4 +10,24 @@ use regrant_core::Scope;
 pub(crate) fn scope(text: &str) -> Option<Scope> {
     let read = if text.is_empty() { Scope::default() } else { Scope::from_tokens(text.split(' ')).ok()? };
     (read.to_string() == text).then_some(read)
+}
+
+/// In place of terms that cannot be read: no MAC is over them.
+pub(crate) fn unreadable(client: ClientId, subject: String) -> Terms {
+    let never = Timestamp::EPOCH;
+    Terms {
+        client,
+        subject,
+        scope: Scope::default(),
+        resources: Resources::default(),
+        binding: Binding::Bearer,
+        rotation: Rotation::SingleUse,
+        refreshable: false,
+        authenticated_at: never,
+        created_at: never,
+        epoch: 0,
+        session: None,
+        code: None,
+        openid: None,
+    }
 }

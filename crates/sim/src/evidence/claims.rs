@@ -59,7 +59,7 @@ pub const CLAIMS: [Claim; 20] = [
         sim: Some("simulate --from 300000 --seeds 300000"),
         command: "",
         short: "5,000 seeds of 1,000 steps: `crates/sim/tests/simulate.rs`",
-        beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. What an answer means, the client library says; when to ask is the simulator's choice. The whole library: `phones`.",
+        beyond: "Logins, consent and passwords (a code is made where the authorization endpoint makes it), wide revocations, the sweep, restores; two nodes share the store in memory, not PostgreSQL; signing keys do not rotate. What an answer means, the client library says; when to ask is the simulator's choice. The whole library: `phones`. Ten million histories are some fifteen hours of two cores: `--checkpoint FILE` puts them aside after each thousand, and the same command goes on.",
         read: simulated,
     },
     Claim {

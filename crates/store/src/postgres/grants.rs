@@ -12,7 +12,7 @@ use super::line::Fault;
 use super::terms;
 use super::values::{Columns, P, escaped};
 use crate::hot::Hot;
-use crate::{Consent, Loaded};
+use crate::{Consent, Loaded, spelling};
 
 /// Most hot halves are shorter.
 const LENGTH: usize = 144;
@@ -130,7 +130,7 @@ fn cold_of(columns: &mut Columns<'_>) -> Result<Terms, Fault> {
     let client = client.ok_or_else(|| Fault::damaged("no client"))?;
     let subject = columns.text();
     let read = terms::decode(client.clone(), subject.clone(), columns.slice());
-    Ok(columns.sound(read).unwrap_or_else(|| terms::unreadable(client, subject)))
+    Ok(columns.sound(read).unwrap_or_else(|| spelling::unreadable(client, subject)))
 }
 
 /// The statements of a page of grants: numbers are kept as bit patterns, so that the upper half of them is negative and comes last.

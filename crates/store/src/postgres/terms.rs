@@ -12,7 +12,7 @@
 
 use regrant_core::grant::{Binding, CodeTerms, Rotation};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, OpenId, Resources, Terms, Timestamp};
+use regrant_core::{ClientId, OpenId, Resources, Terms};
 
 use crate::hot::{Reader, write_signed, write_varint};
 use crate::spelling;
@@ -121,29 +121,10 @@ pub(super) fn decode(client: ClientId, subject: String, bytes: &[u8]) -> Option<
     })
 }
 
-/// In place of those that cannot be read.
-pub(super) fn unreadable(client: ClientId, subject: String) -> Terms {
-    let never = Timestamp::from_millis(0);
-    Terms {
-        client,
-        subject,
-        scope: regrant_core::Scope::default(),
-        resources: Resources::default(),
-        binding: Binding::Bearer,
-        rotation: Rotation::SingleUse,
-        refreshable: false,
-        authenticated_at: never,
-        created_at: never,
-        epoch: 0,
-        session: None,
-        code: None,
-        openid: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use regrant_core::Timestamp;
 
     use super::*;
 
@@ -184,7 +165,7 @@ mod tests {
                     session,
                     code,
                     openid: OpenId::parse("n-0S6\n1\npwd otp\n\nemail").filter(|_| refreshable),
-                    ..unreadable(client, "usr_1".to_owned())
+                    ..spelling::unreadable(client, "usr_1".to_owned())
                 }
             },
         )

@@ -122,21 +122,8 @@ impl Cold {
 
     /// In place of a row that is not there.
     pub(super) fn missing() -> rusqlite::Result<Self> {
-        let terms = Terms {
-            client: ClientId::parse("unreadable").ok_or(rusqlite::Error::InvalidQuery)?,
-            subject: String::new(),
-            scope: Scope::default(),
-            resources: Resources::default(),
-            binding: Binding::Bearer,
-            rotation: Rotation::SingleUse,
-            refreshable: false,
-            authenticated_at: regrant_core::Timestamp::EPOCH,
-            created_at: regrant_core::Timestamp::EPOCH,
-            epoch: 0,
-            session: None,
-            code: None,
-            openid: None,
-        };
+        let client = ClientId::parse("unreadable").ok_or(rusqlite::Error::InvalidQuery)?;
+        let terms = spelling::unreadable(client, String::new());
         Ok(Self { terms: Arc::new(terms), is_sound: false })
     }
 }

@@ -171,6 +171,8 @@ pub struct Poll<'a> {
     pub asked: Option<&'a Asked>,
     /// Whether it asks too soon.
     pub soon: Soon,
+    /// The resources that the token is for; empty for all of the grant's (RFC 8707 section 2.2: "for all grant types").
+    pub resources: &'a Resources,
 }
 
 /// What does the device hear? `grant` is the row that an answer made, if there is one, and its user's status.
@@ -192,8 +194,7 @@ pub fn decide(
     if refused_by_user && is_its_own {
         return Decision::refuse(Refusal::DeviceDenied);
     }
-    let resources = Resources::default();
-    let request = redeem::Request { code, redirect_uri: None, verifier: None, resources: &resources };
+    let request = redeem::Request { code, redirect_uri: None, verifier: None, resources: poll.resources };
     let decision =
         redeem::decide_as(GrantType::DeviceCode, Some((found, subject)), &request, client, keys, now, entropy);
     let outcome = decision.outcome.map_err(|refusal| match refusal {

@@ -75,6 +75,9 @@ pub struct Admin {
 /// What is true of a command that met a store in trouble, and what to do.
 const fn advice(cause: Cause) -> &'static str {
     match cause {
+        Cause::Unkept => {
+            "it was done, and only an older copy of the store could bring it back\n  remedy: free some space where `revocations_file` is: it is kept there with the next change"
+        }
         Cause::Device | Cause::Unknown => "look whether it was done before you do it again",
         Cause::Full => "nothing was changed\n  remedy: free some space, and do it again",
         Cause::ReadOnly => {
@@ -485,7 +488,7 @@ impl Admin {
         let ended = self
             .app
             .engine
-            .decide(found.grant.id, &self.acting.correlation, move |row, moment| match row {
+            .end(found.grant.id, &self.acting.correlation, move |row, moment| match row {
                 Some((grant, _)) => {
                     revoke::end(grant, EndReason::RevokedByOperator, &detail, moment.now, &moment.entropy)
                 }

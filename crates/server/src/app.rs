@@ -228,6 +228,11 @@ pub enum ReloadError {
     /// The certificate that it names cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Every client of the file is gone from it: that is how a file looks that is being written.
+    #[error(
+        "the file has no client any more, and the running configuration has {0}, whose sessions would all end: a file that is being written looks so\n  remedy: reload again when it is written; if it is meant, restart the server, or remove the clients but for one first"
+    )]
+    NoClients(usize),
     /// The server is stopping.
     #[error("the configuration could not be read: {0}")]
     Interrupted(String),
@@ -445,6 +450,11 @@ impl App {
         // Files are read on a thread that may wait.
         let read = tokio::task::spawn_blocking(move || Config::from_source(&source)).await;
         let config = read.map_err(|error| ReloadError::Interrupted(error.to_string()))??;
+        let (before, file) = (self.settings().config.clients.len(), config.source.file.as_ref());
+        let is_empty = file.and_then(|file| std::fs::metadata(file).ok()).is_some_and(|file| file.len() == 0);
+        if config.clients.is_empty() && (before > 1 || before == 1 && is_empty) {
+            return Err(ReloadError::NoClients(before));
+        }
         self.replace_config(config).await
     }
 

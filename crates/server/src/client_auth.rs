@@ -95,7 +95,7 @@ pub fn read(headers: &HeaderMap, form: &Form) -> Result<Result<Presented, NotAut
     let client_id = form.ascii("client_id", 255)?;
     let secret = form.credential("client_secret");
     let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-    if form.has_any(&["client_assertion", "client_assertion_type"]) {
+    if ["client_assertion", "client_assertion_type"].iter().any(|name| form.credential(name).is_some()) {
         // Check C1.
         if secret.is_some() || authorizations.next().is_some() {
             return Err(Malformed::TwoAuthentications);
@@ -124,7 +124,7 @@ pub fn read(headers: &HeaderMap, form: &Form) -> Result<Result<Presented, NotAut
     Ok(Ok(presented))
 }
 
-/// RFC 7523 section 2.2. Empty ones are as absent ones (check C3), and prove nothing.
+/// RFC 7523 section 2.2. An empty one is as an absent one (check C3), and proves nothing.
 fn assertion(form: &Form, client_id: Option<&str>) -> Result<Result<Presented, NotAuthenticated>, Malformed> {
     let kind = form.credential("client_assertion_type").ok_or(Malformed::Missing("client_assertion_type"))?;
     let assertion = form.credential("client_assertion").ok_or(Malformed::Missing("client_assertion"))?;

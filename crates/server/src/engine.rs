@@ -259,7 +259,22 @@ impl Engine {
         decide: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T> + Send + 'static,
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let mut decide = decide;
-        self.decided(Some(grant), correlation, move |row, _, moment| decide(row, moment)).await
+        self.decided(Some(grant), correlation, false, move |row, _, moment| decide(row, moment)).await
+    }
+
+    /// The same for what ends a grant for a reason of its own. It sees the row beneath a wide revocation: that one may be taken back, and this end
+    /// is final. A grant that has ended already is in the revocation journal before this returns, whatever happened when it ended.
+    ///
+    /// # Errors
+    /// As [`Engine::decide`].
+    pub async fn end<T: Send + 'static>(
+        &self,
+        grant: GrantId,
+        correlation: &str,
+        decide: impl FnMut(Row<'_>, &Moment<'_>) -> Decision<T> + Send + 'static,
+    ) -> Result<Result<T, Refusal>, Unavailable> {
+        let mut decide = decide;
+        self.decided(Some(grant), correlation, true, move |row, _, moment| decide(row, moment)).await
     }
 
     /// Makes a new grant: the decision gets its id.
@@ -272,17 +287,18 @@ impl Engine {
         decide: impl FnMut(GrantId, &Moment<'_>) -> Decision<T> + Send + 'static,
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let mut decide = decide;
-        self.decided(None, correlation, move |_, id, moment| decide(id, moment)).await
+        self.decided(None, correlation, false, move |_, id, moment| decide(id, moment)).await
     }
 
     async fn decided<T: Send + 'static>(
         &self,
         grant: Option<GrantId>,
         correlation: &str,
+        ends: bool,
         decide: impl FnMut(Row<'_>, GrantId, &Moment<'_>) -> Decision<T> + Send + 'static,
     ) -> Result<Result<T, Refusal>, Unavailable> {
         let (correlation, from) = (correlation.to_owned(), sight::whereabouts());
-        let asked = Box::new(Asking { decide, correlation, from, outcome: None::<T> });
+        let asked = Box::new(Asking { decide, correlation, ends, from, outcome: None::<T> });
         let span = self.spans.child("decide", &sight::span());
         let (reply, answer) = oneshot::channel();
         self.send(Job::Decide { grant, asked, span, reply })?;

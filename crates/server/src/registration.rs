@@ -130,10 +130,11 @@ async fn manage(app: &Arc<App>, id: &str, request: Request, peer: Peer) -> Resul
     // error": the same for another client's and for none at all.
     let unknown = || Failure::Bearer(BearerFailure::InvalidToken);
     let known = ClientId::parse(id).and_then(|id| own(app, &id, &token)).ok_or_else(unknown)?;
+    let known = arrived(app, known, &token).await?;
     match parts.method {
         // RFC 7592 section 3: registration_access_token is "REQUIRED", and the one that was shown is still it. A client_secret is
         // "OPTIONAL" (RFC 7591 section 3.2.1), and is not given again: what is kept of it is its hash.
-        Method::GET => Ok(described(app, &known, None, presented(&parts.headers).as_ref())),
+        Method::GET | Method::HEAD => Ok(described(app, &known, None, presented(&parts.headers).as_ref())),
         Method::PUT => replace(app, known, &token, &parts.headers, body).await,
         Method::DELETE => {
             app.admin().unregister(&known.definition).await?;
@@ -153,6 +154,21 @@ fn own(app: &App, id: &ClientId, token: &Hash) -> Option<Registered> {
     // Every one is compared, each in constant time.
     let fits = hashes.into_iter().flatten().fold(false, |fits, text| fits | (parse_hash_text(text) == Some(*token)));
     (fits && !client.disabled).then_some(Registered { client, definition })
+}
+
+/// The newest token has come to its client, who "MUST immediately discard its previous" one (RFC 7592 section 3): from now on that is nobody's.
+async fn arrived(app: &Arc<App>, known: Registered, token: &Hash) -> Result<Registered, Failure> {
+    let mut definition = known.definition.clone();
+    match &mut definition.registration {
+        Some(registration)
+            if registration.previous_token_hash.is_some()
+                && parse_hash_text(&registration.token_hash) == Some(*token) =>
+        {
+            registration.previous_token_hash = None;
+        }
+        _ => return Ok(known),
+    }
+    app.admin().replace_registered(&known.definition, definition, "has its new registration access token").await
 }
 
 /// RFC 7592 section 2.2.
@@ -180,7 +196,7 @@ async fn replace(
     };
     let mut definition = ClientDefinition { id: before.id.clone(), registration: Some(registration), ..definition };
     let secret = give_secret(&mut definition, Some(&before));
-    let registered = app.admin().replace_registered(&before, definition).await?;
+    let registered = app.admin().replace_registered(&before, definition, "changed its registration").await?;
     Ok(described(app, &registered, secret.as_ref(), Some(&made.token)))
 }
 
@@ -270,6 +286,9 @@ fn described(
         "registration_client_uri": app.issuer.url(&format!("/oauth2/register/{}", client.id)),
     });
     body.extend(more.as_object().cloned().unwrap_or_default());
+    // OpenID Connect Registration section 2: "The default, if omitted, is web." RFC 7591 section 3.2.1: "all registered metadata about this
+    // client, including any fields provisioned by the authorization server itself".
+    body.entry("application_type").or_insert_with(|| "web".into());
     if let Some(secret) = secret {
         body.insert("client_secret".to_owned(), secret.as_str().into());
         // "REQUIRED if "client_secret" is issued. […] or 0 if it will not expire."

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::{constant_time, hmac};
 use regrant_core::grant::EndReason;
 use regrant_core::keys::DeploymentId;
-use regrant_core::{Epoch, EventKind, GrantId, Timestamp};
+use regrant_core::{Epoch, EventKind, Grant, GrantId, Timestamp};
 use regrant_store::{Outcome, Record};
 
 use crate::session::LOGIN_LIFETIME;
@@ -78,9 +78,8 @@ impl Entry {
     fn of(record: &Record, now: Timestamp, epochs: &[Epoch]) -> Option<Self> {
         match record {
             Record::Grant { grant, events, .. } => {
-                let (at, reason) = grant.ended?;
                 let is_told = events.iter().any(|event| matches!(event.event.kind, EventKind::GrantEnded(_)));
-                is_told.then_some(Self { at, over_at: grant.absolute_at, what: Revoked::Grant(grant.id, reason) })
+                Self::of_ended(grant).filter(|_| is_told)
             }
             Record::DenyAccess { jti, expires_at } => {
                 Some(Self { at: now, over_at: *expires_at, what: Revoked::AccessToken(*jti) })
@@ -95,6 +94,24 @@ impl Entry {
                 Some(Self { at: now, over_at: now.plus(LOGIN_LIFETIME), what })
             }
             _ => Some(Self::of_bulk(now, Revoked::State(State::of(record, now)?))),
+        }
+    }
+
+    /// The end of a grant that has one.
+    pub(crate) fn of_ended(grant: &Grant) -> Option<Self> {
+        let (at, reason) = grant.ended?;
+        Some(Self { at, over_at: grant.absolute_at, what: Revoked::Grant(grant.id, reason) })
+    }
+
+    /// The grant that it ends.
+    const fn grant(&self) -> Option<u64> {
+        match self.what {
+            Revoked::Grant(id, _) => Some(id.number),
+            Revoked::AccessToken(_)
+            | Revoked::Bulk(_)
+            | Revoked::TakenBack(_)
+            | Revoked::State(_)
+            | Revoked::Other(..) => None,
         }
     }
 
@@ -240,6 +257,8 @@ pub struct Revocations {
     full_at: u64,
     /// Committed, and not yet here.
     waiting: Vec<Entry>,
+    /// The grants whose end is here.
+    here: HashSet<u64>,
 }
 
 impl Revocations {
@@ -260,6 +279,7 @@ impl Revocations {
             size: contents.end,
             full_at: 0,
             waiting: Vec::new(),
+            here: contents.entries.iter().filter_map(Entry::grant).collect(),
         };
         if contents.end == 0 {
             let header = header(deployment);
@@ -300,17 +320,20 @@ impl Revocations {
         Ok(())
     }
 
+    /// Keeps ends of grants that were committed before, if they are not here.
+    pub(crate) fn keep_ends(&mut self, ended: Vec<Entry>) -> io::Result<()> {
+        for entry in ended {
+            let is_here = entry.grant().is_none_or(|number| self.here.contains(&number));
+            if !is_here && self.waiting.iter().all(|waiting| waiting.grant() != entry.grant()) {
+                self.waiting.push(entry);
+            }
+        }
+        if self.waiting.is_empty() { Ok(()) } else { self.append() }
+    }
+
     /// The grants whose end is committed and not yet here.
     pub(crate) fn unkept(&self) -> HashSet<u64> {
-        let grant = |entry: &Entry| match entry.what {
-            Revoked::Grant(id, _) => Some(id.number),
-            Revoked::AccessToken(_)
-            | Revoked::Bulk(_)
-            | Revoked::TakenBack(_)
-            | Revoked::State(_)
-            | Revoked::Other(..) => None,
-        };
-        self.waiting.iter().filter_map(grant).collect()
+        self.waiting.iter().filter_map(Entry::grant).collect()
     }
 
     /// Whether something is committed and not yet here.
@@ -332,6 +355,7 @@ impl Revocations {
         self.file.sync_data()?;
         self.size += bytes.len() as u64;
         self.last = last;
+        self.here.extend(self.waiting.iter().filter_map(Entry::grant));
         self.waiting.clear();
         Ok(())
     }
@@ -454,6 +478,22 @@ mod tests {
             assert!(found.entries.iter().all(|entry| kept.contains(entry)), "nothing is made up: {changed}");
             assert!(found.entries.len() < kept.len(), "{changed}");
         }
+        let _ = std::fs::remove_file(&path);
+    }
+
+    /// A crash, or a full disk, between the commit and this: whoever was not answered asks again, and then it is here. Once.
+    #[test]
+    fn an_end_that_is_not_here_is_kept_when_it_is_asked_for_again() {
+        let path = place("again");
+        let mut kept = journal(&path, 1..2);
+        for _ in 0..2 {
+            let mut journal = Revocations::open(&path, key(), HERE, |_| {}).expect("a journal");
+            for _ in 0..2 {
+                journal.keep_ends(vec![entry(1, 101), entry(7, 107), entry(7, 107)]).expect("room");
+            }
+        }
+        kept.push(entry(7, 107));
+        assert_eq!(read(&path, &key(), HERE).expect("readable").entries, kept);
         let _ = std::fs::remove_file(&path);
     }
 

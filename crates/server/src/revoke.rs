@@ -91,7 +91,7 @@ async fn refresh_token(
     let (grant, id) = (token.grant, client.id.clone());
     let ended = app
         .engine
-        .decide(grant, correlation.as_str(), move |row, moment| {
+        .end(grant, correlation.as_str(), move |row, moment| {
             revoke::decide(row.map(|(grant, _)| grant), &token, &id, moment.keys, moment.now, &moment.entropy)
         })
         .await?;

@@ -68,7 +68,7 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
 
 async fn answer(
     app: &App,
-    settings: &Settings,
+    settings: &Arc<Settings>,
     request: Request,
     correlation: &Correlation,
     client: &mut Option<Arc<Client>>,
@@ -84,7 +84,7 @@ async fn answer(
         Asked::Refresh(asked) => ask.refresh(asked).await,
         Asked::Code(asked) => ask.redeem(asked).await,
         Asked::Password(asked) => ask.password(asked).await,
-        Asked::Device { code } => ask.device(&code).await,
+        Asked::Device { code, resources } => ask.device(&code, resources).await,
         Asked::ClientCredentials { scope, resources } => ask.client_credentials(scope.as_ref(), &resources).await,
     }
 }
@@ -94,7 +94,7 @@ enum Asked {
     Refresh(RefreshRequest),
     Code(CodeRequest),
     Password(PasswordRequest),
-    Device { code: Wiped<String> },
+    Device { code: Wiped<String>, resources: Resources },
     ClientCredentials { scope: Option<Scope>, resources: Resources },
 }
 
@@ -157,7 +157,8 @@ impl Asked {
                 })
             }
             "urn:ietf:params:oauth:grant-type:device_code" => {
-                Ok(Asked::Device { code: secret(required("device_code")?) })
+                let code = secret(required("device_code")?);
+                resources().map(|resources| Asked::Device { code, resources })
             }
             "client_credentials" => {
                 scope().and_then(|scope| Ok(Asked::ClientCredentials { scope, resources: resources()? }))
@@ -187,7 +188,7 @@ fn answered(granted: &Scope, told: &Scope) -> Option<String> {
 /// An authenticated client's question.
 struct Asking<'a> {
     app: &'a App,
-    settings: &'a Settings,
+    settings: &'a Arc<Settings>,
     client: &'a Arc<Client>,
     peer: Peer,
     correlation: &'a Correlation,
@@ -205,6 +206,7 @@ impl Asking<'_> {
         if scope.as_ref().is_some_and(|scope| self.settings.is_meaningless(scope, &resources)) {
             return Err(Refusal::ScopeNotAllowed.into());
         }
+        let settings = Arc::clone(self.settings);
         let judge = move |row: Row<'_>, moment: &Moment<'_>| {
             let request = refresh::Request {
                 token: &token,
@@ -213,7 +215,14 @@ impl Asking<'_> {
                 idempotency_key,
                 holder_key: None,
             };
-            refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
+            let decision = refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy);
+            // Nor does anything of it mean something to the resources of the grant: refused in place of what was decided.
+            match (&scope, &decision.outcome) {
+                (Some(scope), Ok(refreshed)) if settings.is_meaningless(scope, &refreshed.granted.resources) => {
+                    Decision::refuse(Refusal::ScopeNotAllowed)
+                }
+                _ => decision,
+            }
         };
         let recipient = self.recipient().await?;
         let (refreshed, claims) = self.decided(grant, GrantType::RefreshToken, judge).await?;
@@ -292,7 +301,7 @@ impl Asking<'_> {
     }
 
     /// RFC 8628 section 3.4: a device asks whether somebody has answered.
-    async fn device(&self, code: &str) -> Result<Tokens, Failure> {
+    async fn device(&self, code: &str, resources: Resources) -> Result<Tokens, Failure> {
         let code = DeviceCode::open(code, &self.app.engine.keys()).ok_or(Refusal::NotOurs)?;
         let (grant, client) = (code.grant(), Arc::clone(self.client));
         self.charge(grant)?;
@@ -304,7 +313,7 @@ impl Asking<'_> {
         let is_its_own = asked.as_ref().is_some_and(|asked| asked.grant == grant && asked.client == client.id);
         let soon = if is_its_own { self.app.limits.poll(grant) } else { Soon::No };
         let judge = move |row: Row<'_>, moment: &Moment<'_>| {
-            let poll = device::Poll { code: &code, asked: asked.as_ref(), soon };
+            let poll = device::Poll { code: &code, asked: asked.as_ref(), soon, resources: &resources };
             device::decide(row, &poll, &client, moment.keys, moment.now, &moment.entropy)
         };
         let recipient = self.recipient().await?;

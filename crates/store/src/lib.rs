@@ -526,6 +526,9 @@ pub enum Cause {
     /// The clock jumped further than any clock should: nothing is decided at such a time. Only the engine says this.
     #[error("the clock is not plausible")]
     Clock,
+    /// It is committed, and the revocation journal does not have it. Only the engine says this.
+    #[error("it is done, and the revocation journal does not have it")]
+    Unkept,
     /// What was read cannot have been written by us.
     #[error("the database is damaged")]
     Damaged,

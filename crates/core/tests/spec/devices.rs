@@ -11,7 +11,7 @@ use regrant_core::issue::{Granted, SubjectStatus};
 use regrant_core::keys::KeyStatus;
 use regrant_core::redeem::{Consent, Issued};
 use regrant_core::token::DeviceCode;
-use regrant_core::{Client, Decision, EventKind, Grant, GrantId, Keys, Refusal, Timestamp, Write};
+use regrant_core::{Client, Decision, EventKind, Grant, GrantId, Keys, Refusal, Resources, Timestamp, Write};
 
 use crate::world::{START, client, entropy, keys, millis, resources, scope, seconds};
 
@@ -72,7 +72,8 @@ impl Story {
     }
 
     fn decide(&self) -> Decision<Issued> {
-        let poll = Poll { code: &self.code, asked: self.asked.as_ref(), soon: self.soon };
+        let poll =
+            Poll { code: &self.code, asked: self.asked.as_ref(), soon: self.soon, resources: &Resources::default() };
         let grant = self.grant.as_ref().map(|grant| (grant, SubjectStatus::Enabled));
         device::decide(grant, &poll, &self.client, &keys_of(self.era), self.now, &entropy(3))
     }

@@ -240,7 +240,7 @@ impl Admin {
             let ended = self
                 .app
                 .engine
-                .decide(grant, &self.acting.correlation, move |row, moment| {
+                .end(grant, &self.acting.correlation, move |row, moment| {
                     match row.filter(|(found, _)| found.id == grant) {
                         // Two ids of one number differ in their random half.
                         None => Decision::refuse(Refusal::UnknownGrant),
@@ -258,7 +258,7 @@ impl Admin {
             let ended = self
                 .app
                 .engine
-                .decide(grant, &self.acting.correlation, move |row, moment| {
+                .end(grant, &self.acting.correlation, move |row, moment| {
                     match row.filter(|(found, _)| found.id == grant) {
                         // Two ids of one number differ in their random half.
                         None => Decision::refuse(Refusal::UnknownGrant),

@@ -171,6 +171,7 @@ impl Admin {
         &self,
         before: &ClientDefinition,
         definition: ClientDefinition,
+        what: &'static str,
     ) -> Result<Registered, Failure> {
         let _changing = self.app.changing.lock().await;
         let (client, definition) = self.judged(definition)?;
@@ -184,7 +185,7 @@ impl Admin {
         let mut records = vec![Record::PutClient { id: before.id.clone(), definition: text }];
         let happened = cascade::of_client(&known, Some(&client));
         records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
-        records.push(self.told(&client.id, "changed its registration"));
+        records.push(self.told(&client.id, what));
         self.app.engine.commit(records).await?;
         self.app.put_client(client.clone(), &definition);
         Ok(Registered { client: Arc::new(client), definition })

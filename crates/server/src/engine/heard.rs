@@ -24,6 +24,8 @@ pub(super) trait Asked: Send {
     fn decide(&mut self, row: Row<'_>, id: GrantId, moment: &Moment<'_>) -> Decision<()>;
     /// The name of the request.
     fn correlation(&self) -> &str;
+    /// Whether it ends the grant for a reason of its own, and so looks beneath a wide revocation that can be taken back.
+    fn ends(&self) -> bool;
     /// Where it came from.
     fn from(&self) -> Option<&Whereabouts>;
     /// An `Option` with the outcome of the last decision, if that was no refusal.
@@ -34,6 +36,7 @@ pub(super) trait Asked: Send {
 pub(super) struct Asking<F, T> {
     pub(super) decide: F,
     pub(super) correlation: String,
+    pub(super) ends: bool,
     pub(super) from: Option<Whereabouts>,
     pub(super) outcome: Option<T>,
 }
@@ -50,6 +53,10 @@ where
 
     fn correlation(&self) -> &str {
         &self.correlation
+    }
+
+    fn ends(&self) -> bool {
+        self.ends
     }
 
     fn from(&self) -> Option<&Whereabouts> {
@@ -99,7 +106,7 @@ mod tests {
     fn asked() -> (Reply, Told, oneshot::Receiver<Told>) {
         let (reply, answer) = oneshot::channel();
         let decide = |_: Row<'_>, _: GrantId, _: &Moment<'_>| Decision::<()>::refuse(Refusal::UnknownGrant);
-        let question = Asking { decide, correlation: String::new(), from: None, outcome: None };
+        let question = Asking { decide, correlation: String::new(), ends: false, from: None, outcome: None };
         (reply, Ok((Err(Refusal::UnknownGrant), Box::new(question))), answer)
     }
 

@@ -19,7 +19,7 @@ use super::told::{self, Told};
 use super::{GRANT_BLOCK, Job, MAX_ATTEMPTS, MAX_BATCH, MAX_RECORDS, Moment, Reply};
 use crate::chance;
 use crate::metrics::WriterQueue;
-use crate::revocations::Revocations;
+use crate::revocations::{Entry, Revocations};
 use crate::settle::{Settled, settle};
 use crate::spans::{Parent, Span, Spans};
 use crate::timekeeper::Timekeeper;
@@ -93,6 +93,8 @@ struct Decided {
 struct Working {
     number: u64,
     found: Option<(Grant, SubjectStatus)>,
+    /// The row as it was written, where only a wide revocation ends it.
+    beneath: Option<Grant>,
     /// The version in the store, which the write replaces.
     expected: Option<u64>,
     changed: bool,
@@ -236,12 +238,14 @@ impl Writer {
             Err(trouble) => return Err((jobs, trouble)),
         };
         self.places.begin();
-        let mut loose = HashMap::new();
+        let (mut loose, mut had_ended) = (HashMap::new(), Vec::new());
         let chances = chance::entropies(jobs.len());
         let mut pending: Vec<Pending> = jobs
             .into_iter()
             .zip(chances)
-            .map(|(job, entropy)| decide(job, &mut rows, &mut loose, &Moment { now, keys: &keys, entropy }))
+            .map(|(job, entropy)| {
+                decide(job, &mut rows, &mut loose, &mut had_ended, &Moment { now, keys: &keys, entropy })
+            })
             .collect();
         // Everything is decided, nothing is durable: a crash here loses nothing.
         let mut records = Vec::with_capacity(rows.len());
@@ -278,6 +282,7 @@ impl Writer {
                         stale.push(grant.id.number);
                     }
                 }
+                self.keep_ends(had_ended);
                 Ok(answer(&self.teller, pending, &stale, &self.unkept))
             }
         }
@@ -346,6 +351,15 @@ impl Writer {
                     tracing::error!(%error, "the revocation journal cannot be written: what is revoked is revoked, and is not confirmed before the journal has it; look after its disk");
                 }
             }
+        }
+    }
+
+    /// What had ended before is asked again by whoever was not answered: a crash, or a full disk, may have kept it from the journal.
+    fn keep_ends(&mut self, had_ended: Vec<Entry>) {
+        let Some(journal) = self.revocations.as_mut().filter(|_| !had_ended.is_empty()) else { return };
+        if let Err(error) = journal.keep_ends(had_ended) {
+            self.unkept = journal.unkept();
+            tracing::error!(%error, "the revocation journal cannot be written: what had been revoked is not confirmed");
         }
     }
 
@@ -440,11 +454,13 @@ impl Writer {
             }
             rows.truncate(rows.len() - usize::from(is_told));
             let expected = found.as_ref().map(|found| found.grant.version);
-            // What decisions see of a row that a wide revocation covers has ended; nothing is ever written over an ended one.
+            // What decisions see of a row that a wide revocation covers has ended; nothing is written over an ended one but an end.
+            let covered = found.as_ref().filter(|found| found.covered.is_some() && found.grant.ended.is_none());
+            let beneath = covered.map(|found| found.grant.clone().seen_until(found.subject.end()));
             let (was_there, found) = (found.is_some(), found.and_then(|found| found.believed(keys)));
             let intact = found.is_some() || !was_there;
             let found = found.map(|Loaded { grant, subject, .. }| (grant, subject));
-            rows.push(Working { number, found, expected, changed: false, intact, events: Vec::new() });
+            rows.push(Working { number, found, beneath, expected, changed: false, intact, events: Vec::new() });
         }
         Ok(rows)
     }
@@ -455,6 +471,7 @@ fn decide(
     mut job: Decided,
     rows: &mut [Working],
     loose: &mut HashMap<(u64, EventKind), Vec<EventRecord>>,
+    had_ended: &mut Vec<Entry>,
     moment: &Moment<'_>,
 ) -> Pending {
     job.attempts += 1;
@@ -477,15 +494,18 @@ fn decide(
         loose.entry((id.number, EventKind::AlarmAt(Refusal::TamperedRow))).or_insert_with(|| vec![record]);
         return Pending { job, verdict: Err(Refusal::TamperedRow), grant: None };
     }
-    let found = row.found.as_ref().map(|(grant, subject)| (grant, *subject));
+    let beneath = row.beneath.as_ref().filter(|_| job.asked.ends());
+    let found = row.found.as_ref().map(|(grant, subject)| (beneath.unwrap_or(grant), *subject));
     let Decision { write, event, outcome: verdict } = job.asked.decide(found, id, moment);
     if let Write::Grant { grant, .. } = write {
         // Folded into one write per batch: the store compares with the version it has.
         let version = row.expected.map_or(grant.version, |expected| expected + 1);
         let grant = Grant { version, ..grant };
         let subject = row.found.as_ref().map_or(SubjectStatus::Enabled, |(_, subject)| *subject);
-        row.found = Some((grant, subject));
+        (row.found, row.beneath) = (Some((grant, subject)), None);
         row.changed = true;
+    } else if let Some((grant, _)) = row.found.as_ref().filter(|_| job.asked.ends()) {
+        had_ended.extend(Entry::of_ended(grant));
     }
     if let Some(event) = event {
         row.events.push(EventRecord { at: moment.now, event, correlation: job.asked.correlation().to_owned() });
@@ -496,7 +516,7 @@ fn decide(
 }
 
 fn not_kept() -> Unavailable {
-    Unavailable { cause: Cause::Full, detail: "the revocation journal cannot be written".to_owned() }
+    Unavailable { cause: Cause::Unkept, detail: "the revocation journal cannot be written".to_owned() }
 }
 
 /// Tells every job its outcome, but for those that rest on a row which somebody else wrote: they are decided again.

@@ -232,7 +232,7 @@ impl Visit {
         let subject = who.user.subject.clone();
         self.app
             .engine
-            .decide(id, self.correlation.as_str(), move |row, moment| match row {
+            .end(id, self.correlation.as_str(), move |row, moment| match row {
                 Some((grant, _)) if grant.terms.subject == subject => {
                     revoke::end(grant, EndReason::RevokedByUser, "", moment.now, &moment.entropy)
                 }

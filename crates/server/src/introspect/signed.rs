@@ -17,15 +17,20 @@ const MEDIA_TYPE: &str = "application/token-introspection+jwt";
 const TYP: &str = "token-introspection+jwt";
 
 /// RFC 9701 section 4: a resource server asks for it "by including an Accept HTTP header with the value
-/// application/token-introspection+jwt".
+/// application/token-introspection+jwt". Who says that JSON is dearer (RFC 9110 section 12.5.1) is told in JSON.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut ranges = values.flat_map(|value| value.split(','));
-    ranges.any(|range| {
-        let (essence, parameters) = range.split_once(';').unwrap_or((range, ""));
-        let refused = parameters.split(';').any(|one| matches!(one.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
-        essence.trim().eq_ignore_ascii_case(MEDIA_TYPE) && !refused
-    })
+    let weight = |wanted: &str| {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let ranges = values.flat_map(|value| value.split(','));
+        let weights = ranges.filter_map(|range| {
+            let (essence, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let given = parameters.split(';').find_map(|one| one.trim().strip_prefix("q=")?.parse::<f32>().ok());
+            essence.trim().eq_ignore_ascii_case(wanted).then(|| given.unwrap_or(1.0))
+        });
+        weights.fold(0.0, f32::max)
+    };
+    let signed = weight(MEDIA_TYPE);
+    signed > 0.0 && signed >= weight("application/json")
 }
 
 /// RFC 9701 section 5: `iss`, `aud`, `iat` and `token_introspection`, and nothing else at the top: no `sub` and no `exp`, by which
@@ -61,4 +66,28 @@ pub(super) async fn answer(
 
 fn cannot(detail: &str) -> Failure {
     Failure::Unavailable(Unavailable { cause: Cause::Full, detail: format!("the answer cannot be signed: {detail}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9110 section 12.5.1.
+    #[test]
+    fn what_is_dearer_is_told() {
+        for (accept, is_signed) in [
+            ("application/token-introspection+jwt", true),
+            ("Application/Token-Introspection+JWT;q=0.1, */*", true),
+            ("application/json, application/token-introspection+jwt", true),
+            ("application/json, application/token-introspection+jwt;q=0.1", false),
+            ("application/json;q=0.5, application/token-introspection+jwt; q=0.9", true),
+            ("application/token-introspection+jwt;q=0", false),
+            ("application/token-introspection+jwt;q=0.000, */*", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(is_wanted(&headers), is_signed, "{accept}");
+        }
+    }
 }

@@ -94,6 +94,7 @@ const fn word(cause: Cause) -> &'static str {
         Cause::Unreachable => "unreachable",
         Cause::Unknown => "unknown",
         Cause::Clock => "clock",
+        Cause::Unkept => "unkept",
         Cause::Damaged => "damaged",
     }
 }

@@ -324,6 +324,9 @@ async fn an_assertion_comes_alone() {
         ];
         world.http().post("/oauth2/token", &form, &[]).await.expect_error(400, "invalid_request");
     }
+    // Both without a value are as none (RFC 6749 section 3.2): no second authentication.
+    let form = [("token", "x"), ("client_assertion_type", ""), ("client_assertion", "")];
+    let _ = world.http().post("/oauth2/revoke", &form, &[("authorization", &basic)]).await.expect_status(200);
     let saml = "urn:ietf:params:oauth:client-assertion-type:saml2-bearer";
     let form = [("grant_type", "client_credentials"), ("client_assertion_type", saml), ("client_assertion", &one)];
     world.http().post("/oauth2/token", &form, &[]).await.expect_error(401, "invalid_client");

@@ -69,6 +69,28 @@ async fn only_its_own_token_opens_a_registration() {
     assert_eq!(world.http().get(&format!("/oauth2/register/{id}"), &[]).await.status, 401);
 }
 
+/// Section 3: "the client MUST immediately discard its previous […] registration access token". Whoever shows it when the newest one has come is
+/// somebody else, and the newest one goes on.
+#[tokio::test]
+async fn the_token_before_the_newest_is_nobodys_once_that_was_used() {
+    let (world, client) = world().await;
+    let (id, first) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let change = wanted(&client, json!({"client_name": "Other"}));
+    let changed = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200).json();
+    let second = member(&changed, "registration_access_token");
+    let _ = ask(&world, Method::GET, &id, &first, None).await.expect_status(200);
+    let _ = ask(&world, Method::HEAD, &id, &second, None).await.expect_status(200);
+    let world = world.restart().await;
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        ask(&world, method, &id, &first, Some(&change)).await.expect_error(401, "invalid_token");
+    }
+    let read = ask(&world, Method::GET, &id, &second, None).await.expect_status(200).json();
+    assert_eq!(
+        (member(&read, "client_name"), member(&read, "application_type")),
+        ("Other".to_owned(), "web".to_owned())
+    );
+}
+
 /// Section 2.2. The token is another with each change; the one before works until the new one was used: an answer that was lost locks
 /// nobody out.
 #[tokio::test]

@@ -181,6 +181,30 @@ async fn an_operator_takes_a_bulk_revocation_back_in_time() {
     assert!(admin.undo_revocation(99).await.is_err());
 }
 
+/// Law L9: what is ended for a reason of its own beneath a bulk revocation stays ended when that one is taken back: by its client (RFC 7009), by an
+/// operator's hand. And it alone.
+#[tokio::test]
+async fn what_is_revoked_beneath_a_bulk_revocation_is_final() {
+    let world = world().await;
+    let (by_client, mut by_operator, mut other) =
+        (world.first("phone").await, held(&world, "web").await, held(&world, "web").await);
+    let admin = world.app.admin();
+    let ids = [revoke(&world, of_client("web")).await.id, revoke(&world, of_client("phone")).await.id];
+    let form = [("token", by_client.as_str()), ("client_id", "phone")];
+    let _ = world.http().post("/oauth2/revoke", &form, &[]).await.expect_status(200);
+    let id = world.seen(&by_operator.refresh).await.0.id;
+    let _ = admin.revoke_grant(&id, "lost").await.expect("it is there");
+    // Again, as whoever heard no answer does.
+    let _ = world.http().post("/oauth2/revoke", &form, &[]).await.expect_status(200);
+    dead(&world.refresh("phone", &by_client).await, "revoked_by_client");
+    for id in ids.into_iter().flatten() {
+        admin.undo_revocation(id).await.expect("in time");
+    }
+    dead(&world.refresh("phone", &by_client).await, "revoked_by_client");
+    assert_eq!(by_operator.ask(&world).await.refresh, "revoked_by_operator");
+    assert_eq!(other.ask(&world).await.refresh, "ok");
+}
+
 /// `undo_window = "0s"`: nothing can be taken back.
 #[tokio::test]
 async fn without_a_window_everything_is_final() {

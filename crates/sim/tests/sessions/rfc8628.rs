@@ -74,6 +74,19 @@ async fn a_device_polls_until_somebody_allows_it_and_then_has_tokens() {
     assert_eq!(world.introspect(&text(&next, "access_token")).await["active"], json!(true));
 }
 
+/// RFC 8707 section 2.2: `resource` means the same "for all grant types": one that was not granted is refused, nothing is consumed.
+#[tokio::test]
+async fn a_device_asks_for_the_resources_that_it_was_granted() {
+    let world = devices().await;
+    let device = Device::ask(&world, "tv").await;
+    let _ = device.answer(&mut browser_of(&world, USER).await, "allow").await.expect_status(200);
+    for resource in ["https://other.example/", "no URI", "https://other.example/#part"] {
+        let form = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str()), ("resource", resource)];
+        world.token("tv", &form).await.expect_error(400, "invalid_target");
+    }
+    let _ = device.poll(&world).await.expect_status(200);
+}
+
 /// OpenID Connect Core section 3.1.3.3, for a flow that it does not know: who was granted `openid` has an ID token from the first answer
 /// on, and not only with the first refresh.
 #[tokio::test]

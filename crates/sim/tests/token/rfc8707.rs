@@ -81,6 +81,24 @@ async fn a_scope_that_means_nothing_to_the_audience_is_refused() {
     assert!(answer.header("location").contains("error=invalid_scope"), "{}", answer.header("location"));
 }
 
+/// The same where the grant alone says which resource it is: whether a request repeats that makes no difference, and nothing is consumed.
+#[tokio::test]
+async fn a_scope_that_means_nothing_to_the_grants_audience_is_refused() {
+    let world = world().await;
+    let asked = authorization("web", &[("scope", "read files"), ("resource", API)]);
+    let code = Browser::new(&world.base).log_in_for_code(&asked).await;
+    let first = text(&world.redeem("web", &code).await.expect_status(200).json(), "refresh_token");
+    let before = world.row(&first).await;
+    for more in [vec![], vec![("resource", API)]] {
+        let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", first.as_str()), ("scope", "files")];
+        form.extend(more);
+        refused(&world.token("web", &form).await, 400, "invalid_scope", "scope_not_allowed");
+        assert_eq!(world.row(&first).await, before);
+    }
+    let answer = refresh_for(&world, &first, &[]).await.expect_status(200).json();
+    assert_eq!(text(&answer, "scope"), "read");
+}
+
 /// The machine of the usual configuration, with both resources.
 async fn restarted_with_machine(world: World) -> World {
     let client = r#"

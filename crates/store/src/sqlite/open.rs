@@ -429,7 +429,7 @@ pub(super) fn unavailable_at(path: &Path, Unavailable { cause, detail }: Unavail
         Cause::Full => OpenError::Full { path },
         Cause::ReadOnly => OpenError::ReadOnly { path, detail },
         Cause::Locked => OpenError::InUse { path, pid: None },
-        Cause::Io | Cause::Device | Cause::Unreachable | Cause::Unknown | Cause::Clock => {
+        Cause::Io | Cause::Device | Cause::Unreachable | Cause::Unknown | Cause::Clock | Cause::Unkept => {
             OpenError::Broken { path, detail }
         }
         Cause::Damaged => OpenError::Damaged { path, detail },

@@ -407,7 +407,7 @@ const EDGE: [(Failure, &str, &str); 40] = [
     too_many(Budget::Passwords, "too many passwords of this network are verified at once", LATER),
     (
         Failure::Unavailable(Unavailable { cause: Cause::Io, detail: String::new() }),
-        "the store failed, or the clock cannot be believed; nothing has happened",
+        "the store failed, or the clock cannot be believed: nothing has happened; or what revokes is in force, and the revocation journal does not have it yet",
         "the same request a second later; the log names the cause",
     ),
     (Failure::Bearer(BearerFailure::NoToken), "no access token was sent", "an Authorization header with Bearer"),

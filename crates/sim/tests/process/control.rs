@@ -199,6 +199,36 @@ async fn a_reload_is_whole_or_not_at_all() {
     assert!(log.contains("nonsense") && !log.contains("u{a}"), "one line, without a line's end in it: {log}");
 }
 
+/// A file is empty, or ends early, while it is written: a reload that meets it then ends nobody's session.
+#[tokio::test]
+async fn a_reload_that_meets_a_file_without_clients_is_refused() {
+    let (_scratch, home) = home("control-cut");
+    let server = Server::start(&home);
+    home.add_user();
+    let good = std::fs::read_to_string(home.config_file()).expect("a configuration");
+    let asked = [("grant_type", "password"), ("username", USER), ("password", PASSWORD), ("client_id", "phone")];
+    let first = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200).json();
+    let (cut, _) = good.split_once("[[client]]").expect("clients");
+    std::fs::write(home.config_file(), cut).expect("written");
+    let refused = output(home.command(&["reload"]));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("has no client any more"), "{refused:?}");
+    std::fs::write(home.config_file(), "").expect("written");
+    let sent = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    let is_told = || std::fs::read_to_string(home.log()).expect("a log").contains("was not reloaded");
+    while !is_told() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::write(home.config_file(), &good).expect("written");
+    let done = json(&output(home.command(&["reload", "--json"])));
+    assert_eq!(done["needs_restart"], serde_json::json!([]), "{done}");
+    let token = sim::wire::text(&first, "refresh_token");
+    let asked = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("client_id", "phone")];
+    let _ = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
+    server.stop();
+}
+
 /// `regrant reload` without a server says that there is none.
 #[test]
 fn nothing_is_reloaded_where_nothing_runs() {

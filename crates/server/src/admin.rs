@@ -29,7 +29,7 @@ use std::sync::Arc;
 use regrant_core::client::SUBJECT_PREFIX;
 use regrant_core::decision::Event;
 use regrant_core::grant::EndReason;
-use regrant_core::{ClientId, EventKind, Grant, GrantId, Timestamp, codec, revoke};
+use regrant_core::{ClientId, Decision, EventKind, Grant, GrantId, Timestamp, codec, revoke};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -484,18 +484,20 @@ impl Admin {
     pub async fn revoke_grant(&self, id: &str, detail: &str) -> Result<bool, AdminError> {
         let found = self.find(id).await?;
         let detail = self.acting.told(checked_reason(detail)?);
-        let was_live = found.grant.ended.is_none();
         let ended = self
             .app
             .engine
             .end(found.grant.id, &self.acting.correlation, move |row, moment| match row {
                 Some((grant, _)) => {
-                    revoke::end(grant, EndReason::RevokedByOperator, &detail, moment.now, &moment.entropy)
+                    let (was_live, now) = (grant.ended.is_none(), moment.now);
+                    let decision = revoke::end(grant, EndReason::RevokedByOperator, &detail, now, &moment.entropy);
+                    let Decision { write, event, outcome } = decision;
+                    Decision { write, event, outcome: outcome.map(|()| was_live) }
                 }
-                None => regrant_core::Decision::refuse(regrant_core::Refusal::UnknownGrant),
+                None => Decision::refuse(regrant_core::Refusal::UnknownGrant),
             })
             .await?;
-        ended.map(|()| was_live).map_err(|refusal| AdminError::Invalid(refusal.as_str().to_owned()))
+        ended.map_err(|refusal| AdminError::Invalid(refusal.as_str().to_owned()))
     }
 
     async fn find(&self, id: &str) -> Result<Loaded, AdminError> {

@@ -357,9 +357,12 @@ impl Writer {
     /// What had ended before is asked again by whoever was not answered: a crash, or a full disk, may have kept it from the journal.
     fn keep_ends(&mut self, had_ended: Vec<Entry>) {
         let Some(journal) = self.revocations.as_mut().filter(|_| !had_ended.is_empty()) else { return };
-        if let Err(error) = journal.keep_ends(had_ended) {
-            self.unkept = journal.unkept();
-            tracing::error!(%error, "the revocation journal cannot be written: what had been revoked is not confirmed");
+        match journal.keep_ends(had_ended) {
+            Ok(()) => self.unkept.clear(),
+            Err(error) => {
+                self.unkept = journal.unkept();
+                tracing::error!(%error, "the revocation journal cannot be written: what had been revoked is not confirmed");
+            }
         }
     }
 

@@ -193,7 +193,7 @@ async fn what_is_revoked_beneath_a_bulk_revocation_is_final() {
     let form = [("token", by_client.as_str()), ("client_id", "phone")];
     let _ = world.http().post("/oauth2/revoke", &form, &[]).await.expect_status(200);
     let id = world.seen(&by_operator.refresh).await.0.id;
-    let _ = admin.revoke_grant(&id, "lost").await.expect("it is there");
+    assert!(admin.revoke_grant(&id, "lost").await.expect("it is there"), "it is done now");
     // Again, as whoever heard no answer does.
     let _ = world.http().post("/oauth2/revoke", &form, &[]).await.expect_status(200);
     dead(&world.refresh("phone", &by_client).await, "revoked_by_client");

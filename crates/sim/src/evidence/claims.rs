@@ -359,7 +359,7 @@ fn simulated(text: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
-pub const FOUND: [(&str, &str, &str); 3] = [
+pub const FOUND: [(&str, &str, &str); 7] = [
     (
         "Of nodes that started together in an empty database, one that was second often enough ended: what it wanted to make was there (42710, 42P07).",
         "cargo run --release -p sim -- cluster",
@@ -374,5 +374,25 @@ pub const FOUND: [(&str, &str, &str); 3] = [
         "An unsigned request object was taken from a client that had registered itself and had not asked for that.",
         "python3 crates/sim/clients/foundation/modules.py target/release/regrant",
         "`an_unsigned_object_is_for_who_is_registered_so`",
+    ),
+    (
+        "What a client, an operator or a user revoked while a bulk revocation was in force came back when that was taken back (an attack by hand: it saw an end, and wrote none).",
+        "cargo test --profile proof --workspace --all-features --test revocation beneath",
+        "`what_is_revoked_beneath_a_bulk_revocation_is_final`",
+    ),
+    (
+        "A grant's end that a crash or a full disk had kept from the revocation journal was confirmed when it was asked for again, and was not there after a restore (kills by hand, 20 of 1,000 revocations).",
+        "cargo test --profile proof -p regrant-server --lib asked_for_again",
+        "`an_end_that_is_not_here_is_kept_when_it_is_asked_for_again`",
+    ),
+    (
+        "A reload that met the configuration file while it was being written, and empty, ended every session of its clients (by hand, 13 of 200).",
+        "cargo test --profile proof --workspace --all-features --test process without_clients",
+        "`a_reload_that_meets_a_file_without_clients_is_refused`",
+    ),
+    (
+        "A registration access token that was no longer the newest changed the registration, and threw out the newest (by hand).",
+        "cargo test --profile proof --workspace --all-features --test clients the_newest",
+        "`the_token_before_the_newest_is_nobodys_once_that_was_used`",
     ),
 ];

@@ -113,7 +113,7 @@ enum Command {
         #[arg(long)]
         tell: bool,
         /// Put the run aside in this file after each thousand histories. The next run of the same program goes on from there.
-        #[arg(long, conflicts_with = "tell")]
+        #[arg(long, value_name = "FILE", conflicts_with = "tell")]
         checkpoint: Option<PathBuf>,
     },
     /// Plant each fault of the simulator, and find it.

@@ -37,11 +37,6 @@ pub(super) fn encode(hot: &Hot, body: &mut Vec<u8>) -> Box<[u8]> {
     body.as_slice().into()
 }
 
-/// Reads what [`encode`] wrote.
-pub(super) fn decode(number: u64, body: &[u8]) -> Option<Hot> {
-    Hot::decode(number, body)
-}
-
 /// Where a row stands, by the beginning of its body.
 pub(super) fn place(body: &[u8]) -> Option<Place> {
     hot::place(body).map(|(random, version)| Place { random, version })
@@ -119,7 +114,7 @@ mod tests {
 
     fn read(batch: &[u8]) -> Option<Vec<(u64, Option<Hot>)>> {
         let mut found = Vec::new();
-        read_batch(batch, |number, body| found.push((number, body.and_then(|body| decode(number, body)))))?;
+        read_batch(batch, |number, body| found.push((number, body.and_then(|body| Hot::decode(number, body)))))?;
         Some(found)
     }
 

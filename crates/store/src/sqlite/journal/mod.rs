@@ -81,7 +81,7 @@ impl Journal {
 
     /// The hot half that stands in place of the table's.
     pub(super) fn entry(&self, number: u64) -> Option<rusqlite::Result<Hot>> {
-        self.0.entry(number).map(|body| entry::decode(number, body).ok_or(rusqlite::Error::InvalidQuery))
+        self.0.entry(number).map(|body| Hot::decode(number, body).ok_or(rusqlite::Error::InvalidQuery))
     }
 
     /// What was written is durable.

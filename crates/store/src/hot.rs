@@ -106,7 +106,7 @@ impl Hot {
     }
 
     /// In place of one that cannot be read.
-    pub(crate) const fn unreadable(id: GrantId) -> Self {
+    const fn unreadable(id: GrantId) -> Self {
         let never = Timestamp::from_millis(0);
         let mac = RowMac { key_id: UNREADABLE, mac: [0; 16] };
         Self {
@@ -130,6 +130,12 @@ impl Hot {
             redeemed_at: None,
             mac,
         }
+    }
+
+    /// A half as it was read from a row that has columns of its id and version, too: those decide, and the bytes must say the same.
+    pub(crate) fn found(id: GrantId, version: u64, read: Option<Self>) -> Self {
+        let hot = read.filter(|read| (read.id, read.version) == (id, version));
+        hot.unwrap_or_else(|| Self { version, ..Self::unreadable(id) })
     }
 
     /// For a half that we cannot have written, or whose other half we cannot: no MAC fits any more.

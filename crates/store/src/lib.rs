@@ -30,6 +30,7 @@ mod revocation;
 mod seal;
 mod spelling;
 mod sqlite;
+mod terms;
 
 use std::fmt;
 

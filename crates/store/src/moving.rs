@@ -9,9 +9,9 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Rows};
 
-use crate::postgres::{self, Target};
+use crate::postgres::Target;
 use crate::{
-    Answer, OpenError, Postgres, PostgresOptions, Question, Sqlite, SqliteOptions, Store, Unavailable, Writes, sqlite,
+    Answer, OpenError, Postgres, PostgresOptions, Question, Sqlite, SqliteOptions, Store, Unavailable, Writes,
 };
 
 /// How a column is kept on either side.
@@ -25,40 +25,6 @@ pub(crate) enum Kind {
     Bytes,
 }
 
-/// A half of a grant.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Half {
-    Hot,
-    Cold,
-}
-
-impl Half {
-    /// In the file.
-    const fn columns(self) -> &'static str {
-        match self {
-            Self::Hot => sqlite::HOT,
-            Self::Cold => sqlite::COLD,
-        }
-    }
-
-    /// As the database has them. What cannot be read was changed by somebody: it comes to where it is refused, too.
-    fn values(self, row: &Row<'_>) -> rusqlite::Result<Vec<Value>> {
-        let number = |number: u64| Value::Number(Some(number.cast_signed()));
-        Ok(match self {
-            Self::Hot => {
-                let (id, version, body) = sqlite::hot_half(row)?;
-                vec![number(id.number), number(id.random), number(version), Value::Bytes(Some(body))]
-            }
-            Self::Cold => {
-                let (id, terms, is_sound) = sqlite::cold_half(row)?;
-                let body = if is_sound { postgres::terms(&terms) } else { Vec::new() };
-                let text = |text: &str| Value::Text(Some(text.to_owned()));
-                vec![number(id), text(terms.client.as_str()), text(&terms.subject), Value::Bytes(Some(body))]
-            }
-        })
-    }
-}
-
 /// A table of the same name on both sides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
@@ -66,8 +32,6 @@ pub(crate) struct Table {
     pub(crate) columns: &'static [(&'static str, Kind)],
     /// Whether the first column is a number that orders it: then it goes on behind the last that is there.
     pub(crate) is_ordered: bool,
-    /// Of a grant, what has columns in the file and is one value in the database.
-    pub(crate) half: Option<Half>,
 }
 
 /// A value on its way.
@@ -88,14 +52,8 @@ pub(crate) const TABLES: &[Table] = &[
         name: "grant_terms",
         columns: &[("number", N), ("client", T), ("subject", T), ("terms", B)],
         is_ordered: true,
-        half: Some(Half::Cold),
     },
-    Table {
-        name: "grants",
-        columns: &[("number", N), ("random", N), ("version", N), ("hot", B)],
-        is_ordered: true,
-        half: Some(Half::Hot),
-    },
+    Table { name: "grants", columns: &[("number", N), ("random", N), ("version", N), ("hot", B)], is_ordered: true },
     Table {
         name: "grant_places",
         columns: &[
@@ -108,9 +66,8 @@ pub(crate) const TABLES: &[Table] = &[
             ("last_agent", T),
         ],
         is_ordered: true,
-        half: None,
     },
-    Table { name: "clients", columns: &[("id", T), ("definition", T)], is_ordered: false, half: None },
+    Table { name: "clients", columns: &[("id", T), ("definition", T)], is_ordered: false },
     Table {
         name: "users",
         columns: &[
@@ -124,7 +81,6 @@ pub(crate) const TABLES: &[Table] = &[
             ("attributes", T),
         ],
         is_ordered: false,
-        half: None,
     },
     Table {
         name: "sessions",
@@ -139,19 +95,12 @@ pub(crate) const TABLES: &[Table] = &[
             ("claims", T),
         ],
         is_ordered: false,
-        half: None,
     },
-    Table {
-        name: "logins",
-        columns: &[("session", B), ("client", T), ("expires_at", N)],
-        is_ordered: false,
-        half: None,
-    },
+    Table { name: "logins", columns: &[("session", B), ("client", T), ("expires_at", N)], is_ordered: false },
     Table {
         name: "logout_notices",
         columns: &[("id", N), ("client", T), ("subject", T), ("session", B), ("at", N)],
         is_ordered: true,
-        half: None,
     },
     Table {
         name: "device_requests",
@@ -169,7 +118,6 @@ pub(crate) const TABLES: &[Table] = &[
             ("agent", T),
         ],
         is_ordered: true,
-        half: None,
     },
     Table {
         name: "consents",
@@ -183,22 +131,15 @@ pub(crate) const TABLES: &[Table] = &[
             ("ends_at", N),
         ],
         is_ordered: false,
-        half: None,
     },
-    Table { name: "denied_access", columns: &[("jti", B), ("expires_at", N)], is_ordered: false, half: None },
-    Table { name: "used_once", columns: &[("key", B), ("expires_at", N)], is_ordered: false, half: None },
+    Table { name: "denied_access", columns: &[("jti", B), ("expires_at", N)], is_ordered: false },
+    Table { name: "used_once", columns: &[("key", B), ("expires_at", N)], is_ordered: false },
     Table {
         name: "registration_tokens",
         columns: &[("hash", B), ("label", T), ("uses", N), ("created_at", N), ("expires_at", N)],
         is_ordered: false,
-        half: None,
     },
-    Table {
-        name: "login_failures",
-        columns: &[("key", B), ("last_at", N), ("forgotten_at", N)],
-        is_ordered: false,
-        half: None,
-    },
+    Table { name: "login_failures", columns: &[("key", B), ("last_at", N), ("forgotten_at", N)], is_ordered: false },
     Table {
         name: "events",
         columns: &[
@@ -215,14 +156,12 @@ pub(crate) const TABLES: &[Table] = &[
             ("link", B),
         ],
         is_ordered: true,
-        half: None,
     },
-    Table { name: "deliveries", columns: &[("recipient", T), ("position", N)], is_ordered: false, half: None },
+    Table { name: "deliveries", columns: &[("recipient", T), ("position", N)], is_ordered: false },
     Table {
         name: "dead_letters",
         columns: &[("recipient", T), ("event", N), ("at", N), ("failure", T)],
         is_ordered: false,
-        half: None,
     },
     Table {
         name: "keys",
@@ -239,9 +178,8 @@ pub(crate) const TABLES: &[Table] = &[
             ("gone_at", N),
         ],
         is_ordered: false,
-        half: None,
     },
-    Table { name: "seed_keys", columns: &[("id", N), ("wrapped", B)], is_ordered: true, half: None },
+    Table { name: "seed_keys", columns: &[("id", N), ("wrapped", B)], is_ordered: true },
     Table {
         name: "epochs",
         columns: &[
@@ -263,7 +201,6 @@ pub(crate) const TABLES: &[Table] = &[
             ("among", T),
         ],
         is_ordered: true,
-        half: None,
     },
     Table {
         name: "revocations",
@@ -288,7 +225,6 @@ pub(crate) const TABLES: &[Table] = &[
             ("among", T),
         ],
         is_ordered: true,
-        half: None,
     },
 ];
 
@@ -400,8 +336,7 @@ fn move_table(
     }
     let columns: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
     let first = columns.first().copied().unwrap_or_default();
-    let columns = table.half.map_or_else(|| columns.join(", "), |half| half.columns().to_owned());
-    let mut sql = format!("SELECT {columns} FROM {}", table.name);
+    let mut sql = format!("SELECT {} FROM {}", columns.join(", "), table.name);
     if let Some(behind) = behind {
         sql.push_str(&format!(" WHERE {first} > {behind}"));
     }
@@ -429,10 +364,7 @@ fn page(rows: &mut Rows<'_>, table: &Table) -> rusqlite::Result<Vec<Vec<Value>>>
     while page.len() < PAGE
         && let Some(row) = rows.next()?
     {
-        page.push(match table.half {
-            Some(half) => half.values(row)?,
-            None => values(row, table.columns.iter().map(|(_, kind)| *kind))?,
-        });
+        page.push(values(row, table.columns.iter().map(|(_, kind)| *kind))?);
     }
     Ok(page)
 }

@@ -12,6 +12,11 @@ pub(crate) fn scope(text: &str) -> Option<Scope> {
     (read.to_string() == text).then_some(read)
 }
 
+/// Resources as we write them.
+pub(crate) fn resources(text: &str) -> Option<Resources> {
+    Resources::parse(text).ok().filter(|read| read.to_string() == text)
+}
+
 /// In place of terms that cannot be read: no MAC is over them.
 pub(crate) fn unreadable(client: ClientId, subject: String) -> Terms {
     let never = Timestamp::EPOCH;

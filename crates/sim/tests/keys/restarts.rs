@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use regrant_server::admin::KeyTurn::{Announced, AtOnce};
 use regrant_store::Cause;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
+use sim::exploit::halves::{Cold, Hot};
 use sim::process::Scratch;
 use sim::wire::{World, log, text};
 
@@ -206,6 +207,72 @@ async fn a_store_of_the_first_schema_goes_on() {
     assert_eq!(statuses(&world, "signing").await, ["current", "next"]);
 }
 
+/// Rows of grants, each value in its column. The first schema had none for epoch, session and ID tokens.
+fn grants_as_columns(sql: &Connection) {
+    let mut statement = sql
+        .prepare("SELECT number, client, subject, hot, terms FROM newer.grants JOIN newer.grant_terms USING (number)")
+        .expect("grants");
+    let mut rows = statement.query([]).expect("grants");
+    while let Some(row) = rows.next().expect("a grant") {
+        let (number, client, subject) = (row.get::<_, i64>(0), row.get::<_, String>(1), row.get::<_, String>(2));
+        let (number, client, subject) =
+            (number.expect("a number"), client.expect("a client"), subject.expect("a user"));
+        let bytes = |column| row.get::<_, Vec<u8>>(column).expect("bytes");
+        let hot = Hot::read(&mut bytes(3).as_slice()).expect("it is there");
+        let cold = Cold::read(&bytes(4));
+        assert_eq!((cold.epoch, cold.session), (0, None), "nothing that the first schema could not say");
+        sql.prepare(&format!("INSERT INTO main.grants VALUES (?{})", ", ?".repeat(21)))
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    number,
+                    hot.random.cast_signed(),
+                    hot.version.0.cast_signed(),
+                    hot.version.1.cast_signed(),
+                    hot.generation,
+                    hot.current,
+                    hot.ratchet,
+                    hot.keys.0,
+                    hot.keys.1,
+                    hot.keys.2,
+                    hot.times[0],
+                    hot.times[1],
+                    hot.times[2],
+                    hot.retries.0,
+                    hot.retries.1,
+                    hot.times[3],
+                    hot.times[4],
+                    hot.ended.map(|(at, _)| at),
+                    hot.ended.map(|(_, reason)| reason),
+                    hot.redeemed_at,
+                    hot.mac.0,
+                    hot.mac.1,
+                ])
+            })
+            .expect("a hot row");
+        sql.prepare(&format!("INSERT INTO main.grant_terms VALUES (?{})", ", ?".repeat(14)))
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    number,
+                    client,
+                    subject,
+                    cold.texts.0,
+                    cold.texts.1,
+                    cold.flags & 3,
+                    cold.key,
+                    i64::from(cold.flags & 4 != 0),
+                    i64::from(cold.flags & 8 != 0),
+                    cold.times[0],
+                    cold.times[1],
+                    cold.code[0],
+                    cold.code[1],
+                    cold.code[2],
+                    cold.code_expires_at,
+                ])
+            })
+            .expect("a cold row");
+    }
+}
+
 /// Writes everything into a file of the schema of 0001.sql, as its program left it: without an anchor.
 fn as_the_first_schema(path: &Path) {
     let newer = path.with_extension("newer");
@@ -213,15 +280,14 @@ fn as_the_first_schema(path: &Path) {
     let sql = Connection::open(path).expect("another file");
     sql.execute_batch(include_str!("../../../store/src/sqlite/migrations/0001.sql")).expect("the first schema");
     sql.execute("ATTACH ?1 AS newer", [newer.to_str().expect("a name")]).expect("the file of before");
-    for table in
-        ["grants", "grant_terms", "clients", "users", "sessions", "consents", "denied_access", "events", "meta"]
-    {
+    for table in ["clients", "users", "sessions", "consents", "denied_access", "events", "meta"] {
         let mut statement = sql.prepare(&format!("SELECT name FROM pragma_table_info('{table}')")).expect("columns");
         let columns: Vec<String> = statement.query_map([], |row| row.get(0)).expect("columns").flatten().collect();
         let columns = columns.join(", ");
         let copy = format!("INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}");
         sql.execute_batch(&copy).unwrap_or_else(|error| panic!("{copy}: {error}"));
     }
+    grants_as_columns(&sql);
     sql.execute_batch(
         "INSERT INTO main.seed_keys SELECT k.id, '', b.wrapped, k.created_at FROM newer.keys k JOIN newer.seed_keys b USING (id)
              WHERE k.kind = 'seed';

@@ -85,11 +85,12 @@ fn changed(value: &Value, kind: &str) -> Vec<Value> {
         Value::Integer(number) => vec![Value::Integer(number ^ 1), Value::Integer(number + 1_000_000)],
         Value::Text(text) => vec![Value::Text(format!("{text}x")), Value::Text(String::new())],
         Value::Blob(bytes) => {
-            let mut flipped = bytes.clone();
-            flipped[0] ^= 1;
-            let mut last = bytes.clone();
-            *last.last_mut().expect("a byte") ^= 128;
-            vec![Value::Blob(flipped), Value::Blob(last), Value::Blob(bytes[1..].to_vec())]
+            let flipped = (0..bytes.len()).step_by(7).chain([bytes.len() - 1]).map(|at| {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1;
+                Value::Blob(flipped)
+            });
+            flipped.chain([Value::Blob(bytes[1..].to_vec())]).collect()
         }
         Value::Null if kind == "BLOB" => vec![Value::Blob(vec![7; 32])],
         Value::Null => vec![Value::Integer(1)],

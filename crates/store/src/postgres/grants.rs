@@ -9,9 +9,9 @@ use regrant_core::{ClientId, Grant, GrantId, Terms};
 use tokio_postgres::Row;
 
 use super::line::Fault;
-use super::terms;
 use super::values::{Columns, P, escaped};
 use crate::hot::Hot;
+use crate::terms::{self, Anew};
 use crate::{Consent, Loaded, spelling};
 
 /// Most hot halves are shorter.
@@ -109,9 +109,7 @@ pub(super) fn read(row: &Row) -> Result<Loaded, Fault> {
     let id = GrantId { number: columns.u64(), random: columns.u64() };
     let version = columns.u64();
     let read = Hot::decode(id.number, columns.slice());
-    let hot = columns.sound(read).unwrap_or_else(|| Hot::unreadable(id));
-    // Their columns decide: what the bytes say of them is under the MAC.
-    let hot = Hot { id, version, ..hot };
+    let hot = Hot::found(id, version, read);
     let mut cold = Columns::from(row, COLD);
     let terms = Arc::new(cold_of(&mut cold)?);
     let mut user = Columns::from(row, USER);
@@ -129,7 +127,7 @@ fn cold_of(columns: &mut Columns<'_>) -> Result<Terms, Fault> {
     let client = columns.sound(client).or_else(|| ClientId::parse("unreadable"));
     let client = client.ok_or_else(|| Fault::damaged("no client"))?;
     let subject = columns.text();
-    let read = terms::decode(client.clone(), subject.clone(), columns.slice());
+    let read = terms::decode(client.clone(), subject.clone(), columns.slice(), &mut Anew);
     Ok(columns.sound(read).unwrap_or_else(|| spelling::unreadable(client, subject)))
 }
 

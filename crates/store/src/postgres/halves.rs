@@ -7,14 +7,14 @@ use std::borrow::Cow;
 
 use regrant_core::grant::{Binding, CodeTerms, EndReason, Rotation, RowMac};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, GrantId, OpenId, Resources, Terms};
+use regrant_core::{ClientId, GrantId, OpenId, Terms};
 use tokio_postgres::Row;
 
+use super::grants;
 use super::line::{Fault, Line};
 use super::values::{Columns, P, escaped};
-use super::{grants, terms};
 use crate::hot::Hot;
-use crate::spelling;
+use crate::{spelling, terms};
 
 /// Of one statement.
 const PAGE: i64 = 1000;
@@ -124,8 +124,7 @@ fn hot(row: &Row) -> Hot {
 fn cold(client: &str, subject: &str, columns: &mut Columns<'_>) -> Option<Terms> {
     let client = ClientId::parse(client)?;
     let scope = spelling::scope(&columns.text())?;
-    let text = columns.text();
-    let resources = Resources::parse(&text).ok().filter(|read| read.to_string() == text)?;
+    let resources = spelling::resources(&columns.text())?;
     let binding = match (columns.i64(), columns.hash()) {
         (0, None) => Binding::Bearer,
         (1, None) => Binding::Client,

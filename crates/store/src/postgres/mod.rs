@@ -42,7 +42,6 @@ mod reach;
 mod records;
 mod schema;
 mod target;
-mod terms;
 mod tls;
 mod values;
 
@@ -66,7 +65,6 @@ pub use options::PostgresOptions;
 use reach::{RESTS, refused, told};
 pub use schema::{Migration, SchemaState, known};
 pub(crate) use target::Target;
-pub(crate) use terms::encode as terms;
 use tls::Tls;
 use values::{Columns, P};
 

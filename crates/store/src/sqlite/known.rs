@@ -8,10 +8,8 @@ use regrant_core::{Grant, GrantId};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::bounded::Bounded;
-use super::cold::{self, Cold, Spellings};
-use super::hot;
 use super::journal::Journal;
-use super::rows;
+use super::rows::{self, Cold, Spellings};
 use crate::hot::Hot;
 use crate::{Loaded, Outcome, Record};
 
@@ -123,7 +121,7 @@ impl Known {
     ) -> rusqlite::Result<Vec<Option<Loaded>>> {
         self.check(connection)?;
         let mut whole = connection.prepare_cached(rows::SELECT_ONE)?;
-        let mut cold = connection.prepare_cached(cold::SELECT)?;
+        let mut cold = connection.prepare_cached(rows::SELECT_TERMS)?;
         let mut user = connection.prepare_cached("SELECT disabled_at IS NOT NULL FROM users WHERE subject = ?1")?;
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids {
@@ -148,10 +146,8 @@ impl Known {
     /// Reads both halves.
     fn read(&mut self, statement: &mut CachedStatement<'_>, number: u64) -> rusqlite::Result<Option<Row>> {
         let spellings = &mut self.spellings;
-        let both =
-            |row: &rusqlite::Row<'_>| Ok(Row { hot: Hot::read(row)?, cold: Cold::read(row, hot::COLUMNS, spellings)? });
-        let found = statement.query_row([number.cast_signed()], both).optional()?;
-        Ok(found.map(|row| self.remembered(row)))
+        let found = statement.query_row([number.cast_signed()], |row| rows::both(row, spellings)).optional()?;
+        Ok(found.map(|(hot, cold)| self.remembered(Row { hot, cold })))
     }
 
     /// Finds the other half.
@@ -175,7 +171,7 @@ impl Known {
             return Ok(*known);
         }
         let found: Option<bool> = statement.query_row([subject], |row| row.get(0)).optional()?;
-        let status = cold::status(found.is_some(), found == Some(true));
+        let status = rows::status(found.is_some(), found == Some(true));
         self.users.remember(subject.into(), status);
         Ok(status)
     }
@@ -183,11 +179,5 @@ impl Known {
 
 /// Where a row stands in the table now.
 pub(super) fn place(connection: &Connection, number: u64) -> rusqlite::Result<Option<Place>> {
-    connection
-        .prepare_cached("SELECT random, version FROM grants WHERE number = ?1")?
-        .query_row([number.cast_signed()], |row| {
-            let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
-            Ok(Place { random: number(0)?, version: number(1)? })
-        })
-        .optional()
+    connection.prepare_cached(rows::SELECT_PLACE)?.query_row([number.cast_signed()], rows::place).optional()
 }

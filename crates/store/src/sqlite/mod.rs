@@ -9,7 +9,6 @@
 mod anchor;
 mod backup;
 mod bounded;
-mod cold;
 mod columns;
 mod commit;
 mod consents;
@@ -17,7 +16,7 @@ mod devices;
 mod epochs;
 mod events;
 mod guard;
-mod hot;
+mod halves;
 mod journal;
 mod known;
 mod look;
@@ -52,7 +51,6 @@ pub use look::Look;
 use open::{Aim, Lock, Opened};
 pub use open::{OpenError, give_to_owner};
 pub use restoring::{Restored, restore};
-pub(crate) use rows::{COLD, HOT, cold_half, hot_half};
 
 use crate::epochs::Epochs;
 use crate::{Answer, Cause, Forged, KeyChange, Loaded, Outcome, Question, Record, Store, Unavailable};

@@ -5,9 +5,8 @@ use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::recovery::{Recovery, Unproven};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::cold::Spellings;
 use super::journal::Journal;
-use super::rows::{self, select_grants};
+use super::rows::{self, Spellings, select_grants};
 use super::{consents, devices, events, once, revocations, sessions};
 use crate::hot::Hot;
 use crate::{Answer, Changes, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};

@@ -5,6 +5,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::halves;
+
 /// Marks a file as ours: "RGRT".
 pub(super) const APPLICATION_ID: u32 = 0x5247_5254;
 
@@ -29,7 +31,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0018.sql"),
     include_str!("migrations/0019.sql"),
     include_str!("migrations/0020.sql"),
+    include_str!("migrations/0021.sql"),
 ];
+/// Which of them leaves rows to be written anew.
+const HALVES: u32 = 21;
 
 /// What a file says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +68,9 @@ pub(super) fn migrate(connection: &mut Connection, found: u32) -> rusqlite::Resu
     for (version, sql) in (1..).zip(MIGRATIONS).skip(found as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
+        if version == HALVES {
+            halves::write_anew(&transaction)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;

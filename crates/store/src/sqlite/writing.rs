@@ -1,13 +1,13 @@
 //! Writing a batch: one transaction, in order, all or nothing.
 
 use regrant_core::grant::RowMac;
-use regrant_core::{Grant, Timestamp};
+use regrant_core::{Grant, GrantId, Timestamp};
 use rusqlite::Connection;
 
 use super::guard::Guard;
 use super::journal::{Batch, Journal, Written};
-use super::known::Known;
-use super::{cold, commit, events, hot, revocations};
+use super::known::{self, Known};
+use super::{commit, events, revocations, rows};
 use crate::hot::Hot;
 use crate::{EventRecord, Outcome, Record, revocation};
 
@@ -74,14 +74,19 @@ impl<'a> Writing<'a> {
         let is_written = match (expected, &mut self.batch) {
             // Only the hot half: the terms never change.
             (Some(expected), Some(batch)) => batch.replace((connection, self.known), expected, grant, mac)?,
-            (Some(expected), None) => {
-                Hot::of(grant, mac).update(&mut connection.prepare_cached(hot::UPDATE)?, expected)? == 1
-            }
+            (Some(expected), None) => match known::place(connection, grant.id.number)? {
+                Some(place) if place.version == expected => {
+                    let id = GrantId { random: place.random, ..grant.id };
+                    self.put_hot(rows::REPLACE, Hot { id, ..Hot::of(grant, mac) })?
+                }
+                _ => false,
+            },
             (None, Some(batch)) if batch.holds(grant.id.number) => false,
             (None, _) => {
-                let is_free = Hot::of(grant, mac).put(&mut connection.prepare_cached(hot::INSERT)?)? == 1;
+                let is_free = self.put_hot(rows::INSERT, Hot::of(grant, mac))?;
                 if is_free {
-                    cold::insert(&mut connection.prepare_cached(cold::INSERT)?, grant)?;
+                    let mut statement = connection.prepare_cached(rows::INSERT_TERMS)?;
+                    rows::put_terms(&mut statement, grant.id.number, &grant.terms)?;
                 }
                 is_free
             }
@@ -93,6 +98,13 @@ impl<'a> Writing<'a> {
             }
         }
         Ok(commit::outcome(is_written))
+    }
+
+    /// Whether a row was written.
+    fn put_hot(&self, sql: &str, hot: Hot) -> rusqlite::Result<bool> {
+        let mut body = Vec::new();
+        hot.encode(&mut body);
+        rows::put(&mut self.connection.prepare_cached(sql)?, hot.id.number, &body).map(|rows| rows == 1)
     }
 
     fn remove_grant(&mut self, number: u64, expected: u64) -> rusqlite::Result<Outcome> {

@@ -26,8 +26,8 @@ use regrant_core::grant::RowMac;
 use rusqlite::types::Type;
 use rusqlite::{Connection, params};
 
-use super::hot;
 use super::known::{self, Known, Place};
+use super::rows;
 use crate::hot::Hot;
 use overlay::{Changes, Overlay, Plan};
 
@@ -178,10 +178,10 @@ impl<'a> Batch<'a> {
         let Self { journal, changes, fold, .. } = self;
         let plan = journal.0.plan(&changes, fold);
         if !plan.slice.is_empty() {
-            let mut statement = connection.prepare_cached(hot::REPLACE)?;
+            let mut statement = connection.prepare_cached(rows::REPLACE)?;
             for number in &plan.slice {
-                if let Some(hot) = journal.entry(*number) {
-                    hot?.put(&mut statement)?;
+                if let Some(body) = journal.0.entry(*number) {
+                    rows::put(&mut statement, *number, body)?;
                 }
             }
         }

@@ -12,7 +12,7 @@
 
 use regrant_core::grant::{Binding, CodeTerms, Rotation};
 use regrant_core::secret::Hash;
-use regrant_core::{ClientId, OpenId, Resources, Terms};
+use regrant_core::{ClientId, OpenId, Resources, Scope, Terms};
 
 use crate::hot::{Reader, write_signed, write_varint};
 use crate::spelling;
@@ -25,6 +25,25 @@ const SESSION: u8 = 16;
 const CODE: u8 = 32;
 const CHALLENGE: u8 = 64;
 const REDIRECT_URI: u8 = 128;
+
+/// Who reads the text of a set, in one spelling.
+pub(crate) trait Sets {
+    fn scope(&mut self, text: &str) -> Option<Scope>;
+    fn resources(&mut self, text: &str) -> Option<Resources>;
+}
+
+/// Each is read anew.
+pub(crate) struct Anew;
+
+impl Sets for Anew {
+    fn scope(&mut self, text: &str) -> Option<Scope> {
+        spelling::scope(text)
+    }
+
+    fn resources(&mut self, text: &str) -> Option<Resources> {
+        spelling::resources(text)
+    }
+}
 
 pub(crate) fn encode(terms: &Terms) -> Vec<u8> {
     let flag = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
@@ -73,7 +92,7 @@ pub(crate) fn encode(terms: &Terms) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] wrote.
-pub(super) fn decode(client: ClientId, subject: String, bytes: &[u8]) -> Option<Terms> {
+pub(crate) fn decode(client: ClientId, subject: String, bytes: &[u8], sets: &mut impl Sets) -> Option<Terms> {
     let mut reader = Reader(bytes);
     let flags = reader.byte()?;
     let has = |flag: u8| flags & flag != 0;
@@ -94,10 +113,9 @@ pub(super) fn decode(client: ClientId, subject: String, bytes: &[u8]) -> Option<
         None => return None,
     };
     let length = reader.small()?;
-    let scope = spelling::scope(reader.text(length)?)?;
+    let scope = sets.scope(reader.text(length)?)?;
     let length = reader.small()?;
-    let text = reader.text(length)?;
-    let resources = Resources::parse(text).ok().filter(|read| read.to_string() == text)?;
+    let resources = sets.resources(reader.text(length)?)?;
     let openid = match reader.small::<usize>()?.checked_sub(1) {
         None => None,
         Some(length) => Some(OpenId::parse(reader.text(length)?)?),
@@ -172,7 +190,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Option<Terms> {
-        decode(ClientId::parse("web")?, "usr_1".to_owned(), bytes)
+        decode(ClientId::parse("web")?, "usr_1".to_owned(), bytes, &mut Anew)
     }
 
     proptest! {

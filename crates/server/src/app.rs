@@ -3,9 +3,10 @@
 mod clients;
 mod examine;
 mod scopes;
+mod start_error;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -15,10 +16,10 @@ use regrant_core::keys::{Purpose, RootKey};
 use regrant_core::{Client, ClientId, EventKind, Timestamp};
 use regrant_jose::jwe::DecryptingKey;
 use regrant_jose::{Algorithm, JwkSet, SigningKey, VerifyingKey};
-use regrant_store::{Answer, EventRecord, Memory, OpenError, Postgres, Question, Record, Sqlite, Store, Unavailable};
+use regrant_store::{Answer, EventRecord, Memory, Postgres, Question, Record, Sqlite, Store, Unavailable};
 use tokio::sync::watch;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, rfc3339};
 use crate::cascade;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
@@ -38,7 +39,7 @@ use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::profile::SecretWrap;
 use crate::repeated::Repeated;
-use crate::revocations::Revocations;
+use crate::revocations::{self, Revocations};
 use crate::rotation;
 use crate::serve::{Certificates, TlsError};
 use crate::spans::Spans;
@@ -47,6 +48,7 @@ use crate::timekeeper;
 pub use clients::Clients;
 use clients::Origin;
 pub use examine::{Examined, examine};
+pub use start_error::StartError;
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -150,61 +152,6 @@ impl std::fmt::Debug for Signing {
     }
 }
 
-/// Why the server cannot start. Each message says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The keys cannot be opened.
-    #[error(transparent)]
-    Keys(#[from] KeyringError),
-    /// A client of the store is no longer valid under this configuration.
-    #[error(
-        "client {0} of the store does not fit the configuration: {1}\n  remedy: declare what it needs ([[scope]], [[resource]]), or remove it with `regrant client remove {0}`"
-    )]
-    Client(String, String),
-    /// The same client in the file and in the store.
-    #[error(
-        "client {0} is declared in the configuration file and was also added to the store\n  remedy: remove one of them (`regrant client remove {0}` removes the one in the store)"
-    )]
-    ClientTwice(String),
-    /// The store failed while it was read.
-    #[error(
-        "the store failed at start: {0}\n  remedy: look into the system's log for failures of the device; if the store is damaged, keep a copy of it and restore it from a backup"
-    )]
-    Unavailable(#[from] Unavailable),
-    /// The clock is far ahead of what the store has seen.
-    #[error("the clock is {days} days ahead of the newest time in the store: if it is wrong, starting now would end every session for good, and keep the time there\n  remedy: set the clock; or, if it is right because the server was off for that long, start it once with `regrant serve --accept-clock`. Nothing was changed", days = .0.as_secs() / 86_400)]
-    Clock(std::time::Duration),
-    /// The revocation journal cannot be opened.
-    #[error("the revocation journal {path} cannot be opened: {source}\n  remedy: give the user that runs the server permission to write it and its directory, or name another file in `revocations_file`; if it belongs to another deployment, move it away", path = .path.display())]
-    Revocations {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A thread cannot be started.
-    #[error("a thread cannot be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
-impl StartError {
-    /// For the process: 75 if the store is in use, 78 if the configuration does not fit, else 69.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Store(OpenError::InUse { .. }) => 75,
-            Self::Store(OpenError::WentBack(_)) => 78,
-            // The next start finds what another node was first to make, or a store that answers again.
-            Self::Keys(KeyringError::Store(_) | KeyringError::Changed) => 69,
-            Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) | Self::Clock(_) => 78,
-            Self::Store(_) | Self::Unavailable(_) | Self::Revocations { .. } | Self::Thread(_) => 69,
-        }
-    }
-}
-
 /// What a reload did.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Reloaded {
@@ -299,11 +246,16 @@ impl App {
         clock: Clock,
         journal: Option<&Path>,
     ) -> Result<(Arc<Self>, Stepped), StartError> {
+        let came_to = store.high_water();
         believe(store.as_mut(), &clock)?;
-        let now = clock.now().max(store.high_water());
+        let now = clock.now().max(came_to);
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
         let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
         let mut keyring = Keyring::open(store.as_mut(), root, now)?;
+        // Nodes that share a store notice this by what they note in it.
+        if let Some(path) = journal.filter(|_| !store.is_shared()) {
+            not_behind(path, &keyring, came_to)?;
+        }
         let added = match store.ask(&Question::Clients)? {
             Answer::Clients(added) => added,
             _ => Vec::new(),
@@ -566,8 +518,26 @@ fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
     Ok(())
 }
 
-fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> Result<Revocations, StartError> {
-    let key = revocations_key(keyring);
+/// Whether the store is at least where the revocation journal has seen it: each entry was made durable behind its commit. An anchor says
+/// the same, and more; this is for copies that come without it.
+fn not_behind(path: &Path, keyring: &Keyring, came_to: Timestamp) -> Result<(), StartError> {
+    let era = keyring.deployment.era;
+    let key = revocations::key(&keyring.derive(Purpose::Revocations));
+    let contents = revocations::read(path, &key, keyring.deployment.id)
+        .map_err(|source| StartError::Revocations { path: path.to_owned(), source })?;
+    if contents.is_behind(era, came_to) {
+        return Ok(());
+    }
+    let says = |era: u16, at: Timestamp| format!("era {era}, {}", rfc3339(at));
+    Err(StartError::BehindJournal {
+        path: path.to_owned(),
+        journal: says(contents.era().unwrap_or(era), contents.newest().unwrap_or(came_to)),
+        store: says(era, came_to),
+    })
+}
+
+pub(crate) fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> Result<Revocations, StartError> {
+    let key = revocations::key(&keyring.derive(Purpose::Revocations));
     let own = |made: &std::fs::File| {
         if let StoreLocation::Sqlite(store) = &config.store {
             regrant_store::give_to_owner(made, store);
@@ -575,11 +545,6 @@ fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> Result<Revoc
     };
     Revocations::open(path, key, keyring.deployment.id, own)
         .map_err(|source| StartError::Revocations { path: path.to_owned(), source })
-}
-
-/// What the entries of the revocation journal are authenticated with.
-pub(crate) fn revocations_key(keyring: &Keyring) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, keyring.derive(Purpose::Revocations).as_ref())
 }
 
 /// What an operator should find in the events, too.

@@ -20,7 +20,7 @@ use std::path::Path;
 use regrant_core::client::Class;
 use regrant_core::decision::Event;
 use regrant_core::grant::{Binding, EndReason, Rotation};
-use regrant_core::keys::{Keys, RootKey};
+use regrant_core::keys::{DeploymentId, Keys, Purpose, RootKey};
 use regrant_core::recovery::{Recovery, Unproven};
 use regrant_core::{Epoch, EventKind, Grant, GrantId, Timestamp, Write, revoke};
 use regrant_store::{
@@ -292,10 +292,12 @@ pub struct Counted {
 /// [`RecoverError`].
 pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, RecoverError> {
     let root = keyring::read_root_key(&config.root_key_file)?;
+    let contents;
     let (mut store, span): (Box<dyn Store>, Span) = match &config.store {
         StoreLocation::Sqlite(path) => {
             let (look, seen) = Look::before_recovery(path, &config.sqlite_options())?;
-            let span = Span::of(look.mark(), seen, clock, plan)?;
+            contents = journal(config, &root, look.mark().deployment)?;
+            let span = Span::of((look.mark(), seen), &contents, clock, plan)?;
             let (version, known) = look.versions();
             if version != known {
                 return Err(RecoverError::OlderSchema(version, known));
@@ -304,7 +306,8 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
         }
         StoreLocation::Postgres(options) => {
             let recovering = Postgres::recover(options)?;
-            let span = Span::of_nodes(recovering.found, recovering.seen, clock, plan)?;
+            contents = journal(config, &root, recovering.found.deployment)?;
+            let span = Span::of_nodes((recovering.found, recovering.seen), &contents, clock, plan)?;
             (Box::new(recovering.store), span)
         }
         StoreLocation::Memory => return Err(RecoverError::Memory),
@@ -312,7 +315,6 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
     let store = store.as_mut();
     let keyring = Keyring::open(store, root, span.now)?;
     let keys = keyring.keys_to_read()?;
-    let contents = journal(config, &keyring)?;
     let clients = clients(config, store)?;
     let (revocations, records) = replay(store, &contents, &keys, span.from)?;
     let revoked = records.iter().filter_map(|record| match record {
@@ -321,7 +323,7 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
     });
     let coming = Coming { grants: revoked.collect(), bulk: bulk::to_come(&records) };
     let grants = count(store, &clients, &keys, span.now, &coming)?;
-    Ok(Report { revocations, grants, ..span.report(keyring.deployment.era, plan) })
+    Ok(Report { revocations, grants, ..span.report(keyring.deployment.era.max(contents.era().unwrap_or(0)), plan) })
 }
 
 /// Recovers a store that went back.
@@ -333,17 +335,19 @@ pub fn recover(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Rec
     match &config.store {
         StoreLocation::Sqlite(path) => {
             let recovering = Sqlite::recover(path, &config.sqlite_options())?;
-            let span = Span::of(recovering.found, recovering.seen, clock, plan)?;
+            let contents = journal(config, &root, recovering.found.deployment)?;
+            let span = Span::of((recovering.found, recovering.seen), &contents, clock, plan)?;
             let mut store = recovering.store;
-            let report = recovered(config, &mut store, root, &span, plan)?;
+            let report = recovered(config, &mut store, root, &span, &contents, plan)?;
             store.checkpoint()?;
             Ok(report)
         }
         StoreLocation::Postgres(options) => {
             let recovering = Postgres::recover(options)?;
-            let span = Span::of_nodes(recovering.found, recovering.seen, clock, plan)?;
+            let contents = journal(config, &root, recovering.found.deployment)?;
+            let span = Span::of_nodes((recovering.found, recovering.seen), &contents, clock, plan)?;
             let mut store = recovering.store;
-            recovered(config, &mut store, root, &span, plan)
+            recovered(config, &mut store, root, &span, &contents, plan)
         }
         StoreLocation::Memory => Err(RecoverError::Memory),
     }
@@ -354,19 +358,20 @@ fn recovered(
     store: &mut dyn Store,
     root: RootKey,
     span: &Span,
+    contents: &Contents,
     plan: Plan,
 ) -> Result<Report, RecoverError> {
     let keyring = Keyring::open(store, root, span.now)?;
     let keys = keyring.keys_to_read()?;
-    let contents = journal(config, &keyring)?;
     let clients = clients(config, store)?;
-    let (revocations, records) = replay(store, &contents, &keys, span.from)?;
+    let (revocations, records) = replay(store, contents, &keys, span.from)?;
     for slice in records.chunks(SLICE) {
         let outcomes = store.commit(slice, span.from)?;
         bulk::end_each(store, slice, &outcomes, &keys, span.from)?;
     }
     let grants = count(store, &clients, &keys, span.now, &Coming::default())?;
-    let report = Report { revocations, grants, ..span.report(keyring.deployment.era, plan) };
+    let era = keyring.deployment.era.max(contents.era().unwrap_or(0));
+    let report = Report { revocations, grants, ..span.report(era, plan) };
     let next_grant = keyring.deployment.next_grant.saturating_add(NUMBERS_LEFT);
     let recovery = Recovery { lost_from: span.from, lost_until: span.until, unproven: plan.unproven };
     let open = Record::OpenEra { era: report.era, recovery, next_grant };
@@ -381,6 +386,12 @@ fn recovered(
     );
     let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail };
     let told = Record::Event(EventRecord { at: span.now, event, correlation: String::new() });
+    // Before it is opened: one that was not leaves a gap in the count, and one that nobody knows of would be opened twice.
+    if let Some(path) = config.revocations_file() {
+        app::open_journal(&path, config, &keyring).and_then(|mut journal| {
+            journal.keep_era(report.era, span.now).map_err(|source| StartError::Revocations { path, source })
+        })?;
+    }
     if store.commit(&[open, told], span.now)?.first() != Some(&Outcome::Committed) {
         return Err(RecoverError::NotNeeded("another recovery was first".to_owned()));
     }
@@ -402,17 +413,28 @@ struct Span {
 
 impl Span {
     /// By what nodes have noted in the database itself.
-    fn of_nodes(found: Mark, seen: Option<Mark>, clock: &Clock, plan: Plan) -> Result<Self, RecoverError> {
+    fn of_nodes(
+        (found, seen): (Mark, Option<Mark>),
+        contents: &Contents,
+        clock: &Clock,
+        plan: Plan,
+    ) -> Result<Self, RecoverError> {
         match seen {
             None if plan.anchor == AnchorNeed::Needed => Err(RecoverError::NotNoticed),
-            _ => Self::of(found, seen, clock, plan),
+            _ => Self::of((found, seen), contents, clock, plan),
         }
     }
 
-    fn of(found: Mark, seen: Option<Mark>, clock: &Clock, plan: Plan) -> Result<Self, RecoverError> {
-        if let Some(seen) = seen
-            && (found.era, found.commits) >= (seen.era, seen.commits)
-        {
+    fn of(
+        (found, seen): (Mark, Option<Mark>),
+        contents: &Contents,
+        clock: &Clock,
+        plan: Plan,
+    ) -> Result<Self, RecoverError> {
+        let went_back = |seen: Mark| (found.era, found.commits) < (seen.era, seen.commits);
+        // An anchor that was made anew for an older copy knows of nothing else; the journal does.
+        let seen = seen.filter(|seen| went_back(*seen) || contents.is_behind(found.era, found.at));
+        if let Some(seen) = seen.filter(|seen| !went_back(*seen)) {
             let says = format!(
                 "the store did not go back: it is at commit {} of {}, and its anchor has seen commit {}",
                 found.commits,
@@ -424,7 +446,7 @@ impl Span {
         if seen.is_none() && plan.anchor == AnchorNeed::Needed {
             return Err(RecoverError::NoAnchor);
         }
-        let newest = seen.map_or(found.at, |seen| seen.at.max(found.at));
+        let newest = seen.map_or(found.at, |seen| seen.at.max(found.at)).max(contents.newest().unwrap_or(found.at));
         if let Some(ahead) = timekeeper::ahead_at_start(clock.now(), newest)
             && !clock.is_accepted()
         {
@@ -458,9 +480,9 @@ fn clients(config: &Config, store: &mut dyn Store) -> Result<Clients, RecoverErr
     Ok(app::clients(config, added)?)
 }
 
-fn journal(config: &Config, keyring: &Keyring) -> Result<Contents, RecoverError> {
+fn journal(config: &Config, root: &RootKey, deployment: DeploymentId) -> Result<Contents, RecoverError> {
     let Some(path) = config.revocations_file() else { return Ok(Contents::default()) };
-    revocations::read(&path, &app::revocations_key(keyring), keyring.deployment.id)
+    revocations::read(&path, &revocations::key(&root.derive(Purpose::Revocations, deployment, 1)), deployment)
         .map_err(|source| RecoverError::Journal { path: path.display().to_string(), source })
 }
 
@@ -498,7 +520,7 @@ fn replay(
                     records.push(Record::DenyAccess { jti: *jti, expires_at: entry.over_at });
                 }
                 // All of them together, below.
-                Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) => {}
+                Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) | Revoked::Era(_) => {}
                 Revoked::Other(..) => replayed.unknown += 1,
             }
         }
@@ -511,9 +533,12 @@ fn replay(
 fn grant_of(entry: &Entry) -> Option<(GrantId, EndReason)> {
     match entry.what {
         Revoked::Grant(id, reason) => Some((id, reason)),
-        Revoked::AccessToken(_) | Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) | Revoked::Other(..) => {
-            None
-        }
+        Revoked::AccessToken(_)
+        | Revoked::Bulk(_)
+        | Revoked::TakenBack(_)
+        | Revoked::State(_)
+        | Revoked::Era(_)
+        | Revoked::Other(..) => None,
     }
 }
 

@@ -9,6 +9,7 @@
 //! entry   length of body 2 | kind 1 | at 8 | over at 8 | body | MAC 16
 //! body    1 grant: number 8 | random half 8 | reason 1;   2 access token: SHA-256 of its jti 32
 //!         3 bulk revocation, 4 the same taken back: see `bulk`;   5 what restricts without ending a grant: see `state`
+//!         6 no revocation: the era that a recovery opened 2
 //! MAC     HMAC-SHA-256(K, the MAC before | the entry up to here), cut to 128 bits; before the first: of the header
 //! ```
 //!
@@ -68,6 +69,8 @@ pub enum Revoked {
     TakenBack(Bulk),
     /// No grant: what a user, client, consent or browser session was from then on.
     State(State),
+    /// Nothing: a recovery opened this era. The copy that is restored next does not know of it.
+    Era(u16),
     /// Something of a newer program.
     Other(u8, Vec<u8>),
 }
@@ -111,6 +114,7 @@ impl Entry {
             | Revoked::Bulk(_)
             | Revoked::TakenBack(_)
             | Revoked::State(_)
+            | Revoked::Era(_)
             | Revoked::Other(..) => None,
         }
     }
@@ -131,6 +135,7 @@ impl Entry {
             Revoked::Bulk(bulk) => (3, bulk.write()),
             Revoked::TakenBack(bulk) => (4, bulk.write()),
             Revoked::State(state) => (5, state.write()),
+            Revoked::Era(era) => (6, era.to_be_bytes().to_vec()),
             Revoked::Other(kind, body) => (*kind, body.clone()),
         };
         let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
@@ -159,6 +164,7 @@ impl Entry {
                 Some(bulk) => Revoked::TakenBack(bulk),
                 None => Revoked::Other(kind, body.to_vec()),
             },
+            (6, 2) => Revoked::Era(u16::from_be_bytes(body.try_into().ok()?)),
             (5, _) => State::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::State),
             _ => Revoked::Other(kind, body.to_vec()),
         };
@@ -176,6 +182,27 @@ pub struct Contents {
     /// Where the last whole entry ends, and its MAC.
     end: u64,
     last: [u8; MAC],
+}
+
+impl Contents {
+    /// The time of the youngest entry.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.entries.iter().map(|entry| entry.at).max()
+    }
+
+    /// The last era that a recovery opened.
+    #[must_use]
+    pub fn era(&self) -> Option<u16> {
+        let era = |entry: &Entry| if let Revoked::Era(era) = entry.what { Some(era) } else { None };
+        self.entries.iter().filter_map(era).max()
+    }
+
+    /// Whether a store of this era that has come to this time may have made all of it.
+    #[must_use]
+    pub fn is_behind(&self, era: u16, at: Timestamp) -> bool {
+        self.era().is_none_or(|seen| seen <= era) && self.newest().is_none_or(|seen| seen <= at)
+    }
 }
 
 /// Where the journal of a store is unless said otherwise.
@@ -227,6 +254,11 @@ pub fn read(path: &Path, key: &hmac::Key, deployment: DeploymentId) -> io::Resul
         rest = behind;
     }
     Ok(contents)
+}
+
+/// What entries are authenticated with, of what is derived for them.
+pub(crate) fn key(derived: &[u8; 32]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, derived)
 }
 
 fn header(deployment: DeploymentId) -> [u8; HEADER] {
@@ -331,6 +363,13 @@ impl Revocations {
         if self.waiting.is_empty() { Ok(()) } else { self.append() }
     }
 
+    /// Keeps which era a recovery is about to open. It is never left out.
+    pub(crate) fn keep_era(&mut self, era: u16, now: Timestamp) -> io::Result<()> {
+        let never = Timestamp::from_millis(i64::MAX);
+        self.waiting.push(Entry { at: now, over_at: never, what: Revoked::Era(era) });
+        self.append()
+    }
+
     /// The grants whose end is committed and not yet here.
     pub(crate) fn unkept(&self) -> HashSet<u64> {
         self.waiting.iter().filter_map(Entry::grant).collect()
@@ -400,19 +439,20 @@ mod tests {
     const HERE: DeploymentId = DeploymentId([7; 16]);
 
     fn key() -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &[9; 32])
+        super::key(&[9; 32])
     }
 
     fn entry(number: u64, over_at: i64) -> Entry {
         let selector = Selector { subject: Some(format!("usr_{number}")), ..Selector::default() };
         let at = Timestamp::from_millis(1);
         let bulk = Bulk { at, reason: selector.reason(), selector, undo_until: None };
-        let what = match number % 6 {
+        let what = match number % 7 {
             0 => Revoked::AccessToken([3; 32]),
             1 => Revoked::Grant(GrantId { number, random: 5 }, EndReason::RevokedByUser),
             2 => Revoked::Bulk(bulk),
             3 => Revoked::TakenBack(bulk),
             4 => Revoked::State(State::NoUser { subject: format!("usr_{number}") }),
+            5 => Revoked::Era(300),
             _ => Revoked::Other(200, vec![1; 40]),
         };
         Entry { at, over_at: Timestamp::from_millis(over_at), what }
@@ -465,6 +505,25 @@ mod tests {
         let _ = std::fs::remove_file(&path);
     }
 
+    /// A store that is of an older era, or has not come to the time of an entry, is not the one that wrote it.
+    #[test]
+    fn a_store_that_went_back_is_told_by_what_it_revoked() {
+        let path = place("behind");
+        let at = Timestamp::from_millis;
+        let found = || read(&path, &key(), HERE).expect("readable");
+        assert!(found().is_behind(0, Timestamp::EPOCH), "there is none");
+        let _ = journal(&path, 0..2);
+        assert_eq!((found().newest(), found().era()), (Some(at(1)), None));
+        assert!(found().is_behind(0, at(1)) && !found().is_behind(0, at(0)));
+        let mut journal = Revocations::open(&path, key(), HERE, |_| {}).expect("a journal");
+        journal.keep_era(2, at(5)).expect("room");
+        journal.leave_out(at(1000)).expect("room");
+        assert_eq!((found().newest(), found().era()), (Some(at(5)), Some(2)), "an era is never left out");
+        assert!(found().is_behind(2, at(5)) && found().is_behind(3, at(9)));
+        assert!(!found().is_behind(1, at(9)) && !found().is_behind(2, at(4)));
+        let _ = std::fs::remove_file(&path);
+    }
+
     #[test]
     fn a_changed_byte_costs_its_entry_and_is_told() {
         let path = place("changed");
@@ -489,10 +548,10 @@ mod tests {
         for _ in 0..2 {
             let mut journal = Revocations::open(&path, key(), HERE, |_| {}).expect("a journal");
             for _ in 0..2 {
-                journal.keep_ends(vec![entry(1, 101), entry(7, 107), entry(7, 107)]).expect("room");
+                journal.keep_ends(vec![entry(1, 101), entry(8, 108), entry(8, 108)]).expect("room");
             }
         }
-        kept.push(entry(7, 107));
+        kept.push(entry(8, 108));
         assert_eq!(read(&path, &key(), HERE).expect("readable").entries, kept);
         let _ = std::fs::remove_file(&path);
     }

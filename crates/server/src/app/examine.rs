@@ -3,7 +3,7 @@
 use regrant_core::Timestamp;
 use regrant_store::{Answer, Look, Postgres, Question, Store as _, known_schema};
 
-use super::{StartError, clients};
+use super::{StartError, clients, not_behind};
 use crate::clock::Clock;
 use crate::config::{Config, StoreLocation};
 use crate::keyring::{self, Keyring};
@@ -44,7 +44,10 @@ pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
     let mut found = config.clients.len();
     // The tables of an older schema are brought into today's form by the next start, and read only then.
     if versions.0 == versions.1 && is_used {
-        Keyring::open(&mut look, root, clock.now().max(newest))?;
+        let keyring = Keyring::open(&mut look, root, clock.now().max(newest))?;
+        if let Some(journal) = config.revocations_file() {
+            not_behind(&journal, &keyring, newest)?;
+        }
         if let Answer::Clients(added) = look.ask(&Question::Clients)? {
             found = clients(config, added)?.by_id.len();
         }

@@ -122,6 +122,44 @@ async fn a_lost_anchor_is_made_anew_and_told() {
     assert!(beside(&home, ".anchor").exists());
 }
 
+/// Checks Z15, T36: a copy that comes without its anchor is refused all the same if something was revoked since, each time that it is
+/// started; the recovery revokes it again, and each one of the same copy opens an era of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_without_its_anchor_is_told_by_what_was_revoked_since() {
+    let (_scratch, home) = home("older-copy-alone");
+    let server = Server::start(&home);
+    let (revoked, live) = (first(&server).await, first(&server).await);
+    server.stop();
+    let older = std::fs::read(home.store()).expect("a copy");
+    let server = Server::start(&home);
+    let asked = [("token", revoked.as_str()), ("client_id", "phone")];
+    let _ = server.http().post("/oauth2/revoke", &asked, &[]).await.expect_status(200);
+    server.stop();
+    for era in 1..=2 {
+        std::fs::write(home.store(), &older).expect("put back");
+        std::fs::remove_file(beside(&home, ".anchor")).expect("removed");
+        for _ in 0..2 {
+            expect_refusal(&home, &["went back", "regrant.db.revocations", "recover --without-anchor"]);
+        }
+        let recover = |more: &[&str]| {
+            let arguments = [&["recover", "--json", "--unproven", "accept"], more].concat();
+            home.command(&arguments).stdin(Stdio::null()).output().expect("regrant runs")
+        };
+        assert_eq!(recover(&["--yes"]).status.code(), CONFIGURATION, "nobody said that there is no anchor");
+        let rehearsed = recover(&["--dry-run", "--without-anchor"]);
+        let done = recover(&["--yes", "--without-anchor"]);
+        for told in [&rehearsed, &done] {
+            let report: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+            assert_eq!((&report["era"], &report["revocations"]["grants"]), (&era.into(), &1.into()), "{report}");
+        }
+        let server = Server::start(&home);
+        let refused = refresh(&server, &revoked).await.expect_status(400).json();
+        assert_eq!(text(&refused, "error"), "invalid_grant");
+        let _ = next(&server, &live).await;
+        server.stop();
+    }
+}
+
 /// `doctor` only looks: at a killed server's store, whose log is full, no file is made, changed or removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_changes_nothing_of_a_stopped_servers_store() {

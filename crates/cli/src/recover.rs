@@ -117,16 +117,24 @@ fn tell(report: &Report) {
         (
             "restricted again",
             format!(
-                "{} users (disabled, removed, or with their newer password), {} clients, {} consents; {} ends of browser sessions",
-                revocations.users, revocations.clients, revocations.consents, revocations.sessions
+                "{} users (disabled, removed, or with their newer password), {} clients, {} consents; {} ends of browser sessions; \
+                 {} compromised keys",
+                revocations.users, revocations.clients, revocations.consents, revocations.sessions, revocations.keys
             ),
         ),
         (
             "not brought back",
-            "users and clients that were added, and attributes and consents that were given, in the lost span"
+            "users and clients that were added, attributes and consents that were given, and initial access tokens that were used or removed, \
+             in the lost span"
                 .to_owned(),
         ),
     ]);
+    if revocations.is_missing {
+        output::note(
+            "there is no revocation journal (revocations_file): what was revoked since the copy was made lives again, and compromised keys \
+             are believed. If it can be had, put it where it was and restore once more",
+        );
+    }
     for (count, says) in [
         (revocations.damaged, "entries of the revocation journal are damaged, and are not replayed"),
         (revocations.unknown, "entries of the revocation journal are of a newer program: recover with that one"),

@@ -90,6 +90,8 @@ pub struct Present {
     pub consented: bool,
     /// Where he comes from.
     pub came: Came,
+    /// Since when. Not when he logged in: another application may have had him log in long ago, and just now said who he is.
+    pub came_at: Timestamp,
 }
 
 /// What to do.
@@ -118,7 +120,7 @@ pub fn next(prompt: Prompt, max_age: Option<u64>, present: Option<Present>, now:
     let Some(who) = present else { return login };
     let age = now.since(who.authenticated_at);
     let came = match who.came {
-        Came::LoggedIn if age > JUST_NOW => Came::Fresh,
+        Came::LoggedIn if now.since(who.came_at) > JUST_NOW => Came::Fresh,
         came => came,
     };
     if !who.is_named {
@@ -154,7 +156,8 @@ mod tests {
 
     fn who(seconds_ago: u64) -> Present {
         let authenticated_at = NOW.minus(Duration::from_secs(seconds_ago));
-        Present { authenticated_at, is_named: true, is_strong: true, consented: true, came: Came::Fresh }
+        let (came, came_at) = (Came::Fresh, authenticated_at);
+        Present { authenticated_at, is_named: true, is_strong: true, consented: true, came, came_at }
     }
 
     fn asked(text: &str) -> Prompt {

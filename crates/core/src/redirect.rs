@@ -85,9 +85,14 @@ pub fn shown(uri: &str) -> &str {
         return uri;
     };
     match rest.strip_prefix("//") {
-        Some(authority) if scheme.starts_with("http") => authority.split(['/', '?']).next().unwrap_or(scheme),
+        Some(authority) if is_web(scheme) => authority.split(['/', '?']).next().unwrap_or(scheme),
         Some(_) | None => scheme,
     }
+}
+
+/// What is merely named like it (`https.evil.app`) is a private-use scheme.
+fn is_web(scheme: &str) -> bool {
+    matches!(scheme, "http" | "https")
 }
 
 fn is_scheme(text: &str) -> bool {

@@ -173,6 +173,22 @@ pub fn standing(grant: &Grant, subject: SubjectStatus, client: &Client, now: Tim
     issue::what(&ask)
 }
 
+/// What the request asks for, of its client's own grant that stands, and may have: the same in every state of the token.
+#[must_use]
+pub fn asked(
+    grant: Option<(&Grant, SubjectStatus)>,
+    request: &Request<'_>,
+    client: &Client,
+    now: Timestamp,
+) -> Option<Granted> {
+    let (grant, subject) = grant.filter(|(grant, _)| {
+        let is_held = !matches!(grant.terms.binding, Binding::Key(key) if request.holder_key != Some(key));
+        grant.id == request.token.grant && grant.terms.client == client.id && is_held
+    })?;
+    let ask = ask(grant, subject, client, request.scope, request.resources);
+    stands(grant, &ask, now).and_then(|()| issue::what(&ask)).ok()
+}
+
 fn ask<'a>(
     grant: &'a Grant,
     subject: SubjectStatus,
@@ -350,12 +366,12 @@ impl Answer<'_> {
     /// The successor again: no new generation, and no clock is extended (law L3).
     fn repeat(self, grant: &Grant, seed: Seed) -> Decision<Refreshed> {
         if is_uncounted(grant, self.now) {
-            let answer = self.answer(How::Retried, grant, seed);
+            let answer = self.answer(How::Retried, grant, seed).within(grant, self.now);
             return Decision { write: Write::Nothing, event: None, outcome: Ok(answer) };
         }
         let retries = grant.retries.saturating_add(1);
         let row = Grant { answered_at: self.now, retries, ..next_version(grant, self.entropy) };
-        let answer = self.answer(How::Retried, &row, seed);
+        let answer = self.answer(How::Retried, &row, seed).within(grant, self.now);
         Decision::accept(Change::Retried, row, answer)
     }
 
@@ -386,6 +402,14 @@ impl Answer<'_> {
             expires_in: expires_in(row, &self.client.policy, self.now, self.entropy),
             at: self.now,
         }
+    }
+}
+
+impl Refreshed {
+    /// The idle clock has run since the rotation: no access token outlives it.
+    fn within(self, grant: &Grant, now: Timestamp) -> Self {
+        let expires_in = self.expires_in.min(grant.ends_at().since(now).as_secs()).max(1);
+        Self { expires_in, ..self }
     }
 }
 

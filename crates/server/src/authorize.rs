@@ -24,7 +24,7 @@ use crate::form::Form;
 use crate::sight;
 
 pub(crate) use denied::Denied;
-pub(crate) use destination::{Destination, Way, source};
+pub(crate) use destination::{Destination, Way, schemes, source};
 pub(crate) use openid::Wishes;
 
 /// The longest authorization request that is read, in bytes: it must fit into a URL again.
@@ -79,8 +79,10 @@ impl AuthorizationRequest {
         }
         let kind = form.credential("response_type").and_then(ResponseType::parse);
         let named = form.credential("response_mode");
-        let mode = kind.map(|kind| (kind, kind.mode(named)));
         let to = Destination::of(redirect_uri, &form);
+        let fits =
+            |mode| if mode == ResponseMode::FormPost && to.mode != mode { Err(BadMode::Unknown) } else { Ok(mode) };
+        let mode = kind.map(|kind| (kind, kind.mode(named).and_then(fits)));
         let rest = Rest { app, form: &form, client: &client, mode };
         match rest.read() {
             Ok(Read { response_type, granted, challenge, prompt, wishes }) => Ok(Self {
@@ -142,7 +144,10 @@ impl Destination {
     /// Response type and mode decide where an answer stands, an error as well.
     fn of(redirect_uri: String, form: &Form) -> Self {
         let response_type = form.credential("response_type").unwrap_or_default();
-        let named = form.credential("response_mode");
+        // No browser posts a form to an application of its machine.
+        let is_web = ["https:", "http:"].iter().any(|scheme| redirect_uri.starts_with(scheme));
+        let named =
+            form.credential("response_mode").filter(|named| is_web || *named != ResponseMode::FormPost.as_str());
         Self {
             redirect_uri,
             // RFC 6749 section 4.1.2: "the exact value received from the client". A repeated one is no value, and one that is

@@ -214,12 +214,14 @@ impl Visit {
             None => None,
             Some(who) => {
                 let sub = subject::told(&self.app, &request.client, &who.user.subject);
+                let (came, came_at) = came::from(&self.app, &who.cookie, query, proof);
                 Some(Present {
                     authenticated_at: who.session.authenticated_at,
                     is_named: request.wishes.named.iter().all(|named| *named == sub),
                     is_strong: request.wishes.acrs.is_empty() || request.wishes.acrs.contains(&who.session.acr),
                     consented: self.is_consented(request, who).await?,
-                    came: came::from(&self.app, &who.cookie, query, proof),
+                    came,
+                    came_at,
                 })
             }
         };
@@ -273,14 +275,19 @@ impl Visit {
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
         // Bound to the session that was shown the page: a page of another user decides nothing (check W16).
-        if !session::is_own_form(&self.app, FormKind::Consent, &who.cookie, query, token) {
+        let Some(shown_at) = came::proved_at(&self.app, FormKind::Consent, &who.cookie, query, token) else {
             return self.page_error(StatusCode::FORBIDDEN, pages::SESSION_CHANGED, "foreign_form");
-        }
+        };
         let request = match AuthorizationRequest::read(&self.app, query) {
             Ok(request) => request,
             Err(Wrong::Page(message, reason)) => return self.page_error(StatusCode::BAD_REQUEST, message, reason),
             Err(Wrong::Redirect(to, denied)) => return self.deny(&to, &denied),
         };
+        // A login that the client wanted to be of this moment is not one of an hour ago, when somebody went away from this page.
+        let wants_it_fresh = request.prompt.login || request.max_age().is_some();
+        if wants_it_fresh && self.app.engine.now().since(shown_at) > prompt::JUST_NOW {
+            return self.authorize(query).await;
+        }
         if self.app.settings().config.interactions.consent.is_some() {
             // Whoever asks now is somebody else: this page was shown before.
             return self.consent_page(&request, query, &who);
@@ -324,12 +331,14 @@ impl Visit {
     /// What a user allows a client, for the next time.
     async fn remember(&self, client: &Client, asked: Scope, at: &Resources, who: &LoggedIn) -> Result<(), Unavailable> {
         // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
+        // The last day that the user gave the client is the client's, wherever its tokens are good.
         let (scope, ends_at) = match self.remembered(client, who).await? {
             Some(Remembered { scope, resources, ends_at }) if resources == *at => {
                 let both = Scope::from_tokens(scope.iter().chain(asked.iter()));
                 (both.unwrap_or_else(|_| asked.clone()), ends_at)
             }
-            _ => (asked, None),
+            Some(Remembered { ends_at, .. }) => (asked, ends_at),
+            None => (asked, None),
         };
         let consent = Consent {
             subject: who.user.subject.clone(),
@@ -372,7 +381,7 @@ impl Visit {
         if let Some(url) = &self.app.settings().config.interactions.consent {
             return self.challenge(url, Kind::Consent, query, Some(who));
         }
-        let csrf = session::form_token(&self.app, FormKind::Consent, &who.cookie, query);
+        let csrf = came::proof(&self.app, FormKind::Consent, &who.cookie, query);
         let voice = voice(&self.app, &self.headers, query);
         let scopes = described(&self.app.settings(), &voice, &request.asks_for());
         let scopes: Vec<pages::ScopeLine<'_>> =

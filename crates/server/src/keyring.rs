@@ -4,6 +4,7 @@
 //! K6, K7). Tag and sealing keys are derived from the root key, and their rows say only where they stand; seed and signing keys
 //! are random and wrapped. What may happen to a key is in [`step`], when it is due in [`schedule`].
 
+mod again;
 pub mod schedule;
 pub mod step;
 pub(crate) mod usage;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, Keys, Purpose, RootKey};
 use regrant_core::{ChainKey, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
-use regrant_store::{Answer, Deployment, Forged, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable};
+use regrant_store::{Answer, Deployment, Forged, KeyKind, KeyRecord, Question, Record, Store, Unavailable};
 use zeroize::Zeroizing;
 
 use crate::app::Signing;
@@ -176,12 +177,7 @@ impl Keyring {
             let made = self.pair_needed(&step).map(SigningKey::generate).transpose();
             let made = made.map_err(|error| KeyringError::Crypto(error.to_string()))?;
             let planned = self.plan(&step, made.as_ref(), lifetimes, now)?;
-            let next = self.with(planned.rows())?;
-            let record = Record::Keys { changes: planned.changes, events: Vec::new() };
-            match store.commit(&[record], now)?.first() {
-                Some(Outcome::Committed) => *self = next,
-                Some(Outcome::Stale) | None => return Err(KeyringError::Changed),
-            }
+            self.write(store, planned.changes, now)?;
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ use crate::app::{self, Clients, StartError};
 use crate::chance;
 use crate::clock::Clock;
 use crate::config::{Config, StoreLocation};
+use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::revocations::{self, Contents, Entry, Revoked};
 use crate::timekeeper;
@@ -143,7 +144,7 @@ impl RecoverError {
         match self {
             Self::Start(error) => error.exit_code(),
             Self::Copy(CopyError::Exists(_)) | Self::NotNeeded(_) | Self::OlderSchema(..) => 1,
-            Self::Copy(CopyError::Damaged { .. }) => 65,
+            Self::Copy(CopyError::Damaged { .. } | CopyError::HasLog(_)) => 65,
             Self::Copy(CopyError::Open(OpenError::InUse { .. })) => 75,
             Self::Copy(_) | Self::Journal { .. } => 69,
             Self::NoAnchor | Self::NotNoticed | Self::Memory => 78,
@@ -265,6 +266,10 @@ pub struct Replayed {
     pub consents: u64,
     /// Ends of browser sessions: of one, or of all of a user.
     pub sessions: u64,
+    /// Keys that are compromised again.
+    pub keys: u64,
+    /// Whether there is no journal: then nobody knows what was revoked.
+    pub is_missing: bool,
     /// Entries that somebody changed, or the device lost.
     pub damaged: u64,
     /// Entries of a kind that this program does not know.
@@ -321,8 +326,10 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
         Record::Grant { grant, .. } => Some(grant.id.number),
         _ => None,
     });
+    let keys_again = keyring.believed_again(&contents.compromised());
     let coming = Coming { grants: revoked.collect(), bulk: bulk::to_come(&records) };
     let grants = count(store, &clients, &keys, span.now, &coming)?;
+    let revocations = Replayed { keys: keys_again, ..revocations };
     Ok(Report { revocations, grants, ..span.report(keyring.deployment.era.max(contents.era().unwrap_or(0)), plan) })
 }
 
@@ -361,15 +368,17 @@ fn recovered(
     contents: &Contents,
     plan: Plan,
 ) -> Result<Report, RecoverError> {
-    let keyring = Keyring::open(store, root, span.now)?;
+    let mut keyring = Keyring::open(store, root, span.now)?;
     let keys = keyring.keys_to_read()?;
     let clients = clients(config, store)?;
-    let (revocations, records) = replay(store, contents, &keys, span.from)?;
+    let (mut revocations, records) = replay(store, contents, &keys, span.from)?;
     for slice in records.chunks(SLICE) {
         let outcomes = store.commit(slice, span.from)?;
         bulk::end_each(store, slice, &outcomes, &keys, span.from)?;
     }
     let grants = count(store, &clients, &keys, span.now, &Coming::default())?;
+    let lifetimes = Lifetimes::of_clients(clients.all());
+    revocations.keys = keyring.compromise_again(store, &contents.compromised(), &lifetimes, span.from)?;
     let era = keyring.deployment.era.max(contents.era().unwrap_or(0));
     let report = Report { revocations, grants, ..span.report(era, plan) };
     let next_grant = keyring.deployment.next_grant.saturating_add(NUMBERS_LEFT);
@@ -494,7 +503,8 @@ fn replay(
     lost_from: Timestamp,
 ) -> Result<(Replayed, Vec<Record>), RecoverError> {
     let entries = contents.entries.len() as u64;
-    let mut replayed = Replayed { entries, damaged: contents.damaged, ..Replayed::default() };
+    let is_missing = contents.is_missing();
+    let mut replayed = Replayed { entries, damaged: contents.damaged, is_missing, ..Replayed::default() };
     let (mut records, mut again) = (Vec::new(), HashSet::new());
     for slice in contents.entries.chunks(SLICE) {
         let ids: Vec<GrantId> = slice.iter().filter_map(|entry| Some(grant_of(entry)?.0)).collect();
@@ -520,7 +530,7 @@ fn replay(
                     records.push(Record::DenyAccess { jti: *jti, expires_at: entry.over_at });
                 }
                 // All of them together, below.
-                Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) | Revoked::Era(_) => {}
+                Revoked::Bulk(_) | Revoked::TakenBack(_) | Revoked::State(_) | Revoked::Era(_) | Revoked::Key(_) => {}
                 Revoked::Other(..) => replayed.unknown += 1,
             }
         }
@@ -538,6 +548,7 @@ fn grant_of(entry: &Entry) -> Option<(GrantId, EndReason)> {
         | Revoked::TakenBack(_)
         | Revoked::State(_)
         | Revoked::Era(_)
+        | Revoked::Key(_)
         | Revoked::Other(..) => None,
     }
 }

@@ -9,7 +9,7 @@
 //! entry   length of body 2 | kind 1 | at 8 | over at 8 | body | MAC 16
 //! body    1 grant: number 8 | random half 8 | reason 1;   2 access token: SHA-256 of its jti 32
 //!         3 bulk revocation, 4 the same taken back: see `bulk`;   5 what restricts without ending a grant: see `state`
-//!         6 no revocation: the era that a recovery opened 2
+//!         6 no revocation: the era that a recovery opened 2;   7 a compromised key: see `keys`
 //! MAC     HMAC-SHA-256(K, the MAC before | the entry up to here), cut to 128 bits; before the first: of the header
 //! ```
 //!
@@ -17,6 +17,7 @@
 //! doubled. A kind that this program does not know is kept as it is. A last entry that is not whole was never answered.
 
 mod bulk;
+mod keys;
 mod state;
 
 use std::collections::HashSet;
@@ -34,6 +35,7 @@ use regrant_store::{Outcome, Record};
 use crate::session::LOGIN_LIFETIME;
 
 pub use bulk::Bulk;
+pub use keys::Compromised;
 pub use state::State;
 
 const MAGIC: [u8; 8] = *b"RGREVOK1";
@@ -42,6 +44,8 @@ const HEAD: usize = 19;
 const MAC: usize = 16;
 /// The longest body: those of kinds to come included.
 const MAX_BODY: usize = 64_000;
+/// When what is never left out is over.
+const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 /// Below this size nothing is left out.
 const SMALL: u64 = 4 * 1024 * 1024;
 
@@ -71,6 +75,8 @@ pub enum Revoked {
     State(State),
     /// Nothing: a recovery opened this era. The copy that is restored next does not know of it.
     Era(u16),
+    /// All that this key made.
+    Key(Compromised),
     /// Something of a newer program.
     Other(u8, Vec<u8>),
 }
@@ -96,6 +102,8 @@ impl Entry {
                 let what = Revoked::State(State::of(record, now)?);
                 Some(Self { at: now, over_at: now.plus(LOGIN_LIFETIME), what })
             }
+            // A copy may be older than any token.
+            Record::Keys { .. } => Some(Self { at: now, over_at: NEVER, what: Revoked::Key(Compromised::of(record)?) }),
             _ => Some(Self::of_bulk(now, Revoked::State(State::of(record, now)?))),
         }
     }
@@ -115,6 +123,7 @@ impl Entry {
             | Revoked::TakenBack(_)
             | Revoked::State(_)
             | Revoked::Era(_)
+            | Revoked::Key(_)
             | Revoked::Other(..) => None,
         }
     }
@@ -135,6 +144,7 @@ impl Entry {
             Revoked::Bulk(bulk) => (3, bulk.write()),
             Revoked::TakenBack(bulk) => (4, bulk.write()),
             Revoked::State(state) => (5, state.write()),
+            Revoked::Key(key) => (7, key.write()),
             Revoked::Era(era) => (6, era.to_be_bytes().to_vec()),
             Revoked::Other(kind, body) => (*kind, body.clone()),
         };
@@ -164,6 +174,7 @@ impl Entry {
                 Some(bulk) => Revoked::TakenBack(bulk),
                 None => Revoked::Other(kind, body.to_vec()),
             },
+            (7, _) => Compromised::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::Key),
             (6, 2) => Revoked::Era(u16::from_be_bytes(body.try_into().ok()?)),
             (5, _) => State::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::State),
             _ => Revoked::Other(kind, body.to_vec()),
@@ -196,6 +207,18 @@ impl Contents {
     pub fn era(&self) -> Option<u16> {
         let era = |entry: &Entry| if let Revoked::Era(era) = entry.what { Some(era) } else { None };
         self.entries.iter().filter_map(era).max()
+    }
+
+    /// The keys that were declared compromised.
+    pub(crate) fn compromised(&self) -> Vec<Compromised> {
+        let key = |entry: &Entry| if let Revoked::Key(key) = &entry.what { Some(key.clone()) } else { None };
+        self.entries.iter().filter_map(key).collect()
+    }
+
+    /// Whether there is none, or none that was begun.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        self.end == 0
     }
 
     /// Whether a store of this era that has come to this time may have made all of it.
@@ -365,8 +388,7 @@ impl Revocations {
 
     /// Keeps which era a recovery is about to open. It is never left out.
     pub(crate) fn keep_era(&mut self, era: u16, now: Timestamp) -> io::Result<()> {
-        let never = Timestamp::from_millis(i64::MAX);
-        self.waiting.push(Entry { at: now, over_at: never, what: Revoked::Era(era) });
+        self.waiting.push(Entry { at: now, over_at: NEVER, what: Revoked::Era(era) });
         self.append()
     }
 
@@ -446,12 +468,13 @@ mod tests {
         let selector = Selector { subject: Some(format!("usr_{number}")), ..Selector::default() };
         let at = Timestamp::from_millis(1);
         let bulk = Bulk { at, reason: selector.reason(), selector, undo_until: None };
-        let what = match number % 7 {
+        let what = match number % 8 {
             0 => Revoked::AccessToken([3; 32]),
             1 => Revoked::Grant(GrantId { number, random: 5 }, EndReason::RevokedByUser),
             2 => Revoked::Bulk(bulk),
             3 => Revoked::TakenBack(bulk),
             4 => Revoked::State(State::NoUser { subject: format!("usr_{number}") }),
+            7 => Revoked::Key(Compromised { kind: regrant_store::KeyKind::Tag, id: 3, created_at: at }),
             5 => Revoked::Era(300),
             _ => Revoked::Other(200, vec![1; 40]),
         };
@@ -548,10 +571,10 @@ mod tests {
         for _ in 0..2 {
             let mut journal = Revocations::open(&path, key(), HERE, |_| {}).expect("a journal");
             for _ in 0..2 {
-                journal.keep_ends(vec![entry(1, 101), entry(8, 108), entry(8, 108)]).expect("room");
+                journal.keep_ends(vec![entry(1, 101), entry(9, 109), entry(9, 109)]).expect("room");
             }
         }
-        kept.push(entry(8, 108));
+        kept.push(entry(9, 109));
         assert_eq!(read(&path, &key(), HERE).expect("readable").entries, kept);
         let _ = std::fs::remove_file(&path);
     }

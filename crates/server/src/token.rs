@@ -215,14 +215,14 @@ impl Asking<'_> {
                 idempotency_key,
                 holder_key: None,
             };
-            let decision = refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy);
-            // Nor does anything of it mean something to the resources of the grant: refused in place of what was decided.
-            match (&scope, &decision.outcome) {
-                (Some(scope), Ok(refreshed)) if settings.is_meaningless(scope, &refreshed.granted.resources) => {
-                    Decision::refuse(Refusal::ScopeNotAllowed)
-                }
-                _ => decision,
+            // Nor does anything of it mean something to the resources of the grant: the same answer in every state, or a thief could poll it.
+            if let Some(scope) = &scope
+                && let Some(granted) = refresh::asked(row, &request, &client, moment.now)
+                && settings.is_meaningless(scope, &granted.resources)
+            {
+                return Decision::refuse(Refusal::ScopeNotAllowed);
             }
+            refresh::decide(row, &request, &client, moment.keys, moment.now, &moment.entropy)
         };
         let recipient = self.recipient().await?;
         let (refreshed, claims) = self.decided(grant, GrantType::RefreshToken, judge).await?;

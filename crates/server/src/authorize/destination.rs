@@ -38,9 +38,20 @@ impl Destination {
         Way::Redirect(format!("{}{separator}{}", self.redirect_uri, form::write(&all)))
     }
 
-    /// For the `form-action` of our pages: browsers apply it to the redirect that follows a form, too.
+    /// For the `form-action` of our pages.
     pub(crate) fn form_action(&self) -> String {
-        source(&self.redirect_uri)
+        schemes(&self.redirect_uri)
+    }
+}
+
+/// What the `form-action` of a page says from which a form leads to this registered URI. Browsers hold all the redirects that follow a form to
+/// it, and where the client leads the browser on from its callback is not ours to say: so it names schemes.
+pub(crate) fn schemes(uri: &str) -> String {
+    match uri.split_once(':') {
+        None => String::new(),
+        Some(("https", _)) => "https:".to_owned(),
+        Some(("http", _)) => "http: https:".to_owned(),
+        Some((scheme, _)) => format!("{scheme}:"),
     }
 }
 
@@ -50,7 +61,7 @@ pub(crate) fn source(uri: &str) -> String {
     let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next());
     match authority {
         // A host source cannot hold an IPv6 address: the scheme stands for it.
-        Some(authority) if scheme.starts_with("http") && !authority.starts_with('[') => {
+        Some(authority) if matches!(scheme, "http" | "https") && !authority.starts_with('[') => {
             format!("{scheme}://{authority}")
         }
         _ => format!("{scheme}:"),

@@ -376,6 +376,7 @@ impl Writer {
             | Record::PutClient { .. }
             | Record::RemoveClient { .. }
             | Record::RemoveConsent { .. }
+            | Record::Keys { .. }
             | Record::EndSession { .. }
             | Record::EndSessionsOf { .. } => true,
             Record::Grant { grant, .. } => self.unkept.contains(&grant.id.number),

@@ -38,7 +38,7 @@ use crate::limits::known_browser;
 use crate::pages::{self, Voice};
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::request::read_form;
-use crate::session::{self, FormKind, How, LoggedIn};
+use crate::session::{self, Begun, FormKind, How, LoggedIn};
 use crate::sight;
 pub(super) use words::place;
 use words::{LIMITED, PAUSED, RESUMED, Shown, UNLIMITED, WITHDRAWN, Words};
@@ -182,7 +182,7 @@ impl Visit {
             "end" => self.end(who, form.credential("grant").unwrap_or_default()).await.map(|()| "end"),
             "end_others" => self.end_others(who).await.map(|()| "end_others"),
             "end_all" => match self.end_all(who).await {
-                Ok(()) => return self.left(),
+                Ok(frames) => return self.left(&frames),
                 Err(not_done) => Err(not_done),
             },
             "pause" | "resume" | "until" => self.limit(who, action, form).await,
@@ -213,11 +213,11 @@ impl Visit {
     }
 
     /// Logged out, everywhere.
-    fn left(&self) -> Response<Body> {
+    fn left(&self, frames: &[String]) -> Response<Body> {
         sight::outcome("account_changed");
-        let page = pages::LoggedOut { base: self.app.issuer.path(), next: "", next_host: "", frames: &[] };
-        let mut response = html(StatusCode::OK, self.voice().logged_out(&page), "");
+        let mut response = self.logged_out(None, frames);
         response.headers_mut().append(SET_COOKIE, session::cleared(&self.app));
+        self.follow_session(&mut response, None);
         response
     }
 
@@ -257,8 +257,10 @@ impl Visit {
         Ok(())
     }
 
-    async fn end_all(&self, who: &LoggedIn) -> Result<(), NotDone> {
-        self.end_all_but(who, None).await
+    async fn end_all(&self, who: &LoggedIn) -> Result<Vec<String>, NotDone> {
+        // Of this browser's session: it knows no other.
+        let frames = self.frames(&who.session.root).await?;
+        self.end_all_but(who, None).await.map(|()| frames)
     }
 
     /// One durable write, whatever the number of grants. What an operator has ended meanwhile, and may take back, is ended by it as well,
@@ -339,9 +341,10 @@ impl Visit {
 
     async fn password(&self, who: &LoggedIn, form: &Form) -> Response<Body> {
         match self.change_password(who, form).await {
-            Ok(cookie) => {
+            Ok(begun) => {
                 let mut response = self.done("password");
-                response.headers_mut().append(SET_COOKIE, cookie);
+                response.headers_mut().append(SET_COOKIE, begun.header);
+                self.follow_session(&mut response, Some(&begun.root));
                 response
             }
             Err(NotDone::Wrong(status, said)) => self.account(who, status, &Said { password: true, ..said }).await,
@@ -350,7 +353,7 @@ impl Visit {
     }
 
     /// Whoever found a browser open does not know the password: it is asked for again, and guessing it is limited like a login.
-    async fn change_password(&self, who: &LoggedIn, form: &Form) -> Result<HeaderValue, NotDone> {
+    async fn change_password(&self, who: &LoggedIn, form: &Form) -> Result<Begun, NotDone> {
         let text = |name| form.text(name, MAX_PASSWORD_LEN).ok().flatten().map(|text| Zeroizing::new(text.to_owned()));
         let (Some(current), Some(new)) = (text("current_password"), text("new_password")) else {
             return Err(NotDone::Wrong(StatusCode::BAD_REQUEST, Said::wrong("account.both_passwords_error")));
@@ -376,7 +379,7 @@ impl Visit {
         let not_now = || NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("account.wrong_password_error"));
         let changed = self.app.admin().replace_password(&proved, new).await?.ok_or_else(not_now)?;
         // Every session has ended with the old password; this browser has just proved the user.
-        Ok(session::begin(&self.app, &self.headers, &changed, &How::by_password()).await?.ok_or_else(not_now)?.header)
+        session::begin(&self.app, &self.headers, &changed, &How::by_password()).await?.ok_or_else(not_now)
     }
 
     /// Some grants of a user, as everybody is to see them; those behind `after`, which goes on. `None` at the end.

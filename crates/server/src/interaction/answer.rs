@@ -303,9 +303,8 @@ impl Visit {
             script: pages::form_post_script().0,
         };
         let mut response = html(StatusCode::OK, self.voice().form_post(&page), "");
-        // The one page with a script, our own. Browsers hold the redirects that follow a form to its policy, and where the client leads
-        // the browser on from its callback is not ours to say: so it names schemes.
-        let schemes = if to.redirect_uri.starts_with("http:") { "http: https:" } else { "https:" };
+        // The one page with a script, our own.
+        let schemes = to.form_action();
         let policy = format!(
             "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; form-action {schemes}; base-uri 'none'; frame-ancestors 'none'"
         );

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use super::{Visit, framing, html, own_page, voice};
 use crate::app::App;
-use crate::authorize::{MAX_REQUEST, source};
+use crate::authorize::{MAX_REQUEST, schemes, source};
 use crate::encryption;
 use crate::form::{self, Form};
 use crate::pages;
@@ -189,7 +189,7 @@ impl Visit {
         html(
             StatusCode::OK,
             voice(&self.app, &self.headers, query).logout(&page),
-            &request.next.as_deref().map(source).unwrap_or_default(),
+            &request.next.as_deref().map(schemes).unwrap_or_default(),
         )
     }
 
@@ -230,14 +230,19 @@ impl Visit {
         match self.ended(who).await {
             Ok((frames, cookie)) => {
                 sight::outcome("logged_out");
-                let mut response = self.logged_out(request, &frames);
+                let mut response = self.logged_out(request.next.as_deref(), &frames);
                 response.headers_mut().append(SET_COOKIE, cookie);
-                if let Some(state) = session_state::followed(&self.app, &self.headers, None) {
-                    response.headers_mut().append(SET_COOKIE, state);
-                }
+                self.follow_session(&mut response, None);
                 response
             }
             Err(trouble) => self.unavailable(&trouble.to_string()),
+        }
+    }
+
+    /// The cookie of the session's state follows what became of the session.
+    pub(super) fn follow_session(&self, response: &mut Response<Body>, root: Option<&[u8; 32]>) {
+        if let Some(state) = session_state::followed(&self.app, &self.headers, root) {
+            response.headers_mut().append(SET_COOKIE, state);
         }
     }
 
@@ -255,7 +260,7 @@ impl Visit {
     }
 
     /// What tells the session's clients by the browser: Front-Channel Logout 1.0 section 2.
-    async fn frames(&self, root: &[u8; 32]) -> Result<Vec<String>, Unavailable> {
+    pub(super) async fn frames(&self, root: &[u8; 32]) -> Result<Vec<String>, Unavailable> {
         let Answer::Logins(clients) = self.app.engine.ask(Question::Logins(*root)).await? else {
             return Ok(Vec::new());
         };
@@ -274,11 +279,11 @@ impl Visit {
     }
 
     /// The frames have their time before the browser goes on: by itself after some seconds, without a script, or by the link.
-    fn logged_out(&self, request: &LogoutRequest, frames: &[String]) -> Response<Body> {
-        if let (Some(next), []) = (&request.next, frames) {
+    pub(super) fn logged_out(&self, next: Option<&str>, frames: &[String]) -> Response<Body> {
+        if let (Some(next), []) = (next, frames) {
             return self.redirect(next);
         }
-        let next = request.next.as_deref().unwrap_or_default();
+        let next = next.unwrap_or_default();
         let page = pages::LoggedOut { base: self.app.issuer.path(), next, next_host: redirect::shown(next), frames };
         let sources: Vec<String> = frames.iter().map(|frame| source(frame)).collect();
         let mut response = framing(StatusCode::OK, self.voice().logged_out(&page), "", &sources.join(" "));

@@ -21,7 +21,6 @@ use crate::limits::known_browser;
 use crate::pages;
 use crate::passwords::MAX_PASSWORD_LEN;
 use crate::session::{self, FormKind, How, MAX_USERNAME_LEN};
-use crate::session_state;
 use crate::sight;
 
 impl Visit {
@@ -115,9 +114,7 @@ impl Visit {
             },
         };
         let mut response = self.redirect(&to);
-        if let Some(state) = session_state::followed(&self.app, &self.headers, Some(&begun.root)) {
-            response.headers_mut().append(SET_COOKIE, state);
-        }
+        self.follow_session(&mut response, Some(&begun.root));
         response.headers_mut().append(SET_COOKIE, begun.header);
         Ok(Some(response))
     }

@@ -48,6 +48,9 @@ pub enum CopyError {
         /// What the engine found.
         detail: String,
     },
+    /// A part of it is in a log beside it, which is not copied.
+    #[error("{path} is a store that was not closed: its newest part is in {path}-wal\n  remedy: name it as `store` in a configuration and make a copy of it with `regrant backup`. Nothing was changed", path = .0.display())]
+    HasLog(PathBuf),
     /// The file system refused.
     #[error("{path} cannot be written: {source}\n  remedy: look whether its directory is there, has space, and lets the user that runs the server write", path = .path.display())]
     Unwritable {

@@ -1,7 +1,8 @@
 //! Putting a copy in the place of a store: the store that was there is kept aside, and what follows is told and not done.
 //!
-//! The anchor stays, so that the copy is what it is: older than what was answered. Where there is none (another machine) one is made
-//! that is ahead of the copy. Either way the next start is refused until `regrant recover` has opened a new era.
+//! An anchor that is ahead of the copy stays, so that the copy is what it is: older than what was answered. Where there is none, or one that
+//! was made for an older copy or another deployment (another machine), one is made that is ahead. Either way the next start is refused
+//! until `regrant recover` has opened a new era.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -32,6 +33,11 @@ pub struct Restored {
 /// [`CopyError`]; the store is then as it was.
 pub fn restore(from: &Path, to: &Path, options: &SqliteOptions, at: Timestamp) -> Result<Restored, CopyError> {
     let copied = look_at(from)?;
+    let mut log = from.as_os_str().to_owned();
+    log.push("-wal");
+    if PathBuf::from(&log).metadata().is_ok_and(|log| log.len() > 0) {
+        return Err(CopyError::HasLog(from.to_owned()));
+    }
     let unwritable = |path: &Path| {
         let path = path.to_owned();
         move |source: io::Error| CopyError::Unwritable { path, source }
@@ -51,8 +57,14 @@ pub fn restore(from: &Path, to: &Path, options: &SqliteOptions, at: Timestamp) -
     io::copy(&mut source, &mut copy).and_then(|_| copy.sync_all()).map_err(unwritable(&part))?;
     open::give_to_owner(&copy, &file);
     // Before the copy is in its place: it must not start without it.
+    let own_mark = seen.filter(|seen| seen.deployment == copied.mark.deployment);
+    let is_ahead = own_mark.is_some_and(|seen| (seen.era, seen.commits) > (copied.mark.era, copied.mark.commits));
     let ahead = Mark { commits: copied.mark.commits + 1, at: copied.mark.at.max(at), ..copied.mark };
-    if seen.is_none() {
+    if !is_ahead {
+        if seen.is_some() && own_mark.is_none() {
+            let aside = aside(&place, at, "");
+            std::fs::rename(&place, &aside).map_err(unwritable(&aside))?;
+        }
         let own = file.clone();
         Anchor::set(&place, ahead, move |made| open::give_to_owner(made, &own))
             .map_err(|source| OpenError::Anchor { path: place.clone(), source })?;
@@ -63,9 +75,7 @@ pub fn restore(from: &Path, to: &Path, options: &SqliteOptions, at: Timestamp) -
         name.push(ending);
         let name = PathBuf::from(name);
         if name.exists() {
-            let mut aside = file.clone().into_os_string();
-            aside.push(format!(".before-restore-{}{ending}", at.millis()));
-            let aside = PathBuf::from(aside);
+            let aside = aside(&file, at, ending);
             if aside.exists() {
                 return Err(CopyError::Exists(aside));
             }
@@ -74,5 +84,12 @@ pub fn restore(from: &Path, to: &Path, options: &SqliteOptions, at: Timestamp) -
         }
     }
     std::fs::rename(&part, &file).and_then(|()| open::sync_directory(&file)).map_err(unwritable(&file))?;
-    Ok(Restored { copied, kept, seen })
+    Ok(Restored { copied, kept, seen: own_mark })
+}
+
+/// Where something is kept.
+fn aside(path: &Path, at: Timestamp, ending: &str) -> PathBuf {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".before-restore-{}{ending}", at.millis()));
+    aside.into()
 }

@@ -150,7 +150,7 @@ pub(crate) fn http_date(text: &str) -> Option<i64> {
     let month = parts.next()?;
     let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
     let year: i64 = parts.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let mut time = parts.next()?.split(':').map(|part| part.parse::<i64>().ok());
+    let mut time = parts.next()?.split(':').map(|part| part.parse::<i64>().ok().filter(|part| (0..=60).contains(part)));
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
     // Days since the epoch, with March as the first month, so that the leap day is the last of its year.
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };

@@ -127,7 +127,9 @@ impl Selector {
         }
     }
 
-    fn fits(&self, grant: &Grant) -> bool {
+    /// Whether the grant is one of those that are meant, whenever it was made.
+    #[must_use]
+    pub fn fits(&self, grant: &Grant) -> bool {
         let terms = &grant.terms;
         self.subject.as_ref().is_none_or(|subject| *subject == terms.subject)
             && self.client.as_ref().is_none_or(|client| *client == terms.client)

@@ -192,6 +192,14 @@ mod tests {
             ("login", None, Some(came(Came::LoggedIn, who(5))), Next::Answer),
             ("login", None, Some(came(Came::LoggedIn, who(600))), Next::Answer),
             ("login", None, Some(came(Came::LoggedIn, who(601))), Next::Login),
+            // An application that had him log in long ago, and has just said so.
+            ("login", None, Some(Present { came_at: NOW, ..came(Came::LoggedIn, who(3600)) }), Next::Answer),
+            (
+                "",
+                None,
+                Some(Present { came_at: NOW, is_named: false, ..came(Came::LoggedIn, who(3600)) }),
+                Next::LoginRequired,
+            ),
             ("", Some(5), Some(who(5)), Next::Answer),
             ("", Some(5), Some(who(6)), Next::Login),
             ("none", Some(5), Some(who(6)), Next::LoginRequired),

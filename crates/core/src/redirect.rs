@@ -223,5 +223,10 @@ mod tests {
         assert_eq!(shown("https://app.example:8443/cb?x"), "app.example:8443");
         assert_eq!(shown("com.example.app:/cb"), "com.example.app");
         assert_eq!(shown("com.example.app://bank.example/cb"), "com.example.app");
+        assert_eq!(
+            shown("https.evil.app://accounts.example/cb"),
+            "https.evil.app",
+            "a scheme that is named like another"
+        );
     }
 }

@@ -87,6 +87,8 @@ impl Keys {
                 Ok(keys) => (held.keys, held.fetched) = (Arc::new(keys), Some(now)),
                 Err(cause) => held.cause = cause,
             }
+            // It may have taken its time: whoever waited for it does not wait once more.
+            held.asked = Some(parts.clock.elapsed());
         }
         if is_over(held.fetched, AT_MOST) { Err(held.cause.clone()) } else { Ok(Arc::clone(&held.keys)) }
     }

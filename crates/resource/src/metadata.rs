@@ -57,7 +57,8 @@ impl Metadata {
                 Ok(endpoints)
             }
             Err(cause) => {
-                held.failed = Some((cause.clone(), now));
+                // From its end on: whoever waited for it does not wait once more.
+                held.failed = Some((cause.clone(), parts.clock.elapsed()));
                 held.endpoints.as_ref().map(|(endpoints, _)| endpoints.clone()).ok_or(cause)
             }
         }

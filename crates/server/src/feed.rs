@@ -148,14 +148,21 @@ async fn told_as(app: &App, row: &Revocation, keys: &Keys) -> Result<(Vec<Told>,
         let is_of_user = *selector == of_user(selector);
         let bits = match () {
             () if is_of_user => grants_of(app, selector, keys, |grant| grant.terms.created_at <= row.at).await?,
-            () if selector.subject.is_some() => grants_of(app, selector, keys, |grant| grant.ended.is_some()).await?,
+            () if selector.subject.is_some() => {
+                let is_meant = |grant: &Grant| grant.ended.is_some() && grant.terms.created_at <= row.at;
+                grants_of(app, selector, keys, is_meant).await?
+            }
             // A bit each would be a look at every grant of a client.
             () => Some(Vec::new()),
         };
         return Ok((as_whole(), ended(&bits.unwrap_or_default())));
     }
     let alive = app.engine.now().minus(window(app));
-    let found = grants_of(app, selector, keys, |grant| grant.ended.is_some() && grant.answered_at >= alive).await?;
+    // Others of the client or user may have ended by something else, which can be taken back without this, or this without that.
+    let is_meant = |grant: &Grant| {
+        grant.ended.is_some() && selector.fits(grant) && grant.terms.created_at <= row.at && grant.answered_at >= alive
+    };
+    let found = grants_of(app, selector, keys, is_meant).await?;
     let Some(numbers) = found else { return Ok((as_whole(), ended(&[]))) };
     let grants = if numbers.len() <= MAX_EXPANDED {
         Some(numbers.iter().map(|number| Told::Grant { number: *number, bulk, at: row.at }).collect())

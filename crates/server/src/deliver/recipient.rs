@@ -145,7 +145,11 @@ pub(crate) async fn write_lines(to: &Lines, lines: &[EventLine]) -> Result<(), F
         }
         Lines::File(path) => {
             let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-            file.write_all(&text).and_then(|()| file.sync_data())
+            let before = file.metadata()?.len();
+            file.write_all(&text).and_then(|()| file.sync_data()).inspect_err(|_| {
+                // All of it comes again: a half of a line would spoil the first one.
+                let _ = file.set_len(before);
+            })
         }
     });
     Ok(written.await.map_err(std::io::Error::other)??)

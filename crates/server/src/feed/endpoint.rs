@@ -27,8 +27,10 @@ use crate::form::Form;
 use crate::peer::Peer;
 use crate::sight;
 
-/// How long the lines of one page may be, in bytes of JSON: signed it is no larger than a token may be. One more may begin before.
+/// How long the lines of one page may be, in bytes of JSON: signed it is no larger than a token may be.
 const PAGE_LENGTH: usize = 7_000;
+/// The same with the last row, which may be of many lines; a longer one begins a page.
+const MOST_LENGTH: usize = 8_500;
 /// How long a signed answer is given again.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
 
@@ -146,14 +148,21 @@ fn page(app: &App, index: &Index, from: u64, now: Timestamp) -> Value {
     let (keys, window) = (app.engine.keys(), window(app));
     let (mut lines, mut taken_back, mut length, mut until) = (Vec::new(), Vec::new(), 0, from);
     let mut rows = index.after(from).peekable();
-    while let Some((position, told)) = rows.next_if(|_| length < PAGE_LENGTH) {
-        until = position;
-        for told in told.iter().filter(|told| !told.at().plus(window).is_over(now)) {
-            let line = told::line(told, window, &keys);
-            length += line.to_string().len();
+    while length < PAGE_LENGTH
+        && let Some((position, told)) = rows.peek()
+    {
+        let alive = told.iter().filter(|told| !told.at().plus(window).is_over(now));
+        let of_row: Vec<_> = alive.map(|told| (told, told::line(told, window, &keys))).collect();
+        let more: usize = of_row.iter().map(|(_, line)| line.to_string().len() + 1).sum();
+        if length > 0 && length + more > MOST_LENGTH {
+            break;
+        }
+        (until, length) = (*position, length + more);
+        for (told, line) in of_row {
             // Beside the lines: whoever does not know of it refuses more than he must, and nothing less.
             if told.taken_back().is_some() { &mut taken_back } else { &mut lines }.push(line);
         }
+        let _ = rows.next();
     }
     let has_more = rows.peek().is_some();
     let until = if has_more { until } else { index.last() };

@@ -73,6 +73,26 @@ async fn a_login_that_is_older_than_max_age_is_done_again() {
     assert_eq!(claims["auth_time"], json!(BEGIN + 100));
 }
 
+/// The consent page of a request that wants a login of this moment is good for a moment: who finds it open later has not logged in.
+#[tokio::test]
+async fn a_consent_page_that_was_left_open_asks_for_the_login_again() {
+    let world = world().await;
+    for (wish, goes_on) in [(("max_age", "99"), false), (("prompt", "login consent"), false), (("x", "y"), true)] {
+        let mut browser = world.browser();
+        let path = request("code", &[wish, ("scope", "openid read")]);
+        let login = browser.get(&path).await;
+        let consent = browser.log_in(&login, USER).await;
+        assert!(consent.text().contains("decision"), "{}", consent.text());
+        world.advance(seconds(601));
+        let reply = browser.submit(&consent, &[("decision", "allow")]).await;
+        assert_eq!((is_login(&reply), heard_code(&reply)), (!goes_on, goes_on), "{wish:?}");
+    }
+}
+
+fn heard_code(reply: &sim::wire::Reply) -> bool {
+    reply.status == 303 && reply.header("location").contains("code=")
+}
+
 #[tokio::test]
 async fn a_max_age_of_zero_asks_for_the_password_once() {
     let world = world().await;

@@ -316,3 +316,92 @@ async fn a_revocation_is_not_confirmed_before_the_journal_has_it() {
     server.stop();
     let _ = std::process::Command::new("umount").arg("-l").arg(&small).output();
 }
+
+/// What was compromised stays so: no token is signed with it, none of before is believed, and no other key is made in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_a_compromised_key_is_compromised_again() {
+    let scratch = Scratch::new("drill-keys");
+    let home = Home::make(&scratch.path().join("home"));
+    home.add_user();
+    let backup = scratch.path().join("backup.db");
+    let server = Server::start(&home);
+    let mut session = Session::begin(&server.http(), Holder::Reusable).await;
+    done(&home, &["backup", "--json", &backup.display().to_string()]);
+    let kids = async |server: &Server| {
+        let set = server.http().get("/oauth2/jwks", &[]).await.expect_status(200).json();
+        let kids: Vec<String> = set["keys"].as_array().expect("keys").iter().map(|key| text(key, "kid")).collect();
+        kids
+    };
+    let before = kids(&server).await;
+    let listed = done(&home, &["keys", "list", "--json"]);
+    let current = listed.as_array().expect("keys").iter().filter(|key| key["status"] == "current");
+    let keys: Vec<(String, String)> = current.map(|key| (text(key, "kind"), key["id"].to_string())).collect();
+    assert!(keys.len() >= 4, "{listed}");
+    for (kind, id) in &keys {
+        done(&home, &["keys", "compromise", kind, id, "--yes", "--json"]);
+    }
+    // The one that took its place, too: the copy knows of neither.
+    done(&home, &["keys", "compromise", "sealing", "2", "--yes", "--json"]);
+    server.kill();
+
+    done(&home, &["restore", "--json", &backup.display().to_string()]);
+    let rehearsed = done(&home, &["recover", "--dry-run", "--json"]);
+    let report = done(&home, &["recover", "--yes", "--json"]);
+    assert_eq!(report["revocations"], rehearsed["revocations"], "it did what it said");
+    assert_eq!(report["revocations"]["keys"], keys.len() + 1, "{report}");
+    let server = Server::start(&home);
+    let after = kids(&server).await;
+    assert!(after.iter().all(|kid| !before.contains(kid)), "{before:?} {after:?}");
+    let listed = done(&home, &["keys", "list", "--json"]);
+    let sealing =
+        |id: u64| listed.as_array().expect("keys").iter().find(|key| key["kind"] == "sealing" && key["id"] == id);
+    let status = |id| sealing(id).map(|key| text(key, "status"));
+    assert_eq!(
+        [1, 2, 3].map(status),
+        ["compromised", "compromised", "current"].map(|word| Some(word.to_owned())),
+        "{listed}"
+    );
+    let basic = http::basic("api", SECRET);
+    let asked = [("token", session.access.as_str())];
+    let shown = server.http().post("/oauth2/introspect", &asked, &[("authorization", &basic)]).await.expect_status(200);
+    assert_eq!(shown.json()["active"], false, "a token of a compromised key");
+    session.refresh(&server.http()).await;
+    server.stop();
+}
+
+/// On a machine whose anchor is of an older copy, or of another store, no server starts from a copy before it is recovered, and what was kept
+/// aside is not taken for whole without its log.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anchor_that_is_not_ahead_does_not_let_a_copy_start() {
+    let scratch = Scratch::new("drill-anchors");
+    let [main, spare] = ["main", "spare"].map(|name| Home::make(&scratch.path().join(name)));
+    main.add_user();
+    let copies = ["first.db", "second.db"].map(|name| scratch.path().join(name).display().to_string());
+    let server = Server::start(&main);
+    let http = server.http();
+    let mut session = Session::begin(&http, Holder::Plain).await;
+    for copy in &copies {
+        done(&main, &["backup", "--json", copy]);
+        session.refresh(&http).await;
+        session.refresh(&http).await;
+    }
+    server.kill();
+    // The spare machine had a store of its own.
+    spare.add_user();
+    std::fs::copy(main.root_key_file(), spare.root_key_file()).expect("the root key");
+    for copy in &copies {
+        done(&spare, &["restore", "--json", copy]);
+        refused(&spare);
+        done(&spare, &["recover", "--dry-run", "--json"]);
+    }
+    done(&spare, &["recover", "--yes", "--json"]);
+    let server = Server::start(&spare);
+    for token in session.tokens.iter().rev() {
+        present(&server.http(), session.holder, token).await.expect_error(400, "invalid_grant");
+    }
+    server.stop();
+    let kept = text(&done(&main, &["restore", "--json", &copies[0]]), "kept");
+    let refused = run(&main, &["restore", &kept]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(65) && said.contains("-wal"), "{said}");
+}

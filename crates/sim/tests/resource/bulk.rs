@@ -88,6 +88,23 @@ async fn less_than_all_of_nobody_in_particular_is_told_exactly() {
     }
 }
 
+/// What another revocation has ended is its own: taken back, nothing else says that it is over.
+#[tokio::test]
+async fn what_another_revocation_ended_is_not_told_twice() {
+    let world = world().await;
+    let mut tokens = Vec::new();
+    for scope in ["read", "write"] {
+        let form =
+            [("grant_type", "password"), ("username", USER), ("password", sim::wire::PASSWORD), ("scope", scope)];
+        tokens.push(text(&world.token("phone", &form).await.expect_status(200).json(), "access_token"));
+        revoke(&world, Selection { scope: Some(scope.to_owned()), ..Selection::default() }).await;
+    }
+    let (told, _) = lines(&world, "").await;
+    let about = |token: &str| told.iter().filter(|line| is_about(line, token)).map(|line| line["id"].clone()).collect();
+    let ids: [Vec<Value>; 2] = [about(&tokens[0]), about(&tokens[1])];
+    assert_eq!(ids, [vec![json!(1)], vec![json!(2)]], "{told:?}");
+}
+
 /// Check T26: a logout that ends grants is about those of its own session.
 #[tokio::test]
 async fn a_logout_is_about_its_own_session() {

@@ -43,6 +43,21 @@ async fn the_state_of_an_answer_is_right_until_the_user_logs_out() {
     assert!(!is_right(&browser, &first), "changed");
 }
 
+/// The user ends all of it on his own page.
+#[tokio::test]
+async fn the_state_ends_with_all_that_the_user_ends() {
+    let world = world().await;
+    let mut browser = browser_of(&world, USER).await;
+    let state = session_state(&mut browser).await;
+    let page = browser.get("/account").await;
+    let csrf =
+        page.text().split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+    let form = [("csrf", csrf.expect("a form")), ("action", "end_all".to_owned())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let left = browser.post("/account", &form).await.expect_status(200);
+    assert!(!is_right(&browser, &state), "{}", left.text());
+}
+
 /// Another user at the same browser is another state, before any application has asked again.
 #[tokio::test]
 async fn another_user_is_another_state() {

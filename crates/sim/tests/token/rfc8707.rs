@@ -97,6 +97,19 @@ async fn a_scope_that_means_nothing_to_the_grants_audience_is_refused() {
     }
     let answer = refresh_for(&world, &first, &[]).await.expect_status(200).json();
     assert_eq!(text(&answer, "scope"), "read");
+    // In every state of the token alike, and nothing is ended: or a thief could ask which state it is.
+    let asked = authorization("phone", &[("scope", "read files"), ("resource", API)]);
+    let code = Browser::new(&world.base).log_in_for_code(&asked).await;
+    let spent = text(&world.redeem("phone", &code).await.expect_status(200).json(), "refresh_token");
+    let mut live = spent.clone();
+    for passed in [0, 0, 0, 3600] {
+        world.advance(secs(passed));
+        for token in [&spent, &live] {
+            let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("scope", "files")];
+            refused(&world.token("phone", &form).await, 400, "invalid_scope", "scope_not_allowed");
+        }
+        live = next(world.refresh("phone", &live).await);
+    }
 }
 
 /// The machine of the usual configuration, with both resources.

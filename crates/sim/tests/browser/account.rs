@@ -254,18 +254,29 @@ async fn a_permission_ends_on_its_day() {
     let code = browser.log_in_for_code(&authorization("web", &[])).await;
     let again = world.redeem("web", &code).await.expect_status(200).json();
     assert_eq!(again["refresh_token_expires_in"].as_u64(), Some(2 * DAY), "a new grant ends then, too");
-    // Consent for another resource is a consent of its own; the day is the client's.
-    let page = browser.get(&authorization("web", &[("scope", "files"), ("resource", "https://files.example/")])).await;
-    assert!(is_consent(&page), "{}", page.text());
-    let location = browser.submit(&page, &[("decision", "allow")]).await.header("location");
-    let code = sim::wire::browser::parameter(&location, "code").expect("a code");
-    let elsewhere = world.redeem("web", &code).await.expect_status(200).json();
-    assert_eq!(elsewhere["refresh_token_expires_in"].as_u64(), Some(2 * DAY), "{elsewhere}");
     world.advance(secs(2 * DAY) - Duration::from_millis(1));
     let _ = next(world.refresh("web", &refresh).await);
     world.advance(Duration::from_millis(1));
     refused(&world.refresh("web", &refresh).await, 400, "invalid_grant", "consent_over");
     assert!(!is_active(&world, &access).await);
+}
+
+/// Consent for another resource is a consent of its own; the day is the client's.
+#[tokio::test]
+async fn a_permission_for_another_place_ends_on_the_same_day() {
+    let world = world().await;
+    let mut browser = world.browser();
+    let at = |scope, resource| authorization("web", &[("scope", scope), ("resource", resource)]);
+    let location = browser.authorize_as(&at("read", "https://api.example/"), USER).await;
+    assert!(location.contains("code="), "{location}");
+    let date = [("action", "until"), ("client", "web"), ("date", "2026-01-02")];
+    done(act(&mut browser, &date).await, "until").await;
+    let page = browser.get(&at("files", "https://files.example/")).await;
+    assert!(is_consent(&page), "{}", page.text());
+    let location = browser.submit(&page, &[("decision", "allow")]).await.header("location");
+    let code = sim::wire::browser::parameter(&location, "code").expect("a code");
+    let elsewhere = world.redeem("web", &code).await.expect_status(200).json();
+    assert_eq!(elsewhere["refresh_token_expires_in"].as_u64(), Some(2 * DAY), "{elsewhere}");
 }
 
 /// A permission that is withdrawn ends what it gave, and is asked for again.

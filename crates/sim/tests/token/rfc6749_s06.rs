@@ -11,7 +11,7 @@ use sim::wire::{USER, World, text};
 
 use super::support::{
     REFRESHING, ROTATING, chain, is_active, next, refused, refused_without_a_trace, secs, suspending_world, tokens,
-    userinfo, with_client, without_client, world,
+    userinfo, with_client, with_setting, without_client, world,
 };
 
 async fn refresh_scoped(world: &World, client: &str, token: &str, scope: &str) -> sim::wire::Reply {
@@ -214,4 +214,18 @@ async fn a_thousand_refreshes_leave_one_row() {
     assert_eq!(world.grants().await, 1);
     let (grant, events) = world.seen(&token).await;
     assert_eq!((grant.generation, events.len()), (1001, 1), "only the making of the grant is told");
+}
+
+/// RFC 6749 section 5.1, `expires_in`: a retry extends no clock, and announces no more than is left of it.
+#[tokio::test]
+async fn a_retry_announces_what_is_left_of_the_idle_clock() {
+    let world =
+        World::with(&with_setting("web-single", "idle_lifetime = \"20m\"\naccess_token_lifetime = \"20m\"")).await;
+    let first = world.first("web-single").await;
+    let rotated = world.refresh("web-single", &first).await.expect_status(200).json();
+    assert_eq!(rotated["expires_in"], 1200);
+    world.advance(secs(900));
+    let retried = world.refresh("web-single", &first).await.expect_status(200).json();
+    assert_eq!(retried["refresh_token"], rotated["refresh_token"], "the same successor");
+    assert_eq!((&retried["expires_in"], &retried["refresh_token_expires_in"]), (&300.into(), &300.into()));
 }

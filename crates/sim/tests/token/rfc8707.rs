@@ -8,7 +8,7 @@
 
 use sim::wire::{Browser, World, authorization, text};
 
-use super::support::{claims, next, refused, secs, with_client, world};
+use super::support::{claims, next, refused, secs, with_client, with_setting, world};
 
 const API: &str = "https://api.example/";
 const FILES: &str = "https://files.example/";
@@ -97,18 +97,23 @@ async fn a_scope_that_means_nothing_to_the_grants_audience_is_refused() {
     }
     let answer = refresh_for(&world, &first, &[]).await.expect_status(200).json();
     assert_eq!(text(&answer, "scope"), "read");
-    // In every state of the token alike, and nothing is ended: or a thief could ask which state it is.
-    let asked = authorization("phone", &[("scope", "read files"), ("resource", API)]);
+}
+
+/// In every state of the token alike, and nothing is ended: or a thief could ask which state it is.
+#[tokio::test]
+async fn a_scope_that_means_nothing_sounds_the_same_in_every_state() {
+    let world = World::with(&with_setting("web", "rotation = \"single_use\"")).await;
+    let asked = authorization("web", &[("scope", "read files"), ("resource", API)]);
     let code = Browser::new(&world.base).log_in_for_code(&asked).await;
-    let spent = text(&world.redeem("phone", &code).await.expect_status(200).json(), "refresh_token");
+    let spent = text(&world.redeem("web", &code).await.expect_status(200).json(), "refresh_token");
     let mut live = spent.clone();
     for passed in [0, 0, 0, 3600] {
         world.advance(secs(passed));
         for token in [&spent, &live] {
             let form = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("scope", "files")];
-            refused(&world.token("phone", &form).await, 400, "invalid_scope", "scope_not_allowed");
+            refused(&world.token("web", &form).await, 400, "invalid_scope", "scope_not_allowed");
         }
-        live = next(world.refresh("phone", &live).await);
+        live = next(refresh_for(&world, &live, &[]).await);
     }
 }
 

@@ -258,6 +258,12 @@ impl Asking<'_> {
         let caller = (self.client.as_ref(), grant_type, self.correlation);
         let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
         let claims = prepared.claims();
+        // Whoever was asked for claims may have thought for a while: a client that was switched off meanwhile gets nothing (law L9).
+        let settings = self.app.settings();
+        let is_there = || settings.clients.get(&self.client.id).is_some_and(|client| !client.disabled);
+        if !Arc::ptr_eq(&settings, self.settings) && !is_there() {
+            return Err(Refusal::ClientDisabled.into());
+        }
         let decided = self
             .app
             .engine

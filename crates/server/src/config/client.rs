@@ -38,6 +38,10 @@ use super::problem::Problem;
 use super::suggest::did_you_mean;
 use super::{ADMIN_RESOURCE, ADMIN_SCOPES, BUILT_IN_SCOPES, ResourceSetting, ScopeSetting, places};
 
+/// How long the scopes and resources of a client are together, in bytes: a token of 16 KiB holds all of them with 4 KiB of claims beside. What
+/// is too large to be signed would be found out only when the code is redeemed.
+const MOST_TEXT: usize = 7_000;
+
 pub use policy::LONGEST_ACCESS_TOKEN;
 pub use proofs::{ObjectAlgorithm, PlainSecret};
 pub use registered::Registration;
@@ -421,6 +425,11 @@ impl ClientDefinition {
                 let remedy = format!("{}Declare it in a [[scope]].", did_you_mean(scope, known()));
                 checks.problem(Problem::new(key, format!("{scope:?} is not declared"), remedy).at(index));
             }
+        }
+        let length: usize = self.scopes.iter().chain(&self.resources).map(|text| text.len() + 1).sum();
+        if length > MOST_TEXT {
+            let what = format!("with its resources these are {length} bytes, and no token holds more than {MOST_TEXT}");
+            checks.problem(Problem::new(key, what, "Name fewer or shorter ones, or make two clients of it."));
         }
         Scope::from_tokens(self.scopes.iter().map(String::as_str)).unwrap_or_else(|_| {
             let what = "these are more scopes than one client can have, or one is malformed";

@@ -16,7 +16,7 @@ use sim::wire::log::reason;
 use sim::wire::story::reload;
 use sim::wire::{Act, CONFIG, Hook, PASSWORD, Reply, SECRET, START, USER, World, authorization, text};
 
-use super::support::{claims, next, with_setting, world_with};
+use super::support::{claims, next, refused, with_setting, world_with};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -24,7 +24,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 struct Place {
     hook: Hook,
     world: World,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Place {
@@ -36,7 +36,7 @@ impl Place {
         let hook = Hook::start().await;
         let scratch = Scratch::new("hook");
         let world = world_with(&config(hook.url(), scratch.path(), clients, settings)).await;
-        Self { hook, world, _scratch: scratch }
+        Self { hook, world, scratch }
     }
 
     /// What every failed or denied request must leave as it was.
@@ -320,6 +320,27 @@ async fn a_revocation_wins_over_a_hook_that_still_thinks() {
     assert_eq!(reply.expect_status(400).json()["error"], json!("invalid_grant"));
 }
 
+/// Law L9: nor does one go to a client that is switched off meanwhile; its grant is as it was when it is switched on again.
+#[tokio::test]
+async fn a_client_that_is_switched_off_while_the_hook_thinks_gets_nothing() {
+    let place = Place::new().await;
+    let token = place.world.first("web-single").await;
+    let before = place.world.row(&token).await;
+    place.hook.does(Act::Hold(r#"{"allow":true}"#.to_owned()));
+    let asked = place.hook.heard().len() + 1;
+    let file = |clients: &str| config(place.hook.url(), place.scratch.path(), clients, "");
+    let (reply, ()) = tokio::join!(place.world.refresh("web-single", &token), async {
+        place.hook.has_heard(asked).await;
+        reload(&place.world, &file(&with_setting("web-single", "disabled = true"))).await;
+        place.hook.release();
+    });
+    refused(&reply, 400, "unauthorized_client", "client_disabled");
+    reload(&place.world, &file(CONFIG)).await;
+    assert_eq!(place.world.row(&token).await, before);
+    place.hook.does(Act::says(r#"{"allow":true}"#));
+    let _ = next(place.world.refresh("web-single", &token).await);
+}
+
 /// Law L2: two workers with one token, both at the hook at the same time: one rotation, one successor.
 #[tokio::test]
 async fn two_workers_at_the_hook_get_one_successor() {
@@ -401,7 +422,7 @@ async fn an_implicit_token_is_asked_about() {
 /// One request, one configuration: what is reloaded while the hook is asked counts from the next request on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_sees_one_configuration_to_its_end() {
-    let Place { hook, world, _scratch: scratch } = Place::new().await;
+    let Place { hook, world, scratch } = Place::new().await;
     let world = Arc::new(world);
     let token = world.first("web").await;
     let refresh = async |world: &World| {

@@ -6,6 +6,18 @@ use regrant_core::one_time::client_secret_hash;
 
 use super::*;
 
+/// A token that is too large to be signed would be found out when the code is redeemed, and the code would be lost (law L1).
+#[test]
+fn scopes_that_no_token_could_hold_are_refused() {
+    let names = |count: usize| (0..count).map(|number| format!("{number:0>99}")).collect::<Vec<_>>();
+    let text = |count: usize| {
+        let declared: String = names(count).iter().map(|name| format!("\n[[scope]]\nname = \"{name}\"")).collect();
+        web(&format!("scopes = {:?}{declared}", names(count)))
+    };
+    let _ = good(&text(70));
+    refused(&text(71), 5, "client.scopes", "no token holds more than 7000");
+}
+
 #[test]
 fn a_bad_client_is_refused_with_its_line_and_remedy() {
     let none = "token_endpoint_auth_method = \"none\"\ngrant_types = []\nmay_introspect = true";

@@ -211,8 +211,7 @@ impl Contents {
 
     /// The keys that were declared compromised.
     pub(crate) fn compromised(&self) -> Vec<Compromised> {
-        let key = |entry: &Entry| if let Revoked::Key(key) = &entry.what { Some(key.clone()) } else { None };
-        self.entries.iter().filter_map(key).collect()
+        Compromised::all(&self.entries)
     }
 
     /// Whether there is none, or none that was begun.

@@ -161,3 +161,11 @@ fn what_a_server_says_is_bounded_before_it_is_shown() {
     let Verdict::Over(words) = judge(&answer(400, JSON, &body)) else { panic!() };
     assert!(words.chars().count() <= LONGEST_TEXT && !words.contains('\u{1b}'), "{words}");
 }
+
+/// Of any server, and on any answer: it may be wrong, and stops nobody.
+#[test]
+fn a_date_that_cannot_be_is_none() {
+    for time in ["9223372036854775807:00:00", "00:9223372036854775807:00", "61:00:00", "-1:00:00", "00:00:99"] {
+        assert_eq!(http_date(&format!("Sun, 06 Nov 1994 {time} GMT")), None, "{time}");
+    }
+}

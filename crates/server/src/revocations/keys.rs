@@ -8,6 +8,8 @@ use regrant_core::Timestamp;
 use regrant_core::keys::KeyStatus;
 use regrant_store::{KeyKind, Record};
 
+use super::{Entry, Revoked};
+
 /// A key that was declared compromised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Compromised {
@@ -25,6 +27,19 @@ impl Compromised {
         let Record::Keys { changes, .. } = record else { return None };
         let key = changes.iter().map(|change| &change.key).find(|key| key.status == KeyStatus::Compromised)?;
         Some(Self { kind: key.kind, id: key.id, created_at: key.created_at })
+    }
+
+    /// Each of them once: after a restore it may have been said again.
+    pub(super) fn all(entries: &[Entry]) -> Vec<Self> {
+        let mut keys: Vec<Self> = Vec::new();
+        for entry in entries {
+            if let Revoked::Key(key) = &entry.what
+                && !keys.contains(key)
+            {
+                keys.push(key.clone());
+            }
+        }
+        keys
     }
 
     pub(super) fn write(&self) -> Vec<u8> {

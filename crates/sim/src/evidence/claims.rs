@@ -359,7 +359,7 @@ fn simulated(text: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
-pub const FOUND: [(&str, &str, &str); 7] = [
+pub const FOUND: [(&str, &str, &str); 12] = [
     (
         "Of nodes that started together in an empty database, one that was second often enough ended: what it wanted to make was there (42710, 42P07).",
         "cargo run --release -p sim -- cluster",
@@ -394,5 +394,30 @@ pub const FOUND: [(&str, &str, &str); 7] = [
         "A registration access token that was no longer the newest changed the registration, and threw out the newest (by hand).",
         "cargo test --profile proof --workspace --all-features --test clients the_newest",
         "`the_token_before_the_newest_is_nobodys_once_that_was_used`",
+    ),
+    (
+        "`restore` left an anchor that was of an older copy, or of another store, on a machine that had one: the server started from the copy without a recovery, and spent tokens and revoked grants of the lost span lived (by hand).",
+        "cargo test --profile proof --workspace --all-features --test process drill",
+        "`an_anchor_that_is_not_ahead_does_not_let_a_copy_start`",
+    ),
+    (
+        "A restore undid that keys were compromised: the copy signed and believed with them, and made the same tag and sealing keys again under numbers that had been used (by hand).",
+        "cargo test --profile proof --workspace --all-features --test process drill",
+        "`after_a_restore_a_compromised_key_is_compromised_again`",
+    ),
+    (
+        "A refresh with a scope that meant nothing to its grant's resources was refused for a live token and ended the grant for a spent one: whoever held an old token could ask which state it was in (by hand).",
+        "cargo test --profile proof --workspace --all-features --test token rfc8707",
+        "`a_scope_that_means_nothing_sounds_the_same_in_every_state`",
+    ),
+    (
+        "The second of two bulk revocations by scope told resource servers of the grants that the first had ended; taken back, the first one's stayed refused there (by hand).",
+        "cargo test --profile proof --workspace --all-features --test resource bulk",
+        "`what_another_revocation_ended_is_not_told_twice`",
+    ),
+    (
+        "A `Date` of a server that cannot be stopped the client library with an overflow (by hand).",
+        "cargo test --profile proof -p regrant-client --all-features --lib date",
+        "`a_date_that_cannot_be_is_none`",
     ),
 ];

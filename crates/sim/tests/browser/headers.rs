@@ -178,6 +178,20 @@ async fn a_form_leads_to_the_client_that_asks() {
     }
 }
 
+/// No browser posts a form to an application of its machine: the client hears so by a redirect.
+#[tokio::test]
+async fn a_form_is_not_posted_to_a_private_use_scheme() {
+    let world = World::with(&super::support::config_with(
+        "id = \"native\"\ntoken_endpoint_auth_method = \"none\"\ngrant_types = [\"authorization_code\"]\n\
+         redirect_uris = [\"com.example.app:/cb\"]",
+    ))
+    .await;
+    let request = super::support::request_to("native", "com.example.app:/cb");
+    let reply = world.browser().get(&format!("{request}&response_mode=form_post")).await;
+    let location = reply.header("location");
+    assert!(reply.status == 303 && location.starts_with("com.example.app:/cb?error=invalid_request"), "{location}");
+}
+
 /// A host that holds a `;` would write directives of its own into the policy: it cannot be registered.
 #[test]
 fn no_registered_host_can_write_into_the_policy() {

@@ -90,8 +90,9 @@ pub fn shown(uri: &str) -> &str {
     }
 }
 
-/// What is merely named like it (`https.evil.app`) is a private-use scheme.
-fn is_web(scheme: &str) -> bool {
+/// Whether a browser goes there itself. What is merely named like it (`https.evil.app`) is a private-use scheme.
+#[must_use]
+pub fn is_web(scheme: &str) -> bool {
     matches!(scheme, "http" | "https")
 }
 

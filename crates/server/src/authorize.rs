@@ -145,7 +145,7 @@ impl Destination {
     fn of(redirect_uri: String, form: &Form) -> Self {
         let response_type = form.credential("response_type").unwrap_or_default();
         // No browser posts a form to an application of its machine.
-        let is_web = ["https:", "http:"].iter().any(|scheme| redirect_uri.starts_with(scheme));
+        let is_web = redirect_uri.split_once(':').is_some_and(|(scheme, _)| redirect::is_web(scheme));
         let named =
             form.credential("response_mode").filter(|named| is_web || *named != ResponseMode::FormPost.as_str());
         Self {

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use regrant_core::keys::{DeploymentId, KeySet, KeyStatus, Keys, Purpose, RootKey};
 use regrant_core::{ChainKey, Timestamp};
 use regrant_jose::{Algorithm, SigningKey, VerifyingKey};
-use regrant_store::{Answer, Deployment, Forged, KeyKind, KeyRecord, Question, Record, Store, Unavailable};
+use regrant_store::{
+    Answer, Deployment, Forged, KeyChange, KeyKind, KeyRecord, Outcome, Question, Record, Store, Unavailable,
+};
 use zeroize::Zeroizing;
 
 use crate::app::Signing;
@@ -178,6 +180,17 @@ impl Keyring {
             let made = made.map_err(|error| KeyringError::Crypto(error.to_string()))?;
             let planned = self.plan(&step, made.as_ref(), lifetimes, now)?;
             self.write(store, planned.changes, now)?;
+        }
+        Ok(())
+    }
+
+    /// In one commit; another node may have been first.
+    fn write(&mut self, store: &mut dyn Store, changes: Vec<KeyChange>, now: Timestamp) -> Result<(), KeyringError> {
+        let next = self.with(changes.iter().map(|change| change.key.clone()).collect())?;
+        let record = Record::Keys { changes, events: Vec::new() };
+        match store.commit(&[record], now)?.first() {
+            Some(Outcome::Committed) => *self = next,
+            Some(Outcome::Stale) | None => return Err(KeyringError::Changed),
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ use crate::clock::Clock;
 use crate::config::{Config, StoreLocation};
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{self, Keyring, KeyringError};
-use crate::revocations::{self, Contents, Entry, Revoked};
+use crate::revocations::{self, Compromised, Contents, Revoked};
 use crate::timekeeper;
 
 /// Rows of one step.
@@ -326,11 +326,11 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
         Record::Grant { grant, .. } => Some(grant.id.number),
         _ => None,
     });
-    let keys_again = keyring.believed_again(&contents.compromised());
+    let keys_again = keyring.believed_again(&Compromised::all(&contents.entries));
     let coming = Coming { grants: revoked.collect(), bulk: bulk::to_come(&records) };
     let grants = count(store, &clients, &keys, span.now, &coming)?;
     let revocations = Replayed { keys: keys_again, ..revocations };
-    Ok(Report { revocations, grants, ..span.report(keyring.deployment.era.max(contents.era().unwrap_or(0)), plan) })
+    Ok(Report { revocations, grants, ..span.report(keyring.deployment.era, &contents, plan) })
 }
 
 /// Recovers a store that went back.
@@ -378,9 +378,8 @@ fn recovered(
     }
     let grants = count(store, &clients, &keys, span.now, &Coming::default())?;
     let lifetimes = Lifetimes::of_clients(clients.all());
-    revocations.keys = keyring.compromise_again(store, &contents.compromised(), &lifetimes, span.from)?;
-    let era = keyring.deployment.era.max(contents.era().unwrap_or(0));
-    let report = Report { revocations, grants, ..span.report(era, plan) };
+    revocations.keys = keyring.compromise_again(store, &Compromised::all(&contents.entries), &lifetimes, span.from)?;
+    let report = Report { revocations, grants, ..span.report(keyring.deployment.era, contents, plan) };
     let next_grant = keyring.deployment.next_grant.saturating_add(NUMBERS_LEFT);
     let recovery = Recovery { lost_from: span.from, lost_until: span.until, unproven: plan.unproven };
     let open = Record::OpenEra { era: report.era, recovery, next_grant };
@@ -466,9 +465,9 @@ impl Span {
         Ok(Self { found, seen, from: found.at, until, now })
     }
 
-    fn report(&self, era: u16, plan: Plan) -> Report {
+    fn report(&self, era: u16, contents: &Contents, plan: Plan) -> Report {
         // An era that the copy does not know may have been opened in what was lost.
-        let last = self.seen.map_or(era, |seen| seen.era.max(era));
+        let last = era.max(self.seen.map_or(0, |seen| seen.era)).max(contents.era().unwrap_or(0));
         Report {
             era: last.saturating_add(1),
             found: (self.found.commits, rfc3339(self.found.at)),
@@ -507,7 +506,7 @@ fn replay(
     let mut replayed = Replayed { entries, damaged: contents.damaged, is_missing, ..Replayed::default() };
     let (mut records, mut again) = (Vec::new(), HashSet::new());
     for slice in contents.entries.chunks(SLICE) {
-        let ids: Vec<GrantId> = slice.iter().filter_map(|entry| Some(grant_of(entry)?.0)).collect();
+        let ids: Vec<GrantId> = slice.iter().filter_map(|entry| Some(entry.ended()?.0)).collect();
         let mut found = store.load(&ids)?.into_iter();
         for entry in slice {
             match &entry.what {
@@ -538,19 +537,6 @@ fn replay(
     records.extend(bulk::replay(store, &contents.entries, lost_from, &mut replayed)?);
     records.extend(state::replay(store, &contents.entries, lost_from, &mut replayed)?);
     Ok((replayed, records))
-}
-
-fn grant_of(entry: &Entry) -> Option<(GrantId, EndReason)> {
-    match entry.what {
-        Revoked::Grant(id, reason) => Some((id, reason)),
-        Revoked::AccessToken(_)
-        | Revoked::Bulk(_)
-        | Revoked::TakenBack(_)
-        | Revoked::State(_)
-        | Revoked::Era(_)
-        | Revoked::Key(_)
-        | Revoked::Other(..) => None,
-    }
 }
 
 /// The row that ends a grant as it was ended before; `None` if it has ended.

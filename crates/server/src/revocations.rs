@@ -114,10 +114,10 @@ impl Entry {
         Some(Self { at, over_at: grant.absolute_at, what: Revoked::Grant(grant.id, reason) })
     }
 
-    /// The grant that it ends.
-    const fn grant(&self) -> Option<u64> {
+    /// The grant that it ends, and why.
+    pub(crate) const fn ended(&self) -> Option<(GrantId, EndReason)> {
         match self.what {
-            Revoked::Grant(id, _) => Some(id.number),
+            Revoked::Grant(id, reason) => Some((id, reason)),
             Revoked::AccessToken(_)
             | Revoked::Bulk(_)
             | Revoked::TakenBack(_)
@@ -126,6 +126,10 @@ impl Entry {
             | Revoked::Key(_)
             | Revoked::Other(..) => None,
         }
+    }
+
+    fn grant(&self) -> Option<u64> {
+        self.ended().map(|(id, _)| id.number)
     }
 
     fn of_bulk(now: Timestamp, what: Revoked) -> Self {
@@ -144,8 +148,8 @@ impl Entry {
             Revoked::Bulk(bulk) => (3, bulk.write()),
             Revoked::TakenBack(bulk) => (4, bulk.write()),
             Revoked::State(state) => (5, state.write()),
-            Revoked::Key(key) => (7, key.write()),
             Revoked::Era(era) => (6, era.to_be_bytes().to_vec()),
+            Revoked::Key(key) => (7, key.write()),
             Revoked::Other(kind, body) => (*kind, body.clone()),
         };
         let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
@@ -174,9 +178,9 @@ impl Entry {
                 Some(bulk) => Revoked::TakenBack(bulk),
                 None => Revoked::Other(kind, body.to_vec()),
             },
-            (7, _) => Compromised::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::Key),
-            (6, 2) => Revoked::Era(u16::from_be_bytes(body.try_into().ok()?)),
             (5, _) => State::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::State),
+            (6, 2) => Revoked::Era(u16::from_be_bytes(body.try_into().ok()?)),
+            (7, _) => Compromised::read(body).map_or_else(|| Revoked::Other(kind, body.to_vec()), Revoked::Key),
             _ => Revoked::Other(kind, body.to_vec()),
         };
         Some(Self { at: time(3)?, over_at: time(11)?, what })
@@ -207,11 +211,6 @@ impl Contents {
     pub fn era(&self) -> Option<u16> {
         let era = |entry: &Entry| if let Revoked::Era(era) = entry.what { Some(era) } else { None };
         self.entries.iter().filter_map(era).max()
-    }
-
-    /// The keys that were declared compromised.
-    pub(crate) fn compromised(&self) -> Vec<Compromised> {
-        Compromised::all(&self.entries)
     }
 
     /// Whether there is none, or none that was begun.

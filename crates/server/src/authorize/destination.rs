@@ -1,6 +1,6 @@
 //! Where an answer goes, and how: RFC 6749 sections 4.1.2 and 4.2.2, OAuth 2.0 Form Post Response Mode 1.0, RFC 9207.
 
-use regrant_core::ResponseMode;
+use regrant_core::{ResponseMode, redirect};
 
 use crate::form;
 
@@ -61,7 +61,7 @@ pub(crate) fn source(uri: &str) -> String {
     let authority = rest.strip_prefix("//").and_then(|rest| rest.split(['/', '?']).next());
     match authority {
         // A host source cannot hold an IPv6 address: the scheme stands for it.
-        Some(authority) if matches!(scheme, "http" | "https") && !authority.starts_with('[') => {
+        Some(authority) if redirect::is_web(scheme) && !authority.starts_with('[') => {
             format!("{scheme}://{authority}")
         }
         _ => format!("{scheme}:"),

@@ -3,7 +3,7 @@
 use regrant_core::Timestamp;
 use regrant_core::keys::KeyStatus;
 use regrant_jose::SigningKey;
-use regrant_store::{KeyChange, KeyKind, KeyRecord, Outcome, Record, Store};
+use regrant_store::{KeyChange, KeyKind, KeyRecord, Store};
 
 use super::schedule::Lifetimes;
 use super::step::Step;
@@ -77,20 +77,5 @@ impl Keyring {
             }
         }
         Ok(ended)
-    }
-
-    pub(super) fn write(
-        &mut self,
-        store: &mut dyn Store,
-        changes: Vec<KeyChange>,
-        now: Timestamp,
-    ) -> Result<(), KeyringError> {
-        let next = self.with(changes.iter().map(|change| change.key.clone()).collect())?;
-        let record = Record::Keys { changes, events: Vec::new() };
-        match store.commit(&[record], now)?.first() {
-            Some(Outcome::Committed) => *self = next,
-            Some(Outcome::Stale) | None => return Err(KeyringError::Changed),
-        }
-        Ok(())
     }
 }

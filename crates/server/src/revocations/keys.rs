@@ -30,7 +30,7 @@ impl Compromised {
     }
 
     /// Each of them once: after a restore it may have been said again.
-    pub(super) fn all(entries: &[Entry]) -> Vec<Self> {
+    pub(crate) fn all(entries: &[Entry]) -> Vec<Self> {
         let mut keys: Vec<Self> = Vec::new();
         for entry in entries {
             if let Revoked::Key(key) = &entry.what

@@ -16,9 +16,9 @@ pub(super) struct Columns<'row, 'statement> {
 }
 
 impl<'row, 'statement> Columns<'row, 'statement> {
-    /// From this column on.
-    pub(super) const fn from(row: &'row Row<'statement>, next: usize) -> Self {
-        Self { row, next, is_sound: true }
+    /// From the first on.
+    pub(super) const fn of(row: &'row Row<'statement>) -> Self {
+        Self { row, next: 0, is_sound: true }
     }
 
     fn take(&mut self) -> rusqlite::Result<ValueRef<'_>> {

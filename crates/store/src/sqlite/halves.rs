@@ -46,7 +46,7 @@ fn write_cold(connection: &Connection) -> rusqlite::Result<()> {
     let (mut old, mut new) = (connection.prepare(COLD)?, connection.prepare_cached(rows::INSERT_TERMS)?);
     let mut found = old.query([])?;
     while let Some(row) = found.next()? {
-        let mut columns = Columns::from(row, 0);
+        let mut columns = Columns::of(row);
         let (number, client, subject) = (columns.i64()?, columns.text()?, columns.text()?);
         let read = cold(&client, &subject, &mut columns)?.filter(|_| columns.is_sound);
         let body = read.map_or_else(Vec::new, |read| terms::encode(&read));
@@ -56,7 +56,7 @@ fn write_cold(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn hot(row: &Row<'_>) -> rusqlite::Result<Hot> {
-    let mut columns = Columns::from(row, 0);
+    let mut columns = Columns::of(row);
     let (number, random) = (columns.u64()?, columns.u64()?);
     let hot = Hot {
         id: GrantId { number, random },

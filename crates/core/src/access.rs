@@ -74,7 +74,7 @@ pub fn open_jti(jti: &str, keys: &Keys) -> Option<Option<(u64, u32)>> {
 }
 
 impl AccessToken {
-    /// The opaque text. `nonce` is fresh chance. `None` only if the sealing key is gone or a field is absurdly long.
+    /// The opaque text. `nonce` is fresh chance. `None` only if the sealing key is gone or it is longer than [`open`](Self::open) reads.
     #[must_use]
     pub fn seal(&self, nonce: [u8; NONCE_LEN], keys: &Keys) -> Option<String> {
         let key_id = keys.current_access();
@@ -94,7 +94,7 @@ impl AccessToken {
         URL_SAFE_NO_PAD.encode_string(&sealed, &mut text);
         let sum = crc32fast::hash(text.as_bytes());
         text.push_str(&codec::encode_plain(&sum.to_be_bytes()));
-        Some(text)
+        (text.len() <= MAX_LEN).then_some(text)
     }
 
     /// Reads an opaque text. `None` means "not ours".

@@ -173,6 +173,23 @@ pub fn standing(grant: &Grant, subject: SubjectStatus, client: &Client, now: Tim
     issue::what(&ask)
 }
 
+/// Whether a grant that was made at once has anything still, before its first answer goes out: whoever ended something in the meantime
+/// has ended this, too (law L9).
+///
+/// # Errors
+/// The [`Refusal`] that its user or client, or the grant itself, now meets.
+pub fn lives(
+    grant: &Grant,
+    subject: SubjectStatus,
+    client: &Client,
+    grant_type: GrantType,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let none = Resources::default();
+    is_alive(grant, subject, now)?;
+    issue::who(&Ask { grant_type, ..ask(grant, subject, client, None, &none) })
+}
+
 /// What the request asks for, of its client's own grant that stands, and may have: the same in every state of the token.
 #[must_use]
 pub fn asked(

@@ -250,7 +250,7 @@ impl Rest<'_> {
             // OpenID Connect Core section 11: "the Authorization Server MUST explicitly receive or have consent"; nobody is asked here.
             granted.scope = granted.scope.filtered(|token| token != OFFLINE_ACCESS);
         }
-        let wishes = Wishes::read(self.app, self.form, self.client.id.as_str(), &self.client.scopes)?;
+        let wishes = Wishes::read(self.app, self.form, self.client, prompt)?;
         if response_type.has_id_token() {
             if !granted.scope.contains(SCOPE) {
                 return Err(Denied::invalid("the response type has an ID token, and the scope lacks openid"));

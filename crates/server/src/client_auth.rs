@@ -11,11 +11,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regrant_core::client::AuthMethod;
 use regrant_core::one_time::{Kind, MAX_SECRET_LEN, client_secret_hash};
+use regrant_core::token::{Code, DeviceCode, RefreshToken};
 use regrant_core::{Client, ClientId, Timestamp, Wiped};
 
 use crate::answer::Failure;
 use crate::app::{App, Clients, Settings};
 use crate::client_assertion;
+use crate::config;
 use crate::correlation::Correlation;
 use crate::form::{Form, Malformed};
 use crate::peer::Peer;
@@ -29,6 +31,8 @@ pub struct Presented {
     /// As it was sent, and form-decoded where that differs: RFC 6749 section 2.3.1 wants the latter and many clients send the
     /// former. Both are tried (check C12); identifiers of ours are the same in both readings.
     readings: Vec<(String, Wiped<String>)>,
+    /// What came beside an assertion and may be a token of ours.
+    beside: Option<Wiped<String>>,
 }
 
 impl std::fmt::Debug for Presented {
@@ -140,7 +144,9 @@ fn assertion(form: &Form, client_id: Option<&str>) -> Result<Result<Presented, N
         return Err(Malformed::OtherClientId);
     }
     let assertion = Some(Wiped::new(assertion.to_owned()));
-    Ok(Ok(Presented { assertion, ..Presented::one(AuthMethod::PrivateKeyJwt, &claimed, "") }))
+    let beside = ["refresh_token", "code", "device_code", "token"].iter().find_map(|name| form.credential(name));
+    let beside = beside.map(|token| Wiped::new(token.to_owned()));
+    Ok(Ok(Presented { assertion, beside, ..Presented::one(AuthMethod::PrivateKeyJwt, &claimed, "") }))
 }
 
 fn basic(credentials: &str) -> Result<Presented, Malformed> {
@@ -156,7 +162,7 @@ fn basic(credentials: &str) -> Result<Presented, Malformed> {
     if readings.first().is_none_or(|(known, decoded)| known != id || decoded.as_str() != secret) {
         readings.push((id.to_owned(), Wiped::new(secret.to_owned())));
     }
-    Ok(Presented { method: AuthMethod::ClientSecretBasic, assertion: None, readings })
+    Ok(Presented { method: AuthMethod::ClientSecretBasic, assertion: None, readings, beside: None })
 }
 
 fn form_decoded(text: &str) -> Option<String> {
@@ -183,7 +189,9 @@ impl Presented {
         let proved = match &self.assertion {
             Some(assertion) => {
                 // Check X10: a signature costs more than a hash.
-                app.limits.before_a_signature(app, peer)?;
+                app.limits
+                    .before_a_signature(app, peer)
+                    .or_else(|over| self.vouched(app, limits).unwrap_or(Err(over)))?;
                 client_assertion::verify(app, assertion, &app.issuer.url(endpoint), correlation).await
             }
             None => self.verify(&settings.clients, app.engine.now()).map_err(Failure::from),
@@ -199,8 +207,20 @@ impl Presented {
         }
     }
 
+    /// Whoever holds a token of ours is no stranger, whatever others send from his address (check B4): its tag, which costs one
+    /// hash, is worth a signature. Each token's grant has a budget of them.
+    fn vouched(&self, app: &App, limits: &config::Limits) -> Option<Result<(), Failure>> {
+        let (text, keys) = (self.beside.as_ref()?, app.engine.keys());
+        let grant = RefreshToken::open(text, &keys)
+            .map(|token| token.grant)
+            .or_else(|| Code::open(text, &keys).map(|code| code.grant))
+            .or_else(|| DeviceCode::open(text, &keys).map(|code| code.grant()))?;
+        Some(app.limits.vouched(limits.requests_per_grant, grant))
+    }
+
     fn one(method: AuthMethod, id: &str, secret: &str) -> Self {
-        Self { method, assertion: None, readings: vec![(id.to_owned(), Wiped::new(secret.to_owned()))] }
+        let readings = vec![(id.to_owned(), Wiped::new(secret.to_owned()))];
+        Self { method, assertion: None, readings, beside: None }
     }
 
     /// The client that was named, for the log: it has proved nothing yet. Whoever sends a secret or token of ours in its place has

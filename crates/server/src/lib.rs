@@ -37,6 +37,7 @@ pub mod form;
 mod global_revocation;
 mod hook;
 mod id_token;
+mod id_token_hint;
 mod interaction;
 mod introspect;
 pub mod issuer;

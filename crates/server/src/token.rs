@@ -258,18 +258,20 @@ impl Asking<'_> {
         let caller = (self.client.as_ref(), grant_type, self.correlation);
         let prepared = prepare::of_grant((self.app, self.settings), caller, grant, &mut judge).await?;
         let claims = prepared.claims();
-        // Whoever was asked for claims may have thought for a while: a client that was switched off meanwhile gets nothing (law L9).
-        let settings = self.app.settings();
-        let is_there = || settings.clients.get(&self.client.id).is_some_and(|client| !client.disabled);
-        if !Arc::ptr_eq(&settings, self.settings) && !is_there() {
-            return Err(Refusal::ClientDisabled.into());
-        }
+        self.is_still_there()?;
         let decided = self
             .app
             .engine
             .decide(grant, self.correlation.as_str(), move |row, moment| prepared.vet(judge(row, moment)))
             .await?;
         Ok((decided.inspect_err(|refusal| self.refused(grant, *refusal))?, claims))
+    }
+
+    /// Whoever was asked for claims may have thought for a while: a client that was switched off meanwhile gets nothing (law L9).
+    fn is_still_there(&self) -> Result<(), Refusal> {
+        let settings = self.app.settings();
+        let is_there = || settings.clients.get(&self.client.id).is_some_and(|client| !client.disabled);
+        if Arc::ptr_eq(&settings, self.settings) || is_there() { Ok(()) } else { Err(Refusal::ClientDisabled) }
     }
 
     /// RFC 6749 section 4.1.3.
@@ -343,6 +345,7 @@ impl Asking<'_> {
             guessing::verify_password(self.app, &asked.username, asked.password, &place, self.correlation).await??;
         let minting = self.minting(GrantType::Password, &user.subject, &granted, Some(self.app.engine.now()));
         let claims = prepare::of((self.app, self.settings), minting).await?;
+        self.is_still_there()?;
         let client = Arc::clone(self.client);
         let issued = self
             .app
@@ -359,7 +362,17 @@ impl Asking<'_> {
                 redeem::grant_at_once(id, &client, consent, moment.keys, moment.now, &moment.entropy)
             })
             .await??;
+        self.lives(&issued.grant).await?;
         self.first_tokens(&issued, &claims, "granted_by_password")
+    }
+
+    /// A grant is made without a look at its user: he, or all that he gave, may have been switched off since the password was verified
+    /// (law L9).
+    async fn lives(&self, grant: &Grant) -> Result<(), Failure> {
+        let found = self.app.engine.load(grant.id).await?.ok_or(Refusal::UnknownGrant)?;
+        refresh::lives(&found.grant, found.subject, self.client, GrantType::Password, self.app.engine.now())
+            .inspect_err(|refusal| self.refused(grant.id, *refusal))?;
+        Ok(())
     }
 
     /// RFC 6749 section 4.4.3: "A refresh token SHOULD NOT be included." Here it never is: there is no user, and the client
@@ -370,6 +383,7 @@ impl Asking<'_> {
         let granted = self.verdict(GrantType::ClientCredentials, SubjectStatus::None, scope, resources)?;
         let minting = self.minting(GrantType::ClientCredentials, self.client.id.as_str(), &granted, None);
         let claims = prepare::of((self.app, self.settings), minting).await?;
+        self.is_still_there()?;
         let now = self.app.engine.now();
         let expires_in = self.client.policy.access_token_lifetime.as_secs().max(1);
         let scope = self.settings.scope_at(&granted.scope, &granted.resources);

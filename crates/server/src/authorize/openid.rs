@@ -3,15 +3,16 @@
 //! `display`, `claims_locales` and `acr_values` are wishes: read, and fulfilled by the one page and kind of login there is, or passed on to
 //! the application that asks in our place. `ui_locales` is the language of the pages (`pages/words.rs`).
 
-use regrant_core::Scope;
 use regrant_core::openid::{self, ClaimsAsked, MAX_NONCE};
-use regrant_jose::{Typ, Unverified, check_audience, check_issuer};
+use regrant_core::prompt::Prompt;
+use regrant_core::{Client, Scope};
+use regrant_jose::check_audience;
 use serde_json::{Map, Value};
 
 use super::Denied;
 use crate::app::App;
-use crate::encryption;
 use crate::form::Form;
+use crate::id_token_hint::{self, NoHint};
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +30,8 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
-    /// Reads them. `scopes` is what the client may have at all.
-    pub(super) fn read(app: &App, form: &Form, client: &str, scopes: &Scope) -> Result<Self, Denied> {
+    /// Reads them.
+    pub(super) fn read(app: &App, form: &Form, client: &Client, prompt: Prompt) -> Result<Self, Denied> {
         let nonce = form.text("nonce", MAX_NONCE);
         let nonce = nonce.map_err(|_| Denied::invalid("nonce is too long or holds control characters"))?;
         let max_age = form.credential("max_age").map(|text| {
@@ -45,13 +46,18 @@ impl Wishes {
         };
         let mut named = Vec::new();
         if let Some(hint) = form.credential("id_token_hint") {
-            named
-                .push(hinted(app, hint, client).ok_or(Denied::invalid("id_token_hint is no ID token of this client"))?);
+            match id_token_hint::read(app, hint) {
+                Ok(claims) => named.push(hinted(&claims, client.id.as_str()).ok_or(NO_HINT)?),
+                // Who was logged in before cannot be told any more: without a page that is an answer, with one it is asked anew.
+                Err(NoHint::KeyGone) if prompt.none => return Err(Denied::LOGIN_REQUIRED),
+                Err(NoHint::KeyGone) => {}
+                Err(NoHint::NotOurs) => return Err(NO_HINT),
+            }
         }
         let (mut claims, mut acrs) = (ClaimsAsked::default(), Vec::new());
         if let Some(text) = form.credential("claims") {
             let settings = app.settings();
-            let asked = read_claims(text, scopes, &settings.config.interactions.all_acr_values())?;
+            let asked = read_claims(text, &client.scopes, &settings.config.interactions.all_acr_values())?;
             claims = asked.claims;
             acrs = asked.acrs;
             named.extend(asked.subject);
@@ -63,14 +69,12 @@ impl Wishes {
     }
 }
 
+const NO_HINT: Denied = Denied::invalid("id_token_hint is no ID token of this client");
+
 /// The `sub` of an ID token that this server gave this client. Core section 3.1.2.1: "ID Token previously issued by the Authorization
-/// Server being passed as a hint"; section 3.1.2.2 lets it be expired.
-fn hinted(app: &App, text: &str, client: &str) -> Option<String> {
-    // "the Client MUST decrypt the signed ID Token contained within the encrypted ID Token. The Client MAY re-encrypt the signed ID
-    // token to the Authentication Server".
-    let text = encryption::opened(app, text).ok()?;
-    let claims = Unverified::parse(&text).ok()?.verify(Typ::JwtOrAbsent, &app.signing().verifying).ok()?.claims;
-    check_issuer(&claims, app.issuer()).and_then(|()| check_audience(&claims, client)).ok()?;
+/// Server being passed as a hint".
+fn hinted(claims: &Map<String, Value>, client: &str) -> Option<String> {
+    check_audience(claims, client).ok()?;
     claims.get("exp").filter(|exp| exp.is_number())?;
     claims.get("sub").and_then(Value::as_str).map(str::to_owned)
 }

@@ -256,7 +256,7 @@ fn what_is_claimed_is_a_name() {
     assert_eq!(claimed("web"), "web");
     let secret = regrant_core::one_time::client_secret([7; 32]);
     assert_eq!(claimed(&secret), "(a credential in place of a name)");
-    let nobody = Presented { method: AuthMethod::None, assertion: None, readings: Vec::new() };
+    let nobody = Presented { method: AuthMethod::None, assertion: None, readings: Vec::new(), beside: None };
     assert_eq!(nobody.claimed(), "");
 }
 

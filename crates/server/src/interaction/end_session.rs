@@ -4,6 +4,7 @@
 //! |---------------------------------------------------------------------|--------------------------------------------------|
 //! | cannot be read, or names an unknown client                          | an error page: nothing ends, nobody is sent on   |
 //! | has an `id_token_hint` that is not ours, or is another client's     | the same                                         |
+//! | has an `id_token_hint` of a key that is gone                        | as if it had none; nobody is sent on for its sake |
 //! | names a `post_logout_redirect_uri` that its client did not register | the same; without a client none is registered    |
 //! | comes where nobody is logged in                                     | on to the registered URI, or "you are logged out"|
 //! | has an `id_token_hint` of this very session                         | logged out at once: the application has shown that it is its |
@@ -20,15 +21,14 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use regrant_core::interaction::{self, Kind, Reply, Then};
 use regrant_core::{Client, ClientId, Event, EventKind, Scope, redirect};
-use regrant_jose::{Typ, Unverified, VerifyError, check_issuer};
 use regrant_store::{Answer, EventRecord, Question, Unavailable};
 use serde_json::{Map, Value};
 
 use super::{Visit, framing, html, own_page, voice};
 use crate::app::App;
 use crate::authorize::{MAX_REQUEST, schemes, source};
-use crate::encryption;
 use crate::form::{self, Form};
+use crate::id_token_hint::{self, NoHint};
 use crate::pages;
 use crate::session::{self, FormKind, LoggedIn};
 use crate::session_state;
@@ -89,21 +89,26 @@ impl LogoutRequest {
             client.filter(|client| !client.disabled).ok_or(NO_CLIENT)
         };
         let named = form.credential("client_id");
-        let (hint, of) = match form.credential("id_token_hint") {
-            None => (None, None),
-            Some(token) => {
-                let claims = claims_of_ours(app, token).map_err(|_| NO_HINT)?;
-                let (hint, audience) = Hint::read(&claims).ok_or(NO_HINT)?;
-                // "If both are present, the OP MUST verify that the Client Identifier matches the one used when issuing the ID Token."
-                if named.is_some_and(|named| !audience.iter().any(|known| known == named)) {
-                    return Err(NO_HINT);
-                }
-                (Some(hint), audience.into_iter().next())
-            }
+        let told = form.credential("id_token_hint").map(|token| id_token_hint::read(app, token));
+        let is_forgotten = matches!(told, Some(Err(NoHint::KeyGone)));
+        let hint = match told {
+            None | Some(Err(NoHint::KeyGone)) => None,
+            Some(Err(NoHint::NotOurs)) => return Err(NO_HINT),
+            Some(Ok(claims)) => Some(Hint::read(&claims).ok_or(NO_HINT)?),
         };
-        let client = named.or(of.as_deref()).map(known).transpose()?;
+        // "If both are present, the OP MUST verify that the Client Identifier matches the one used when issuing the ID Token."
+        if let (Some(named), Some((_, audience))) = (named, &hint)
+            && !audience.iter().any(|known| known == named)
+        {
+            return Err(NO_HINT);
+        }
+        let of = hint.as_ref().and_then(|(_, audience)| audience.first().map(String::as_str));
+        let client = named.or(of).map(known).transpose()?;
         let next = match form.credential("post_logout_redirect_uri") {
             None => None,
+            // Section 3: "the information that failed to validate MUST NOT be used". Whose it would be is not known, so it is not
+            // followed; the user can log out all the same.
+            Some(_) if client.is_none() && is_forgotten => None,
             // "the value MUST have been previously registered with the OP": byte by byte.
             Some(uri) => {
                 let registered = client.as_ref().map(|client| client.logout.post_logout_redirect_uris.as_slice());
@@ -113,7 +118,7 @@ impl LogoutRequest {
                 Some(with_state(uri, form.utf8("state")))
             }
         };
-        Ok(Self { client, next, hint })
+        Ok(Self { client, next, hint: hint.map(|(hint, _)| hint) })
     }
 
     /// Whether the application has shown that this session is the one that it was logged in to in.
@@ -136,16 +141,6 @@ impl Hint {
         }
         Some((Self { subject: text("sub")?, sid: text("sid") }, audience))
     }
-}
-
-/// Section 4: "the OP … SHOULD accept ID Tokens when the RP identified by the ID Token's aud claim and/or sid claim has a current
-/// session or had a recent session at the OP, even when the exp time has passed": `exp` is not looked at.
-fn claims_of_ours(app: &App, token: &str) -> Result<Map<String, Value>, VerifyError> {
-    let token = encryption::opened(app, token).map_err(|_| VerifyError::NotThreeParts)?;
-    let verified = Unverified::parse(&token)?.verify(Typ::JwtOrAbsent, &app.signing().verifying)?;
-    // Our keys sign nothing else without a type of its own, and this says that it was signed here.
-    check_issuer(&verified.claims, app.issuer()).map_err(|_| VerifyError::UnknownKey)?;
-    Ok(verified.claims)
 }
 
 /// "If included in the logout request, the OP passes this value back to the RP using the state parameter".

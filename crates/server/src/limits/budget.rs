@@ -94,6 +94,12 @@ impl Limits {
         self.known.take(key, rate, self.now()).map_err(over(Budget::Grant))
     }
 
+    /// A token of this grant came with an assertion whose signature would not be looked at otherwise. Not the budget of its
+    /// client: a thief of the token has the assertions of nobody.
+    pub(crate) fn vouched(&self, rate: Rate, grant: GrantId) -> Result<(), Failure> {
+        self.known.take(("vouched", grant.number, grant.random), rate, self.now()).map_err(over(Budget::Grant))
+    }
+
     /// This client has proved who it is. A public one proves nothing by its name: strangers could use up its budget.
     pub(crate) fn client(&self, rate: Rate, client: &Client) -> Result<(), Failure> {
         if client.is_public() {

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 pub enum Act {
     /// Answers with this status, these headers and this body.
     Answer(u16, Vec<(String, String)>, String),
-    /// Waits until [`Hook::release`], and then answers so.
+    /// Waits until the next [`Hook::release`], and then answers so.
     Hold(String),
     /// Never answers.
     Silence,
@@ -144,6 +144,7 @@ impl Hook {
 
     /// What it does from now on.
     pub fn does(&self, act: Act) {
+        self.0.released.send_replace(false);
         *self.0.act.lock().unwrap_or_else(PoisonError::into_inner) = act;
     }
 

@@ -193,6 +193,21 @@ async fn a_hint_that_is_no_id_token_of_this_client_is_refused() {
     }
 }
 
+/// An ID token outlives the key that signed it: who was meant cannot be told any more. Without a page that is `login_required`; with one the
+/// user is asked as without a hint.
+#[tokio::test]
+async fn a_hint_of_a_key_that_is_gone_is_no_error_of_the_client() {
+    let world = world().await;
+    let gone = text(&tokens(&world, &[]).await, "id_token");
+    let kid = regrant_jose::Unverified::parse(&gone).expect("a token").header().kid.clone().expect("a kid");
+    let _ = world.app.admin().compromise_key("signing", &kid).await.expect("compromised");
+    let mut browser = at_home(&world, "openid").await;
+    let none = [("id_token_hint", gone.as_str()), ("prompt", "none")];
+    assert_eq!(heard(&browser.get(&request("code", &none)).await).error(), "login_required");
+    assert!(heard(&browser.get(&request("code", &none[..1])).await).has("code"));
+    assert!(heard(&browser.get(&request("code", &none[1..])).await).has("code"), "and his session is as it was");
+}
+
 /// Section 5.5.1: "sub": {"value": …}.
 #[tokio::test]
 async fn a_sub_with_a_value_binds_the_answer_to_that_user() {

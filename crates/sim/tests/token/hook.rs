@@ -341,6 +341,44 @@ async fn a_client_that_is_switched_off_while_the_hook_thinks_gets_nothing() {
     let _ = next(place.world.refresh("web-single", &token).await);
 }
 
+/// Law L9: the same where a grant is made at once: a user who is switched off meanwhile, also by one who switches him on again, and a
+/// client that is, get neither tokens nor a grant that lives.
+#[tokio::test]
+async fn who_is_switched_off_while_the_hook_thinks_of_a_new_grant_gets_nothing() {
+    let place = Place::new().await;
+    let file = |clients: &str| config(place.hook.url(), place.scratch.path(), clients, "");
+    for again in [false, true] {
+        place.hook.does(Act::Hold(r#"{"allow":true}"#.to_owned()));
+        let asked = place.hook.heard().len() + 1;
+        let (reply, ()) = tokio::join!(password(&place.world), async {
+            place.hook.has_heard(asked).await;
+            place.world.app.admin().set_user_disabled(USER, true).await.expect("switched off");
+            if again {
+                place.world.app.admin().set_user_disabled(USER, false).await.expect("switched on");
+            }
+            place.hook.release();
+        });
+        refused(&reply, 400, "invalid_grant", "user_disabled");
+        if !again {
+            place.world.app.admin().set_user_disabled(USER, false).await.expect("switched on");
+        }
+    }
+    for flow in ["password", "client_credentials"] {
+        place.hook.does(Act::Hold(r#"{"allow":true}"#.to_owned()));
+        let asked = place.hook.heard().len() + 1;
+        let client = if flow == "password" { "phone" } else { "daemon" };
+        let form = [("grant_type", flow), ("username", USER), ("password", PASSWORD)];
+        let form = if flow == "password" { &form[..] } else { &form[..1] };
+        let (reply, ()) = tokio::join!(place.world.token(client, form), async {
+            place.hook.has_heard(asked).await;
+            reload(&place.world, &file(&with_setting(client, "disabled = true"))).await;
+            place.hook.release();
+        });
+        refused(&reply, 400, "unauthorized_client", "client_disabled");
+        reload(&place.world, &file(CONFIG)).await;
+    }
+}
+
 /// Law L2: two workers with one token, both at the hook at the same time: one rotation, one successor.
 #[tokio::test]
 async fn two_workers_at_the_hook_get_one_successor() {

@@ -15,8 +15,11 @@ use regrant_core::{ChainKey, GrantId, Timestamp};
 use regrant_server::sweep;
 use regrant_server::{App, Clock, Peer};
 use regrant_store::{Answer, Forged, Loaded, Memory, Outcome, Question, Record, Store, Unavailable};
+use sim::wire::assertion::{TYPE, claims, key, sign};
 use sim::wire::http::basic;
-use sim::wire::{CONFIG, PASSWORD, ROOT, Reply, SECRET, START, USER, World, authorization, config, log};
+use sim::wire::{
+    CONFIG, PASSWORD, ROOT, Reply, SECRET, START, USER, VERIFIER, World, authorization, config, log, text,
+};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
@@ -271,6 +274,44 @@ async fn signatures_are_not_verified_for_a_network_that_floods() {
     assert_eq!(world.introspect(access).await["active"], true, "a proved client is not concerned");
     world.advance(secs(6));
     assert_eq!(userinfo(&world, access).await.status, 200);
+}
+
+/// Check B4, for clients that sign: a token of ours beside the assertion is worth a look at its signature, whatever others send from
+/// the same address; a forged one is not, and each grant has a budget of them.
+#[tokio::test]
+async fn a_token_beside_an_assertion_vouches_for_it() {
+    let signer = "[[client]]\nid = \"signer\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\njwks = KEYS\n\
+                  grant_types = [\"authorization_code\", \"refresh_token\"]\nredirect_uris = [\"https://app.example/cb\"]\n\
+                  scopes = [\"read\"]\nrotation = \"single_use\"\n";
+    let limits = "failures_per_network = \"10/m\"\nrequests_per_grant = \"4/m\"";
+    let world = world_with(&format!("{}\n{signer}", with(limits))).await;
+    let assertion = || sign(key(), &claims("signer", world.app.issuer(), world.clock.now().seconds()));
+    let ask = async |path: &str, form: &[(&str, &str)]| {
+        let assertion = assertion();
+        let signed = [("client_assertion_type", TYPE), ("client_assertion", assertion.as_str())];
+        world.http().post(path, &[form, &signed].concat(), &[]).await
+    };
+    let code = world.code("signer").await;
+    let with_code = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("code_verifier", VERIFIER),
+        ("redirect_uri", "https://app.example/cb"),
+    ];
+    for _ in 0..11 {
+        let _ = token_request(&world, &[("grant_type", "x"), ("client_id", "phone")], &[]).await;
+    }
+    too_many(&ask("/oauth2/token", &[("grant_type", "client_credentials")]).await, "too_many_failures_from_network");
+    let tokens = ask("/oauth2/token", &with_code).await.expect_status(200).json();
+    let first = text(&tokens, "refresh_token");
+    let forged = forged(&world, &first);
+    let refresh =
+        async |token: &str| ask("/oauth2/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await;
+    too_many(&refresh(&forged).await, "too_many_failures_from_network");
+    let second = next(refresh(&first).await);
+    let _ = ask("/oauth2/revoke", &[("token", &second)]).await.expect_status(200);
+    refused(&refresh(&second).await, 400, "invalid_grant", "revoked_by_client");
+    too_many(&refresh(&second).await, "too_many_requests_for_grant");
 }
 
 /// Check X11: a flood writes a bounded number of lines, and the next second tells how many were left out.

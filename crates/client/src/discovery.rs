@@ -78,10 +78,15 @@ pub(crate) async fn discover(server: &Server, issuer: &str) -> Result<Metadata, 
                 // metadata. If these values are not identical, the data contained in the response MUST NOT be used."
                 Ok(metadata) if metadata.issuer == issuer => return fitting(metadata),
                 Ok(metadata) => others = Some(metadata.issuer),
-                Err(_) => {}
+                Err(_) => unreachable = Some("a page in place of metadata: a portal, or not the issuer".to_owned()),
             },
             Ok(answer) if answer.status >= 500 || answer.status == 429 => {
                 unreachable = Some(format!("status {}", answer.status));
+            }
+            // A server that has none says 404. Whoever shows a page or leads to one is not it: a portal that wants a log-in first.
+            Ok(answer) if (300..400).contains(&answer.status) => {
+                unreachable =
+                    Some(format!("status {} in place of metadata: a portal, or not the issuer", answer.status));
             }
             Ok(_) => {}
             Err(no_answer) => unreachable = Some(no_answer.to_string()),

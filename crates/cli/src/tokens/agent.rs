@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::format::Format;
 use super::place::Place;
-use super::serving::{Sessions, Trouble, answer, room, serve};
+use super::serving::{Sessions, Trouble, answer, entrance, room, serve};
 use crate::context::{Context, Done, Failure, runtime};
 use crate::output;
 
@@ -104,12 +104,20 @@ impl Rules {
     }
 
     fn allow(&self, user: u32, group: u32, profile: &str) -> bool {
-        self.0.iter().any(|rule| {
-            let is_meant = match rule.who {
-                Who::User(id) => id == user,
-                Who::Group(id) => id == group,
-            };
-            is_meant && rule.profiles.as_ref().is_none_or(|profiles| profiles.iter().any(|name| name == profile))
+        let names =
+            |rule: &Rule| rule.profiles.as_ref().is_none_or(|profiles| profiles.iter().any(|name| name == profile));
+        self.of(user, group).any(names)
+    }
+
+    /// Whether anything is allowed to him.
+    fn name(&self, user: u32, group: u32) -> bool {
+        self.of(user, group).next().is_some()
+    }
+
+    fn of(&self, user: u32, group: u32) -> impl Iterator<Item = &Rule> {
+        self.0.iter().filter(move |rule| match rule.who {
+            Who::User(id) => id == user,
+            Who::Group(id) => id == group,
         })
     }
 }
@@ -134,7 +142,7 @@ pub(crate) fn run(_: &Context, args: &Args) -> Done {
         };
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         output::told(&serde_json::json!({"socket": bound.path}).to_string());
-        let (sessions, room) = (Arc::new(Sessions::at(place)), room());
+        let (sessions, room, entrance) = (Arc::new(Sessions::at(place)), room(), entrance());
         loop {
             let stream = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -148,7 +156,8 @@ pub(crate) fn run(_: &Context, args: &Args) -> Done {
             };
             let Ok(peer) = stream.peer_cred() else { continue };
             let (sessions, rules) = (Arc::clone(&sessions), rules.clone());
-            serve(stream, &room, move |request| {
+            let room = if rules.name(peer.uid(), peer.gid()) { &room } else { &entrance };
+            serve(stream, room, move |request| {
                 let (sessions, rules) = (Arc::clone(&sessions), rules.clone());
                 async move { asked(&sessions, &rules, peer, request).await.unwrap_or_else(|trouble| trouble.answer()) }
             });

@@ -10,9 +10,10 @@
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use regrant_client::discovery::Metadata;
@@ -57,7 +58,21 @@ pub(crate) struct Kept {
     pub(crate) metadata: Option<Metadata>,
 }
 
+/// What a profile was opened with: another one means that it was set up anew, a client secret that was rotated included.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Stamp(Kept, Vec<Option<(u64, SystemTime, u64)>>);
+
 impl Kept {
+    /// Taken before it is opened, so that what changes meanwhile is noticed the next time.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let of = |file: &PathBuf| {
+            let metadata = std::fs::metadata(file).ok()?;
+            Some((metadata.ino(), metadata.modified().ok()?, metadata.len()))
+        };
+        let files = [&self.client_secret_file, &self.client_key_file];
+        Stamp(self.clone(), files.into_iter().flatten().map(of).collect())
+    }
+
     /// The profile with its secret, read now.
     pub(crate) fn opened(&self, name: &str) -> Result<Profile, Failure> {
         let credential = match (&self.client_secret_file, &self.client_key_file) {

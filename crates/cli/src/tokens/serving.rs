@@ -16,18 +16,25 @@ use regrant_client::{Error, Secret, Session};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::place::Place;
+use super::place::{Place, Stamp};
 
 /// How many are served at once.
 const CONNECTIONS: usize = 1024;
+/// And how many of nobody's whom a rule names.
+const STRANGERS: usize = 32;
 /// How long somebody who has connected may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(30);
 /// The longest head of a request.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// Room for so many connections.
+/// Room for all connections.
 pub(crate) fn room() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(CONNECTIONS))
+}
+
+/// Room for those who hear no more than that they may not: it is none that others wait for.
+pub(crate) fn entrance() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(STRANGERS))
 }
 
 /// Serves a connection in a task of its own, as long as there is room.
@@ -53,11 +60,11 @@ pub(crate) fn serve<S, F>(
     });
 }
 
-/// The sessions that were asked for, opened once.
+/// The sessions that were asked for, opened once for each way in which their profile was set up.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     place: Place,
-    open: Mutex<HashMap<String, Session>>,
+    open: Mutex<HashMap<String, (Stamp, Session)>>,
 }
 
 /// Why there is no token, as an answer.
@@ -85,18 +92,21 @@ impl Sessions {
     /// The session of a profile, as its store has it now: what was logged out or in elsewhere is so here.
     pub(crate) async fn session(&self, profile: &str) -> Result<Session, Trouble> {
         let mut open = self.open.lock().await;
-        if let Some(session) = open.get(profile) {
-            match session.reread().await {
+        let kept = self.place.profile(profile);
+        let kept = kept.inspect_err(|_| drop(open.remove(profile))).map_err(|failure| Trouble::of_profile(&failure))?;
+        let stamp = kept.stamp();
+        match open.get(profile) {
+            Some((opened, session)) if *opened == stamp => match session.reread().await {
                 Ok(()) => return Ok(session.clone()),
                 Err(error @ Error::Store(_)) => return Err(Trouble::of(&error)),
                 Err(_) => drop(open.remove(profile)),
-            }
+            },
+            _ => drop(open.remove(profile)),
         }
-        let kept = self.place.profile(profile).map_err(|failure| Trouble::of_profile(&failure))?;
-        let kept = kept.opened(profile).map_err(|failure| Trouble::of_profile(&failure))?;
+        let opened = kept.opened(profile).map_err(|failure| Trouble::of_profile(&failure))?;
         let store = Arc::new(self.place.store().map_err(|failure| Trouble::of_profile(&failure))?);
-        let session = Session::open(store, kept).await.map_err(|error| Trouble::of(&error))?;
-        open.insert(profile.to_owned(), session.clone());
+        let session = Session::open(store, opened).await.map_err(|error| Trouble::of(&error))?;
+        open.insert(profile.to_owned(), (stamp, session.clone()));
         Ok(session)
     }
 

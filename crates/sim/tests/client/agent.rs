@@ -82,6 +82,24 @@ async fn an_agent_gives_to_those_alone_whom_its_rules_name() {
     assert!(code == 75 && says.contains("an agent listens on"), "{code}: {says}");
 }
 
+/// A client secret that was rotated is used as soon as it is in its file, without a new start.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_sees_a_secret_that_was_rotated() {
+    let desk = Desk::new();
+    let (secret, base) = (desk.file("secret"), desk.server.base().to_owned());
+    let login = ["login", "robot", "--issuer", &base, "--client-id", "daemon", "--client-secret-file", &secret];
+    desk.says(&[&login[..], &["--client-credentials", "--scope", "read"]].concat()).await;
+    let (_agent, told) = desk.start(&["agent"]);
+    let (socket, right) = (text(&told, "socket"), std::fs::read_to_string(&secret).expect("a secret"));
+    let (_, token) = got(&socket, &["http://agent/v1/token/robot"]).await;
+    // A moment of its own for each: what is looked at is when the file was written, and its size.
+    for (content, status) in [("another-secret-of-thirty-two-characters", "500"), (right.as_str(), "200")] {
+        std::fs::write(&secret, content).expect("written");
+        let again = got(&socket, &["--data-binary", token.trim(), "http://agent/v1/token/robot"]).await;
+        assert_eq!(again.0, status, "{}", again.1);
+    }
+}
+
 /// A socket that systemd made is listened on; it was there before the agent, so whoever came early is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_was_passed_on_is_served() {

@@ -57,3 +57,27 @@ async fn a_time_out_is_the_programs_own() {
     let late = session.token().await;
     assert!(matches!(&late, Err(Error::Retry { cause, .. }) if cause.contains("timed out")), "{late:?}");
 }
+
+/// What stands in front of a server until somebody has logged in to the network is no server that is set up wrongly: it goes away. A
+/// 404 is the server's own word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_in_place_of_metadata_is_waited_for() {
+    let (server, clock, hook) = (Strict::start(60).await, Clock::manual(), Hook::start().await);
+    let html = || vec![("content-type".to_owned(), "text/html".to_owned())];
+    for (status, headers, waits) in [
+        (200, html(), true),
+        (302, vec![("location".to_owned(), "http://portal.invalid/".to_owned())], true),
+        (511, html(), true),
+        (404, html(), false),
+    ] {
+        hook.does(Act::Answer(status, headers, "<p>Log in to the network first</p>".to_owned()));
+        let origin = hook.url().splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let profile = Profile::new("s", &origin, "app");
+        let session = Session::adopt(Arc::new(MemoryStore::new()), profile, server.first(), settings(&clock)).await;
+        clock.advance(Duration::from_secs(3600));
+        let told = session.expect("a session").token().await;
+        let fits =
+            if waits { matches!(told, Err(Error::Retry { .. })) } else { matches!(told, Err(Error::Misconfigured(_))) };
+        assert!(fits, "{status}: {told:?}");
+    }
+}

@@ -408,6 +408,7 @@ fn described(add: Add) -> ClientDefinition {
         token_endpoint_auth_signing_alg: add.token_endpoint_auth_signing_alg,
         shared_secret: None,
         sealed_secret: None,
+        added_at: None,
         request_object_signing_alg: add.request_object_signing_alg,
         request_uris: add.request_uri,
         client_uri: add.client_uri,

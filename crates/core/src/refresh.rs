@@ -361,11 +361,21 @@ impl Answer<'_> {
     /// Takes the token of the lost time as the live one, and then answers it: as if its rotation had not been lost.
     fn roll_forward(self, grant: &Grant) -> Decision<Refreshed> {
         let token = self.request.token;
+        // A code whose redemption was lost: both clocks run from its making, so that neither runs longer than it did.
+        let (redeemed_at, absolute_at) = match grant.redeemed_at {
+            Some(redeemed_at) => (redeemed_at, grant.absolute_at),
+            None => (grant.terms.created_at, grant.terms.created_at.plus(self.client.policy.absolute_lifetime)),
+        };
+        if absolute_at.is_over(self.now) {
+            return Decision::refuse(Refusal::AbsoluteExpired);
+        }
         let live = Grant {
             generation: token.generation,
             current: Some(token.seed.hash()),
             ratchet: None,
             tag_key: token.tag_key,
+            redeemed_at: Some(redeemed_at),
+            absolute_at,
             ..grant.clone()
         };
         let told = event(EventKind::Alarm, grant, format!("rolled forward after a restore: {}", ages(token, grant)));

@@ -282,7 +282,8 @@ impl Admin {
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
         let _changing = self.app.changing.lock().await;
-        let definition = ClientDefinition { registration: None, sealed_secret: None, ..definition };
+        let added_at = Some(self.app.engine.now().millis());
+        let definition = ClientDefinition { registration: None, sealed_secret: None, added_at, ..definition };
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));
@@ -338,9 +339,9 @@ impl Admin {
         let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
         records.extend(self.follows(&Happened::ClientRemoved(known.clone())));
         records.push(self.note(format!("client {id} removed")));
-        self.app.engine.commit(records).await?;
+        let done = self.commit(records).await?;
         self.app.drop_client(&known);
-        Ok(())
+        done.ended
     }
 
     /// Adds a user.

@@ -585,6 +585,7 @@ fn read_client(section: &Section<'_>) -> ClientDefinition {
         contacts: section.strings("contacts").unwrap_or_default(),
         shared_secret: None,
         sealed_secret: None,
+        added_at: None,
         registration: None,
     };
     section.finish(&TOP);

@@ -257,6 +257,11 @@ impl Visit {
         let question = Question::Consent { subject: who.user.subject.clone(), client: client.id.as_str().to_owned() };
         let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
         let ends_at = known.ends_at;
+        // What was allowed to a client of this name that was removed is not for the one that came after it.
+        let added_at = self.app.settings().clients.profile(&client.id).and_then(|profile| profile.added_at);
+        if added_at.is_some_and(|added_at| known.at < added_at) {
+            return Ok(None);
+        }
         if known.paused_at.is_some() || ends_at.is_some_and(|end| end.is_over(self.app.engine.now())) {
             return Ok(None);
         }

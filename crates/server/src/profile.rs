@@ -1,6 +1,6 @@
 //! What of a client only the edge needs: the keys and secret that it signs with, and what it said of itself.
 
-use regrant_core::ClientId;
+use regrant_core::{ClientId, Timestamp};
 use regrant_jose::{Algorithm, JwkSet};
 
 use crate::config::{ClientDefinition, ObjectAlgorithm, PlainSecret, Registration};
@@ -30,6 +30,8 @@ pub struct Profile {
     pub(crate) links: Links,
     /// What is kept of a client that registered itself.
     pub(crate) registration: Option<Registration>,
+    /// When it came into the store.
+    pub(crate) added_at: Option<Timestamp>,
 }
 
 /// Where a client's keys are.
@@ -88,6 +90,7 @@ impl Profile {
                 terms: definition.tos_uri.clone(),
             },
             registration: definition.registration.clone(),
+            added_at: definition.added_at.map(Timestamp::from_millis),
         }
     }
 }

@@ -135,7 +135,7 @@ async fn manage(app: &Arc<App>, id: &str, request: Request, peer: Peer) -> Resul
         // RFC 7592 section 3: registration_access_token is "REQUIRED", and the one that was shown is still it. A client_secret is
         // "OPTIONAL" (RFC 7591 section 3.2.1), and is not given again: what is kept of it is its hash.
         Method::GET | Method::HEAD => Ok(described(app, &known, None, presented(&parts.headers).as_ref())),
-        Method::PUT => replace(app, known, &token, &parts.headers, body).await,
+        Method::PUT => Box::pin(replace(app, known, &token, &parts.headers, body)).await,
         Method::DELETE => {
             app.admin().unregister(&known.definition).await?;
             Ok(Value::Null)

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use regrant_core::access::AccessToken;
-use regrant_core::{Covered, Epoch, Grant, Timestamp};
+use regrant_core::grant::EndReason;
+use regrant_core::{Covered, Epoch, Grant, Selector, Timestamp};
 
 use crate::{Loaded, Outcome, Record};
 
@@ -15,6 +16,36 @@ use crate::{Loaded, Outcome, Record};
 pub const MOST_EPOCHS: usize = 100_000;
 /// The most of them that name neither a user nor a client nor a session, and the most of one of these.
 pub const MOST_BROAD: usize = 256;
+
+/// The most beside this one, in its place. What users choose themselves leaves half of it to operators and to what follows from a new
+/// password or a switch: whoever has a user's browser must not fill the place in which his end would stand.
+pub(crate) const fn most_beside(next: &Epoch) -> usize {
+    match next.reason {
+        EndReason::RevokedByUser | EndReason::ConsentWithdrawn => MOST_BROAD / 2,
+        _ => MOST_BROAD,
+    }
+}
+
+/// Which of a full place make room for the next one: those that were taken back, and those that end nothing which a later one, or the next,
+/// does not end as well, and for good.
+pub(crate) fn superseded(place: &[Epoch], next: &Epoch) -> Vec<u64> {
+    let is_final = |epoch: &Epoch| epoch.undone_at.is_none() && !epoch.can_be_undone(next.at);
+    let ends_all_of = |later: &Epoch, earlier: &Epoch| {
+        let Selector { subject, client, session, .. } = &earlier.selector;
+        let of_user = Selector { subject: subject.clone(), ..Selector::default() };
+        let of_client = Selector { client: client.clone(), ..Selector::default() };
+        let is_whole = (subject.is_some() && later.selector == of_user)
+            || (subject.is_none() && client.is_some() && later.selector == of_client);
+        let counts = earlier.selector.issued_before.is_none() && session.is_none();
+        is_final(later) && (later.selector == earlier.selector || is_whole && counts)
+    };
+    let goes = |(position, epoch): (usize, &Epoch)| {
+        let mut later = place.iter().skip(position + 1).chain(std::iter::once(next));
+        let goes = epoch.undone_at.is_some() || is_final(epoch) && later.any(|later| ends_all_of(later, epoch));
+        goes.then_some(epoch.number)
+    };
+    place.iter().enumerate().filter_map(goes).collect()
+}
 
 /// See the module's description.
 #[derive(Clone, Debug, Default)]
@@ -54,10 +85,28 @@ impl Epochs {
 
     /// Whether this one is the next, and there is room for it.
     pub(crate) fn takes(&self, epoch: &Epoch) -> bool {
-        let same_place = self.place(epoch).map_or(0, Vec::len);
         (epoch.number == 0 || epoch.number == self.counter.saturating_add(1))
             && self.rows.len() < MOST_EPOCHS
-            && same_place < MOST_BROAD
+            && self.beside(epoch) - self.makes_room(epoch).len() < most_beside(epoch)
+    }
+
+    /// Takes the next one, and lets go what makes room for it.
+    pub(crate) fn take(&mut self, epoch: Epoch) {
+        self.makes_room(&epoch).into_iter().for_each(|number| self.forget(number));
+        self.insert(epoch);
+    }
+
+    fn beside(&self, epoch: &Epoch) -> usize {
+        self.place(epoch).map_or(0, Vec::len)
+    }
+
+    fn makes_room(&self, epoch: &Epoch) -> Vec<u64> {
+        if self.beside(epoch) < most_beside(epoch) {
+            return Vec::new();
+        }
+        let numbers = self.place(epoch).into_iter().flatten();
+        let place: Vec<Epoch> = numbers.filter_map(|number| self.rows.get(number)).cloned().collect();
+        superseded(&place, epoch)
     }
 
     /// Whether this one is there and may be taken back at this time.
@@ -69,7 +118,7 @@ impl Epochs {
     pub(crate) fn committed<'a>(&mut self, records: impl IntoIterator<Item = (&'a Record, &'a Outcome)>) {
         for (record, outcome) in records {
             match (record, outcome) {
-                (Record::Epoch { epoch, .. }, Outcome::Committed) => self.insert(epoch.clone()),
+                (Record::Epoch { epoch, .. }, Outcome::Committed) => self.take(epoch.clone()),
                 (Record::UndoEpoch { number, at, .. }, Outcome::Committed) => self.undo(*number, *at),
                 (Record::ForgetEpochs { numbers }, Outcome::Committed) => {
                     numbers.iter().for_each(|number| self.forget(*number));

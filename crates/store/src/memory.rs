@@ -225,6 +225,7 @@ impl Contents {
             }
             Record::RemoveUser { subject } => {
                 let found = self.users.remove(subject).is_some();
+                self.consents.retain(|(of, _), _| !found || of != subject);
                 self.follow(found.then(|| (Revoked::user(subject), now)));
                 committed_if(found)
             }
@@ -285,7 +286,7 @@ impl Contents {
             Record::Epoch { epoch, events } => {
                 let takes = self.epochs.takes(epoch);
                 if takes {
-                    self.epochs.insert(epoch.clone());
+                    self.epochs.take(epoch.clone());
                     self.follow(Some(revocation::of_epoch(epoch, self.epochs.counter())));
                 }
                 self.tell_if(takes, events)

@@ -7,9 +7,9 @@ use regrant_core::keys::KeyStatus;
 use regrant_core::recovery::{self, Doubt, Recovery, Unproven};
 use regrant_core::refresh::How;
 use regrant_core::token::RefreshToken;
-use regrant_core::{Change, EventKind, Refusal, revoke};
+use regrant_core::{Change, EventKind, Grant, Refusal, revoke};
 
-use crate::world::{World, hash, keys, seconds, with_another_seed};
+use crate::world::{World, grant_with_code, hash, keys, seconds, with_another_seed};
 
 /// The grant as the copy brought it back, in the era that an operator has opened, an hour after the loss.
 fn restored(copy: &World, lost: &World, unproven: Unproven) -> World {
@@ -61,6 +61,29 @@ fn a_holder_of_a_key_rolls_forward_and_goes_on() {
             assert!(world_after.refresh(&known).is_err(), "what was superseded stays superseded");
             assert!(world.refresh(&next).is_ok());
         }
+    }
+}
+
+/// Check Z15: a code whose redemption was lost is a session like another one: it has both clocks, of the time when the code was made, and
+/// an access token that lives.
+#[test]
+fn a_lost_redemption_is_rolled_forward_with_both_clocks() {
+    for unproven in BOTH {
+        let mut world = World::key();
+        let (code, _) = grant_with_code(&world.client, &world.keys, "read", &[]);
+        world.after(seconds(3600));
+        let code = Grant { id: world.grant.id, ..code };
+        let (made, absolute) = (code.terms.created_at, world.client.policy.absolute_lifetime);
+        let copy = World { grant: code, ..world.clone() };
+        let mut back = restored(&copy, &world, unproven);
+        let answer = back.refresh(&world.first).expect("it rolls forward");
+        assert!(answer.expires_in > 60, "{answer:?}");
+        assert_eq!((back.grant.absolute_at, back.grant.redeemed_at), (made.plus(absolute), Some(made)));
+        assert_eq!(back.grant.idle_at, back.now.plus(world.client.policy.idle_lifetime).min(made.plus(absolute)));
+        assert!(back.refresh(&answer.token).is_ok());
+        let mut late = restored(&copy, &world, unproven);
+        late.now = made.plus(absolute);
+        assert_eq!(late.refresh(&world.first).map(|_| ()), Err(Refusal::AbsoluteExpired));
     }
 }
 

@@ -98,6 +98,16 @@ pub struct TokenRevoked {
     pub grant: Option<String>,
 }
 
+/// What a commit of an operator's came to.
+pub(super) struct Done {
+    /// Of each record.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Whether what has to end with it has ended. That it has not is said, and never passed over: whoever is shut out would stay in.
+    pub(super) ended: Result<(), AdminError>,
+}
+
+const NO_ROOM: &str = "this is done, but the sessions that should have ended with it have NOT: there is no room for one more wide revocation; end them one by one (regrant grants), or ask for this again in an hour";
+
 impl Admin {
     /// Revokes in bulk, or tells what that would end.
     ///
@@ -152,8 +162,7 @@ impl Admin {
             }
         }
         Err(AdminError::Exists(
-            "there are too many wide revocations at this moment: the sweep writes them into the grants every ten minutes; try again then"
-                .to_owned(),
+            "there are too many wide revocations of the same user, client or kind: take back those that were a mistake (regrant revocations), or try again when the oldest can no longer be taken back".to_owned(),
         ))
     }
 
@@ -293,8 +302,16 @@ impl Admin {
         let mut records = vec![Record::RemoveConsent { subject: user.subject.clone(), client: client.to_owned() }];
         records.extend(self.follows(&happened));
         records.push(self.note_about(&user, format!("consent of user {} for client {client} withdrawn", user.name)));
-        self.app.engine.commit(records).await?;
-        Ok(())
+        self.commit(records).await?.ended
+    }
+
+    /// Makes records durable, together with what follows from them.
+    pub(super) async fn commit(&self, records: Vec<Record>) -> Result<Done, AdminError> {
+        let ends: Vec<bool> = records.iter().map(|record| matches!(record, Record::Epoch { .. })).collect();
+        let outcomes = self.app.engine.commit(records).await?;
+        let has_no_room = ends.iter().zip(&outcomes).any(|(ends, outcome)| *ends && *outcome == Outcome::Stale);
+        let ended = if has_no_room { Err(AdminError::Exists(NO_ROOM.to_owned())) } else { Ok(()) };
+        Ok(Done { outcomes, ended })
     }
 
     /// What must be durable together with what happened.

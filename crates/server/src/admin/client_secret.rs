@@ -83,8 +83,9 @@ impl Admin {
         let note = self.note(format!("client {id} has a new secret; the one before works until {until}"));
         let mut records = vec![put, note];
         records.extend(self.follows(&Happened::ClientSecretRotated(client.id.clone())));
-        self.app.engine.commit(records).await?;
+        let done = self.commit(records).await?;
         self.app.put_client(resolved, &changed);
+        done.ended?;
         Ok(SecretReplaced { client: id.to_owned(), previous_works_until, dropped_an_older_one })
     }
 }

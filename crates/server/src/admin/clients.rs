@@ -70,7 +70,8 @@ impl Admin {
                 "client {id} is declared in the configuration file: change it there, and reload"
             )));
         }
-        let definition = ClientDefinition { registration: None, sealed_secret: None, ..definition };
+        let added_at = Some(self.app.engine.now().millis());
+        let definition = ClientDefinition { registration: None, sealed_secret: None, added_at, ..definition };
         let definition = match self.stored_definition(&id) {
             Some(stored) => with_secrets_of(definition, &stored),
             None => definition,
@@ -87,10 +88,10 @@ impl Admin {
         let happened = before.map(|before| cascade::of_client(&before, Some(&client))).unwrap_or_default();
         records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
         records.push(self.note(format!("client {id} {word}")));
-        self.app.engine.commit(records).await?;
+        let done = self.commit(records).await?;
         let detail = detail(client_view(&client, false, definition.tell_reason == Some(true)), &definition);
         self.app.put_client(client, &definition);
-        Ok(ClientWritten { is_new: known.is_none(), detail })
+        done.ended.map(|()| ClientWritten { is_new: known.is_none(), detail })
     }
 
     /// The definition as it is stored: a secret that has to be known is wrapped under the root key.
@@ -128,6 +129,7 @@ fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
         previous_secret_expires_at: None,
         shared_secret: None,
         sealed_secret: None,
+        added_at: None,
         registration: None,
         ..definition.clone()
     };
@@ -136,7 +138,7 @@ fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
 
 /// The new definition with the secrets of the old one, where it has none of its own and could have.
 fn with_secrets_of(new: ClientDefinition, old: &ClientDefinition) -> ClientDefinition {
-    let new = ClientDefinition { registration: old.registration.clone(), ..new };
+    let new = ClientDefinition { registration: old.registration.clone(), added_at: old.added_at, ..new };
     let names_one = new.secret_hash.is_some() || new.previous_secret_hash.is_some() || new.secret_file.is_some();
     match new.token_endpoint_auth_method.as_deref() {
         Some("none" | "private_key_jwt") => return new,

@@ -172,7 +172,9 @@ impl Admin {
             vec![Outcome::Committed; records.len()]
         } else {
             records.push(self.note(format!("{} users imported", outcomes.len())));
-            self.app.engine.commit(records).await?
+            let done = self.commit(records).await?;
+            done.ended?;
+            done.outcomes
         };
         let told =
             outcomes.into_iter().map(|(outcome, position)| match position.and_then(|position| written.get(position)) {

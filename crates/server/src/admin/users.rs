@@ -87,8 +87,7 @@ impl Admin {
         ];
         records.extend(self.follows(&Happened::UserRemoved(&user.subject)));
         records.push(self.note_about(&user, format!("user {} removed", user.name)));
-        self.app.engine.commit(records).await?;
-        Ok(())
+        self.commit(records).await?.ended
     }
 
     /// Reads a user, changes it, and writes it if it is still as it was read, with what `change` says must be durable at the
@@ -110,8 +109,9 @@ impl Admin {
             let mut records = vec![Record::PutUser { expected: user.version, user: changed.clone() }];
             records.extend(more);
             records.push(self.note_about(&user, format!("user {} {what}", user.name)));
-            if let Some(Outcome::Committed) = self.app.engine.commit(records).await?.first() {
-                return Ok(changed);
+            let done = self.commit(records).await?;
+            if done.outcomes.first() == Some(&Outcome::Committed) {
+                return done.ended.map(|()| changed);
             }
         }
         Err(AdminError::Exists(format!("user {name} is being changed by somebody else; try again")))

@@ -225,6 +225,10 @@ pub struct ClientDefinition {
     /// That secret, wrapped. Written by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_secret: Option<String>,
+    /// When it was added to the store, in milliseconds since 1970. Written by the server: what users allowed a client of this name before
+    /// is not for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<i64>,
     /// What its request objects are signed with; any of its keys unless set. `none`: they are not signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_object_signing_alg: Option<String>,

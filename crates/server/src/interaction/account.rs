@@ -177,6 +177,12 @@ impl Visit {
         if !session::is_own_form(&self.app, FormKind::Account, &who.cookie, "", token) {
             return self.page_error(StatusCode::FORBIDDEN, pages::SESSION_CHANGED, "foreign_form");
         }
+        let rate = self.app.settings().config.limits.codes_per_user;
+        if let Err(time) = self.app.limits.account(rate, &who.user.subject) {
+            let wait =
+                NotDone::Wait(StatusCode::TOO_MANY_REQUESTS, Wrong::Wait(time), time.as_secs().saturating_add(1));
+            return self.not_done(who, wait).await;
+        }
         let action = form.credential("action").unwrap_or_default();
         let done = match action {
             "end" => self.end(who, form.credential("grant").unwrap_or_default()).await.map(|()| "end"),

@@ -125,6 +125,11 @@ impl Limits {
         self.known.take(("code", subject), rate, self.now()).map_err(|Wait(wait)| wait)
     }
 
+    /// A user sends a form of the account page: each costs a row or two, and an event (check X9).
+    pub(crate) fn account(&self, rate: Rate, subject: &str) -> Result<(), Duration> {
+        self.known.take(("account", subject), rate, self.now()).map_err(|Wait(wait)| wait)
+    }
+
     /// A request failed: if it proved nothing and its network has failed too often, that is all it hears.
     pub(crate) fn failed(&self, app: &App, peer: Peer, client: Option<&Client>, failure: Failure) -> Failure {
         let has_proved_itself = client.is_some_and(|client| !client.is_public());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sim::wire::story::{is_active, next, refused, secs, tokens, world};
-use sim::wire::{Browser, PASSWORD, Reply, USER, World, authorization, text};
+use sim::wire::{Browser, CONFIG, PASSWORD, Reply, USER, World, authorization, text};
 
 use super::support::{Chance, is_consent, is_login, logged_in};
 
@@ -194,6 +194,49 @@ async fn all_others_are_disconnected_for_good_whatever_an_operator_does() {
     refused(&world.refresh("phone", &text(&lost, "refresh_token")).await, 400, "invalid_grant", "revoked_by_user");
     let again = connect(&world, &mut there, "phone").await;
     let _ = next(world.refresh("phone", &text(&again, "refresh_token")).await);
+}
+
+/// Law L9: whoever has the user's browser disconnects all others as often as he likes, and there is room still for what shuts him out.
+#[tokio::test]
+async fn a_thief_in_the_browser_cannot_take_the_room_of_his_own_end() {
+    let world = world().await;
+    for (round, reason) in ["password_changed", "user_disabled", "user_revoked"].into_iter().enumerate() {
+        let mut thief = world.browser();
+        let stolen = text(&connect(&world, &mut thief, "web").await, "refresh_token");
+        for _ in 0..300 {
+            done(act(&mut thief, &[("action", "end_others")]).await, "end_others").await;
+        }
+        let stolen = next(world.refresh("web", &stolen).await);
+        let admin = world.app.admin();
+        match round {
+            0 => admin.set_password(USER, PASSWORD.to_owned().into()).await.expect("a new password"),
+            1 => {
+                admin.set_user_disabled(USER, true).await.expect("off");
+                admin.set_user_disabled(USER, false).await.expect("and on");
+            }
+            _ => {
+                let all =
+                    regrant_server::admin::blacklist::Selection { user: Some(USER.to_owned()), ..Default::default() };
+                let effect = regrant_server::admin::import::Effect::Write;
+                let _ = admin.revoke_selected(&all, effect, "a thief").await.expect("there is room");
+            }
+        }
+        refused(&world.refresh("web", &stolen).await, 400, "invalid_grant", reason);
+    }
+}
+
+/// Check X9: each form is a row or two: a user's are limited as codes are.
+#[tokio::test]
+async fn the_forms_of_a_user_are_limited() {
+    let world = World::with(&format!("{CONFIG}\n[limits]\ncodes_per_user = \"3/m\"\n")).await;
+    let mut browser = logged_in(&world, USER).await;
+    for _ in 0..3 {
+        done(act(&mut browser, &[("action", "end_others")]).await, "end_others").await;
+    }
+    let reply = act(&mut browser, &[("action", "end_others")]).await;
+    assert_eq!((reply.status.as_u16(), reply.header("retry-after").is_empty()), (429, false), "{}", reply.text());
+    world.advance(std::time::Duration::from_secs(21));
+    done(act(&mut browser, &[("action", "end_others")]).await, "end_others").await;
 }
 
 /// "All": one durable write ends every grant and every login, also this one.

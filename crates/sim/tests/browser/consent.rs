@@ -7,8 +7,9 @@
 //!   approved. Measures such as claimed "https" scheme redirects MAY be accepted by authorization servers as identity proof."
 //! - 6749 10.13, 9700 4.11: nobody decides for the user.
 
+use regrant_server::config::ClientDefinition;
 use sim::wire::browser::parameter;
-use sim::wire::{CALLBACK, CONFIG, USER, World, authorization};
+use sim::wire::{CALLBACK, CONFIG, SECRET, USER, World, authorization};
 
 use super::support::{assert_denied, config_with, is_consent, is_login, logged_in, request_to};
 
@@ -40,6 +41,33 @@ async fn the_page_says_who_wants_what_where_and_for_how_long() {
     assert!(places.is_sorted(), "what is always there, then the order of the file: {places:?}");
     let page = browser.get(&authorization("once", &[])).await.text();
     assert!(page.contains("A short time. It cannot renew this by itself.") && !page.contains("Change your things"));
+}
+
+/// What a user allowed a client that was removed is not for another one of its name; that of a client which is changed stays.
+#[tokio::test]
+async fn another_client_of_the_name_asks_for_itself() {
+    let world = World::new().await;
+    let admin = world.app.admin();
+    let of = |uri: &str| ClientDefinition {
+        id: "shop".to_owned(),
+        secret_hash: Some(regrant_server::config::hash_text(&regrant_core::one_time::client_secret_hash(SECRET))),
+        redirect_uris: vec![uri.to_owned()],
+        scopes: vec!["read".to_owned()],
+        ..ClientDefinition::default()
+    };
+    let other = "https://other.example/cb";
+    let ask = |uri: &str| authorization("shop", &[("scope", "read"), ("redirect_uri", uri)]);
+    let _ = admin.add_client(of(CALLBACK)).await.expect("added");
+    let mut browser = logged_in(&world, USER).await;
+    browser.authorize_as(&ask(CALLBACK), USER).await;
+    let _ = admin.put_client(of(other)).await.expect("changed");
+    assert_eq!(browser.get(&ask(other)).await.status, 303, "it is the same client");
+    world.advance(std::time::Duration::from_secs(1));
+    admin.remove_client("shop").await.expect("removed");
+    let _ = admin.add_client(of(other)).await.expect("added");
+    assert!(is_consent(&browser.get(&ask(other)).await));
+    browser.authorize_as(&ask(other), USER).await;
+    assert_eq!(browser.get(&ask(other)).await.status, 303);
 }
 
 #[tokio::test]

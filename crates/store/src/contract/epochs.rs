@@ -204,6 +204,67 @@ pub fn no_more_than_so_many_are_kept_in_one_place(open: Open<'_>) {
     assert_eq!(desk.one(put(&broad(most + 2))), Outcome::Committed);
 }
 
+/// Law L9, check X4: whoever fills the place of a user with what he may do himself leaves room for what others do to him; and what ends all of
+/// it, for good, needs no room beside it.
+pub fn a_full_place_makes_room_for_what_counts(open: Open<'_>) {
+    use Outcome::{Committed, Stale};
+    let mut desk = Desk::at(open);
+    let most = MOST_BROAD as u64;
+    let own = |session: u64, undo_until| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&session.to_be_bytes());
+        let selector = Selector { but_session: Some(id), ..of_user(0, "usr_ann").selector };
+        Epoch { selector, undo_until, reason: EndReason::RevokedByUser, ..of_user(0, "usr_ann") }
+    };
+    let kept = |desk: &mut Desk| {
+        let Answer::Epochs { epochs, .. } = desk.ask(&Question::Epochs) else { panic!("not epochs") };
+        epochs.iter().map(|epoch| epoch.number).collect::<Vec<_>>()
+    };
+    // Law L10: what was made under a smaller count than any of them.
+    desk.commit(&[made_after(1, 0, "usr_ann")]);
+    // From one session however often: one row stays of those that would be too many.
+    for _ in 0..most {
+        assert_eq!(desk.one(put(&own(1, None))), Committed);
+    }
+    assert!(kept(&mut desk).len() as u64 <= most / 2, "{:?}", kept(&mut desk));
+    // From as many sessions: no more than half.
+    let told: Vec<Outcome> = (1..=most).map(|session| desk.one(put(&own(session, None)))).collect();
+    assert_eq!(told.iter().filter(|outcome| **outcome == Committed).count() as u64, most / 2);
+    assert_eq!(
+        (told.first(), told.last()),
+        (Some(&Committed), Some(&Stale)),
+        "the first takes the place of its own kind"
+    );
+    // An operator's, that he may take back, have the other half.
+    let taken_back = |number: u64| Epoch {
+        selector: Selector { issued_before: Some(at(number.cast_signed())), ..of_user(0, "usr_ann").selector },
+        undo_until: Some(at(1_000_000)),
+        ..of_user(0, "usr_ann")
+    };
+    let told: Vec<Outcome> = (0..=most / 2).map(|number| desk.one(put(&taken_back(number)))).collect();
+    assert_eq!(told.iter().filter(|outcome| **outcome == Committed).count() as u64, most / 2);
+    assert_eq!(told.last(), Some(&Stale));
+    // What ends all of a user's takes the place of what ends less, and not of what may be taken back.
+    let before = kept(&mut desk);
+    let whole = Epoch { reason: EndReason::UserDisabled, ..of_user(0, "usr_ann") };
+    assert_eq!(desk.one(put(&whole)), Committed);
+    let after = kept(&mut desk);
+    assert_eq!((before.len() as u64, after.len() as u64), (most, most / 2 + 1));
+    drop(desk);
+    let mut desk = Desk::at(open);
+    assert_eq!(kept(&mut desk), after, "and so it is read again");
+    desk.commit(&[made_after(2, desk.0.epoch() - 1, "usr_ann"), made_after(3, desk.0.epoch(), "usr_ann")]);
+    assert!(covered(&mut desk, 1).is_some() && covered(&mut desk, 2).is_some());
+    assert_eq!(covered(&mut desk, 3), None);
+    // One that was taken back ends nothing, and makes room as well.
+    let more = (0..most / 2 - 1).map(|number| put(&taken_back(number))).collect::<Vec<_>>();
+    assert!(desk.commit(&more).iter().all(|outcome| *outcome == Committed));
+    assert_eq!(desk.one(put(&taken_back(0))), Stale);
+    let number = *after.get(1).expect("an operator's");
+    assert_eq!(desk.one(Record::UndoEpoch { number, at: at(60), events: Vec::new() }), Committed);
+    assert_eq!(desk.one(put(&taken_back(0))), Committed);
+}
+
 /// It has no counter: the second it was issued in decides.
 pub fn an_access_token_without_a_grant_is_covered_by_its_time(open: Open<'_>) {
     let mut desk = Desk::at(open);

@@ -80,6 +80,7 @@ macro_rules! contract_tests {
             what_is_final_or_too_old_is_not_undone,
             a_forgotten_revocation_leaves_its_number_behind,
             no_more_than_so_many_are_kept_in_one_place,
+            a_full_place_makes_room_for_what_counts,
             an_access_token_without_a_grant_is_covered_by_its_time,
         );
         $crate::contract_tests!($place, chain:
@@ -97,6 +98,7 @@ macro_rules! contract_tests {
             a_user_is_replaced_at_its_version_only,
             a_missing_user_can_be_neither_replaced_nor_removed,
             a_removed_name_is_free_again,
+            what_a_removed_user_allowed_goes_with_him,
             users_are_listed_in_order_of_name,
             a_session_is_there_until_it_is_ended,
             all_sessions_of_a_user_end_together,

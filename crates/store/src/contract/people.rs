@@ -75,6 +75,32 @@ pub fn a_removed_name_is_free_again(open: Open<'_>) {
     assert_eq!(desk.user("ann"), Some(user("usr_2", "ann")));
 }
 
+/// What a removed user allowed is not there for whoever brings the subject back.
+pub fn what_a_removed_user_allowed_goes_with_him(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let consent = |subject: &str| crate::Consent {
+        subject: subject.to_owned(),
+        client: "app".to_owned(),
+        scope: "read".to_owned(),
+        resources: String::new(),
+        at: at(3),
+        paused_at: None,
+        ends_at: None,
+    };
+    let allowed = |desk: &mut Desk, subject: &str| {
+        let question = Question::Consent { subject: subject.to_owned(), client: "app".to_owned() };
+        let Answer::Consent(found) = desk.ask(&question) else { panic!("not a consent") };
+        found.is_some()
+    };
+    let removal = Record::RemoveUser { subject: "usr_1".to_owned() };
+    desk.commit(&[Record::PutConsent(consent("usr_1")), removal.clone()]);
+    assert!(allowed(&mut desk, "usr_1"), "nobody was removed");
+    let users = [Record::AddUser(user("usr_1", "ann")), Record::AddUser(user("usr_2", "bob"))];
+    desk.commit(&[&users[..], &[Record::PutConsent(consent("usr_2")), removal]].concat());
+    desk.one(Record::AddUser(user("usr_1", "ann")));
+    assert_eq!((allowed(&mut desk, "usr_1"), allowed(&mut desk, "usr_2")), (false, true));
+}
+
 /// Byte by byte, from where the page before ended.
 pub fn users_are_listed_in_order_of_name(open: Open<'_>) {
     let mut desk = Desk::at(open);

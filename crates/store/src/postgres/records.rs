@@ -10,7 +10,7 @@ use super::batch::Batch;
 use super::line::Fault;
 use super::values::{Columns, P, at, maybe, n};
 use super::{people, questions};
-use crate::epochs::{MOST_BROAD, MOST_EPOCHS};
+use crate::epochs::{MOST_EPOCHS, most_beside, superseded};
 use crate::seal::{self, Table};
 use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, device, failures, revocation};
 
@@ -75,6 +75,7 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
         Record::RemoveUser { subject } => {
             let removed = batch.done("DELETE FROM users WHERE subject = $1", &[P::T(subject)]).await?;
             if removed > 0 {
+                batch.done("DELETE FROM consents WHERE subject = $1", &[P::T(subject)]).await?;
                 batch.ledger().await?.restrictions += 1;
                 batch.follow(Some((Revoked::user(subject), batch.now))).await?;
             }
@@ -134,11 +135,7 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
             return Ok(tell_if(batch, undone, events));
         }
         Record::ForgetEpochs { numbers } => {
-            const SQL: &str = concat!("DELETE FROM epochs WHERE number = ANY($1) RETURNING ", seal::epoch_columns!());
-            let numbers = numbers.iter().map(|number| number.cast_signed()).collect();
-            if batch.weigh(Table::Epochs, SQL, &[P::Ns(numbers)]).await? > 0 {
-                batch.ledger().await?.rewritten += 1;
-            }
+            forget_epochs(batch, numbers).await?;
             1
         }
         Record::Keys { changes, events } => {
@@ -319,8 +316,12 @@ async fn insert_epoch(batch: &mut Batch<'_>, epoch: &Epoch) -> Result<Option<u64
     );
     let Epoch { number, at: time, selector, reason, detail, undo_until, undone_at } = epoch;
     let next = batch.ledger().await?.claim.sealed.counter + 1;
-    if (*number != 0 && *number != next) || !has_room(batch, selector).await? {
+    if *number != 0 && *number != next {
         return Ok(None);
+    }
+    match room(batch, epoch).await? {
+        Some(makes_room) => forget_epochs(batch, &makes_room).await?,
+        None => return Ok(None),
     }
     let among = selector.among.as_ref().map(Among::text);
     let parameters = [
@@ -348,27 +349,52 @@ async fn insert_epoch(batch: &mut Batch<'_>, epoch: &Epoch) -> Result<Option<u64
     Ok(Some(next))
 }
 
-/// Whether there is room for one more, by the same place as in memory: the session, else the user, else the client.
-async fn has_room(batch: &Batch<'_>, selector: &Selector) -> Result<bool, Fault> {
+/// Which rows make room for one more, by the same place as in memory: the session, else the user, else the client. `None` if there is none.
+async fn room(batch: &Batch<'_>, epoch: &Epoch) -> Result<Option<Vec<u64>>, Fault> {
     // There are no more rows than numbers from the first to the last: mostly that is known without a look at every row.
     const SPAN: &str =
         "SELECT coalesce((SELECT max(number) FROM epochs) - (SELECT min(number) FROM epochs) + 1, 0)::bigint";
     const ALL: &str = "SELECT count(*) FROM epochs";
-    const SESSION: &str = "SELECT count(*) FROM epochs WHERE session = $1";
-    const SUBJECT: &str = "SELECT count(*) FROM epochs WHERE session IS NULL AND subject = $1";
-    const CLIENT: &str = "SELECT count(*) FROM epochs WHERE session IS NULL AND subject IS NULL AND client = $1";
-    const BROAD: &str = "SELECT count(*) FROM epochs WHERE session IS NULL AND subject IS NULL AND client IS NULL";
+    macro_rules! of_place {
+        ($which:literal) => {
+            (
+                concat!("SELECT count(*) FROM epochs WHERE ", $which),
+                concat!("SELECT ", seal::epoch_columns!(), " FROM epochs WHERE ", $which, " ORDER BY number"),
+            )
+        };
+    }
     let most = MOST_EPOCHS as u64;
     if batch.count(SPAN, &[]).await? >= most && batch.count(ALL, &[]).await? >= most {
-        return Ok(false);
+        return Ok(None);
     }
-    let of_place = match (&selector.session, &selector.subject, selector.client.as_ref().map(ClientId::as_str)) {
-        (Some(session), _, _) => batch.count(SESSION, &[P::B(session)]).await?,
-        (None, Some(subject), _) => batch.count(SUBJECT, &[P::T(subject)]).await?,
-        (None, None, Some(client)) => batch.count(CLIENT, &[P::T(client)]).await?,
-        (None, None, None) => batch.count(BROAD, &[]).await?,
+    let Selector { session, subject, client, .. } = &epoch.selector;
+    let ((count, rows), parameters) = match (session, subject, client.as_ref().map(ClientId::as_str)) {
+        (Some(session), _, _) => (of_place!("session = $1"), vec![P::B(session)]),
+        (None, Some(subject), _) => (of_place!("session IS NULL AND subject = $1"), vec![P::T(subject)]),
+        (None, None, Some(client)) => {
+            (of_place!("session IS NULL AND subject IS NULL AND client = $1"), vec![P::T(client)])
+        }
+        (None, None, None) => (of_place!("session IS NULL AND subject IS NULL AND client IS NULL"), Vec::new()),
     };
-    Ok(of_place < MOST_BROAD as u64)
+    if batch.count(count, &parameters).await? < most_beside(epoch) as u64 {
+        return Ok(Some(Vec::new()));
+    }
+    let place = batch.rows(rows, &parameters).await?;
+    let place: Vec<Epoch> = place.iter().map(questions::epoch).collect::<Result<_, Fault>>()?;
+    let makes_room = superseded(&place, epoch);
+    Ok((place.len() - makes_room.len() < most_beside(epoch)).then_some(makes_room))
+}
+
+async fn forget_epochs(batch: &mut Batch<'_>, numbers: &[u64]) -> Result<(), Fault> {
+    const SQL: &str = concat!("DELETE FROM epochs WHERE number = ANY($1) RETURNING ", seal::epoch_columns!());
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let numbers = numbers.iter().map(|number| number.cast_signed()).collect();
+    if batch.weigh(Table::Epochs, SQL, &[P::Ns(numbers)]).await? > 0 {
+        batch.ledger().await?.rewritten += 1;
+    }
+    Ok(())
 }
 
 /// The first failure makes the row; whoever comes second waits for it, and counts on.

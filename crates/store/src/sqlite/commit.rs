@@ -51,6 +51,9 @@ pub(super) fn one(
         Record::PutUser { expected, user } => written(connection, user, put_user(connection, *expected, user)?)?,
         Record::RemoveUser { subject } => {
             let removed = run("DELETE FROM users WHERE subject = ?1", params![subject])?;
+            if removed > 0 {
+                run("DELETE FROM consents WHERE subject = ?1", params![subject])?;
+            }
             let entailed = (removed > 0).then(|| (Revoked::user(subject), now));
             revocations::follow(connection, entailed).map(|()| removed)?
         }
@@ -80,7 +83,7 @@ pub(super) fn one(
         Record::Revoke { revoked, at } => revocations::put(connection, revoked, *at, None)?,
         Record::ForgetRevocations { before, limit } => revocations::forget(connection, *before, *limit).map(always)?,
         Record::Epoch { epoch, events } => {
-            let inserted = epochs::insert(connection, epoch)?;
+            let inserted = epochs::insert(connection, guard, epoch)?;
             if let Some(number) = inserted {
                 guard.epoch(connection, number)?;
                 guard.sealed.counter = number;

@@ -5,15 +5,24 @@ use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::epochs::{Epochs, MOST_BROAD, MOST_EPOCHS};
+use super::guard::Guard;
+use crate::epochs::{Epochs, MOST_EPOCHS, most_beside, superseded};
 
-const SELECT: &str = "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, \
-    detail, undo_until, undone_at, but_session, among FROM epochs ORDER BY number";
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, reason, detail, \
+             undo_until, undone_at, but_session, among FROM epochs WHERE ",
+            $which,
+            " ORDER BY number"
+        )
+    };
+}
 
 /// All of them, when a file is opened.
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Epochs> {
     let counter: i64 = connection.query_row("SELECT epoch FROM meta WHERE only = 1", [], |row| row.get(0))?;
-    let mut statement = connection.prepare(SELECT)?;
+    let mut statement = connection.prepare(select!("true"))?;
     let rows = statement.query_map([], epoch)?.collect::<rusqlite::Result<_>>()?;
     Ok(Epochs::new(counter.cast_unsigned(), rows))
 }
@@ -52,17 +61,17 @@ pub(super) fn among(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Amo
 }
 
 /// Inserts the next one, and tells its number: none if it is not the next, or there is no room.
-pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<Option<u64>> {
+pub(super) fn insert(connection: &Connection, guard: &mut Guard, epoch: &Epoch) -> rusqlite::Result<Option<u64>> {
     let Epoch { number, at, selector, reason, detail, undo_until, undone_at } = epoch;
     let client = selector.client.as_ref().map(ClientId::as_str);
-    if !has_room(connection, epoch)? {
-        return Ok(None);
-    }
+    let Some(makes_room) = room(connection, epoch)? else { return Ok(None) };
     // 0 takes whichever is the next.
     let step = "UPDATE meta SET epoch = epoch + 1 WHERE only = 1 AND ?1 IN (0, epoch + 1) RETURNING epoch";
     let number: Option<i64> =
         connection.prepare_cached(step)?.query_row([number.cast_signed()], |row| row.get(0)).optional()?;
     let Some(number) = number else { return Ok(None) };
+    makes_room.iter().try_for_each(|number| guard.epoch(connection, *number))?;
+    forget(connection, &makes_room)?;
     connection
         .prepare_cached(
             "INSERT INTO epochs (number, at, subject, client, session, tag_key, scope, resource, issued_before, online_only, \
@@ -90,31 +99,39 @@ pub(super) fn insert(connection: &Connection, epoch: &Epoch) -> rusqlite::Result
     Ok(Some(number.cast_unsigned()))
 }
 
-/// Whether there is room for one more, by the same place as in memory: the session, else the user, else the client.
-fn has_room(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<bool> {
-    let count = |sql: &str, parameter: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<i64> {
-        connection.prepare_cached(sql)?.query_row(parameter, |row| row.get(0))
-    };
+/// Which rows make room for one more, by the same place as in memory: the session, else the user, else the client. `None` if there is none.
+fn room(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<Option<Vec<u64>>> {
+    let count =
+        |sql: &str| -> rusqlite::Result<i64> { connection.prepare_cached(sql)?.query_row([], |row| row.get(0)) };
     // There are no more rows than numbers from the first to the last: mostly that is known without a look at every row.
     let span = "SELECT coalesce((SELECT max(number) FROM epochs) - (SELECT min(number) FROM epochs) + 1, 0)";
     let most = MOST_EPOCHS as i64;
-    if count(span, &[])? >= most && count("SELECT count(*) FROM epochs", &[])? >= most {
-        return Ok(false);
+    if count(span)? >= most && count("SELECT count(*) FROM epochs")? >= most {
+        return Ok(None);
+    }
+    let place = |count: &str, rows: &str, parameter: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Option<Vec<u64>>> {
+        let beside: i64 = connection.prepare_cached(count)?.query_row(parameter, |row| row.get(0))?;
+        let most = most_beside(epoch);
+        if beside < most as i64 {
+            return Ok(Some(Vec::new()));
+        }
+        let mut rows = connection.prepare_cached(rows)?;
+        let place: Vec<Epoch> = rows.query_map(parameter, self::epoch)?.collect::<rusqlite::Result<_>>()?;
+        let makes_room = superseded(&place, epoch);
+        Ok((place.len() - makes_room.len() < most).then_some(makes_room))
+    };
+    macro_rules! place {
+        ($which:literal, $parameter:expr) => {
+            place(concat!("SELECT count(*) FROM epochs WHERE ", $which), select!($which), $parameter)
+        };
     }
     let Selector { session, subject, client, .. } = &epoch.selector;
-    let of_place = match (session, subject, client.as_ref().map(ClientId::as_str)) {
-        (Some(session), _, _) => count("SELECT count(*) FROM epochs WHERE session = ?1", &[session])?,
-        (None, Some(subject), _) => {
-            count("SELECT count(*) FROM epochs WHERE session IS NULL AND subject = ?1", &[subject])?
-        }
-        (None, None, Some(client)) => {
-            count("SELECT count(*) FROM epochs WHERE session IS NULL AND subject IS NULL AND client = ?1", &[&client])?
-        }
-        (None, None, None) => {
-            count("SELECT count(*) FROM epochs WHERE session IS NULL AND subject IS NULL AND client IS NULL", &[])?
-        }
-    };
-    Ok(of_place < MOST_BROAD as i64)
+    match (session, subject, client.as_ref().map(ClientId::as_str)) {
+        (Some(session), _, _) => place!("session = ?1", &[session]),
+        (None, Some(subject), _) => place!("session IS NULL AND subject = ?1", &[subject]),
+        (None, None, Some(client)) => place!("session IS NULL AND subject IS NULL AND client = ?1", &[&client]),
+        (None, None, None) => place!("session IS NULL AND subject IS NULL AND client IS NULL", &[]),
+    }
 }
 
 /// Takes one back: 0 rows if it cannot be.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use regrant_core::decision::Event;
@@ -98,6 +99,8 @@ pub struct App {
     /// The last number that a wide revocation took that an operator is to know by its number. Held while the next one takes its place in
     /// the queue, so that they come to the store in their order.
     pub(crate) numbering: Mutex<u64>,
+    /// The newest count of wide revocations that a token without a grant met, and how long the machine had run then.
+    newest_met: Mutex<(u64, Duration)>,
     leaves: AtomicBool,
     is_shared: bool,
     /// What TLS is spoken with, if it is.
@@ -318,6 +321,7 @@ impl App {
             changing: tokio::sync::Mutex::new(()),
             reloads: watch::Sender::new(0),
             numbering: Mutex::new(0),
+            newest_met: Mutex::new((0, Duration::ZERO)),
             leaves: AtomicBool::new(false),
             is_shared,
             certificates: OnceLock::new(),
@@ -351,6 +355,17 @@ impl App {
     /// Changes with each reload.
     pub(crate) fn reloaded(&self) -> watch::Receiver<u64> {
         self.reloads.subscribe()
+    }
+
+    /// Whether so many wide revocations may be no older than a second. Known without a look at them, after the first time that it is asked.
+    pub(crate) fn is_revocation_young(&self, count: u64) -> bool {
+        const YOUNG: Duration = Duration::from_secs(2);
+        let ran = self.engine.clock().ran();
+        let mut met = self.newest_met.lock().unwrap_or_else(PoisonError::into_inner);
+        if met.0 != count {
+            *met = (count, ran);
+        }
+        count > 0 && ran.saturating_sub(met.1) < YOUNG
     }
 
     /// From now on `/readyz` says no: no new requests should come here.

@@ -1,9 +1,12 @@
 //! Minting access tokens, after the commit and off the writer: RFC 9068 JWTs, or sealed opaque ones.
 
+use std::time::Duration;
+
 use regrant_core::access::{AccessToken, seal_jti};
 use regrant_core::client::AccessTokenFormat;
 use regrant_core::status::Place;
 use regrant_core::{Client, Grant, Keys, Resources, Scope, Timestamp};
+use regrant_store::{Answer, Question, Unavailable};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -104,6 +107,34 @@ pub(crate) fn access_token(app: &App, settings: &Settings, access: &Access<'_>) 
             app.signing().current.get(&algorithm)?.sign("at+jwt", &claims).ok()
         }
     }
+}
+
+/// The same for a token of no grant, asked for when the count of wide revocations was `epoch`. Such a token knows of them by the second in
+/// which it was issued (`Epoch::covers_access`), so one that would be dead at its birth by an older one is made in the next second: what is
+/// asked for after a revocation was answered is never touched by it. What was under way when one came is.
+pub(crate) async fn without_grant(
+    app: &App,
+    settings: &Settings,
+    access: Access<'_>,
+    epoch: u64,
+) -> Result<Option<String>, Unavailable> {
+    let is_the_count = || app.engine.epoch() == epoch;
+    let mut access = access;
+    if is_the_count() && app.is_revocation_young(epoch) && is_covered(app, &access).await? {
+        let millis = access.now.millis().rem_euclid(1000).unsigned_abs();
+        tokio::time::sleep(Duration::from_millis(1000 - millis)).await;
+        let now = app.engine.now();
+        if is_the_count() {
+            access = Access { now, ..access };
+        }
+    }
+    Ok(access_token(app, settings, &access))
+}
+
+async fn is_covered(app: &App, access: &Access<'_>) -> Result<bool, Unavailable> {
+    let token = contents(app, access, [0; 12], &app.engine.keys());
+    let answer = app.engine.ask(Question::CoveredAccess(Box::new(token))).await?;
+    Ok(matches!(answer, Answer::CoveredAccess(Some(_))))
 }
 
 fn status(app: &App, settings: &Settings, grant: Option<&Grant>, keys: &Keys) -> Option<Status> {

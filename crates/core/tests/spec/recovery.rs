@@ -70,7 +70,7 @@ fn a_holder_of_a_key_rolls_forward_and_goes_on() {
 fn a_lost_redemption_is_rolled_forward_with_both_clocks() {
     for unproven in BOTH {
         let mut world = World::key();
-        let (code, _) = grant_with_code(&world.client, &world.keys, "read", &[]);
+        let (code, _) = grant_with_code(&world.client, &world.keys, "openid profile", &["https://api.example/"]);
         world.after(seconds(3600));
         let code = Grant { id: world.grant.id, ..code };
         let (made, absolute) = (code.terms.created_at, world.client.policy.absolute_lifetime);

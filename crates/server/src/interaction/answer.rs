@@ -242,7 +242,7 @@ impl Visit {
             now: self.app.engine.now(),
         };
         tracing::warn!(correlation = %self.correlation, client = %request.client.id, "implicit grant used: RFC 9700 section 2.1.2 says that it SHOULD NOT be");
-        let text = mint::access_token(&self.app, &settings, &access).map(Zeroizing::new);
+        let text = mint::without_grant(&self.app, &settings, access, consent.epoch).await?.map(Zeroizing::new);
         let text = text.ok_or(NotGiven::Denied(Denied::UNAVAILABLE))?;
         Ok(FrontToken { text, expires_in: expires_in.to_string(), scope: scope.to_string() })
     }

@@ -91,3 +91,30 @@ async fn a_list_of_leaked_tokens_is_revoked_from_a_file() {
     assert_eq!(unknown.status.code(), Some(1), "{}", String::from_utf8_lossy(&unknown.stderr));
     server.stop();
 }
+
+/// Law L9: a token of no grant knows of a revocation by its second. One that is asked for when the revocation was answered lives, though it is
+/// the same second; the one before it does not.
+#[tokio::test]
+async fn a_machine_that_asks_again_at_once_has_a_token_that_lives() {
+    let scratch = Scratch::new("revoke-machine");
+    let home = Home::make(&scratch.path().join("home"));
+    let server = Server::start(&home);
+    let basic = |client: &str| sim::wire::http::basic(client, sim::wire::SECRET);
+    let machine = async || {
+        let form = [("grant_type", "client_credentials")];
+        let reply = server.http().post("/oauth2/token", &form, &[("authorization", &basic("daemon"))]).await;
+        text(&reply.expect_status(200).json(), "access_token")
+    };
+    let lives = async |token: &str| {
+        let (http, api) = (server.http(), basic("api"));
+        let reply = http.post("/oauth2/introspect", &[("token", token)], &[("authorization", &api)]).await;
+        reply.expect_status(200).json()["active"] == true
+    };
+    for _ in 0..3 {
+        let before = machine().await;
+        assert!(lives(&before).await);
+        let _ = json(&run(home.command(&["revoke", "--client", "daemon", "--yes", "--json"]), ""));
+        let after = machine().await;
+        assert_eq!((lives(&before).await, lives(&after).await), (false, true));
+    }
+}

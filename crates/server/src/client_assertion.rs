@@ -130,7 +130,8 @@ fn judge(
     if !names_us {
         return Err(NotAuthenticated::AssertionAudience);
     }
-    let now = u64::try_from(app.engine.now().seconds()).unwrap_or(0);
+    let (own, clock) = (app.engine.now(), app.engine.elsewhere());
+    let now = u64::try_from(clock.seconds()).unwrap_or(0);
     let times = check_times(claims, now, LEEWAY).map_err(|_| NotAuthenticated::AssertionTimes)?;
     // RFC 7523 section 3: "The authorization server may reject JWTs with an "exp" claim value that is unreasonably far in the
     // future."
@@ -141,9 +142,10 @@ fn judge(
     if !has_jti {
         return Err(NotAuthenticated::AssertionClaims);
     }
-    // After this it would be refused for its time.
+    // After this it would be refused for its time: by our own time, in which it is kept that it was used.
     let over = times.expires_at.saturating_add(LEEWAY);
-    Ok(Timestamp::from_millis(i64::try_from(over).unwrap_or(i64::MAX / 1000).saturating_mul(1000)))
+    let over = Timestamp::from_millis(i64::try_from(over).unwrap_or(i64::MAX / 1000).saturating_mul(1000));
+    Ok(over.plus(own.since(clock)))
 }
 
 /// OpenID Connect Core section 9: "These tokens MUST only be used once". Durable when it returns, whatever happens to the process.

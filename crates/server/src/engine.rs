@@ -203,6 +203,11 @@ impl Engine {
         self.time.estimate(Timestamp::from_millis(self.newest.load(Ordering::Acquire)))
     }
 
+    /// What time it is for others, who have clocks of their own: where ours was ahead once, decisions go by a later one than it shows now.
+    pub(crate) fn elsewhere(&self) -> Timestamp {
+        self.now().min(self.clock().now())
+    }
+
     /// How many wide revocations there ever were. Asked for *before* a session, a password or a user is looked at from which a grant will
     /// be made: then one that is answered in between ends that grant, too (law L9).
     #[must_use]

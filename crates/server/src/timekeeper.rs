@@ -6,7 +6,7 @@
 //!
 //! | the clock                                         | what happens                                                             |
 //! |---------------------------------------------------|--------------------------------------------------------------------------|
-//! | runs back, or stands                              | time stands at the newest that was seen: nothing is revived or lengthened  |
+//! | runs back, or stands                              | time goes on from the newest that was seen, at half the pace of the monotonic clock, until the clock has caught up: nothing is revived, and what ends still ends, if late |
 //! | steps ahead by at most [`MAX_STEP`]               | it is believed: a machine that slept                                      |
 //! | steps further while we run                        | nothing is decided, written or vouched for: 503 and an alarm, until it is back |
 //! | is further ahead of the store when we start       | the start is refused, until an operator says that the clock is right       |
@@ -65,7 +65,10 @@ impl Timekeeper {
             if seen.is_alarmed {
                 tracing::warn!(now = now.seconds(), "the clock is plausible again; the server goes on");
             }
-            *seen = Seen { at: now.max(newest), passed, is_alarmed: false };
+            let at = now.max(newest).max(seen.behind(passed));
+            // What is less than a millisecond goes by as well: it is kept until it is one.
+            let passed = if at > seen.at { passed } else { seen.passed };
+            *seen = Seen { at: at.max(seen.at), passed, is_alarmed: false };
             return Ok(seen.at);
         }
         if !seen.is_alarmed {
@@ -92,6 +95,12 @@ impl Timekeeper {
 impl Seen {
     fn expected(&self, passed: Duration) -> Timestamp {
         self.at.plus(passed.saturating_sub(self.passed))
+    }
+
+    /// How far time has come at the least. Were it to stand behind a clock that was ahead once, replays would be taken for stragglers, and
+    /// codes would not end, for as long as that was; were it to run as fast as the clock, the clock would never catch up.
+    fn behind(&self, passed: Duration) -> Timestamp {
+        self.at.plus(passed.saturating_sub(self.passed) / 2)
     }
 }
 
@@ -132,13 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn a_step_back_stands_at_the_newest_time() {
+    fn behind_a_step_back_time_goes_on_until_the_clock_has_caught_up() {
         let clock = Clock::manual(BEGAN);
         let time = Timekeeper::new(clock.clone(), Timestamp::EPOCH);
-        clock.set(Timestamp::EPOCH);
+        clock.set(BEGAN.minus(DAY));
         assert_eq!(time.now(BEGAN), Ok(BEGAN));
-        clock.set(BEGAN.plus(DAY));
-        assert_eq!(time.now(BEGAN), Ok(BEGAN.plus(DAY)), "and goes on when the clock is back");
+        for millis in 1..=4_000_u64 {
+            clock.advance(Duration::from_millis(1));
+            assert_eq!(time.now(BEGAN), Ok(BEGAN.plus(Duration::from_millis(millis / 2))), "however often it is asked");
+        }
+        clock.advance(DAY);
+        clock.advance(DAY);
+        assert_eq!(time.now(BEGAN), Ok(BEGAN.plus(DAY + Duration::from_secs(4))), "and is the clock's again");
+        clock.advance(DAY);
+        assert_eq!(time.now(BEGAN), Ok(BEGAN.plus(DAY * 2 + Duration::from_secs(4))));
     }
 
     #[test]

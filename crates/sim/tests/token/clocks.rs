@@ -1,7 +1,8 @@
 //! Clocks: what is announced is what is enforced, to the second (design section 4.1); order comes from generations, never from clocks,
 //! and a clock that steps back revives nothing (law L10).
 
-use sim::wire::{Reply, START, World, text};
+use sim::wire::assertion::{TYPE, claims, key, sign, start};
+use sim::wire::{CONFIG, Reply, START, World, text};
 
 use regrant_core::Timestamp;
 
@@ -292,6 +293,32 @@ async fn a_step_back_during_a_rotation_hides_no_replay() {
             refused(&world.refresh(client, &third).await, 400, "invalid_grant", "refresh_replayed");
         }
     }
+}
+
+/// Law L10, check N1: a clock that was ahead for a moment, by what is believed, and is right again: time goes on behind it, if slowly. Replays
+/// are told and end their grants, codes end, the retry window closes, and clients that sign with the right time are known.
+#[tokio::test]
+async fn behind_a_clock_that_was_ahead_everything_still_ends() {
+    let signer = "\n[[client]]\nid = \"robot\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\njwks = KEYS\n\
+                  grant_types = [\"client_credentials\"]\nscopes = [\"read\"]\n";
+    let world = world_with(&format!("{CONFIG}{signer}")).await;
+    world.clock.set(start_plus(20 * 86_400));
+    let tokens = chain(&world, "phone", 2).await;
+    let code = world.code("phone").await;
+    world.clock.set(start_plus(0));
+    let said = claims("robot", world.app.issuer(), start());
+    let assertion = sign(key(), &said);
+    let form =
+        [("grant_type", "client_credentials"), ("client_assertion_type", TYPE), ("client_assertion", &assertion)];
+    let ask = async || world.http().post("/oauth2/token", &form, &[]).await.status.as_u16();
+    assert_eq!((ask().await, ask().await), (200, 401), "known by its own time, and once");
+    world.advance(secs(50));
+    assert_eq!(ask().await, 401, "it is still kept that it was used");
+    assert_eq!(next(world.refresh("phone", &tokens[1]).await), tokens[2], "a lost answer");
+    world.advance(secs(100));
+    refused(&world.redeem("phone", &code).await, 400, "invalid_grant", "code_expired");
+    refused(&world.refresh("phone", &tokens[0]).await, 400, "invalid_grant", "replayed");
+    refused(&world.refresh("phone", &tokens[2]).await, 400, "invalid_grant", "refresh_replayed");
 }
 
 /// A code's clock is the same: a step back does not give it more time.

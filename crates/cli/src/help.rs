@@ -76,7 +76,7 @@ sessions live when they should, and die when they should.
   regrant exec work -- ./import.sh
 
 \x1b[1;32mExit codes:\x1b[0m
-   0  done                                 74  the device failed while serving
+   0  done                                 74  the device failed: disk or output
    1  not done: it is not there, say       75  a running server has the store
    2  wrong usage                          77  not yours: another user's server
   65  bad input                            78  the configuration does not fit
@@ -90,19 +90,20 @@ pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
     (2, "wrong usage"),
     (65, "bad input"),
     (69, "the store is not available"),
-    (74, "the device failed while serving"),
+    (74, "the device failed: disk or output"),
     (75, "a running server has the store"),
     (77, "not yours: another user's server"),
     (78, "the configuration does not fit"),
 ];
 
 /// What commands read of the environment, beside the settings.
-pub(crate) const VARIABLES: [(&str, &str); 10] = [
+pub(crate) const VARIABLES: [(&str, &str); 11] = [
     ("REGRANT_CONFIG", "the configuration file, unless --config names one"),
-    ("REGRANT_SERVER", "a server elsewhere, unless --server names one"),
+    ("REGRANT_SERVER", "a server elsewhere, unless --server or --config is given"),
     ("REGRANT_TOKEN", "the access token for its admin API"),
     ("REGRANT_CLIENT_ID", "the client that asks for one, unless --client-id names it"),
     ("REGRANT_CLIENT_SECRET_FILE", "its secret, unless --client-secret-file names it"),
+    ("REGRANT_TOKEN_ISSUER", "who gives that token, unless --token-issuer names it"),
     ("REGRANT_LOG", "what the server logs, like info or regrant_server=debug"),
     ("REGRANT_HOME", "where profiles and sessions of clients are; else ~/.config/regrant"),
     ("REGRANT_PASSPHRASE_COMMAND", "prints the passphrase that sessions of clients are sealed with"),

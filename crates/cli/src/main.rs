@@ -1,7 +1,7 @@
 //! The `regrant` command: one binary for operators and learners.
 //!
 //! Exit codes, as in sysexits.h where it has them: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available,
-//! 74 the device failed under a running server, which must be started again, 75 the store is in use by a running server, 78 the configuration does not fit.
+//! 74 the device failed under a running server, which must be started again, or under standard output, 75 the store is in use by a running server, 78 the configuration does not fit.
 
 mod backup;
 mod client;
@@ -148,9 +148,19 @@ enum Command {
     },
 }
 
+/// What a server elsewhere is to a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    /// It works there as it works here.
+    Elsewhere,
+    /// It works on the deployment of this machine.
+    Here,
+    /// It works on no deployment.
+    Nowhere,
+}
+
 impl Command {
-    /// Whether `--server` says anything to it.
-    const fn can_be_elsewhere(&self) -> bool {
+    const fn reach(&self) -> Reach {
         match self {
             Self::Reload
             | Self::Client(_)
@@ -161,10 +171,8 @@ impl Command {
             | Self::Keys(_)
             | Self::Events(_)
             | Self::Explain(_)
-            | Self::Webhooks(_) => true,
-            Self::Demo(_)
-            | Self::Init(_)
-            | Self::Serve(_)
+            | Self::Webhooks(_) => Reach::Elsewhere,
+            Self::Serve(_)
             | Self::Ready(_)
             | Self::Doctor
             | Self::Backup(_)
@@ -172,7 +180,9 @@ impl Command {
             | Self::Recover(_)
             | Self::Migrate(_)
             | Self::Copy(_)
-            | Self::Config(_)
+            | Self::Config(_) => Reach::Here,
+            Self::Demo(_)
+            | Self::Init(_)
             | Self::Login(_)
             | Self::Token(_)
             | Self::Whoami(_)
@@ -183,7 +193,7 @@ impl Command {
             | Self::Proxy(_)
             | Self::Man(_)
             | Self::Qr { .. }
-            | Self::Completions { .. } => false,
+            | Self::Completions { .. } => Reach::Nowhere,
         }
     }
 }
@@ -197,12 +207,17 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    if remote.server.is_some() && !command.can_be_elsewhere() {
+    let reach = command.reach();
+    if remote.server.is_some() && reach != Reach::Elsewhere {
         return Failure::new(2, "this command works on the machine it runs on\n  remedy: leave --server out")
             .report(json);
     }
+    let (remote, left_aside) = remote.or_environment(reach, config.is_some());
+    if let Some(left_aside) = left_aside.filter(|_| !json) {
+        output::note(left_aside);
+    }
     let config = config.or_else(|| std::env::var_os("REGRANT_CONFIG").map(PathBuf::from));
-    let context = Context { config, json, remote: remote.or_environment() };
+    let context = Context { config, json, remote };
     let done = match command {
         Command::Demo(args) => return demo::run(&args),
         Command::Init(args) => init::run(&context, &args),

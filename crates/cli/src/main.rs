@@ -263,7 +263,8 @@ fn main() -> ExitCode {
             Ok(())
         }
     };
-    match done {
+    match done.and_then(|()| context::shown("the answer is not whole", "make room there; what was to be done is done"))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(context.json),
     }

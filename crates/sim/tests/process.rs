@@ -5,6 +5,7 @@ mod process {
     mod abuse;
     mod anchor;
     mod canary;
+    mod clients;
     mod control;
     mod doctor;
     mod drill;

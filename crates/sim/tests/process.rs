@@ -4,6 +4,7 @@
 mod process {
     mod abuse;
     mod anchor;
+    mod backup;
     mod canary;
     mod clients;
     mod control;

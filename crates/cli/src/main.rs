@@ -219,7 +219,7 @@ fn main() -> ExitCode {
     let config = config.or_else(|| std::env::var_os("REGRANT_CONFIG").map(PathBuf::from));
     let context = Context { config, json, remote };
     let done = match command {
-        Command::Demo(args) => return demo::run(&args),
+        Command::Demo(args) => demo::run(&context, &args),
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Reload => reload::run(&context),

@@ -8,6 +8,7 @@ mod process {
     mod canary;
     mod clients;
     mod control;
+    mod demo;
     mod doctor;
     mod drill;
     mod drill_bulk;

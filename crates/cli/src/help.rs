@@ -47,7 +47,7 @@ sessions live when they should, and die when they should.
   \x1b[1;36mtoken\x1b[0m        print a fresh access token: for scripts, git, Docker …
   \x1b[1;36mwhoami\x1b[0m       who is logged in, and for how long
   \x1b[1;36mlogout\x1b[0m       give the tokens back, and forget them
-  \x1b[1;36mprofiles\x1b[0m     the sessions that are kept here
+  \x1b[1;36mprofiles\x1b[0m     the sessions that are kept here: list, remove
   \x1b[1;36mexec\x1b[0m         run a program with a token
   \x1b[1;36magent\x1b[0m        serve tokens to the programs of this machine
   \x1b[1;36mproxy\x1b[0m        pass requests on to an API, each with a fresh token

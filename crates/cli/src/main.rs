@@ -126,8 +126,8 @@ enum Command {
     Whoami(tokens::Named),
     /// Give the refresh token back to the server, and forget the session.
     Logout(tokens::Named),
-    /// List the sessions that are kept here.
-    Profiles,
+    /// List the sessions that are kept here, or remove one.
+    Profiles(tokens::profiles::Args),
     /// Run a program with a token.
     Exec(tokens::exec::Args),
     /// Serve tokens to the programs of this machine, over a Unix socket.
@@ -187,7 +187,7 @@ impl Command {
             | Self::Token(_)
             | Self::Whoami(_)
             | Self::Logout(_)
-            | Self::Profiles
+            | Self::Profiles(_)
             | Self::Exec(_)
             | Self::Agent(_)
             | Self::Proxy(_)
@@ -244,7 +244,7 @@ fn main() -> ExitCode {
         Command::Token(args) => tokens::token(&context, &args),
         Command::Whoami(args) => tokens::whoami(&context, &args),
         Command::Logout(args) => tokens::logout(&context, &args),
-        Command::Profiles => tokens::profiles(&context),
+        Command::Profiles(args) => tokens::profiles::run(&context, args),
         Command::Exec(args) => return tokens::exec::run(&args, json),
         Command::Agent(args) => tokens::agent::run(&context, &args),
         Command::Proxy(args) => tokens::proxy::run(&context, &args),

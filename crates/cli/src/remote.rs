@@ -68,6 +68,10 @@ impl Args {
             (self.server, left_aside) = weighed(read("REGRANT_SERVER"), reach, names_config);
         }
         self.token_issuer = self.token_issuer.or_else(|| read("REGRANT_TOKEN_ISSUER"));
+        if reach == Reach::Nowhere {
+            // `regrant login` has profiles of its own: who asks an admin API is not the client of one of them.
+            return (self, left_aside);
+        }
         if self.token_file.is_none() {
             self.client_id = self.client_id.or_else(|| read("REGRANT_CLIENT_ID"));
         }

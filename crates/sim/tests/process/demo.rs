@@ -18,7 +18,10 @@ fn the_demonstration_is_told_to_a_program_in_json() {
     assert!(played.status.success(), "{played:?}");
     let told: Value = serde_json::from_slice(&played.stdout).expect("JSON");
     let acts = told["acts"].as_array().expect("a list");
-    assert!(acts.len() > 10 && acts.iter().all(|act| act["happened"].is_string() && act["proof"].is_string()), "{told}");
+    assert!(
+        acts.len() > 10 && acts.iter().all(|act| act["happened"].is_string() && act["proof"].is_string()),
+        "{told}"
+    );
     let refused = run(&["--keep"]);
     assert_eq!(refused.status.code(), Some(2));
     let said: Value = serde_json::from_slice(&refused.stderr).expect("JSON");

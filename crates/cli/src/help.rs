@@ -59,6 +59,7 @@ sessions live when they should, and die when they should.
 
 \x1b[1;32mAlso\x1b[0m
   \x1b[1;36mqr\x1b[0m           draw a QR code of a URL, for a device to show
+  \x1b[1;36mpages\x1b[0m        write the built-in pages into a directory, to begin a theme with
   \x1b[1;36mman\x1b[0m          write the manual pages
   \x1b[1;36mcompletions\x1b[0m  print a completion script for your shell
   \x1b[1;36mhelp\x1b[0m         print this, or the help of a command

@@ -23,6 +23,7 @@ mod log;
 mod man;
 mod migrate;
 mod output;
+mod pages;
 mod progress;
 mod ready;
 mod recover;
@@ -118,6 +119,9 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Write the built-in pages into a directory, to begin a theme with.
+    #[command(subcommand)]
+    Pages(pages::Command),
     /// Log in at any OAuth server, and keep the session under a name.
     Login(Box<tokens::login::Args>),
     /// Print a fresh access token: for scripts, git, Docker, Kubernetes and GitHub.
@@ -192,6 +196,7 @@ impl Command {
             | Self::Agent(_)
             | Self::Proxy(_)
             | Self::Man(_)
+            | Self::Pages(_)
             | Self::Qr { .. }
             | Self::Completions { .. } => Reach::Nowhere,
         }
@@ -248,6 +253,7 @@ fn main() -> ExitCode {
         Command::Exec(args) => return tokens::exec::run(&args, json),
         Command::Agent(args) => tokens::agent::run(&context, &args),
         Command::Proxy(args) => tokens::proxy::run(&context, &args),
+        Command::Pages(command) => pages::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Qr { text } => match regrant_server::pages::qr::terminal(&text) {
             Some(drawn) => {

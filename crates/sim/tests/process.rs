@@ -24,6 +24,7 @@ mod process {
     mod memory;
     mod memory_read;
     mod misbehaving;
+    mod pages;
     mod power;
     mod ready;
     mod refusals;

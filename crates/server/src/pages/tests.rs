@@ -279,7 +279,8 @@ fn the_end_of_a_permission_is_heard_with_its_application() {
         let about: Vec<String> = every_page_in(language, MARK)
             .iter()
             .flat_map(|page| {
-                let is_about = |t: &Token<'_>| t.attribute("type") == Some("date") || t.attribute("value") == Some("until");
+                let is_about =
+                    |t: &Token<'_>| t.attribute("type") == Some("date") || t.attribute("value") == Some("until");
                 let labels = scan(page).into_iter().filter(is_about);
                 labels.map(|t| t.attribute("aria-label").unwrap_or_default().to_owned()).collect::<Vec<_>>()
             })

@@ -296,7 +296,7 @@ fn add(context: &Context, add: Add) -> Done {
     }
     output::done(&format!("client {} added", view.id));
     if let Some(secret) = secret {
-        output::pairs([("client_id", view.id.clone()), ("client_secret", secret)]);
+        output::pairs([("client_id", view.id), ("client_secret", secret)]);
         shown()?;
         output::error("This is the only time that the secret is shown: the store keeps its hash.");
     }

@@ -16,12 +16,12 @@ static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
 /// One line on standard output.
 pub(crate) fn line(text: &str) {
-    took(writeln!(anstream::stdout().lock(), "{text}"));
+    took(&writeln!(anstream::stdout().lock(), "{text}"));
 }
 
 /// Whether standard output took it.
-fn took(written: std::io::Result<()>) -> bool {
-    if let Err(error) = &written
+fn took(written: &std::io::Result<()>) -> bool {
+    if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
         let _ = UNWRITTEN.set(error.to_string());
@@ -31,7 +31,7 @@ fn took(written: std::io::Result<()>) -> bool {
 
 /// Why standard output does not hold all that was printed, if it does not: its disk is full, say.
 pub(crate) fn unwritten() -> Option<&'static str> {
-    took(std::io::stdout().flush());
+    took(&std::io::stdout().flush());
     UNWRITTEN.get().map(String::as_str)
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn unwritten() -> Option<&'static str> {
 pub(crate) fn told(text: &str) -> bool {
     let mut output = anstream::stdout().lock();
     let written = writeln!(output, "{text}").and_then(|()| output.flush());
-    took(written)
+    took(&written)
 }
 
 /// One line on standard error.
@@ -49,7 +49,7 @@ pub(crate) fn error(text: &str) {
 
 /// Bytes on standard output, as they are.
 pub(crate) fn raw(bytes: &[u8]) {
-    took(std::io::stdout().write_all(bytes));
+    took(&std::io::stdout().write_all(bytes));
 }
 
 /// Indented JSON on standard output.

@@ -193,7 +193,12 @@ pub(crate) fn export(context: &Context, export: &Export) -> Done {
     match written {
         // A reader who goes away is no error.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        Err(error) => {
+            let shown = export.file.as_ref().map_or("standard output".to_owned(), |file| file.display().to_string());
+            let remedy = "make room there, and export again: what was written is not whole";
+            Err(Failure::new(74, format!("{shown} cannot be written: {error}\n  remedy: {remedy}")))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Clients of the store as a program keeps them: read with their definition, replaced whole, each on condition of what it read.
 
 use regrant_core::grant::EndReason;
-use regrant_core::{ClientId, Epoch, Selector};
+use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 use regrant_store::Record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -182,6 +182,7 @@ impl Admin {
         let known = ClientId::parse(id).filter(|_| view.client.origin == "store").ok_or_else(|| {
             AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
         })?;
+        let began = self.app.engine.now();
         let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
         let follows = self.follows(&Happened::ClientRemoved(known.clone()));
         let grants_ended = follows.is_some();
@@ -190,15 +191,16 @@ impl Admin {
         self.app.engine.commit(records).await?;
         self.app.drop_client(&known);
         // It is removed by now, whatever becomes of this question.
-        let revocation = if grants_ended { self.revocation_of_removed(&known).await } else { None };
+        let revocation = if grants_ended { self.revocation_of_removed(&known, began).await } else { None };
         let (revocation, undo_until) = revocation.map(|found| (found.id, found.undo_until)).unzip();
         Ok(ClientRemoved { id: id.to_owned(), grants_ended, revocation, undo_until: undo_until.flatten() })
     }
 
-    /// The store gave it its number.
-    async fn revocation_of_removed(&self, client: &ClientId) -> Option<RevocationView> {
+    /// The store gave it its number. An earlier client of that name may have been removed as well.
+    async fn revocation_of_removed(&self, client: &ClientId, began: Timestamp) -> Option<RevocationView> {
         let selector = Selector { client: Some(client.clone()), ..Selector::default() };
-        let is_it = |epoch: &Epoch| epoch.reason == EndReason::ClientRemoved && epoch.selector == selector;
+        let is_it =
+            |epoch: &Epoch| epoch.reason == EndReason::ClientRemoved && epoch.selector == selector && epoch.at >= began;
         self.newest_revocation(is_it).await.ok().flatten()
     }
 }

@@ -93,6 +93,9 @@ fn an_answer_that_could_not_be_written_is_no_success() {
         let (code, said) = into_the_full(&home, line);
         assert!(code == DEVICE && said.contains("standard output cannot be written"), "{line:?}: {code:?}: {said}");
     }
+    home.add_user();
+    let (code, said) = into_the_full(&home, &["user", "export"]);
+    assert!(code == DEVICE && said.contains("is not whole"), "{said}");
     let (code, said) = into_the_full(&home, &["client", "secret"]);
     assert!(code == DEVICE && said.contains("make another"), "{said}");
     let (code, said) = into_the_full(&home, &["client", "add", "web", "--redirect-uri", "https://a.example/cb"]);

@@ -1,13 +1,15 @@
 //! `regrant client`: clients of the store. Those of the file are shown, and changed there.
 
+mod remove;
+mod secret;
 mod set;
 
-use regrant_core::one_time::{client_secret, client_secret_hash};
-use regrant_server::admin::{ClientView, Command as Ask, SecretReplaced};
-use regrant_server::chance;
-use regrant_server::config::{ClientDefinition, PlainSecret, Problem, hash_text};
+use std::path::PathBuf;
 
-use crate::context::{Context, Done, Failure, operate_on};
+use regrant_server::admin::{ClientView, Command as Ask};
+use regrant_server::config::{ClientDefinition, PlainSecret, Problem};
+
+use crate::context::{self, Context, Done, Failure, operate_on};
 use crate::output;
 
 /// What to do with clients.
@@ -34,7 +36,7 @@ pub(crate) enum Command {
         /// Its identifier.
         id: String,
     },
-    /// Remove a client from the store. Its grants are unusable until it returns.
+    /// Remove a client from the store. Its grants end; with on_client_removed = "suspend" they are unusable until it returns.
     Remove {
         /// Its identifier.
         id: String,
@@ -48,7 +50,15 @@ pub(crate) enum Command {
         overlap: String,
     },
     /// Make a secret, and the hash of it for `secret_hash` in the configuration.
-    Secret,
+    #[command(
+        after_help = "Examples:\n  regrant client secret\n  regrant client secret --out ops.secret     # for secret_file in the configuration"
+    )]
+    Secret {
+        /// Write the secret alone into this file, readable by its owner only, instead of printing it. For `secret_file`. Never over a file that
+        /// is there.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// A client, in flags named like the settings.
@@ -246,56 +256,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
         Command::Enable { id } => set::switch(context, &id, set::Switch::On),
         Command::List => list(context),
         Command::Show { id } => show(context, &id),
-        Command::Remove { id } => {
-            context.operate(|hands| hands.ask::<()>(Ask::RemoveClient { id: id.clone() }))?;
-            confirm(context, &format!("client {id} removed; its grants are unusable until it returns"), &id);
-            Ok(())
-        }
-        Command::RotateSecret { id, overlap } => rotate_secret(context, &id, &overlap),
-        Command::Secret => {
-            let (secret, hash) = new_secret();
-            if context.json {
-                output::json(&serde_json::json!({"secret": secret, "secret_hash": hash}));
-            } else {
-                output::pairs([("client_secret", secret), ("secret_hash", hash)]);
-            }
-            Ok(())
-        }
+        Command::Remove { id } => remove::run(context, &id),
+        Command::RotateSecret { id, overlap } => secret::rotate(context, &id, &overlap),
+        Command::Secret { out } => secret::make(context, out.as_deref()),
     }
-}
-
-fn rotate_secret(context: &Context, id: &str, overlap: &str) -> Done {
-    let overlap = regrant_server::config::duration::parse(overlap).ok_or_else(|| {
-        Failure::new(65, format!("--overlap: {overlap:?} is no duration: write it like 24h, 7d or 0"))
-    })?;
-    let (secret, hash) = new_secret();
-    let ask = Ask::RotateClientSecret { id: id.to_owned(), secret_hash: hash, overlap };
-    let replaced: SecretReplaced = context.operate(|hands| hands.ask(ask))?;
-    if context.json {
-        let mut value = serde_json::to_value(&replaced).unwrap_or_default();
-        if let Some(members) = value.as_object_mut() {
-            members.insert("client_secret".to_owned(), secret.into());
-        }
-        output::json(&value);
-        return Ok(());
-    }
-    output::done(&format!("client {id} has a new secret"));
-    output::pairs([("client_id", replaced.client), ("client_secret", secret)]);
-    match replaced.previous_works_until {
-        Some(until) => output::error(&format!("The secret before it works until {}.", output::minute(&until))),
-        None => output::error("The secret before it is dead."),
-    }
-    if replaced.dropped_an_older_one {
-        output::note("a still older secret was to work longer, and is dead: at most two work at a time");
-    }
-    output::error("This is the only time that the secret is shown: the store keeps its hash.");
-    Ok(())
-}
-
-fn new_secret() -> (String, String) {
-    let secret = client_secret(chance::bytes()).to_string();
-    let hash = hash_text(&client_secret_hash(&secret));
-    (secret, hash)
 }
 
 fn add(context: &Context, add: Add) -> Done {
@@ -315,14 +279,17 @@ fn add(context: &Context, add: Add) -> Done {
         let definition = Box::new(definition);
         (operate_on(config, |hands| hands.ask::<ClientView>(Ask::AddClient { definition }))?, notices)
     };
+    let remedy = format!("`regrant client rotate-secret {} --overlap 0` gives it another secret", view.id);
+    let shown = || context::shown("the client was added, and its secret is not shown", &remedy);
     if context.json {
+        let has_secret = secret.is_some();
         let mut value = serde_json::to_value(&view).unwrap_or_default();
         if let Some(members) = value.as_object_mut() {
             members.extend(secret.map(|secret| ("client_secret".to_owned(), secret.into())));
             members.insert("notices".to_owned(), notices.into());
         }
         output::json(&value);
-        return Ok(());
+        return if has_secret { shown() } else { Ok(()) };
     }
     for notice in &notices {
         output::note(notice);
@@ -330,6 +297,7 @@ fn add(context: &Context, add: Add) -> Done {
     output::done(&format!("client {} added", view.id));
     if let Some(secret) = secret {
         output::pairs([("client_id", view.id), ("client_secret", secret)]);
+        shown()?;
         output::error("This is the only time that the secret is shown: the store keeps its hash.");
     }
     Ok(())
@@ -344,7 +312,7 @@ fn define(add: Add) -> (ClientDefinition, Option<String>) {
     let has_none = matches!(method, Some("none" | "private_key_jwt"));
     // A hash computes no HMAC: the server has to know this one, and keeps it wrapped.
     let is_known = method == Some("client_secret_jwt");
-    let made = (!has_none && definition.secret_hash.is_none()).then(new_secret);
+    let made = (!has_none && definition.secret_hash.is_none()).then(secret::new);
     let (secret, hash) = made.unzip();
     definition.shared_secret = secret.clone().filter(|_| is_known).map(|secret| PlainSecret::new(secret.into()));
     definition.secret_hash = definition.secret_hash.or(hash.filter(|_| !is_known));
@@ -529,14 +497,6 @@ fn show(context: &Context, id: &str) -> Done {
         ("on logout", client.on_logout.clone().unwrap_or_default()),
     ]);
     Ok(())
-}
-
-fn confirm(context: &Context, text: &str, id: &str) {
-    if context.json {
-        output::json(&serde_json::json!({"ok": true, "id": id}));
-    } else {
-        output::done(text);
-    }
 }
 
 #[cfg(test)]

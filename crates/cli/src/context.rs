@@ -103,6 +103,18 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+impl Failure {
+    /// Standard output does not hold what was printed: `what` could not be told, and `remedy` is what to do about it.
+    pub(crate) fn unwritten(what: &str, why: &str, remedy: &str) -> Self {
+        Self::new(74, format!("{what}: standard output cannot be written: {why}\n  remedy: {remedy}"))
+    }
+}
+
+/// Nothing, if standard output holds what was printed. For what is shown once, and lost if it was not.
+pub(crate) fn shown(what: &str, remedy: &str) -> Done {
+    output::unwritten().map_or(Ok(()), |why| Err(Failure::unwritten(what, why, remedy)))
+}
+
 /// What a command says when it is done.
 pub(crate) type Done = Result<(), Failure>;
 

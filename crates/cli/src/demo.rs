@@ -26,8 +26,8 @@ mod stage;
 mod telling;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use crate::context::{Context, Done, Failure};
 use crate::output;
 
 /// How to play.
@@ -54,26 +54,30 @@ impl Trouble {
     }
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let played = crate::context::runtime().map_err(Trouble::new).and_then(|runtime| runtime.block_on(play(args)));
-    match played {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Trouble(text)) => {
-            let red = anstyle::AnsiColor::Red.on_default().bold();
-            output::error(&format!("{red}error:{red:#} {text}"));
-            ExitCode::FAILURE
-        }
+pub(crate) fn run(context: &Context, args: &Args) -> Done {
+    if context.json && args.keep {
+        return Err(Failure::new(2, "--keep prints lines for people to copy\n  remedy: leave --json or --keep out"));
     }
+    if context.json {
+        telling::be_quiet();
+    }
+    let failed = |Trouble(text): Trouble| Failure::new(1, text);
+    let rows = crate::context::runtime()?.block_on(play(args)).map_err(failed)?;
+    if context.json {
+        output::json(&serde_json::json!({"acts": rows}));
+    }
+    Ok(())
 }
 
-async fn play(args: &Args) -> Result<(), Trouble> {
+async fn play(args: &Args) -> Result<Vec<telling::Row>, Trouble> {
     let mut stage = stage::Stage::build(&args.dir, args.full).await?;
     stage.introduce();
     let rows = acts::all(&mut stage).await?;
     telling::act("What was shown");
-    telling::summary(rows);
+    telling::summary(&rows);
     if args.keep {
-        return keep::keep(stage).await;
+        keep::keep(stage).await?;
+        return Ok(rows);
     }
     let command = telling::command();
     let file = place::config_file(&args.dir);
@@ -83,5 +87,6 @@ async fn play(args: &Args) -> Result<(), Trouble> {
         (format!("{command} demo --full"), "shows the tokens whole"),
         (format!("{command} --config {} grants list", file.display()), "what the operator sees of all this"),
     ]);
-    stage.stop().await
+    stage.stop().await?;
+    Ok(rows)
 }

@@ -47,7 +47,7 @@ sessions live when they should, and die when they should.
   \x1b[1;36mtoken\x1b[0m        print a fresh access token: for scripts, git, Docker …
   \x1b[1;36mwhoami\x1b[0m       who is logged in, and for how long
   \x1b[1;36mlogout\x1b[0m       give the tokens back, and forget them
-  \x1b[1;36mprofiles\x1b[0m     the sessions that are kept here
+  \x1b[1;36mprofiles\x1b[0m     the sessions that are kept here: list, remove
   \x1b[1;36mexec\x1b[0m         run a program with a token
   \x1b[1;36magent\x1b[0m        serve tokens to the programs of this machine
   \x1b[1;36mproxy\x1b[0m        pass requests on to an API, each with a fresh token
@@ -59,6 +59,7 @@ sessions live when they should, and die when they should.
 
 \x1b[1;32mAlso\x1b[0m
   \x1b[1;36mqr\x1b[0m           draw a QR code of a URL, for a device to show
+  \x1b[1;36mpages\x1b[0m        write the built-in pages into a directory, to begin a theme with
   \x1b[1;36mman\x1b[0m          write the manual pages
   \x1b[1;36mcompletions\x1b[0m  print a completion script for your shell
   \x1b[1;36mhelp\x1b[0m         print this, or the help of a command
@@ -76,7 +77,7 @@ sessions live when they should, and die when they should.
   regrant exec work -- ./import.sh
 
 \x1b[1;32mExit codes:\x1b[0m
-   0  done                                 74  the device failed while serving
+   0  done                                 74  the device failed: disk or output
    1  not done: it is not there, say       75  a running server has the store
    2  wrong usage                          77  not yours: another user's server
   65  bad input                            78  the configuration does not fit
@@ -90,19 +91,20 @@ pub(crate) const EXIT_CODES: [(u8, &str); 9] = [
     (2, "wrong usage"),
     (65, "bad input"),
     (69, "the store is not available"),
-    (74, "the device failed while serving"),
+    (74, "the device failed: disk or output"),
     (75, "a running server has the store"),
     (77, "not yours: another user's server"),
     (78, "the configuration does not fit"),
 ];
 
 /// What commands read of the environment, beside the settings.
-pub(crate) const VARIABLES: [(&str, &str); 10] = [
+pub(crate) const VARIABLES: [(&str, &str); 11] = [
     ("REGRANT_CONFIG", "the configuration file, unless --config names one"),
-    ("REGRANT_SERVER", "a server elsewhere, unless --server names one"),
+    ("REGRANT_SERVER", "a server elsewhere, unless --server or --config is given"),
     ("REGRANT_TOKEN", "the access token for its admin API"),
     ("REGRANT_CLIENT_ID", "the client that asks for one, unless --client-id names it"),
     ("REGRANT_CLIENT_SECRET_FILE", "its secret, unless --client-secret-file names it"),
+    ("REGRANT_TOKEN_ISSUER", "who gives that token, unless --token-issuer names it"),
     ("REGRANT_LOG", "what the server logs, like info or regrant_server=debug"),
     ("REGRANT_HOME", "where profiles and sessions of clients are; else ~/.config/regrant"),
     ("REGRANT_PASSPHRASE_COMMAND", "prints the passphrase that sessions of clients are sealed with"),

@@ -1,7 +1,7 @@
 //! The `regrant` command: one binary for operators and learners.
 //!
 //! Exit codes, as in sysexits.h where it has them: 0 done, 1 not done, 2 wrong usage, 65 bad input, 69 the store is not available,
-//! 74 the device failed under a running server, which must be started again, 75 the store is in use by a running server, 78 the configuration does not fit.
+//! 74 the device failed under a running server, which must be started again, or under standard output, 75 the store is in use by a running server, 78 the configuration does not fit.
 
 mod backup;
 mod client;
@@ -23,6 +23,7 @@ mod log;
 mod man;
 mod migrate;
 mod output;
+mod pages;
 mod progress;
 mod ready;
 mod recover;
@@ -118,6 +119,9 @@ enum Command {
     /// Check the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Write the built-in pages into a directory, to begin a theme with.
+    #[command(subcommand)]
+    Pages(pages::Command),
     /// Log in at any OAuth server, and keep the session under a name.
     Login(Box<tokens::login::Args>),
     /// Print a fresh access token: for scripts, git, Docker, Kubernetes and GitHub.
@@ -126,8 +130,8 @@ enum Command {
     Whoami(tokens::Named),
     /// Give the refresh token back to the server, and forget the session.
     Logout(tokens::Named),
-    /// List the sessions that are kept here.
-    Profiles,
+    /// List the sessions that are kept here, or remove one.
+    Profiles(tokens::profiles::Args),
     /// Run a program with a token.
     Exec(tokens::exec::Args),
     /// Serve tokens to the programs of this machine, over a Unix socket.
@@ -148,9 +152,19 @@ enum Command {
     },
 }
 
+/// What a server elsewhere is to a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    /// It works there as it works here.
+    Elsewhere,
+    /// It works on the deployment of this machine.
+    Here,
+    /// It works on no deployment.
+    Nowhere,
+}
+
 impl Command {
-    /// Whether `--server` says anything to it.
-    const fn can_be_elsewhere(&self) -> bool {
+    const fn reach(&self) -> Reach {
         match self {
             Self::Reload
             | Self::Client(_)
@@ -161,10 +175,8 @@ impl Command {
             | Self::Keys(_)
             | Self::Events(_)
             | Self::Explain(_)
-            | Self::Webhooks(_) => true,
-            Self::Demo(_)
-            | Self::Init(_)
-            | Self::Serve(_)
+            | Self::Webhooks(_) => Reach::Elsewhere,
+            Self::Serve(_)
             | Self::Ready(_)
             | Self::Doctor
             | Self::Backup(_)
@@ -172,18 +184,21 @@ impl Command {
             | Self::Recover(_)
             | Self::Migrate(_)
             | Self::Copy(_)
-            | Self::Config(_)
+            | Self::Config(_) => Reach::Here,
+            Self::Demo(_)
+            | Self::Init(_)
             | Self::Login(_)
             | Self::Token(_)
             | Self::Whoami(_)
             | Self::Logout(_)
-            | Self::Profiles
+            | Self::Profiles(_)
             | Self::Exec(_)
             | Self::Agent(_)
             | Self::Proxy(_)
             | Self::Man(_)
+            | Self::Pages(_)
             | Self::Qr { .. }
-            | Self::Completions { .. } => false,
+            | Self::Completions { .. } => Reach::Nowhere,
         }
     }
 }
@@ -197,14 +212,19 @@ fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    if remote.server.is_some() && !command.can_be_elsewhere() {
+    let reach = command.reach();
+    if remote.server.is_some() && reach != Reach::Elsewhere {
         return Failure::new(2, "this command works on the machine it runs on\n  remedy: leave --server out")
             .report(json);
     }
+    let (remote, left_aside) = remote.or_environment(reach, config.is_some());
+    if let Some(left_aside) = left_aside.filter(|_| !json) {
+        output::note(left_aside);
+    }
     let config = config.or_else(|| std::env::var_os("REGRANT_CONFIG").map(PathBuf::from));
-    let context = Context { config, json, remote: remote.or_environment() };
+    let context = Context { config, json, remote };
     let done = match command {
-        Command::Demo(args) => return demo::run(&args),
+        Command::Demo(args) => demo::run(&context, &args),
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(&context, &args),
         Command::Reload => reload::run(&context),
@@ -229,10 +249,11 @@ fn main() -> ExitCode {
         Command::Token(args) => tokens::token(&context, &args),
         Command::Whoami(args) => tokens::whoami(&context, &args),
         Command::Logout(args) => tokens::logout(&context, &args),
-        Command::Profiles => tokens::profiles(&context),
+        Command::Profiles(args) => tokens::profiles::run(&context, args),
         Command::Exec(args) => return tokens::exec::run(&args, json),
         Command::Agent(args) => tokens::agent::run(&context, &args),
         Command::Proxy(args) => tokens::proxy::run(&context, &args),
+        Command::Pages(command) => pages::run(&context, &command),
         Command::Man(args) => man::run(&context, &args),
         Command::Qr { text } => match regrant_server::pages::qr::terminal(&text) {
             Some(drawn) => {
@@ -248,7 +269,8 @@ fn main() -> ExitCode {
             Ok(())
         }
     };
-    match done {
+    match done.and_then(|()| context::shown("the answer is not whole", "make room there; what was to be done is done"))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(context.json),
     }

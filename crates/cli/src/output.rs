@@ -1,6 +1,8 @@
-//! Printing: tables for people, JSON for programs, colours on a terminal only. A reader who goes away is no error.
+//! Printing: tables for people, JSON for programs, colours on a terminal only. A reader who goes away is no error; a device that takes no
+//! more is one, which the end of the command tells ([`unwritten`]).
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use anstream::ColorChoice;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
@@ -9,15 +11,35 @@ use serde::Serialize;
 /// The narrowest terminal, in columns, for which a table is broken into lines.
 const NARROWEST: u16 = 60;
 
+/// What first stood in the way of standard output.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
 /// One line on standard output.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(anstream::stdout().lock(), "{text}");
+    took(&writeln!(anstream::stdout().lock(), "{text}"));
+}
+
+/// Whether standard output took it.
+fn took(written: &std::io::Result<()>) -> bool {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(error.to_string());
+    }
+    written.is_ok()
+}
+
+/// Why standard output does not hold all that was printed, if it does not: its disk is full, say.
+pub(crate) fn unwritten() -> Option<&'static str> {
+    took(&std::io::stdout().flush());
+    UNWRITTEN.get().map(String::as_str)
 }
 
 /// One line on standard output, at once; false if nobody reads any more.
 pub(crate) fn told(text: &str) -> bool {
     let mut output = anstream::stdout().lock();
-    writeln!(output, "{text}").and_then(|()| output.flush()).is_ok()
+    let written = writeln!(output, "{text}").and_then(|()| output.flush());
+    took(&written)
 }
 
 /// One line on standard error.
@@ -27,7 +49,7 @@ pub(crate) fn error(text: &str) {
 
 /// Bytes on standard output, as they are.
 pub(crate) fn raw(bytes: &[u8]) {
-    let _ = std::io::stdout().write_all(bytes);
+    took(&std::io::stdout().write_all(bytes));
 }
 
 /// Indented JSON on standard output.

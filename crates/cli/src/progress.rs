@@ -13,6 +13,11 @@ impl Progress {
         Self { size, is_shown: std::io::stderr().is_terminal() }
     }
 
+    /// None: standard error is for a program.
+    pub(crate) const fn unseen() -> Self {
+        Self { size: 0, is_shown: false }
+    }
+
     pub(crate) fn show(&self, read: u64) {
         if self.is_shown {
             let percent = read.saturating_mul(100).checked_div(self.size).unwrap_or(100).min(100);

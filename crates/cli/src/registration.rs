@@ -3,7 +3,7 @@
 use regrant_server::admin::Command as Ask;
 use regrant_server::admin::registration::RegistrationTokenView;
 
-use crate::context::{Context, Done, Failure};
+use crate::context::{self, Context, Done, Failure};
 use crate::output;
 
 /// What to do with registrations.
@@ -50,12 +50,15 @@ pub(crate) fn run(context: &Context, command: Command) -> Done {
             })?;
             let ask = || Ask::NewRegistrationToken { label: label.clone(), uses, lifetime };
             let made: RegistrationTokenView = context.operate(|hands| hands.ask(ask()))?;
+            let remedy = format!("`regrant registration token remove {}`, and make another", made.id);
+            let shown = || context::shown("the token was made, and is not shown", &remedy);
             if context.json {
                 output::json(&made);
-                return Ok(());
+                return shown();
             }
             output::done(&format!("registration token {} made for {}", made.id, output::count(made.uses, "client")));
             output::pairs([("token", made.token.unwrap_or_default()), ("expires", output::minute(&made.expires_at))]);
+            shown()?;
             output::error("This is the only time that the token is shown: the store keeps its hash.");
             Ok(())
         }

@@ -24,6 +24,7 @@ use regrant_server::{chance, form};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::Reach;
 use crate::context::{Failure, runtime};
 
 /// Where the API takes commands, below the server's URL.
@@ -40,7 +41,7 @@ const MOST_ATTEMPTS: usize = 30;
 /// A server elsewhere, and how to prove who asks.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Args {
-    /// Work on a server elsewhere, through its admin API; else REGRANT_SERVER. A token is in REGRANT_TOKEN, or:
+    /// Work on a server elsewhere, through its admin API; else REGRANT_SERVER, unless --config is given. A token is in REGRANT_TOKEN, or:
     #[arg(long, global = true, value_name = "URL", display_order = 902)]
     pub(crate) server: Option<String>,
     /// Read the access token from this file.
@@ -52,22 +53,31 @@ pub(crate) struct Args {
     /// Its secret; else REGRANT_CLIENT_SECRET_FILE.
     #[arg(long, global = true, value_name = "FILE", display_order = 905)]
     pub(crate) client_secret_file: Option<PathBuf>,
-    /// Who gives the token, where that is another URL than --server.
+    /// Who gives the token, where that is another URL than --server; else REGRANT_TOKEN_ISSUER.
     #[arg(long, global = true, value_name = "URL", display_order = 906)]
     token_issuer: Option<String>,
 }
 
 impl Args {
-    /// What was not said comes from the environment.
-    pub(crate) fn or_environment(mut self) -> Self {
+    /// What was not said comes from the environment. With it, what is to be said of a server that is named there and left aside: a file
+    /// that the command line names goes before it (`names_config`), and so does the machine of a command that works on its own.
+    pub(crate) fn or_environment(mut self, reach: Reach, names_config: bool) -> (Self, Option<&'static str>) {
         let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        self.server = self.server.or_else(|| read("REGRANT_SERVER"));
+        let mut left_aside = None;
+        if self.server.is_none() {
+            (self.server, left_aside) = weighed(read("REGRANT_SERVER"), reach, names_config);
+        }
+        self.token_issuer = self.token_issuer.or_else(|| read("REGRANT_TOKEN_ISSUER"));
+        if reach == Reach::Nowhere {
+            // `regrant login` has profiles of its own: who asks an admin API is not the client of one of them.
+            return (self, left_aside);
+        }
         if self.token_file.is_none() {
             self.client_id = self.client_id.or_else(|| read("REGRANT_CLIENT_ID"));
         }
         self.client_secret_file =
             self.client_secret_file.or_else(|| read("REGRANT_CLIENT_SECRET_FILE").map(PathBuf::from));
-        self
+        (self, left_aside)
     }
 
     /// The server, if one was named.
@@ -97,6 +107,20 @@ impl Args {
             },
         };
         Remote::new(&server, proof).map(Some)
+    }
+}
+
+/// The server of the environment if it counts, or what to say of it if it does not.
+fn weighed(server: Option<String>, reach: Reach, names_config: bool) -> (Option<String>, Option<&'static str>) {
+    match (server, reach) {
+        (None, _) | (Some(_), Reach::Nowhere) => (None, None),
+        (Some(_), Reach::Here) => {
+            (None, Some("REGRANT_SERVER is left aside: this command works on the machine it runs on"))
+        }
+        (Some(_), Reach::Elsewhere) if names_config => {
+            (None, Some("REGRANT_SERVER is left aside: --config names a deployment of this machine"))
+        }
+        (server, Reach::Elsewhere) => (server, None),
     }
 }
 
@@ -220,7 +244,7 @@ impl Remote {
             let why =
                 heard.body["error_description"].as_str().or(heard.body["error"].as_str()).unwrap_or("no reason given");
             let remedy = "its client needs client_credentials, the scope regrant.admin and the resource urn:regrant:admin; if tokens \
-                          are given elsewhere, name --token-issuer";
+                          are given at another URL, name it with --token-issuer or REGRANT_TOKEN_ISSUER";
             return Err(Failure::new(
                 77,
                 format!("{endpoint} gives no token ({}): {why}\n  remedy: {remedy}", heard.status),
@@ -298,6 +322,23 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_on_the_command_line_goes_before_the_servers_variable() {
+        let weighed = |reach, names_config| weighed(Some("https://auth.example.com".to_owned()), reach, names_config);
+        let (server, left_aside) = weighed(Reach::Elsewhere, false);
+        assert!(server.is_some() && left_aside.is_none());
+        for (reach, names_config, why) in [
+            (Reach::Elsewhere, true, "--config"),
+            (Reach::Here, false, "the machine"),
+            (Reach::Here, true, "the machine"),
+        ] {
+            let (server, left_aside) = weighed(reach, names_config);
+            assert!(server.is_none() && left_aside.is_some_and(|says| says.contains(why)), "{reach:?}: {left_aside:?}");
+        }
+        assert_eq!(weighed(Reach::Nowhere, true), (None, None), "a client's commands have nothing to do with it");
+        assert_eq!(super::weighed(None, Reach::Here, true), (None, None));
+    }
 
     #[test]
     fn a_token_goes_to_https_or_to_this_machine() {

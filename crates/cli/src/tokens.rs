@@ -10,13 +10,14 @@ mod format;
 mod keychain;
 pub(crate) mod login;
 mod place;
+pub(crate) mod profiles;
 pub(crate) mod proxy;
 mod serving;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use regrant_client::{Error, Secret, Session, Store as _};
+use regrant_client::{Error, Secret, Session};
 
 use crate::context::{Context, Done, Failure, runtime};
 use crate::output;
@@ -131,9 +132,24 @@ pub(crate) fn whoami(context: &Context, args: &Named) -> Done {
 /// `regrant logout`.
 pub(crate) fn logout(context: &Context, args: &Named) -> Done {
     let place = Place::find()?;
+    let profile = place.profile(&args.profile)?;
     runtime()?.block_on(async {
         let session = place.session(&args.profile).await?;
         let given_back = session.logout().await;
+        if profile.client_credentials {
+            // It has no refresh token to give back, and needs nobody to log in.
+            let why = format!("the client gets tokens by itself: `regrant profiles remove {}` ends that", args.profile);
+            if context.json {
+                output::json(&serde_json::json!({"profile": args.profile, "revoked": false, "live": true, "why": why}));
+            } else {
+                output::done(&format!(
+                    "the access token of {} is forgotten; another is asked for when one is wanted",
+                    args.profile
+                ));
+                output::note(&why);
+            }
+            return Ok(());
+        }
         if context.json {
             let why = given_back.as_ref().err().map(ToString::to_string);
             output::json(&serde_json::json!({"profile": args.profile, "revoked": given_back.is_ok(), "why": why}));
@@ -143,46 +159,6 @@ pub(crate) fn logout(context: &Context, args: &Named) -> Done {
             output::note(&format!("the server did not take the refresh token back: {error}"));
         }
         output::done(&format!("logged out of {}", args.profile));
-        Ok(())
-    })
-}
-
-/// `regrant profiles`.
-pub(crate) fn profiles(context: &Context) -> Done {
-    let place = Place::find()?;
-    runtime()?.block_on(async {
-        let store = place.store()?;
-        let clock = regrant_client::Clock::default();
-        let mut found = Vec::new();
-        for (name, profile) in place.profiles()? {
-            let record = store.load(&name).await;
-            let state = match &record {
-                Err(error) => format!("unreadable: {error}"),
-                Ok(Some(record)) if record.tokens.is_some() => "live".to_owned(),
-                Ok(Some(record)) if record.ended.is_some() => "over".to_owned(),
-                Ok(_) if profile.client_credentials => "live".to_owned(),
-                Ok(_) => "logged out".to_owned(),
-            };
-            let tokens = record.ok().flatten().and_then(|record| record.tokens);
-            let ends = tokens.and_then(|tokens| tokens.ends_in(&clock.now()));
-            found.push((name, profile, state, ends));
-        }
-        if context.json {
-            let line = |(name, profile, state, ends): &(String, place::Kept, String, Option<Duration>)| {
-                serde_json::json!({
-                    "profile": name, "issuer": profile.issuer, "client_id": profile.client_id, "state": state,
-                    "session_ends_in": ends.map(|left| left.as_secs()),
-                })
-            };
-            output::json(&found.iter().map(line).collect::<Vec<_>>());
-        } else if found.is_empty() {
-            output::line("no profile yet: regrant login NAME --issuer URL --client-id ID");
-        } else {
-            let rows = found.into_iter().map(|(name, profile, state, ends)| {
-                [name, state, ends.map_or_else(String::new, spoken), profile.issuer, profile.client_id]
-            });
-            output::table(["profile", "state", "ends in", "issuer", "client"], rows);
-        }
         Ok(())
     })
 }

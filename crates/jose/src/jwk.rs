@@ -65,6 +65,12 @@ impl JwkSet {
 }
 
 impl Jwk {
+    /// The private or secret member of a key as somebody wrote it, by name, if there is one: to tell him which. Its value is not looked at.
+    #[must_use]
+    pub fn private_member(written: &serde_json::Map<String, serde_json::Value>) -> Option<&'static str> {
+        PRIVATE_MEMBERS.into_iter().find(|member| written.contains_key(*member))
+    }
+
     /// The thumbprint with SHA-256, base64url: the same for the same key, whoever wrote it down (RFC 7638 section 3).
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use regrant_core::client::SUBJECT_PREFIX;
 use regrant_core::decision::Event;
 use regrant_core::grant::EndReason;
-use regrant_core::{ClientId, Decision, EventKind, Grant, GrantId, Timestamp, codec, revoke};
+use regrant_core::{Decision, EventKind, Grant, GrantId, Timestamp, codec, revoke};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ use crate::session::{MAX_USERNAME_LEN, normalise};
 
 pub use acting::{Acting, Condition, Operator};
 pub use client_secret::SecretReplaced;
-pub use clients::{ClientDetail, ClientWritten};
+pub use clients::{ClientDetail, ClientRemoved, ClientWritten};
 pub use keys::{KeyDone, KeyTurn, KeyView};
 use views::{client_view, event_view, grant_view, user_view};
 
@@ -323,25 +323,6 @@ impl Admin {
     #[must_use]
     pub fn client(&self, id: &str) -> Option<ClientView> {
         self.clients().into_iter().find(|client| client.id == id)
-    }
-
-    /// Removes a client from the store. Its grants end, or by `on_client_removed` are unusable until it returns.
-    ///
-    /// # Errors
-    /// [`AdminError::NotFound`] if it is not in the store.
-    pub async fn remove_client(&self, id: &str) -> Result<(), AdminError> {
-        let _changing = self.app.changing.lock().await;
-        let view = self.client_detail(id)?;
-        self.acting.check(&format!("client {id}"), Some(&view))?;
-        let known = ClientId::parse(id).filter(|_| view.client.origin == "store").ok_or_else(|| {
-            AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
-        })?;
-        let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
-        records.extend(self.follows(&Happened::ClientRemoved(known.clone())));
-        records.push(self.note(format!("client {id} removed")));
-        let done = self.commit(records).await?;
-        self.app.drop_client(&known);
-        done.ended
     }
 
     /// Adds a user.

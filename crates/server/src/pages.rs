@@ -50,7 +50,7 @@ pub use account::{Account, Allowed, Connection, Happened};
 pub use answer::{Field, FormPost, Select, form_post_script};
 pub use device::{Device, DeviceConfirm, DeviceDone};
 pub use qr::Qr;
-pub use theme::{BRAND, Fault, Theme};
+pub use theme::{BRAND, Fault, Theme, built_in_files};
 pub use voice::Voice;
 pub use words::Language;
 

@@ -4,8 +4,11 @@
 mod process {
     mod abuse;
     mod anchor;
+    mod backup;
     mod canary;
+    mod clients;
     mod control;
+    mod demo;
     mod doctor;
     mod drill;
     mod drill_bulk;
@@ -21,6 +24,7 @@ mod process {
     mod memory;
     mod memory_read;
     mod misbehaving;
+    mod pages;
     mod power;
     mod ready;
     mod refusals;

@@ -87,19 +87,30 @@ fn members(definition: &ClientDefinition) -> Map<String, Value> {
 fn merge(definition: &mut Map<String, Value>, given: Map<String, Value>, unset: &[String]) -> Result<(), Failure> {
     for name in unset {
         let key = name.trim_start_matches("--").replace('-', "_");
-        if key == "id" || definition.remove(&key).is_none() {
+        if key == "id" || !is_setting(&key) {
             let set: Vec<&str> = definition.keys().map(String::as_str).filter(|key| *key != "id").collect();
             return Err(Failure::new(
                 1,
                 format!(
-                    "--unset {name}: that is not set, and nothing was changed\n  remedy: name one of these: {}",
+                    "--unset {name}: that is no setting that can be unset, and nothing was changed\n  remedy: these are set: {}",
                     set.join(", ")
                 ),
             ));
         }
+        // What is not set has its default already.
+        definition.remove(&key);
     }
     definition.extend(given);
     Ok(())
+}
+
+/// Whether a client has a setting of that name, set or not: a definition takes no member that it does not know.
+fn is_setting(key: &str) -> bool {
+    let probe = serde_json::json!({"id": "x", key: null});
+    match serde_json::from_value::<ClientDefinition>(probe) {
+        Ok(_) => true,
+        Err(error) => !error.to_string().starts_with("unknown field"),
+    }
 }
 
 #[cfg(test)]
@@ -121,8 +132,13 @@ mod tests {
         let unset = ["--skip-consent".to_owned()];
         merge(&mut definition, object(json!({"id": "web", "scopes": ["c"]})), &unset).expect("a change");
         assert_eq!(Value::Object(definition.clone()), json!({"id": "web", "name": "Notes", "scopes": ["c"]}));
-        let refused = merge(&mut definition, Map::new(), &["skip_consent".to_owned()]).expect_err("it is not set");
-        assert!(refused.to_string().contains("name one of these: name, scopes"), "{refused}");
+        for not_set in ["skip_consent", "redirect_uris", "--logo-uri", "static_claims"] {
+            let before = definition.clone();
+            merge(&mut definition, Map::new(), &[not_set.to_owned()]).expect("it has its default already");
+            assert_eq!(definition, before);
+        }
+        let refused = merge(&mut definition, Map::new(), &["skip_consnet".to_owned()]).expect_err("a slip");
+        assert!(refused.to_string().contains("these are set: name, scopes"), "{refused}");
         assert!(merge(&mut definition, Map::new(), &["id".to_owned()]).is_err(), "a client keeps its identifier");
     }
 }

@@ -17,7 +17,7 @@ const WIDEST: u16 = 100;
 const NARROWEST: u16 = 40;
 
 /// A row of the last table: the act, what happened in it, and the values that prove it.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize)]
 pub(super) struct Row {
     pub(super) act: &'static str,
     pub(super) happened: String,
@@ -61,15 +61,25 @@ pub(super) fn require(holds: bool, claim: &str) -> Result<(), Trouble> {
 /// Whether the last line was blank. What is printed stands between blank lines, and two of them are one.
 static IS_BLANK: AtomicBool = AtomicBool::new(false);
 
+/// Whether the story is told to nobody: a program wants the last table, and checks what people are told just the same.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Tells nothing from now on.
+pub(super) fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
 /// A line as it is.
 pub(super) fn line(text: &str) {
     IS_BLANK.store(false, Ordering::Relaxed);
-    output::line(text);
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        output::line(text);
+    }
 }
 
 /// A blank line, if the last one was none.
 pub(super) fn gap() {
-    if !IS_BLANK.swap(true, Ordering::Relaxed) {
+    if !IS_BLANK.swap(true, Ordering::Relaxed) && !IS_QUIET.load(Ordering::Relaxed) {
         output::line("");
     }
 }
@@ -77,7 +87,9 @@ pub(super) fn gap() {
 /// What another module prints, between blank lines.
 pub(super) fn aside(print: impl FnOnce()) {
     gap();
-    print();
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        print();
+    }
     IS_BLANK.store(false, Ordering::Relaxed);
     gap();
 }
@@ -115,13 +127,13 @@ pub(super) fn words(time: Duration) -> String {
 }
 
 /// The last table.
-pub(super) fn summary(rows: Vec<Row>) {
+pub(super) fn summary(rows: &[Row]) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width()).unwrap_or(WIDEST));
     table.set_header(["", "", "act", "what happened", "proof"]);
-    for (position, Row { act, happened, proof }) in rows.into_iter().enumerate() {
-        table.add_row(["✓".to_owned(), (position + 1).to_string(), act.to_owned(), happened, proof]);
+    for (position, Row { act, happened, proof }) in rows.iter().enumerate() {
+        table.add_row(["✓", &(position + 1).to_string(), act, happened, proof]);
     }
     gap();
     for row in table.to_string().lines() {

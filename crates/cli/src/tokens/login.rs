@@ -18,7 +18,7 @@ use crate::output;
 /// Which client, of which server, and how to log in.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "The client is named by --client-id, and its secret by --client-secret-file.\nWhat was said once is kept: `regrant login work` logs in again.\n\nThe server must know the client with the redirect URI\nhttp://127.0.0.1/callback, for which the port may be any (RFC 8252).\n\nExamples:\n  regrant login work --issuer https://as.example --client-id cli --scope \"openid notes:read\"\n  regrant login box --issuer https://as.example --client-id tv --device\n  regrant login robot --issuer https://as.example --client-id daemon \\\n      --client-secret-file daemon.secret --client-credentials --scope notes:read\n  pbpaste | regrant login old --issuer https://as.example --client-id phone --refresh-token-stdin"
+    after_help = "The client is named by --client-id, and its secret by --client-secret-file.\nWhat was said once is kept: `regrant login work` logs in again. With --issuer or --client-id the\nprofile is set up anew: of what was said before, --dpop, --client-credentials and a secret say,\nnothing is kept but what is said again. `regrant profiles remove` forgets it.\n\nThe server must know the client with the redirect URI\nhttp://127.0.0.1/callback, for which the port may be any (RFC 8252).\n\nExamples:\n  regrant login work --issuer https://as.example --client-id cli --scope \"openid notes:read\"\n  regrant login box --issuer https://as.example --client-id tv --device\n  regrant login robot --issuer https://as.example --client-id daemon \\\n      --client-secret-file daemon.secret --client-credentials --scope notes:read\n  pbpaste | regrant login old --issuer https://as.example --client-id phone --refresh-token-stdin"
 )]
 pub(crate) struct Args {
     /// The name under which profile and session are kept.
@@ -130,18 +130,17 @@ fn told(context: &Context, profile: &str, subject: Option<&str>) {
 impl Args {
     /// The profile: what is kept already, with what was said now.
     fn kept(&self, context: &Context, place: &Place) -> Result<Kept, Failure> {
-        let mut kept = match place.profile(&self.profile) {
+        let before = match place.profile(&self.profile) {
             Ok(kept) => kept,
             Err(failure) if failure.code() == 1 => Kept::default(),
             Err(failure) => return Err(failure),
         };
-        let is_other_server = self.issuer.as_ref().is_some_and(|issuer| *issuer != kept.issuer);
-        if is_other_server {
-            // Nothing of another server's client is right here.
-            kept = Kept { issuer: self.issuer.clone().unwrap_or_default(), ..Kept::default() };
-        }
-        if let Some(id) = &context.remote.client_id {
-            kept.client_id.clone_from(id);
+        let mut kept = self.begun(before, context.remote.client_id.as_deref());
+        let mut secret_file = context.remote.client_secret_file.clone();
+        if kept.client_id.is_empty() {
+            let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+            kept.client_id = named("REGRANT_CLIENT_ID").unwrap_or_default();
+            secret_file = secret_file.or_else(|| named("REGRANT_CLIENT_SECRET_FILE").map(PathBuf::from));
         }
         if kept.issuer.is_empty() || kept.client_id.is_empty() {
             let remedy = format!("regrant login {} --issuer URL --client-id ID", self.profile);
@@ -151,7 +150,7 @@ impl Args {
         let absolute = |file: &PathBuf| {
             std::path::absolute(file).map_err(|error| Failure::new(65, format!("{}: {error}", file.display())))
         };
-        if let Some(file) = &context.remote.client_secret_file {
+        if let Some(file) = &secret_file {
             (kept.client_secret_file, kept.client_key_file) = (Some(absolute(file)?), None);
         }
         if let Some(file) = &self.client_key_file {
@@ -179,6 +178,17 @@ impl Args {
             });
         }
         Ok(kept)
+    }
+
+    /// What goes on of a profile that is there: all of it, or where server or client are named, nothing but these.
+    fn begun(&self, before: Kept, client_id: Option<&str>) -> Kept {
+        if self.issuer.is_none() && client_id.is_none() {
+            return before;
+        }
+        let issuer = self.issuer.clone().unwrap_or_else(|| before.issuer.clone());
+        // Another server's client is none of this one's.
+        let known = if issuer == before.issuer { before.client_id } else { String::new() };
+        Kept { client_id: client_id.map_or(known, str::to_owned), issuer, ..Kept::default() }
     }
 
     async fn ask(&self, context: &Context, login: &Login, profile: &Profile) -> Result<LoggedIn, Error> {
@@ -291,6 +301,36 @@ mod tests {
         ] {
             assert_eq!(check_issuer(issuer).is_ok(), is_one, "{issuer}");
         }
+    }
+
+    #[test]
+    fn a_profile_is_set_up_anew_where_server_or_client_are_named() {
+        use clap::Parser as _;
+
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let before = Kept {
+            issuer: "https://as.example".to_owned(),
+            client_id: "daemon".to_owned(),
+            client_credentials: true,
+            dpop: true,
+            ..Kept::default()
+        };
+        let begun = |words: &[&str], client: Option<&str>| {
+            Line::parse_from([&["login", "work"], words].concat()).args.begun(before.clone(), client)
+        };
+        assert_eq!(begun(&[], None), before, "what was said once is kept");
+        let anew = |issuer: &str, client: &str| Kept {
+            issuer: issuer.to_owned(),
+            client_id: client.to_owned(),
+            ..Kept::default()
+        };
+        assert_eq!(begun(&[], Some("phone")), anew("https://as.example", "phone"));
+        assert_eq!(begun(&["--issuer", "https://as.example"], None), anew("https://as.example", "daemon"));
+        assert_eq!(begun(&["--issuer", "https://b.example"], None), anew("https://b.example", ""));
     }
 
     #[test]

@@ -156,6 +156,13 @@ impl Place {
         replace(&self.path(name)?, &text)
     }
 
+    /// Forgets what a profile says.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Failure> {
+        let path = self.path(name)?;
+        std::fs::remove_file(&path)
+            .map_err(|error| Failure::new(74, format!("{} cannot be removed: {error}", path.display())))
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, Failure> {
         if !is_name(name) {
             let remedy = "use 1 to 64 letters, digits, '-', '_' and '.', beginning with a letter or a digit";

@@ -51,7 +51,16 @@ struct Count {
     refused: u64,
 }
 
+/// What became of all lines.
+#[derive(Default)]
+struct Heard {
+    count: Count,
+    /// The first [`MAX_TOLD`] that were not taken, where a program asked: people are told each at once.
+    bad: Option<Vec<Bad>>,
+}
+
 /// A line that was not taken.
+#[derive(serde::Serialize)]
 struct Bad {
     line: u64,
     reason: String,
@@ -65,10 +74,12 @@ pub(crate) fn import(context: &Context, import: &Import) -> Done {
     let existing = if *update { Existing::Update } else { Existing::Skip };
     let effect = if *dry_run { Effect::Check } else { Effect::Write };
     let lines = Lines::open(BufReader::new(source), file);
-    let (count, broken) =
-        context.operate(|hands| Ok(import_all(hands, lines, (existing, effect), &Progress::over(size))))?;
-    if context.json {
-        output::json(&serde_json::json!({"dry_run": dry_run, "users": count}));
+    let heard = Heard { bad: context.json.then(Vec::new), ..Heard::default() };
+    let progress = if context.json { Progress::unseen() } else { Progress::over(size) };
+    let (Heard { count, bad }, broken) =
+        context.operate(|hands| Ok(import_all(hands, lines, (existing, effect), heard, &progress)))?;
+    if let Some(bad) = &bad {
+        output::json(&serde_json::json!({"dry_run": dry_run, "users": count, "refused": bad}));
     } else {
         let Count { added, updated, skipped, refused } = count;
         let what = if *dry_run { "checked, nothing was changed" } else { "imported" };
@@ -77,10 +88,14 @@ pub(crate) fn import(context: &Context, import: &Import) -> Done {
     if let Some(trouble) = broken {
         return Err(trouble);
     }
+    let place = if bad.is_some() { "in `refused` on standard output" } else { "above" };
     match count.refused {
         0 => Ok(()),
-        1 => Err(Failure::new(65, "one line was not taken; it is named above")),
-        refused => Err(Failure::new(65, format!("{refused} lines were not taken; each is named above"))),
+        1 => Err(Failure::new(65, format!("one line was not taken; it is named {place}"))),
+        refused if refused > MAX_TOLD => {
+            Err(Failure::new(65, format!("{refused} lines were not taken; the first {MAX_TOLD} are named {place}")))
+        }
+        refused => Err(Failure::new(65, format!("{refused} lines were not taken; each is named {place}"))),
     }
 }
 
@@ -89,34 +104,34 @@ fn import_all(
     hands: &mut Hands,
     mut lines: Lines,
     (existing, effect): (Existing, Effect),
+    mut heard: Heard,
     progress: &Progress,
-) -> (Count, Option<Failure>) {
-    let mut count = Count::default();
+) -> (Heard, Option<Failure>) {
     let mut batch: Vec<(u64, PortableUser)> = Vec::with_capacity(BATCH);
     loop {
         let next = lines.next();
         let is_last = matches!(next, Ok(None));
         match next {
             Ok(Some((line, Ok(user)))) => batch.push((line, user)),
-            Ok(Some((line, Err(reason)))) => tell(&mut count, &Bad { line, reason }),
+            Ok(Some((line, Err(reason)))) => tell(&mut heard, Bad { line, reason }),
             Ok(None) => {}
-            Err(error) => return (count, Some(Failure::new(65, format!("the file cannot be read: {error}")))),
+            Err(error) => return (heard, Some(Failure::new(65, format!("the file cannot be read: {error}")))),
         }
         if batch.len() == BATCH || (is_last && !batch.is_empty()) {
             let (numbers, users): (Vec<u64>, Vec<PortableUser>) = batch.drain(..).unzip();
             match hands.ask::<Vec<Imported>>(Ask::ImportUsers { users, existing, effect }) {
                 Ok(outcomes) => {
                     for (line, outcome) in numbers.into_iter().zip(outcomes) {
-                        add(&mut count, line, outcome);
+                        add(&mut heard, line, outcome);
                     }
                 }
-                Err(error) => return (count, Some(stopped(&error, numbers.first().copied()))),
+                Err(error) => return (heard, Some(stopped(&error, numbers.first().copied()))),
             }
             progress.show(lines.read);
         }
         if is_last {
             progress.end();
-            return (count, None);
+            return (heard, None);
         }
     }
 }
@@ -127,20 +142,24 @@ fn stopped(error: &Failure, line: Option<u64>) -> Failure {
     Failure::new(error.code(), format!("{error}, from line {line} on\n  remedy: {remedy}"))
 }
 
-fn add(count: &mut Count, line: u64, outcome: Imported) {
+fn add(heard: &mut Heard, line: u64, outcome: Imported) {
     match outcome {
-        Imported::Added => count.added += 1,
-        Imported::Updated => count.updated += 1,
-        Imported::Skipped => count.skipped += 1,
-        Imported::Refused(reason) => tell(count, &Bad { line, reason }),
+        Imported::Added => heard.count.added += 1,
+        Imported::Updated => heard.count.updated += 1,
+        Imported::Skipped => heard.count.skipped += 1,
+        Imported::Refused(reason) => tell(heard, Bad { line, reason }),
     }
 }
 
 /// The line's number and what is wrong, never the line itself: it holds a hash.
-fn tell(count: &mut Count, bad: &Bad) {
-    count.refused += 1;
-    if count.refused <= MAX_TOLD {
-        output::error(&format!("line {}: {}", bad.line, bad.reason.escape_debug()));
+fn tell(heard: &mut Heard, bad: Bad) {
+    heard.count.refused += 1;
+    if heard.count.refused > MAX_TOLD {
+        return;
+    }
+    match &mut heard.bad {
+        Some(all) => all.push(bad),
+        None => output::error(&format!("line {}: {}", bad.line, bad.reason.escape_debug())),
     }
 }
 
@@ -174,7 +193,12 @@ pub(crate) fn export(context: &Context, export: &Export) -> Done {
     match written {
         // A reader who goes away is no error.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        Err(error) => {
+            let shown = export.file.as_ref().map_or("standard output".to_owned(), |file| file.display().to_string());
+            let remedy = "make room there, and export again: what was written is not whole";
+            Err(Failure::new(74, format!("{shown} cannot be written: {error}\n  remedy: {remedy}")))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

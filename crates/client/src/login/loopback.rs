@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -105,18 +108,54 @@ async fn target(stream: &mut TcpStream) -> Option<String> {
     (line.next() == Some("GET")).then(|| line.next().map(str::to_owned)).flatten()
 }
 
-async fn answer(stream: &mut TcpStream, status: &str, says: &str) {
-    let page = format!(
+/// The colours and the shape of the server's own pages, by day and by night.
+const STYLE: &str = "\
+    body{margin:0;padding:clamp(1.25rem,6vh,5rem) 1rem;background:#f3f6f5;color:#16211f;\
+    font:1rem/1.55 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Noto Sans\",sans-serif}\
+    main{max-width:29rem;margin:auto;padding:2rem 2.25rem;box-sizing:border-box;background:#fff;border:1px solid #dce4e1;border-radius:1rem}\
+    h1{margin:0;font-size:1.375rem;line-height:1.3}\
+    @media(prefers-color-scheme:dark){body{background:#111716;color:#e8efed}main{background:#1a2220;border-color:#2e3a37}}";
+
+/// What a browser is allowed: this style and nothing else: its source is a hash.
+fn policy() -> String {
+    let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    format!("default-src 'none'; style-src 'sha256-{hash}'")
+}
+
+fn page(says: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{says}</title>\n<main><h1>{says}</h1></main>\n</html>\n"
-    );
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{says}</title>\n<style>{STYLE}</style>\n\
+         <main><h1>{says}</h1></main>\n</html>\n"
+    )
+}
+
+async fn answer(stream: &mut TcpStream, status: &str, says: &str) {
+    let (page, policy) = (page(says), policy());
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-         Content-Security-Policy: default-src 'none'\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n",
+         Content-Security-Policy: {policy}\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n",
         page.len()
     );
     // A browser that is gone needs no page.
     let _ = stream.write_all(format!("{head}{page}").as_bytes()).await;
     let _ = stream.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hash is of what stands between the tags, to the byte: a browser would leave the style aside without a word.
+    #[test]
+    fn the_last_page_has_its_style_and_nothing_that_its_policy_stops() {
+        let page = page("You are logged in.");
+        let (_, rest) = page.split_once("<style>").expect("a style");
+        let (style, rest) = rest.split_once("</style>").expect("its end");
+        let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
+        assert!(policy().ends_with(&format!("style-src 'sha256-{hash}'")), "{}", policy());
+        assert!(style.contains("prefers-color-scheme:dark") && !style.contains("url("), "{style}");
+        assert!(!page.contains("<script") && !page.contains(" style=") && !rest.contains("<style"), "{page}");
+    }
 }

@@ -186,6 +186,16 @@ impl Admin {
         Ok(self.epochs().await?.iter().map(|epoch| view(epoch, now)).collect())
     }
 
+    /// The last of them that is this one.
+    pub(super) async fn newest_revocation(
+        &self,
+        is_it: impl Fn(&Epoch) -> bool,
+    ) -> Result<Option<RevocationView>, AdminError> {
+        let now = self.app.engine.now();
+        let found = self.epochs().await?.into_iter().filter(is_it).max_by_key(|epoch| epoch.number);
+        Ok(found.map(|epoch| view(&epoch, now)))
+    }
+
     /// Takes a bulk revocation back: what it ended lives again, unless something else ended it.
     ///
     /// # Errors

@@ -1,14 +1,16 @@
 //! Clients of the store as a program keeps them: read with their definition, replaced whole, each on condition of what it read.
 
-use regrant_core::ClientId;
+use regrant_core::grant::EndReason;
+use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 use regrant_store::Record;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acting::entity_tag;
+use super::blacklist::RevocationView;
 use super::views::client_view;
 use super::{Admin, AdminError, ClientView};
-use crate::cascade;
+use crate::cascade::{self, Happened};
 use crate::config::ClientDefinition;
 
 /// A client with the definition that it was made from.
@@ -29,6 +31,19 @@ pub struct ClientWritten {
     pub is_new: bool,
     /// As it is now.
     pub detail: ClientDetail,
+}
+
+/// What became of the grants of a client that was removed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClientRemoved {
+    /// The client.
+    pub id: String,
+    /// Whether they have ended. Else they are unusable until a client of this name is there again (`on_client_removed`).
+    pub grants_ended: bool,
+    /// The number of the revocation that ended them, for `regrant revoke --undo`; `None` if nothing ended, or the store told nothing more.
+    pub revocation: Option<u64>,
+    /// RFC 3339: until when it can be taken back; `None` if it cannot.
+    pub undo_until: Option<String>,
 }
 
 impl Admin {
@@ -154,5 +169,41 @@ fn with_secrets_of(new: ClientDefinition, old: &ClientDefinition) -> ClientDefin
         previous_secret_hash: old.previous_secret_hash.clone(),
         previous_secret_expires_at: old.previous_secret_expires_at.clone(),
         ..new
+    }
+}
+
+impl Admin {
+    /// Removes a client from the store. Its grants end, or by `on_client_removed` are unusable until it returns.
+    ///
+    /// # Errors
+    /// [`AdminError::NotFound`] if it is not in the store.
+    pub async fn remove_client(&self, id: &str) -> Result<ClientRemoved, AdminError> {
+        let _changing = self.app.changing.lock().await;
+        let view = self.client_detail(id)?;
+        self.acting.check(&format!("client {id}"), Some(&view))?;
+        let known = ClientId::parse(id).filter(|_| view.client.origin == "store").ok_or_else(|| {
+            AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
+        })?;
+        let began = self.app.engine.now();
+        let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
+        let follows = self.follows(&Happened::ClientRemoved(known.clone()));
+        let grants_ended = follows.is_some();
+        records.extend(follows);
+        records.push(self.note(format!("client {id} removed")));
+        let done = self.commit(records).await?;
+        self.app.drop_client(&known);
+        done.ended?;
+        // It is removed by now, whatever becomes of this question.
+        let revocation = if grants_ended { self.revocation_of_removed(&known, began).await } else { None };
+        let (revocation, undo_until) = revocation.map(|found| (found.id, found.undo_until)).unzip();
+        Ok(ClientRemoved { id: id.to_owned(), grants_ended, revocation, undo_until: undo_until.flatten() })
+    }
+
+    /// The store gave it its number. An earlier client of that name may have been removed as well.
+    async fn revocation_of_removed(&self, client: &ClientId, began: Timestamp) -> Option<RevocationView> {
+        let selector = Selector { client: Some(client.clone()), ..Selector::default() };
+        let is_it =
+            |epoch: &Epoch| epoch.reason == EndReason::ClientRemoved && epoch.selector == selector && epoch.at >= began;
+        self.newest_revocation(is_it).await.ok().flatten()
     }
 }

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 /// What our variables begin with.
 pub(super) const PREFIX: &str = "REGRANT_";
 /// Variables of that prefix that are no settings.
-const RESERVED: [&str; 7] = [
+const RESERVED: [&str; 8] = [
     "REGRANT_CONFIG",
     "REGRANT_LOG",
     "REGRANT_BLESS",
@@ -23,6 +23,7 @@ const RESERVED: [&str; 7] = [
     "REGRANT_TOKEN",
     "REGRANT_CLIENT_ID",
     "REGRANT_CLIENT_SECRET_FILE",
+    "REGRANT_TOKEN_ISSUER",
 ];
 /// The longest value that is read.
 const MAX_VALUE: usize = 1024 * 1024;

@@ -352,7 +352,8 @@ scopes = ["notes:read", "notes:write"]
 #[[client]]
 #id = "web"
 #name = "Example Notes"
-## The secret: a file with one line of 32 to 256 characters, or "sha256:…" as `regrant client secret` prints it. Never both.
+## The secret: a file with one line of 32 to 256 characters, as `regrant client secret --out FILE` makes it, or "sha256:…" as
+## `regrant client secret` prints it. Never both.
 #secret_file = "web.secret"
 ##secret_hash = "sha256:…"
 ## How it proves itself: "client_secret_basic" (default), "client_secret_post", "client_secret_jwt", "private_key_jwt" (with jwks or

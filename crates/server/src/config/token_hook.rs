@@ -131,8 +131,7 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> Option<TokenHookSettin
     Some(TokenHookSetting { url: url?, secret: secret?, timeout: timeout?, on_failure: on_failure?, grant_types })
 }
 
-pub(super) const SECRET_REMEDY: &str =
-    "Name a file with one line of 24 to 512 characters, or \"whsec_\" and Base64; `regrant client secret` makes one.";
+pub(super) const SECRET_REMEDY: &str = "Name a file with one line of 24 to 512 characters, or \"whsec_\" and Base64; `regrant client secret --out FILE` makes one.";
 
 fn read_grant_types(section: &Section<'_>, words: Option<Vec<String>>) -> Option<BTreeSet<GrantType>> {
     let Some(words) = words else { return Some(GrantType::ALL.into()) };

@@ -249,9 +249,43 @@ fn every_page_can_be_heard_and_typed() {
         let labelled: HashSet<_> = with("for").iter().filter_map(|t| t.attribute("for")).collect();
         for input in tokens.iter().filter(|t| matches!(t, Token::Open("input", _))) {
             assert!(
-                input.attribute("type") == Some("hidden") || labelled.contains(input.attribute("id").expect("an id"))
+                input.attribute("type") == Some("hidden")
+                    || input.attribute("hidden").is_some()
+                    || labelled.contains(input.attribute("id").expect("an id"))
             );
         }
+    }
+}
+
+/// Chromium's advice on forms that change a password: a field of text with the name, not shown.
+#[test]
+fn a_password_manager_knows_whose_password_is_changed() {
+    let changing: Vec<String> =
+        every_page(MARK).into_iter().filter(|page| page.contains("autocomplete=\"new-password\"")).collect();
+    assert!(!changing.is_empty());
+    for page in changing {
+        let tokens = scan(&page);
+        let names: Vec<_> = tokens.iter().filter(|t| t.attribute("autocomplete") == Some("username")).collect();
+        assert_eq!(names.len(), 1, "{page}");
+        assert_eq!((names[0].attribute("type"), names[0].attribute("value")), (Some("text"), Some(MARK)));
+        assert!(names[0].attribute("hidden").is_some() && names[0].attribute("readonly").is_some());
+    }
+}
+
+/// A page has many of them: each is heard with the application that it is about, in every language.
+#[test]
+fn the_end_of_a_permission_is_heard_with_its_application() {
+    for language in Language::ALL {
+        let about: Vec<String> = every_page_in(language, MARK)
+            .iter()
+            .flat_map(|page| {
+                let is_about =
+                    |t: &Token<'_>| t.attribute("type") == Some("date") || t.attribute("value") == Some("until");
+                let labels = scan(page).into_iter().filter(is_about);
+                labels.map(|t| t.attribute("aria-label").unwrap_or_default().to_owned()).collect::<Vec<_>>()
+            })
+            .collect();
+        assert!(about.len() >= 2 && about.iter().all(|label| label.contains(MARK)), "{about:?}");
     }
 }
 

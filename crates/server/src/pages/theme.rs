@@ -60,6 +60,19 @@ pub(super) const TEMPLATES: [(&str, &str); 13] = [
     ("device_done", include_str!("device_done.html")),
 ];
 
+/// Name and text of each built-in file that a theme can put another one in place of.
+pub fn built_in_files() -> impl Iterator<Item = (String, &'static str)> {
+    let pages = TEMPLATES.into_iter().map(|(name, text)| (format!("{name}.html"), text));
+    let others = [
+        ("macros.html", MACROS),
+        ("head.html", HEAD),
+        ("foot.html", FOOT),
+        ("style.css", CSS),
+        ("favicon.svg", super::FAVICON),
+    ];
+    pages.chain(others.into_iter().map(|(name, text)| (name.to_owned(), text)))
+}
+
 /// What the form of a page cannot do without; what else the built-in one has may go.
 const NEEDED: [(&str, &[&str]); 8] = [
     ("login", &["name=\"request\"", "name=\"csrf\"", "name=\"username\"", "name=\"password\"", "id=\"login-submit\""]),

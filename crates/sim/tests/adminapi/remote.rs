@@ -117,3 +117,30 @@ async fn without_a_token_nothing_is_done_elsewhere() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no user nobody"));
     there.server.stop();
 }
+
+/// A configuration that the command line names goes before the variable of a server, and what is left aside is said; the tokens' issuer has a
+/// variable, too.
+#[tokio::test]
+async fn a_variable_names_a_server_unless_the_command_line_names_a_configuration() {
+    let there = Elsewhere::new("remote-variables", "\"127.0.0.1:0\"");
+    let run = |command: &mut Command| {
+        let output = command.stdin(Stdio::null()).output().expect("regrant runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), said)
+    };
+    let away = "https://nowhere.invalid";
+    let (code, told, said) = run(there.home.command(&["user", "list"]).env("REGRANT_SERVER", away));
+    assert!(code == Some(0) && told.contains(USER) && said.contains("REGRANT_SERVER is left aside"), "{said}");
+    let (code, told, said) = run(there.home.command(&["user", "list", "--json"]).env("REGRANT_SERVER", away));
+    assert!(code == Some(0) && told.contains(USER) && said.is_empty(), "standard error is for programs, too: {said}");
+    let (code, _, said) = run(there.home.command(&["config", "check"]).env("REGRANT_SERVER", away));
+    assert!(code == Some(0) && said.contains("works on the machine it runs on"), "{said}");
+    let mut command = Command::new(regrant());
+    command.current_dir(there.scratch.path().join("elsewhere")).args(["user", "list"]);
+    command.env("REGRANT_SERVER", there.server.admin().expect("an address of its own"));
+    command.env("REGRANT_TOKEN_ISSUER", there.server.base());
+    command.env("REGRANT_CLIENT_ID", "ops").env("REGRANT_CLIENT_SECRET_FILE", "secret");
+    let (code, told, said) = run(&mut command);
+    assert!(code == Some(0) && told.contains(USER) && said.is_empty(), "{said}");
+    there.server.stop();
+}

@@ -102,6 +102,43 @@ async fn a_robot_and_a_found_token_need_no_browser() {
     assert!(code == 2 && says.contains("remedy:"), "{code}: {says}");
 }
 
+/// A profile of the client itself is not logged out of, for it needs no login: it is removed, or set up anew as something else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robots_profile_ends_when_it_is_removed() {
+    let desk = Desk::new();
+    let (base, secret) = (desk.server.base().to_owned(), desk.file("secret"));
+    let robot = ["login", "robot", "--issuer", &base, "--client-id", "daemon", "--client-secret-file", &secret];
+    desk.says(&[&robot[..], &["--client-credentials", "--scope", "read"]].concat()).await;
+    let said = desk.says(&["logout", "robot"]).await;
+    assert!(!said.contains("logged out") && said.contains("another is asked for"), "{said}");
+    let told: Value = serde_json::from_str(&desk.says(&["logout", "robot", "--json"]).await).expect("JSON");
+    assert_eq!((&told["revoked"], &told["live"]), (&false.into(), &true.into()), "{told}");
+    assert!(desk.says(&["token", "robot"]).await.len() > 20, "it is live");
+    // A variable for the admin API is none of its business.
+    let mut again = desk.regrant(&["login", "robot"]);
+    again.env("REGRANT_CLIENT_ID", "phone");
+    let again = ran(again).await;
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let told: Value = serde_json::from_str(&desk.says(&["profiles", "remove", "robot", "--json"]).await).expect("JSON");
+    assert_eq!(told["removed"], true);
+    let (code, says) = desk.fails(&["token", "robot"]).await;
+    assert!(code == 1 && says.contains("there is no profile robot"), "{code}: {says}");
+    let (code, says) = desk.fails(&["profiles", "remove", "robot"]).await;
+    assert!(code == 1 && says.contains("there is no profile robot"), "{code}: {says}");
+    // Under the same name a user logs in, and nothing of the robot is left.
+    desk.says(&[&robot[..], &["--client-credentials", "--scope", "read"]].concat()).await;
+    desk.log_in("robot").await;
+    let told: Value = serde_json::from_str(&desk.says(&["logout", "robot", "--json"]).await).expect("JSON");
+    assert_eq!(told["revoked"], true, "it was a user's session: {told}");
+    assert_eq!(desk.fails(&["token", "robot"]).await.0, 1);
+    // A profile whose secret is gone can be removed all the same.
+    desk.says(&[&robot[..], &["--client-credentials", "--scope", "read"]].concat()).await;
+    std::fs::remove_file(&secret).expect("gone");
+    let told: Value = serde_json::from_str(&desk.says(&["profiles", "remove", "robot", "--json"]).await).expect("JSON");
+    assert_eq!((&told["removed"], &told["revoked"]), (&true.into(), &false.into()), "{told}");
+    assert_eq!(desk.says(&["profiles", "--json"]).await.trim(), "[]");
+}
+
 /// RFC 8628, with real seconds: the code is told, the user answers, the device is logged in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_is_logged_in_from_the_command_line() {

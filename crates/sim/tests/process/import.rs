@@ -130,6 +130,16 @@ fn a_bad_line_is_named_and_keeps_only_itself_out() {
         assert!(said.contains(&format!("line {number}: ")), "line {number} is not named in {said}");
     }
     assert!(!said.contains("hunter2") && !said.contains(&costly), "a hash was repeated: {said}");
+    // The same for a program: both outputs are JSON.
+    let checked = place.run(&["user", "import", &file, "--dry-run", "--json"]);
+    assert_eq!(checked.status.code(), Some(65));
+    let told: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    let refused = told["refused"].as_array().expect("a list");
+    assert!(refused.iter().map(|bad| &bad["line"]).eq((2..=11).map(Value::from).collect::<Vec<_>>().iter()), "{told}");
+    assert!(refused.iter().all(|bad| bad["reason"].as_str().is_some_and(|reason| !reason.is_empty())), "{told}");
+    assert!(!told.to_string().contains("hunter2"), "a hash was repeated: {told}");
+    let failed: Value = serde_json::from_slice(&checked.stderr).expect("JSON");
+    assert_eq!(failed["exit_code"], 65);
     assert!(String::from_utf8_lossy(&output.stdout).contains("2 added, 0 updated, 1 skipped, 10 refused"));
     let names: Vec<Value> =
         place.json(&["user", "list"]).as_array().expect("users").iter().map(|user| user["name"].clone()).collect();

@@ -52,7 +52,7 @@ pub enum CopyError {
     #[error("{path} is a store that was not closed: its newest part is in {path}-wal\n  remedy: name it as `store` in a configuration and make a copy of it with `regrant backup`. Nothing was changed", path = .0.display())]
     HasLog(PathBuf),
     /// The file system refused.
-    #[error("{path} cannot be written: {source}\n  remedy: look whether its directory is there, has space, and lets the user that runs the server write", path = .path.display())]
+    #[error("{path} cannot be written: {source}\n  remedy: {remedy}", path = .path.display(), remedy = how_to_write(.source))]
     Unwritable {
         /// Which file.
         path: PathBuf,
@@ -67,6 +67,17 @@ pub enum CopyError {
         /// The engine's words.
         detail: String,
     },
+}
+
+/// What to do about a directory that takes no copy.
+fn how_to_write(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the server may not write there: under systemd (ProtectSystem=strict) name the directory in `ReadWritePaths=` of a drop-in of the unit \
+             (docs/operations.md, Backup); elsewhere mount it for writing"
+        }
+        _ => "look whether its directory is there, has space, and lets the user that runs the server write",
+    }
 }
 
 /// Where a copy grows before it gets its name: for whoever shows how far it is.

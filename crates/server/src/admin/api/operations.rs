@@ -125,7 +125,7 @@ fn clients(schemas: &mut SchemaGenerator) -> Vec<Operation> {
         delete(
             "/clients/{id}",
             "removeClient",
-            "Remove a client of the store; its grants stay, unusable, until it returns",
+            "Remove a client of the store; its grants end, or are unusable until it returns (on_client_removed)",
         )
         .versions(Versions::Asked)
         .plan("remove_client", |asked| Command::RemoveClient { id: asked.path("id") })

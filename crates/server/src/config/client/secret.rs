@@ -187,7 +187,8 @@ pub fn parse_hash_text(text: &str) -> Option<Hash> {
 }
 
 fn read_text(path: &Path) -> Result<Zeroizing<String>, Refused> {
-    let remedy = "Put the secret alone into the file; `regrant client secret` makes one.";
+    let remedy =
+        "Put the secret alone into the file, on one line; `regrant client secret --out FILE` makes such a file.";
     let cannot = |error: &std::io::Error| (format!("{} cannot be read: {error}", path.display()), remedy);
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET_LEN * 4));
     let file = std::fs::File::open(path).map_err(|error| cannot(&error))?;

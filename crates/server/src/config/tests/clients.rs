@@ -307,3 +307,19 @@ fn no_client_of_users_can_have_the_admin_scope() {
     let public = "token_endpoint_auth_method = \"none\"\nredirect_uris = [\"https://a.example/cb\"]";
     refused(&client(&format!("{public}\n{resource}")), 6, "client.scopes", "\"client_credentials\" alone");
 }
+
+/// Whose key it is, is told; the key is not. What an operator wrote into the configuration is to be taken out of it, not passed over.
+#[test]
+fn a_private_key_is_named_and_never_repeated() {
+    let public = "kty = \"EC\", crv = \"P-256\", x = \"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\", \
+                  y = \"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"";
+    let robot = |keys: &str| {
+        let method = "token_endpoint_auth_method = \"private_key_jwt\"\ngrant_types = [\"client_credentials\"]";
+        format!("[[client]]\nid = \"robot\"\n{method}\njwks = {{ keys = [{keys}] }}\n")
+    };
+    assert_eq!(good(&robot(&format!("{{ {public} }}"))).clients.len(), 1);
+    let private = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
+    let text = robot(&format!("{{ {public} }}, {{ {public}, kid = \"b\", d = \"{private}\" }}"));
+    refused(&text, 5, "client.jwks", "key 2 (\"b\") has a private part, the member \"d\"");
+    assert!(!parse(&text).expect_err("refused").to_string().contains(private));
+}

@@ -84,6 +84,8 @@ pub struct App {
     pub(crate) pairwise_key: hmac::Key,
     /// Names sessions to pairwise clients.
     pub(crate) pairwise_session_key: hmac::Key,
+    /// Derives what a change of a registration gives anew.
+    pub(crate) registration_key: hmac::Key,
     /// Opens what clients encrypt to us.
     pub(crate) decrypting: DecryptingKey,
     pub(crate) metrics: Arc<Metrics>,
@@ -277,6 +279,7 @@ impl App {
         let cursor_key = key(Purpose::PageCursor);
         let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
         let (pairwise_key, pairwise_session_key) = (key(Purpose::PairwiseSubject), key(Purpose::PairwiseSession));
+        let registration_key = key(Purpose::Registration);
         let decrypting = encryption::own_key(&keyring)?;
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
@@ -310,6 +313,7 @@ impl App {
             cursor_key,
             pairwise_key,
             pairwise_session_key,
+            registration_key,
             decrypting,
             metrics,
             spans,

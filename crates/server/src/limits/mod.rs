@@ -11,6 +11,7 @@
 //! | a proved client               | the client                        | memory              | 429                         |
 //! | an authorization code         | user                              | memory              | `temporarily_unavailable`   |
 //! | a registration                | network                           | memory              | 429                         |
+//! | a change of one               | client, and network               | memory              | 429                         |
 //! | a device code                 | network; or client, if it proved itself | memory        | 429                         |
 //! | a wrong user code             | user, and network                 | memory              | 429, and how long to wait   |
 //! | a device that asks too often  | its code                          | memory              | `slow_down`                 |

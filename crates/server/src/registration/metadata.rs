@@ -53,6 +53,8 @@ pub(crate) const SETTINGS: [&str; 28] = [
     "userinfo_encrypted_response_enc",
     "userinfo_signed_response_alg",
 ];
+/// Settings that a client says by members of other names, or after the defaults of the specification.
+const OWN: [&str; 5] = ["name", "grant_types", "response_types", "scopes", "default_max_age"];
 /// Members that are kept as they are, and told again, each with its kind.
 const KEPT: [(&str, Kind); 9] = [
     ("application_type", Kind::OneOf(&["web", "native"])),
@@ -157,14 +159,34 @@ pub(crate) fn understand(
             None => BadMetadata::Member("metadata"),
         }
     })?;
-    // RFC 9700 section 2.1.1 of public clients; the others may do without (OpenID Connect Core knows no PKCE).
-    let is_public = definition.token_endpoint_auth_method.as_deref() == Some(AuthMethod::None.as_str());
-    let definition = ClientDefinition { require_pkce: (!is_public).then_some(false), ..definition };
+    let definition = ClientDefinition { require_pkce: pkce(&definition), ..definition };
     let is_native = kept.get("application_type").is_some_and(|kind| kind == "native");
     let is_implicit = grant_types.iter().any(|word| word == GrantType::Implicit.as_str());
     check_redirects(&definition.redirect_uris, is_native, is_implicit)?;
     check_logout(&definition, is_native)?;
     Ok(Understood { definition, kept, sector })
+}
+
+/// RFC 9700 section 2.1.1 of public clients; the others may do without (OpenID Connect Core knows no PKCE).
+fn pkce(definition: &ClientDefinition) -> Option<bool> {
+    let is_public = definition.token_endpoint_auth_method.as_deref() == Some(AuthMethod::None.as_str());
+    (!is_public).then_some(false)
+}
+
+/// What a client says of itself over what is stored of it. RFC 7592 section 2.2 has its own metadata replaced whole; what only an operator
+/// sets stays: its resources, lifetimes, PKCE, and the rest.
+pub(crate) fn overlaid(said: ClientDefinition, stored: &ClientDefinition) -> Option<ClientDefinition> {
+    let require_pkce = if stored.require_pkce == pkce(stored) { said.require_pkce } else { stored.require_pkce };
+    let (Ok(Value::Object(said)), Ok(Value::Object(mut whole))) =
+        (serde_json::to_value(said), serde_json::to_value(stored))
+    else {
+        return None;
+    };
+    let is_its_own = |name: &str| SETTINGS.contains(&name) || OWN.contains(&name);
+    whole.retain(|name, _| !is_its_own(name));
+    whole.extend(said.into_iter().filter(|(name, _)| is_its_own(name)));
+    let definition: ClientDefinition = serde_json::from_value(Value::Object(whole)).ok()?;
+    Some(ClientDefinition { require_pkce, ..definition })
 }
 
 /// What of a problem with the definition the client hears.
@@ -418,7 +440,7 @@ mod tests {
     #[test]
     fn each_setting_is_one() {
         let schema = serde_json::to_value(schemars::schema_for!(ClientDefinition)).expect("JSON");
-        for name in SETTINGS {
+        for name in SETTINGS.into_iter().chain(OWN) {
             assert!(schema["properties"].get(name).is_some(), "{name}");
         }
     }

@@ -566,6 +566,7 @@ pub(crate) fn clients(config: &Config, added: Vec<(String, String)>) -> Result<C
     for (id, text) in added {
         let definition: ClientDefinition =
             serde_json::from_str(&text).map_err(|error| StartError::Client(id.clone(), error.to_string()))?;
+        let definition = definition.without_what_misleads();
         let client = config.resolve_added(&definition).map_err(|problem| StartError::Client(id.clone(), problem))?;
         if clients.by_id.contains_key(&client.id) {
             return Err(StartError::ClientTwice(id));

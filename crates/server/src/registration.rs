@@ -20,6 +20,7 @@ mod successor;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -58,8 +59,14 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
 }
 
 /// `/oauth2/register/{id}`.
-pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response<Body> {
     let correlation = sight::correlation();
+    // What is no text is no client's name.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     let peer = Peer::of(request.extensions());
     let answered = Box::pin(manage(&app, &id, request, peer)).await;
     let status = if matches!(answered, Ok(Value::Null)) { StatusCode::NO_CONTENT } else { StatusCode::OK };

@@ -19,8 +19,8 @@ use regrant_core::client::{AuthMethod, GrantType};
 use regrant_core::redirect;
 use serde_json::{Map, Value};
 
-use crate::config::{ClientDefinition, Problem, RegistrationSetting};
-use crate::outbound::check_url;
+use crate::config::{ClientDefinition, Problem, RegistrationSetting, is_hidden};
+use crate::outbound::{check_link, check_url};
 
 /// Members whose names are those of settings. A test holds that each is one.
 pub(crate) const SETTINGS: [&str; 28] = [
@@ -229,7 +229,7 @@ fn kept(metadata: &Map<String, Value>) -> Result<Map<String, Value>, BadMetadata
 impl Kind {
     fn admits(&self, value: &Value) -> bool {
         let sound = |text: &str, most: usize| {
-            !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
+            !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(is_hidden)
         };
         match self {
             Self::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
@@ -240,7 +240,7 @@ impl Kind {
             }),
             Self::Seconds => value.as_u64().is_some_and(|seconds| seconds <= MAX_SECONDS),
             Self::Flag => value.is_boolean(),
-            Self::Link => value.as_str().is_some_and(|text| check_url(text).is_some()),
+            Self::Link => value.as_str().is_some_and(|text| check_link(text).is_some()),
             Self::Never => *value == Value::Bool(false),
         }
     }

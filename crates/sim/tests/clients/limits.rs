@@ -117,6 +117,34 @@ async fn a_registration_without_a_living_grant_is_reaped() {
     assert_eq!(world.app.settings().clients.registered(), 0);
 }
 
+/// Who only logs people in has no grant that lives: used daily, it stays; left alone, it goes.
+#[tokio::test]
+async fn a_registration_that_only_logs_people_in_is_used_while_they_do() {
+    let world = World::with(&open("reap_after = \"7d\"")).await;
+    let metadata = but(&web(), json!({"grant_types": ["authorization_code"]}));
+    let client = register(&world, &metadata, &[]).await.expect_status(201).json();
+    let (id, secret) = (member(&client, "client_id"), member(&client, "client_secret"));
+    for _ in 0..4 {
+        world.advance(DAY * 5);
+        let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", "https://app.example/cb"),
+            ("code_verifier", VERIFIER),
+            ("client_id", id.as_str()),
+            ("client_secret", secret.as_str()),
+        ];
+        let _ = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200);
+        world.advance(DAY);
+        regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+        assert!(world.app.client(&id).is_some(), "somebody logged in yesterday");
+    }
+    world.advance(DAY * 40);
+    regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+    assert!(world.app.client(&id).is_none());
+}
+
 /// Assertions that were used are forgotten when they have expired: the table does not grow with the years.
 #[tokio::test]
 async fn used_assertions_are_swept_when_they_are_over() {

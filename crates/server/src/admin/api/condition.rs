@@ -16,7 +16,7 @@ enum Tags {
     These(Vec<Tag>),
 }
 
-/// RFC 9110 section 8.8.3: an entity tag, and whether it was weakened on its way. Ours are strong.
+/// Section 8.8.3: an entity tag, and whether it was weakened on its way. Ours are strong.
 struct Tag {
     text: String,
     is_weak: bool,

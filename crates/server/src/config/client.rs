@@ -511,7 +511,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
 pub(super) fn check_label(key: &'static str, text: &str, hidden: fn(char) -> bool) -> Option<Problem> {
     let length = text.chars().count();
     if text.trim().is_empty() || text.chars().any(hidden) {
-        let what = "it is empty, or has characters that nobody sees";
+        let what = "it is empty, or has control characters or others that nobody sees";
         return Some(Problem::new(key, what, "Write a name that people can read on one line."));
     }
     (length > MAX_NAME)

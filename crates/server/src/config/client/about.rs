@@ -55,3 +55,24 @@ impl ClientDefinition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An older version took it: the server starts, and shows none of it.
+    #[test]
+    fn what_misleads_in_a_stored_client_is_left_out_and_the_client_stays() {
+        let link = |text: &str| Some(text.to_owned());
+        let stored = ClientDefinition {
+            id: "dyn_1".to_owned(),
+            name: link("Fair\u{200b} App"),
+            logo_uri: link("https://x.example;script-src/"),
+            client_uri: link("https://app.example/"),
+            ..ClientDefinition::default()
+        };
+        let shown = ClientDefinition { name: link("Fair App"), logo_uri: None, ..stored.clone() };
+        assert_eq!(stored.without_what_misleads(), shown);
+        assert_eq!(shown.clone().without_what_misleads(), shown);
+    }
+}

@@ -123,11 +123,13 @@ pub enum Purpose {
     ClientSecret,
     /// Seals interactions while somebody else shows them.
     Interaction,
+    /// Derives what a change of a registration gives anew.
+    Registration,
 }
 
 impl Purpose {
     /// Every purpose, for the test that no two keys are equal.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::RefreshTag,
         Self::CodeTag,
         Self::DeviceTag,
@@ -150,6 +152,7 @@ impl Purpose {
         Self::RequestObjects,
         Self::ClientSecret,
         Self::Interaction,
+        Self::Registration,
     ];
 
     const fn label(self) -> &'static str {
@@ -176,6 +179,7 @@ impl Purpose {
             Self::RequestObjects => "regrant key request-objects v1",
             Self::ClientSecret => "regrant key client-secret v1",
             Self::Interaction => "regrant key interaction v1",
+            Self::Registration => "regrant key registration v1",
         }
     }
 }

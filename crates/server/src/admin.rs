@@ -42,7 +42,7 @@ use zeroize::Zeroizing;
 use crate::app::{App, Reloaded};
 use crate::cascade::Happened;
 use crate::chance;
-use crate::config::{ClientDefinition, StoreLocation};
+use crate::config::{ClientDefinition, StoreLocation, is_hidden};
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{Keyring, KeyringError};
 use crate::passwords::MAX_PASSWORD_LEN;
@@ -546,9 +546,9 @@ fn checked_reason(reason: &str) -> Result<String, AdminError> {
 
 fn checked_name(name: &str) -> Result<String, AdminError> {
     let name = normalise(name);
-    if name.is_empty() || name.len() > MAX_USERNAME_LEN || name.chars().any(char::is_control) {
+    if name.is_empty() || name.len() > MAX_USERNAME_LEN || name.chars().any(is_hidden) {
         return Err(AdminError::Invalid(format!(
-            "a user name has 1 to {MAX_USERNAME_LEN} bytes and no control characters"
+            "a user name has 1 to {MAX_USERNAME_LEN} bytes and no control characters or ones without a width"
         )));
     }
     Ok(name)

@@ -85,6 +85,8 @@ pub struct App {
     pub(crate) pairwise_key: hmac::Key,
     /// Names sessions to pairwise clients.
     pub(crate) pairwise_session_key: hmac::Key,
+    /// Derives what a change of a registration gives anew.
+    pub(crate) registration_key: hmac::Key,
     /// Opens what clients encrypt to us.
     pub(crate) decrypting: DecryptingKey,
     pub(crate) metrics: Arc<Metrics>,
@@ -280,6 +282,7 @@ impl App {
         let cursor_key = key(Purpose::PageCursor);
         let (browser_state_key, user_code_key) = (key(Purpose::SessionState), key(Purpose::UserCode));
         let (pairwise_key, pairwise_session_key) = (key(Purpose::PairwiseSubject), key(Purpose::PairwiseSession));
+        let registration_key = key(Purpose::Registration);
         let decrypting = encryption::own_key(&keyring)?;
         let secret_wrap = SecretWrap::new(&keyring.derive(Purpose::ClientSecret))
             .ok_or_else(|| KeyringError::Crypto("the secrets of clients cannot be wrapped".to_owned()))?;
@@ -313,6 +316,7 @@ impl App {
             cursor_key,
             pairwise_key,
             pairwise_session_key,
+            registration_key,
             decrypting,
             metrics,
             spans,
@@ -577,6 +581,7 @@ pub(crate) fn clients(config: &Config, added: Vec<(String, String)>) -> Result<C
     for (id, text) in added {
         let definition: ClientDefinition =
             serde_json::from_str(&text).map_err(|error| StartError::Client(id.clone(), error.to_string()))?;
+        let definition = definition.without_what_misleads();
         let client = config.resolve_added(&definition).map_err(|problem| StartError::Client(id.clone(), problem))?;
         if clients.by_id.contains_key(&client.id) {
             return Err(StartError::ClientTwice(id));

@@ -43,6 +43,7 @@ use regrant_store::{PostgresOptions, SqliteOptions, Writes};
 use toml::de::DeTable;
 
 pub use admin_api::AdminApi;
+pub(crate) use client::is_hidden;
 pub use client::{
     ClientContext, ClientDefinition, LONGEST_ACCESS_TOKEN, ObjectAlgorithm, PlainSecret, Registration, hash_text,
     parse_hash_text,

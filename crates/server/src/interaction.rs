@@ -37,7 +37,7 @@ use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, W
 use crate::config::{BUILT_IN_SCOPES, ScopeSetting};
 use crate::correlation::Correlation;
 use crate::form::Form;
-use crate::outbound::check_url;
+use crate::outbound::check_link;
 use crate::pages::{self, Language, Voice};
 use crate::peer::Peer;
 use crate::request::{is_form, read_form};
@@ -569,7 +569,7 @@ fn lifetime_of(voice: &Voice, client: &Client, scope: &Scope) -> String {
 
 /// Lets a page show one image more: from this origin, and from no other.
 fn show_image(response: &mut Response<Body>, url: Option<&str>) {
-    let authority = url.and_then(check_url).and_then(|url| url.authority().map(ToString::to_string));
+    let authority = url.and_then(check_link).and_then(|url| url.authority().map(ToString::to_string));
     let Some(authority) = authority else { return };
     let headers = response.headers_mut();
     let known = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());

@@ -31,7 +31,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::config::OutboundSetting;
 use strangers::Strangers;
 
-pub(crate) use strangers::check_url;
+pub(crate) use strangers::{check_link, check_url};
 
 /// The most that is read of an answer.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;

@@ -403,7 +403,11 @@ const EDGE: [(Failure, &str, &str); 40] = [
         "too many failed log-ins to this account, or from this network",
         "the right password after Retry-After",
     ),
-    too_many(Budget::Registrations, "this network registered more clients than registrations_per_network", LATER),
+    too_many(
+        Budget::Registrations,
+        "this network registered more clients, or it or this client changed more registrations, than registrations_per_network",
+        LATER,
+    ),
     too_many(Budget::Passwords, "too many passwords of this network are verified at once", LATER),
     (
         Failure::Unavailable(Unavailable { cause: Cause::Io, detail: String::new() }),

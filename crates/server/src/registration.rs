@@ -4,20 +4,23 @@
 //! |---------------------------------|------------------------------------------------------|-----------------------------------------|
 //! | `POST /oauth2/register`         | by `[registration] mode`: nobody, who has an initial access token, everybody | 201, all of it, with secret and token |
 //! | `GET /oauth2/register/{id}`     | who has the client's registration access token        | 200, without the secret: the store has its hash |
-//! | `PUT /oauth2/register/{id}`     | the same                                             | 200, with another token                 |
+//! | `PUT /oauth2/register/{id}`     | the same, unless `mode` is `off`                     | 200, with another token                 |
 //! | `DELETE /oauth2/register/{id}`  | the same                                             | 204; grants end as when an operator removes it |
 //!
 //! A registration is a client of the store like any other, durable in one commit with the use of the token that let it in. The
-//! token before the newest works until the newest is used: an answer that was lost locks no client out of its own registration.
+//! token before the newest works until the newest is used: an answer that was lost locks no client out of its own registration. What a
+//! PUT gives anew is derived from the token that asked ([`successor`]), so that the same PUT is told the same.
 //!
 //! How many there may be is bounded three times: by network and time (`registrations_per_network`), by `most` in all, and by the
-//! sweep, which removes what has no living grant after `reap_after`.
+//! sweep, which removes what has no living grant after `reap_after`. Changes are bounded at the same rate, by client and by network.
 
 pub mod metadata;
+mod successor;
 
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -40,7 +43,7 @@ use crate::outbound::NoAnswer;
 use crate::peer::Peer;
 use crate::sight;
 pub use metadata::BadMetadata;
-use metadata::{Understood, named, understand};
+use metadata::{Understood, named, overlaid, understand};
 
 /// The longest body.
 const MAX_BODY: usize = 32 * 1024;
@@ -56,8 +59,14 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
 }
 
 /// `/oauth2/register/{id}`.
-pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Response<Body> {
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response<Body> {
     let correlation = sight::correlation();
+    // What is no text is no client's name.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     let peer = Peer::of(request.extensions());
     let answered = Box::pin(manage(&app, &id, request, peer)).await;
     let status = if matches!(answered, Ok(Value::Null)) { StatusCode::NO_CONTENT } else { StatusCode::OK };
@@ -98,7 +107,7 @@ async fn register(app: &Arc<App>, request: Request, peer: Peer) -> Result<Value,
         RegistrationMode::Open => None,
     };
     if let Some(token) = &token
-        && !app.admin().is_good_registration_token(token).await?
+        && !app.admin().is_good_registration_token(&token.hash).await?
     {
         return Err(Failure::Bearer(BearerFailure::InvalidToken));
     }
@@ -108,18 +117,18 @@ async fn register(app: &Arc<App>, request: Request, peer: Peer) -> Result<Value,
     check_sector(app, sector.as_ref(), &definition).await?;
     let id = format!("{ID_PREFIX}{}", codec::encode_plain(&chance::bytes::<16>()));
     let now = app.engine.now().seconds();
-    let made = Made::new(None);
+    let made = registration_token(Kind::Registration, chance::bytes());
     let registration = Registration {
-        token_hash: hash_text(&made.hash),
-        previous_token_hash: None,
+        token_hash: hash_text(&Hash::of(made.as_bytes())),
         issued_at: now,
         changed_at: now,
         metadata: kept,
+        ..Registration::default()
     };
     let mut definition = ClientDefinition { id, registration: Some(registration), ..definition };
-    let secret = give_secret(&mut definition, None);
-    let registered = app.admin().register(definition, token.map(|token| token.0)).await?;
-    Ok(described(app, &registered, secret.as_ref(), Some(&made.token)))
+    let secret = give_secret(app, &mut definition, client_secret(chance::bytes()));
+    let registered = app.admin().register(definition, token.map(|token| token.hash.0)).await?;
+    Ok(described(app, &registered, secret.as_ref(), Some(&made)))
 }
 
 async fn manage(app: &Arc<App>, id: &str, request: Request, peer: Peer) -> Result<Value, Failure> {
@@ -129,13 +138,15 @@ async fn manage(app: &Arc<App>, id: &str, request: Request, peer: Peer) -> Resul
     // RFC 7592 section 2: "If the registration access token used to make this request is not valid, the server MUST respond with an
     // error": the same for another client's and for none at all.
     let unknown = || Failure::Bearer(BearerFailure::InvalidToken);
-    let known = ClientId::parse(id).and_then(|id| own(app, &id, &token)).ok_or_else(unknown)?;
-    let known = arrived(app, known, &token).await?;
+    let known = ClientId::parse(id).and_then(|id| own(app, &id, &token.hash)).ok_or_else(unknown)?;
     match parts.method {
         // RFC 7592 section 3: registration_access_token is "REQUIRED", and the one that was shown is still it. A client_secret is
         // "OPTIONAL" (RFC 7591 section 3.2.1), and is not given again: what is kept of it is its hash.
-        Method::GET | Method::HEAD => Ok(described(app, &known, None, presented(&parts.headers).as_ref())),
-        Method::PUT => Box::pin(replace(app, known, &token, &parts.headers, body)).await,
+        Method::GET | Method::HEAD => {
+            let known = arrived(app, known, &token.hash).await?;
+            Ok(described(app, &known, None, Some(&token.text)))
+        }
+        Method::PUT => Box::pin(replace(app, known, &token, &parts.headers, body, peer)).await,
         Method::DELETE => {
             app.admin().unregister(&known.definition).await?;
             Ok(Value::Null)
@@ -156,7 +167,8 @@ fn own(app: &App, id: &ClientId, token: &Hash) -> Option<Registered> {
     (fits && !client.disabled).then_some(Registered { client, definition })
 }
 
-/// The newest token has come to its client, who "MUST immediately discard its previous" one (RFC 7592 section 3): from now on that is nobody's.
+/// The newest token has come to its client, who "MUST immediately discard its previous" one (RFC 7592 section 3): from now on that is
+/// nobody's. It is written once for each change at most. A change by the newest token says the same in its own commit.
 async fn arrived(app: &Arc<App>, known: Registered, token: &Hash) -> Result<Registered, Failure> {
     let mut definition = known.definition.clone();
     match &mut definition.registration {
@@ -168,36 +180,51 @@ async fn arrived(app: &Arc<App>, known: Registered, token: &Hash) -> Result<Regi
         }
         _ => return Ok(known),
     }
-    app.admin().replace_registered(&known.definition, definition, "has its new registration access token").await
+    app.admin().replace_registered(&known.definition, definition, None).await
 }
 
 /// RFC 7592 section 2.2.
 async fn replace(
     app: &Arc<App>,
     known: Registered,
-    token: &Hash,
+    token: &Shown,
     headers: &HeaderMap,
     body: Body,
+    peer: Peer,
 ) -> Result<Value, Failure> {
-    let metadata = read(headers, body).await?;
-    let before = known.definition;
-    check_update(app, &before, &metadata)?;
     let settings = app.settings();
-    let Understood { definition, kept, sector } = understand(&metadata, &settings.config.registration)?;
+    let mut setting = settings.config.registration.clone();
+    if setting.mode == RegistrationMode::Off {
+        return Err(Failure::RegistrationOff);
+    }
+    app.limits.registration_change(settings.config.limits.registrations_per_network, &known.client.id, peer)?;
+    let metadata = read(headers, body).await?;
+    let before = &known.definition;
+    check_update(app, before, &metadata)?;
+    let registered = before.registration.clone().unwrap_or_default();
+    // What an operator's hand has set is the most that it may have.
+    setting.scopes = registered.scopes.clone().unwrap_or(setting.scopes);
+    let Understood { definition, kept, sector } = understand(&metadata, &setting)?;
     check_sector(app, sector.as_ref(), &definition).await?;
-    let made = Made::new(Some(token));
-    let issued_at = before.registration.as_ref().map_or(0, |registration| registration.issued_at);
+    let made = successor::token(app, &known.client.id, &token.text);
     let registration = Registration {
-        token_hash: hash_text(&made.hash),
-        previous_token_hash: made.previous.as_ref().map(hash_text),
-        issued_at,
-        changed_at: app.engine.now().seconds(),
+        token_hash: hash_text(&Hash::of(made.as_bytes())),
+        previous_token_hash: Some(hash_text(&token.hash)),
         metadata: kept,
+        ..registered
     };
-    let mut definition = ClientDefinition { id: before.id.clone(), registration: Some(registration), ..definition };
-    let secret = give_secret(&mut definition, Some(&before));
-    let registered = app.admin().replace_registered(&before, definition, "changed its registration").await?;
-    Ok(described(app, &registered, secret.as_ref(), Some(&made.token)))
+    let mut definition = overlaid(definition, before).ok_or(BadMetadata::Member("metadata"))?;
+    definition.registration = Some(registration);
+    let secret = give_secret(app, &mut definition, successor::secret(app, &known.client.id, &token.text));
+    // The same once more, because its answer was lost: it is there already.
+    if definition == *before {
+        return Ok(described(app, &known, secret.as_ref(), Some(&made)));
+    }
+    if let Some(registration) = &mut definition.registration {
+        registration.changed_at = app.engine.now().seconds();
+    }
+    let changed = app.admin().replace_registered(before, definition, Some("changed its registration")).await?;
+    Ok(described(app, &changed, secret.as_ref(), Some(&made)))
 }
 
 /// RFC 7592 section 2.2: "The client MUST include its "client_id" field in the request, and it MUST be the same as its currently
@@ -216,47 +243,47 @@ fn check_update(app: &App, before: &ClientDefinition, metadata: &Map<String, Val
     let Some(secret) = metadata.get("client_secret") else { return Ok(()) };
     let hash = secret.as_str().map(client_secret_hash);
     let by_hash = hash.is_some() && before.secret_hash.as_deref().and_then(parse_hash_text) == hash;
-    let sealed = before.sealed_secret.as_deref().zip(ClientId::parse(&before.id));
-    let opened = sealed.and_then(|(sealed, id)| app.secret_wrap.open(&id, sealed));
-    let by_text = opened.is_some_and(|opened| hash == Some(Hash::of(&opened)));
+    let by_text = opened(app, before).is_some_and(|opened| hash == Some(Hash::of(&opened)));
     if by_hash || by_text { Ok(()) } else { Err(BadMetadata::Member("client_secret")) }
 }
 
-/// A registration access token, just made.
-struct Made {
-    token: Zeroizing<String>,
-    hash: Hash,
-    previous: Option<Hash>,
-}
-
-impl Made {
-    fn new(previous: Option<&Hash>) -> Self {
-        let token = registration_token(Kind::Registration, chance::bytes());
-        let hash = Hash::of(token.as_bytes());
-        Self { token, hash, previous: previous.copied() }
-    }
-}
-
-/// The client's secret, if it gets a new one: it had none that its method could use.
-fn give_secret(definition: &mut ClientDefinition, before: Option<&ClientDefinition>) -> Option<Zeroizing<String>> {
+/// The client's secret, where it is told one: it had none that its method could use, or that is what this very request gave it before.
+/// Another method's secrets are dropped; one that an operator replaced works until the time that was set.
+fn give_secret(app: &App, definition: &mut ClientDefinition, fresh: Zeroizing<String>) -> Option<Zeroizing<String>> {
     let method = definition.token_endpoint_auth_method.as_deref().unwrap_or("client_secret_basic");
     let method = AuthMethod::ALL.into_iter().find(|known| known.as_str() == method)?;
-    let new = || client_secret(chance::bytes());
-    match method {
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
-            definition.secret_hash = before.and_then(|before| before.secret_hash.clone());
-            let secret = definition.secret_hash.is_none().then(new)?;
-            definition.secret_hash = Some(hash_text(&client_secret_hash(&secret)));
-            Some(secret)
-        }
-        AuthMethod::ClientSecretJwt => {
-            definition.sealed_secret = before.and_then(|before| before.sealed_secret.clone());
-            let secret = definition.sealed_secret.is_none().then(new)?;
-            definition.shared_secret = Some(PlainSecret::new(secret.clone()));
-            Some(secret)
-        }
-        AuthMethod::PrivateKeyJwt | AuthMethod::None => None,
+    let has_hash = matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost);
+    if !has_hash {
+        definition.secret_hash = None;
+        definition.previous_secret_hash = None;
+        definition.previous_secret_expires_at = None;
     }
+    if method != AuthMethod::ClientSecretJwt {
+        definition.sealed_secret = None;
+    }
+    let hash = client_secret_hash(&fresh);
+    let is_told = match method {
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+            let known = definition.secret_hash.get_or_insert_with(|| hash_text(&hash));
+            parse_hash_text(known) == Some(hash)
+        }
+        AuthMethod::ClientSecretJwt => match opened(app, definition) {
+            Some(known) => Hash::of(&known) == hash,
+            None => {
+                definition.sealed_secret = None;
+                definition.shared_secret = Some(PlainSecret::new(fresh.clone()));
+                true
+            }
+        },
+        AuthMethod::PrivateKeyJwt | AuthMethod::None => false,
+    };
+    is_told.then_some(fresh)
+}
+
+/// The secret that is kept wrapped.
+fn opened(app: &App, definition: &ClientDefinition) -> Option<Zeroizing<Vec<u8>>> {
+    let (sealed, id) = definition.sealed_secret.as_deref().zip(ClientId::parse(&definition.id))?;
+    app.secret_wrap.open(&id, sealed)
 }
 
 /// RFC 7591 section 3.2.1: "all registered metadata about this client".
@@ -300,12 +327,6 @@ fn described(
     Value::Object(body)
 }
 
-/// The token as the request shows it.
-fn presented(headers: &HeaderMap) -> Option<Zeroizing<String>> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    value.split_once(' ').map(|(_, token)| Zeroizing::new(token.trim().to_owned()))
-}
-
 /// OpenID Connect Registration section 5: "the values of the registered redirect_uris MUST be included in the elements of the array".
 async fn check_sector(app: &App, sector: Option<&http::Uri>, definition: &ClientDefinition) -> Result<(), BadMetadata> {
     let Some(url) = sector else { return Ok(()) };
@@ -319,8 +340,14 @@ async fn check_sector(app: &App, sector: Option<&http::Uri>, definition: &Client
     if definition.redirect_uris.iter().all(|uri| listed.contains(uri)) { Ok(()) } else { Err(bad) }
 }
 
-/// The hash of the one bearer token of this kind that the request carries (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap, kind: Kind) -> Result<Hash, Failure> {
+/// A token as the request shows it, and what is kept of it.
+struct Shown {
+    text: Zeroizing<String>,
+    hash: Hash,
+}
+
+/// The one bearer token of this kind that the request carries (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap, kind: Kind) -> Result<Shown, Failure> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Err(Failure::Bearer(BearerFailure::NoToken)) };
     let malformed = || Failure::Bearer(BearerFailure::Malformed);
@@ -331,7 +358,9 @@ fn bearer(headers: &HeaderMap, kind: Kind) -> Result<Hash, Failure> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(malformed());
     }
-    registration_token_hash(kind, token.trim()).ok_or(Failure::Bearer(BearerFailure::InvalidToken))
+    let text = Zeroizing::new(token.trim().to_owned());
+    let hash = registration_token_hash(kind, &text).ok_or(Failure::Bearer(BearerFailure::InvalidToken))?;
+    Ok(Shown { text, hash })
 }
 
 /// A JSON object, no member twice.

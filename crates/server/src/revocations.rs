@@ -13,8 +13,8 @@
 //! MAC     HMAC-SHA-256(K, the MAC before | the entry up to here), cut to 128 bits; before the first: of the header
 //! ```
 //!
-//! Big-endian. An entry is of no use once nothing that it ended could live: then it may be left out, and is when the file has
-//! doubled. A kind that this program does not know is kept as it is. A last entry that is not whole was never answered.
+//! Big-endian. An entry is of no use once nothing that it ended could live, or a later one says what its thing is: then it may be left
+//! out, and is when the file has doubled. A kind that this program does not know is kept as it is. A last entry that is not whole was never answered.
 
 mod bulk;
 mod keys;
@@ -419,7 +419,7 @@ impl Revocations {
         Ok(())
     }
 
-    /// Writes the journal anew without what is over. It takes the old one's place only when it is durable.
+    /// Writes the journal anew without what is over, or said again later. It takes the old one's place only when it is durable.
     fn leave_out(&mut self, now: Timestamp) -> io::Result<()> {
         let contents = read(&self.path, &self.key, self.deployment)?;
         if contents.damaged > 0 {
@@ -432,7 +432,8 @@ impl Revocations {
         let name = PathBuf::from(name);
         let _ = std::fs::remove_file(&name);
         let mut shorter = Self::open(&name, self.key.clone(), self.deployment, |_| {})?;
-        shorter.waiting = contents.entries.into_iter().filter(|entry| !entry.over_at.is_over(now)).collect();
+        shorter.waiting = state::last_words(contents.entries);
+        shorter.waiting.retain(|entry| !entry.over_at.is_over(now));
         if !shorter.waiting.is_empty() {
             shorter.append()?;
         }

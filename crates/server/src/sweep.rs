@@ -85,7 +85,7 @@ pub async fn pass(app: &Arc<App>, pause: Duration) -> Result<Swept, KeyringError
     let mut settled = Settled::begin(app).await?;
     let kept = app.settings().config.events.clone();
     let (mut swept, mut after) = (Swept::default(), 0);
-    let mut used = Used::default();
+    let mut used = Used::begin(app);
     loop {
         let question = Question::Grants { client: None, subject: None, after, limit: SLICE };
         let Answer::Grants(slice) = app.engine.ask(question).await? else { break };

@@ -105,7 +105,8 @@ async fn endpoint(State(api): State<Api>, request: Request) -> Response<Body> {
 async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Result<Remembered, Problem> {
     let (mut parts, body) = request.into_parts();
     let opening = caller::opening(&parts.method, below(api, &parts));
-    let client = caller::prove(&api.app, opening, &parts.headers, Peer::of(&parts.extensions)).await?;
+    let proved = caller::prove(&api.app, opening, &parts.headers, Peer::of(&parts.extensions)).await?;
+    let client = proved.client;
     let caller = client.id.as_str();
     let Some(operation) = find(api, &parts)? else {
         return Ok(Remembered::json(StatusCode::OK, document()));
@@ -145,6 +146,9 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
         }
     };
     let plan = (operation.plan)(&asked)?;
+    if plan.command.tells_hashes() && !proved.may_change {
+        return Err(caller::may_not());
+    }
     let acting =
         Acting { by: Operator::Client(client.id.clone()), correlation: correlation.as_str().to_owned(), condition };
     let admin = api.app.admin().acting(acting);

@@ -153,7 +153,11 @@ fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
 
 /// The new definition with the secrets of the old one, where it has none of its own and could have.
 fn with_secrets_of(new: ClientDefinition, old: &ClientDefinition) -> ClientDefinition {
-    let new = ClientDefinition { registration: old.registration.clone(), added_at: old.added_at, ..new };
+    let mut registration = old.registration.clone();
+    if let Some(registration) = registration.as_mut().filter(|_| new.scopes != old.scopes) {
+        registration.scopes = Some(new.scopes.clone());
+    }
+    let new = ClientDefinition { registration, added_at: old.added_at, ..new };
     let names_one = new.secret_hash.is_some() || new.previous_secret_hash.is_some() || new.secret_file.is_some();
     match new.token_endpoint_auth_method.as_deref() {
         Some("none" | "private_key_jwt") => return new,

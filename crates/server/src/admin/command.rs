@@ -329,6 +329,12 @@ pub struct Status {
 }
 
 impl Command {
+    /// Whether its answer holds hashes of passwords. Who has them guesses at them, and then logs in: that is more than to look.
+    #[must_use]
+    pub const fn tells_hashes(&self) -> bool {
+        matches!(self, Self::ExportUsers { hashes: Hashes::Included, .. })
+    }
+
     /// Whether it may be asked for over the network at all: what works on files of the server's machine is asked for there.
     #[must_use]
     pub const fn is_for_this_machine_only(&self) -> bool {

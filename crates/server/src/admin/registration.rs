@@ -166,12 +166,12 @@ impl Admin {
         Ok(Registered { client: Arc::new(client), definition })
     }
 
-    /// Replaces what a client has registered, if nobody did meanwhile.
+    /// Replaces what a client has registered, if nobody did meanwhile. That its new token has come is told in no event.
     pub(crate) async fn replace_registered(
         &self,
         before: &ClientDefinition,
         definition: ClientDefinition,
-        what: &'static str,
+        what: Option<&'static str>,
     ) -> Result<Registered, Failure> {
         let _changing = self.app.changing.lock().await;
         let (client, definition) = self.judged(definition)?;
@@ -185,7 +185,7 @@ impl Admin {
         let mut records = vec![Record::PutClient { id: before.id.clone(), definition: text }];
         let happened = cascade::of_client(&known, Some(&client));
         records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
-        records.push(self.told(&client.id, what));
+        records.extend(what.map(|what| self.told(&client.id, what)));
         self.app.engine.commit(records).await?;
         self.app.put_client(client.clone(), &definition);
         Ok(Registered { client: Arc::new(client), definition })

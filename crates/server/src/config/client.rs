@@ -222,12 +222,14 @@ pub struct ClientDefinition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub shared_secret: Option<PlainSecret>,
-    /// That secret, wrapped. Written by the server.
+    /// That secret, wrapped. Written by the server, and of no document of what may be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub sealed_secret: Option<String>,
     /// When it was added to the store, in milliseconds since 1970. Written by the server: what users allowed a client of this name before
     /// is not for this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub added_at: Option<i64>,
     /// What its request objects are signed with; any of its keys unless set. `none`: they are not signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -250,8 +252,9 @@ pub struct ClientDefinition {
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<String>,
-    /// What is known of a client that registered itself. Written by the server.
+    /// What is known of a client that registered itself. Written by the server, as that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub registration: Option<Registration>,
 }
 
@@ -281,7 +284,7 @@ impl ClientDefinition {
         }
         let name = self.name.clone().unwrap_or_else(|| self.id.clone());
         if id.is_some() {
-            checks.note(check_label("name", &name));
+            checks.note(check_label("name", &name, is_hidden));
         }
         let auth = self.auth_method(&mut checks);
         let class = auth.map_or(Class::Secret, AuthMethod::class);
@@ -498,15 +501,22 @@ impl ClientDefinition {
     }
 }
 
+/// Controls, and marks that reverse or isolate text: they could make a page say something else than it says.
+pub(super) fn misleads(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What no name has: those, and characters without a width, with which two names look alike. Sentences may need them: Persian is not written
+/// without U+200C.
+pub(crate) fn is_hidden(c: char) -> bool {
+    misleads(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+}
+
 /// A text that is shown to people: bounded, and without characters that change how the rest is shown.
-pub(super) fn check_label(key: &'static str, text: &str) -> Option<Problem> {
-    // Marks that reverse or isolate text could make a page say something else than it says.
-    let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+pub(super) fn check_label(key: &'static str, text: &str, hidden: fn(char) -> bool) -> Option<Problem> {
     let length = text.chars().count();
     if text.trim().is_empty() || text.chars().any(hidden) {
-        let what = "it is empty, or has control characters";
+        let what = "it is empty, or has control characters or others that nobody sees";
         return Some(Problem::new(key, what, "Write a name that people can read on one line."));
     }
     (length > MAX_NAME)

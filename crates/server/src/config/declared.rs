@@ -41,7 +41,7 @@ pub(super) fn read_scope(section: &Section<'_>, config: &mut Config) {
         section.problem(Problem::new("name", "it is no scope name", remedy));
     } else if name.len() > 100 {
         section.problem(Problem::new("name", "it is longer than 100 characters", "Shorten it."));
-    } else if let Some(problem) = client::check_label("description", &description) {
+    } else if let Some(problem) = client::check_label("description", &description, client::misleads) {
         section.problem(problem);
     }
     if ADMIN_SCOPES.contains(&name.as_str()) {
@@ -63,7 +63,7 @@ fn read_descriptions(section: &Section<'_>) -> BTreeMap<Language, String> {
         let language = Language::ALL.into_iter().find(|known| known.tag() == tag);
         match (language, text.as_str()) {
             (Some(language), Some(text)) => {
-                if let Some(problem) = client::check_label(key, text) {
+                if let Some(problem) = client::check_label(key, text, client::misleads) {
                     section.problem(problem);
                 }
                 descriptions.insert(language, text.to_owned());

@@ -81,7 +81,7 @@ pub struct Limits {
     pub wrong_user_codes: Rate,
     /// Lines in the log about requests that prove nothing.
     pub refusals_logged: Rate,
-    /// Clients that are registered from one network.
+    /// Clients that are registered from one network; also changes of what was registered, by client and by network.
     pub registrations_per_network: Rate,
 }
 

@@ -48,7 +48,7 @@ pub struct RegistrationSetting {
     pub grant_types: BTreeSet<GrantType>,
     /// How many there may be.
     pub most: u32,
-    /// A registered client that has no living grant is removed this long after it was registered or last changed.
+    /// A registered client that has no living grant is removed this long after it was registered, last changed, or last had one.
     pub reap_after: Duration,
 }
 

@@ -75,13 +75,19 @@ impl Visit {
             Ok(None) => return self.login_page(StatusCode::OK, None, &carried(typed), "", None),
             Err(trouble) => return self.unavailable(&trouble.to_string()),
         };
-        if typed.is_empty() {
-            return self.device_page(StatusCode::OK, &who, "", None);
+        // A code that another site put into a link is shown, to be sent from here: no site makes a user guess.
+        if typed.is_empty() || self.is_from_another_site() {
+            return self.device_page(StatusCode::OK, &who, typed, None);
         }
         match self.find(typed, &who).await {
             Ok((code, request, client)) => self.device_confirm(&code, &request, &client, &who),
             Err(none) => self.no_device(typed, &who, none),
         }
+    }
+
+    /// As the browser says it (Fetch Metadata Request Headers section 2.3). One that says nothing is as before there was such a header.
+    fn is_from_another_site(&self) -> bool {
+        self.headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
     }
 
     async fn answer_device(&self, form: &Form) -> Response<Body> {

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use regrant_core::{Client, GrantId};
+use regrant_core::{Client, ClientId, GrantId};
 
 use super::Limits;
 use super::gcra::Wait;
@@ -37,7 +37,7 @@ pub enum Budget {
     UserCodes,
     /// Passwords that wait to be verified, from one place.
     Passwords,
-    /// Clients registered from this network.
+    /// Clients registered from this network, or changes of them.
     Registrations,
 }
 
@@ -118,6 +118,15 @@ impl Limits {
     pub(crate) fn registration(&self, rate: Rate, peer: Peer) -> Result<(), Failure> {
         let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
         self.strangers.take(("registration", prefix), rate, self.now()).map_err(over(Budget::Registrations))
+    }
+
+    /// A registered client changes what it registered: each is a row, an event and an entry of the revocation journal. By client, for it has
+    /// proved itself; and by network, for whoever registers many.
+    pub(crate) fn registration_change(&self, rate: Rate, client: &ClientId, peer: Peer) -> Result<(), Failure> {
+        let (what, now) = ("registration change", self.now());
+        self.known.take((what, client.as_str()), rate, now).map_err(over(Budget::Registrations))?;
+        let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
+        self.strangers.take((what, prefix), rate, now).map_err(over(Budget::Registrations))
     }
 
     /// A user gets an authorization code. Only users cause it (check X9): each costs a row.

@@ -61,10 +61,15 @@ impl Limits {
         }
     }
 
-    /// Before a user code is looked up: how long to wait, where too many wrong ones were entered.
+    /// Before a user code is looked up: how long to wait, where too many wrong ones were entered. Where the network has entered too many, only
+    /// those wait who entered one of them, of whom none is forgotten yet: a neighbour with the right code gets in.
     pub(crate) fn before_a_user_code(&self, rate: Rate, subject: &str, peer: Peer) -> Result<(), Duration> {
-        self.known.look(("user code", subject), rate, self.now()).map_err(|Wait(wait)| wait)?;
+        let (own, now) = (("user code", subject), self.now());
+        self.known.look(own, rate, now).map_err(|Wait(wait)| wait)?;
         let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
-        self.strangers.look(("user code", prefix), rate, self.now()).map_err(|Wait(wait)| wait)
+        let Err(Wait(of_network)) = self.strangers.look(("user code", prefix), rate, now) else { return Ok(()) };
+        // All of the budget at once is there for whoever has not used any of it.
+        let whole = Rate { amount: 1, ..rate };
+        self.known.look(own, whole, now).map_err(|Wait(of_own)| of_own.min(of_network))
     }
 }

@@ -50,6 +50,16 @@ pub(crate) fn check_url(text: &str) -> Option<Uri> {
     is_sound.then_some(url)
 }
 
+/// What a link must be that people are shown, and whose host may stand in a header: no character of it ends a directive of a
+/// Content-Security-Policy or means every host, and its port is one.
+pub(crate) fn check_link(text: &str) -> Option<Uri> {
+    let url = check_url(text)?;
+    let authority = url.authority()?.as_str();
+    let is_plain = authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte));
+    let has_port = authority.len() > url.host()?.len();
+    (is_plain && (!has_port || url.port_u16().is_some())).then_some(url)
+}
+
 type Https = Client<HttpsConnector<Checked>, Full<Bytes>>;
 
 /// The client for them. It is made anew when its settings are others.
@@ -175,6 +185,26 @@ mod tests {
             assert!(check_url(url).is_none(), "{url}");
         }
         assert!(check_url(&format!("https://app.example/{}", "a".repeat(2048))).is_none());
+    }
+
+    #[test]
+    fn a_link_names_one_host_and_nothing_besides() {
+        for url in ["https://app.example/a;b?c,d", "https://app.example:8443/", "https://[2606:4700::1111]:443/"] {
+            assert!(check_link(url).is_some(), "{url}");
+        }
+        for url in [
+            "https://x.example;script-src/",
+            "https://x.example,y.example/",
+            "https://*/x",
+            "https://*.example/",
+            "https://x.example:99999/",
+            "https://x.example:/",
+            "https://x.example:*/",
+            "https://x'self'/",
+            "http://x.example/",
+        ] {
+            assert!(check_link(url).is_none(), "{url}");
+        }
     }
 
     /// Checks S2 and S6.

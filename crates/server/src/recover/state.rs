@@ -30,19 +30,16 @@ pub(super) fn replay(
     for entry in entries.iter().filter(|entry| entry.at >= lost_from) {
         let Revoked::State(state) = &entry.what else { continue };
         match state {
-            State::User { subject, .. } | State::NoUser { subject } => {
-                last.insert((0, subject.clone(), String::new()), (entry.at, state));
-            }
-            State::Client { id, .. } | State::NoClient { id } => {
-                last.insert((1, id.clone(), String::new()), (entry.at, state));
-            }
-            State::Consent { subject, client, .. } | State::NoConsent { subject, client } => {
-                last.insert((2, subject.clone(), client.clone()), (entry.at, state));
-            }
             State::NoSession { id } => sessions.push(Record::EndSession { id: *id }),
             State::NoSessions { subject, but } => {
                 sessions.push(Record::EndSessionsOf { subject: subject.clone(), but: *but });
             }
+            State::User { .. }
+            | State::NoUser { .. }
+            | State::Client { .. }
+            | State::NoClient { .. }
+            | State::Consent { .. }
+            | State::NoConsent { .. } => last.extend(state.thing().map(|thing| (thing, (entry.at, state)))),
         }
     }
     let clients = match store.ask(&Question::Clients)? {

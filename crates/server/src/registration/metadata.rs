@@ -19,8 +19,8 @@ use regrant_core::client::{AuthMethod, GrantType};
 use regrant_core::redirect;
 use serde_json::{Map, Value};
 
-use crate::config::{ClientDefinition, Problem, RegistrationSetting};
-use crate::outbound::check_url;
+use crate::config::{ClientDefinition, Problem, RegistrationSetting, is_hidden};
+use crate::outbound::{check_link, check_url};
 
 /// Members whose names are those of settings. A test holds that each is one.
 pub(crate) const SETTINGS: [&str; 28] = [
@@ -53,6 +53,8 @@ pub(crate) const SETTINGS: [&str; 28] = [
     "userinfo_encrypted_response_enc",
     "userinfo_signed_response_alg",
 ];
+/// Settings that a client says by members of other names, or after the defaults of the specification.
+const OWN: [&str; 5] = ["name", "grant_types", "response_types", "scopes", "default_max_age"];
 /// Members that are kept as they are, and told again, each with its kind.
 const KEPT: [(&str, Kind); 9] = [
     ("application_type", Kind::OneOf(&["web", "native"])),
@@ -157,14 +159,34 @@ pub(crate) fn understand(
             None => BadMetadata::Member("metadata"),
         }
     })?;
-    // RFC 9700 section 2.1.1 of public clients; the others may do without (OpenID Connect Core knows no PKCE).
-    let is_public = definition.token_endpoint_auth_method.as_deref() == Some(AuthMethod::None.as_str());
-    let definition = ClientDefinition { require_pkce: (!is_public).then_some(false), ..definition };
+    let definition = ClientDefinition { require_pkce: pkce(&definition), ..definition };
     let is_native = kept.get("application_type").is_some_and(|kind| kind == "native");
     let is_implicit = grant_types.iter().any(|word| word == GrantType::Implicit.as_str());
     check_redirects(&definition.redirect_uris, is_native, is_implicit)?;
     check_logout(&definition, is_native)?;
     Ok(Understood { definition, kept, sector })
+}
+
+/// RFC 9700 section 2.1.1 of public clients; the others may do without (OpenID Connect Core knows no PKCE).
+fn pkce(definition: &ClientDefinition) -> Option<bool> {
+    let is_public = definition.token_endpoint_auth_method.as_deref() == Some(AuthMethod::None.as_str());
+    (!is_public).then_some(false)
+}
+
+/// What a client says of itself over what is stored of it. RFC 7592 section 2.2 has its own metadata replaced whole; what only an operator
+/// sets stays: its resources, lifetimes, PKCE, and the rest.
+pub(crate) fn overlaid(said: ClientDefinition, stored: &ClientDefinition) -> Option<ClientDefinition> {
+    let require_pkce = if stored.require_pkce == pkce(stored) { said.require_pkce } else { stored.require_pkce };
+    let (Ok(Value::Object(said)), Ok(Value::Object(mut whole))) =
+        (serde_json::to_value(said), serde_json::to_value(stored))
+    else {
+        return None;
+    };
+    let is_its_own = |name: &str| SETTINGS.contains(&name) || OWN.contains(&name);
+    whole.retain(|name, _| !is_its_own(name));
+    whole.extend(said.into_iter().filter(|(name, _)| is_its_own(name)));
+    let definition: ClientDefinition = serde_json::from_value(Value::Object(whole)).ok()?;
+    Some(ClientDefinition { require_pkce, ..definition })
 }
 
 /// What of a problem with the definition the client hears.
@@ -207,7 +229,7 @@ fn kept(metadata: &Map<String, Value>) -> Result<Map<String, Value>, BadMetadata
 impl Kind {
     fn admits(&self, value: &Value) -> bool {
         let sound = |text: &str, most: usize| {
-            !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
+            !text.trim().is_empty() && text.chars().count() <= most && !text.chars().any(is_hidden)
         };
         match self {
             Self::OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
@@ -218,7 +240,7 @@ impl Kind {
             }),
             Self::Seconds => value.as_u64().is_some_and(|seconds| seconds <= MAX_SECONDS),
             Self::Flag => value.is_boolean(),
-            Self::Link => value.as_str().is_some_and(|text| check_url(text).is_some()),
+            Self::Link => value.as_str().is_some_and(|text| check_link(text).is_some()),
             Self::Never => *value == Value::Bool(false),
         }
     }
@@ -418,7 +440,7 @@ mod tests {
     #[test]
     fn each_setting_is_one() {
         let schema = serde_json::to_value(schemars::schema_for!(ClientDefinition)).expect("JSON");
-        for name in SETTINGS {
+        for name in SETTINGS.into_iter().chain(OWN) {
             assert!(schema["properties"].get(name).is_some(), "{name}");
         }
     }

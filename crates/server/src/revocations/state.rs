@@ -9,7 +9,10 @@
 use regrant_core::Timestamp;
 use regrant_store::{Consent, Record, User};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use super::{Entry, Revoked};
 
 /// The longest that is kept: what does not fit says that it is not there.
 const MAX_STATE: usize = 60_000;
@@ -112,6 +115,18 @@ impl State {
         })
     }
 
+    /// Which user, client or consent it is the last word about. `None` of sessions: of those each is kept.
+    pub(crate) fn thing(&self) -> Option<(u8, String, String)> {
+        Some(match self {
+            Self::User { subject, .. } | Self::NoUser { subject } => (0, subject.clone(), String::new()),
+            Self::Client { id, .. } | Self::NoClient { id } => (1, id.clone(), String::new()),
+            Self::Consent { subject, client, .. } | Self::NoConsent { subject, client } => {
+                (2, subject.clone(), client.clone())
+            }
+            Self::NoSession { .. } | Self::NoSessions { .. } => return None,
+        })
+    }
+
     pub(super) fn write(&self) -> Vec<u8> {
         let written = serde_json::to_vec(self).unwrap_or_default();
         match self {
@@ -124,6 +139,22 @@ impl State {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
+}
+
+/// Without those about things of which a later entry tells: a recovery goes by the last one. Never one that is younger than it.
+pub(super) fn last_words(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut told = BTreeMap::new();
+    let is_last = |entry: &Entry| {
+        let Revoked::State(state) = &entry.what else { return true };
+        let Some(thing) = state.thing() else { return true };
+        match told.get(&thing) {
+            Some(later) => *later < entry.at,
+            None => told.insert(thing, entry.at).is_none(),
+        }
+    };
+    let mut kept: Vec<Entry> = entries.into_iter().rev().filter(is_last).collect();
+    kept.reverse();
+    kept
 }
 
 /// Not the one that a user gives in this moment: that is no restriction, and everybody gives some.
@@ -161,5 +192,33 @@ mod tests {
         assert_eq!(State::read(b"{\"something_newer\": {}}"), None);
         let long = State::Client { id: text("app"), definition: "x".repeat(70_000) };
         assert_eq!(State::read(&long.write()), Some(State::NoClient { id: text("app") }));
+    }
+
+    #[test]
+    fn of_a_thing_only_the_last_word_is_kept() {
+        let at = |millis: i64, what: Revoked| {
+            let at = Timestamp::from_millis(millis);
+            Entry { at, over_at: at, what }
+        };
+        let client = |millis, id: &str, definition: &str| {
+            at(millis, Revoked::State(State::Client { id: id.to_owned(), definition: definition.to_owned() }))
+        };
+        let logout = |millis| at(millis, Revoked::State(State::NoSession { id: [7; 32] }));
+        let gone = at(9, Revoked::State(State::NoClient { id: "b".to_owned() }));
+        let entries = vec![
+            client(1, "a", "one"),
+            logout(2),
+            client(3, "b", "one"),
+            client(5, "a", "two"),
+            logout(6),
+            at(7, Revoked::Era(2)),
+            client(8, "a", "three"),
+            gone.clone(),
+        ];
+        let last = [logout(2), logout(6), at(7, Revoked::Era(2)), client(8, "a", "three"), gone];
+        assert_eq!(last_words(entries), last);
+        // A recovery looks at those from a time on: what is younger than its last word stays.
+        let back = vec![client(9, "a", "one"), client(8, "a", "two")];
+        assert_eq!(last_words(back.clone()), back);
     }
 }

@@ -49,6 +49,14 @@ impl Browser {
         reply
     }
 
+    /// Follows a link of another site, as browsers tell it.
+    pub async fn get_from_another_site(&mut self, path: &str) -> Reply {
+        let cookies = self.cookie_header();
+        let reply = self.http.get(path, &[("cookie", &cookies), ("sec-fetch-site", "cross-site")]).await;
+        self.keep_cookies(&reply);
+        reply
+    }
+
     /// Sends a form; redirects are not followed.
     pub async fn post(&mut self, path: &str, parameters: &[(&str, &str)]) -> Reply {
         let cookies = self.cookie_header();

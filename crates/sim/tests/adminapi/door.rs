@@ -80,6 +80,12 @@ async fn a_client_that_may_look_changes_nothing() {
             assert_eq!(reply.status.as_u16() == 403, method != Method::GET, "{method} {path}: {}", reply.text());
         }
     }
+    // Who has the hashes of passwords guesses at them, and logs in: that is more than to look.
+    let export = async |query: &str| world.http().get(&format!("/admin/v1/user-exports{query}"), &headers[..1]).await;
+    for query in ["?hashes=included", "?hashes=%69ncluded&limit=1"] {
+        problem(&export(query).await, 403, "forbidden");
+    }
+    let _ = export("").await.expect_status(200);
     let wanted = [("grant_type", "client_credentials"), ("scope", "regrant.admin"), ("resource", "urn:regrant:admin")];
     let _ = world.token("auditor", &wanted).await.expect_status(400);
 }

@@ -29,6 +29,11 @@ async fn bad_input_is_named_with_its_remedy_and_not_repeated() {
         ("/keys/signing/rotate", json!({"turn": canary}), "/turn"),
         ("/commands", json!({"command": "add_user", "name": "x", "password": {"x": canary}}), "/command"),
         ("/commands", json!({"command": canary}), "/command"),
+        ("/commands", json!({"command": "clients", "surprise": canary}), "/command"),
+        ("/commands", json!({"command": "client", "id": "web", "surprise": canary}), "/command"),
+        ("/clients", json!({"id": "a", "sealed_secret": canary}), "/sealed_secret"),
+        ("/clients", json!({"id": "a", "added_at": 1}), "/added_at"),
+        ("/clients", json!({"id": "a", "registration": {"token_hash": canary}}), "/registration"),
         ("/commands", json!({}), "/command"),
     ] {
         let reply = ops.post(path, &body).await;
@@ -42,6 +47,13 @@ async fn bad_input_is_named_with_its_remedy_and_not_repeated() {
     bad["scopes"] = json!(["raed"]);
     let told = problem(&ops.post("/clients", &bad).await, 422, "invalid");
     assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("Did you mean \"read\"?")), "{told}");
+    // Names that look alike: with what has no width, and with what turns text around.
+    for name in ["al\u{200b}ice", "alice\u{200d}", "\u{2060}alice", "al\u{feff}ice", "al\u{202e}ice"] {
+        problem(&ops.post("/users", &json!({"name": name, "password": PASSWORD})).await, 422, "invalid");
+        let mut named = definition("named");
+        named["name"] = json!(name);
+        problem(&ops.post("/clients", &named).await, 422, "invalid");
+    }
     for path in ["/users?limit=1&limit=2", "/users?surprise=1", "/users?limit=%", "/status?x=1", "/grants?client=%00"] {
         problem(&ops.get(path).await, 400, "malformed");
     }

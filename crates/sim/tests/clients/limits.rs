@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use sim::wire::{VERIFIER, World, authorization};
+use http::Method;
+use regrant_server::admin::events::EventsWanted;
+use serde_json::{Value, json};
+use sim::wire::{Http, Reply, VERIFIER, World, authorization};
 
 use super::support::{but, member, open, register, web};
 
@@ -21,6 +23,52 @@ async fn a_network_registers_so_many_and_then_waits() {
         elsewhere.post_raw("/oauth2/register", &web().to_string(), "application/json", &[]).await.expect_status(201);
     world.advance(Duration::from_secs(1200));
     let _ = register(&world, &web(), &[]).await.expect_status(201);
+}
+
+/// Whoever has one registration does not fill the disk with changes of it: neither the store, nor the events, nor the revocation journal.
+#[tokio::test]
+async fn a_registration_is_changed_so_often_and_then_waits() {
+    let world = World::with(&format!("[limits]\nregistrations_per_network = \"3/h\"\n{}", open(""))).await;
+    let client = register(&world, &web(), &[]).await.expect_status(201).json();
+    let other = register(&world, &web(), &[]).await.expect_status(201).json();
+    let (mut token, mut told) = (member(&client, "registration_access_token"), 0);
+    for number in 0..6 {
+        let reply = change(&world.http(), &client, &token, &format!("Name {number}")).await;
+        if reply.status == 200 {
+            token = member(&reply.json(), "registration_access_token");
+            told += 1;
+        } else {
+            reply.expect_error(429, "temporarily_unavailable");
+        }
+        // Read as often as it likes.
+        let (path, bearer) = (path(&client), format!("Bearer {token}"));
+        let _ = world.http().get(&path, &[("authorization", &bearer)]).await.expect_status(200);
+    }
+    assert_eq!(told, 3);
+    // From elsewhere, too; and another one from here.
+    let elsewhere = world.http_from("127.0.0.9");
+    change(&elsewhere, &client, &token, "Other").await.expect_error(429, "temporarily_unavailable");
+    let others = member(&other, "registration_access_token");
+    change(&world.http(), &other, &others, "Other").await.expect_error(429, "temporarily_unavailable");
+    let _ = change(&elsewhere, &other, &others, "Other").await.expect_status(200);
+    // A change is one event, and that its token has come is none.
+    let events =
+        world.app.admin().events(&EventsWanted { limit: 100, ..EventsWanted::default() }).await.expect("events");
+    let changes = events.iter().filter(|event| event.detail.contains("registration"));
+    assert_eq!(changes.count(), told + 1);
+    world.advance(Duration::from_secs(1200));
+    let _ = change(&world.http(), &client, &token, "Other").await.expect_status(200);
+}
+
+fn path(client: &Value) -> String {
+    format!("/oauth2/register/{}", member(client, "client_id"))
+}
+
+async fn change(http: &Http, client: &Value, token: &str, name: &str) -> Reply {
+    let body = but(&web(), json!({"client_id": client["client_id"], "client_name": name}));
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    http.send(Method::PUT, &path(client), &headers, body.to_string().into()).await
 }
 
 #[tokio::test]
@@ -67,6 +115,34 @@ async fn a_registration_without_a_living_grant_is_reaped() {
     assert!(world.app.client(&id).is_none());
     let world = world.restart().await;
     assert_eq!(world.app.settings().clients.registered(), 0);
+}
+
+/// Who only logs people in has no grant that lives: used daily, it stays; left alone, it goes.
+#[tokio::test]
+async fn a_registration_that_only_logs_people_in_is_used_while_they_do() {
+    let world = World::with(&open("reap_after = \"7d\"")).await;
+    let metadata = but(&web(), json!({"grant_types": ["authorization_code"]}));
+    let client = register(&world, &metadata, &[]).await.expect_status(201).json();
+    let (id, secret) = (member(&client, "client_id"), member(&client, "client_secret"));
+    for _ in 0..4 {
+        world.advance(DAY * 5);
+        let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", "https://app.example/cb"),
+            ("code_verifier", VERIFIER),
+            ("client_id", id.as_str()),
+            ("client_secret", secret.as_str()),
+        ];
+        let _ = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200);
+        world.advance(DAY);
+        regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+        assert!(world.app.client(&id).is_some(), "somebody logged in yesterday");
+    }
+    world.advance(DAY * 40);
+    regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
+    assert!(world.app.client(&id).is_none());
 }
 
 /// Assertions that were used are forgotten when they have expired: the table does not grow with the years.

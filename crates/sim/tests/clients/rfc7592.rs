@@ -62,7 +62,7 @@ async fn only_its_own_token_opens_a_registration() {
         }
     }
     let token = member(&client, "registration_access_token");
-    for nobody in ["dyn_0", "web", "..%2f..", "%00", &member(&other, "client_id")] {
+    for nobody in ["dyn_0", "web", "..%2f..", "%00", "%ff", &member(&other, "client_id")] {
         ask(&world, Method::GET, nobody, &token, None).await.expect_error(401, "invalid_token");
     }
     ask(&world, Method::POST, &id, &token, None).await.expect_error(405, "invalid_request");
@@ -108,12 +108,11 @@ async fn a_client_changes_its_registration() {
     assert_ne!(first, second);
     // The answer was lost: the same again, with the token that it has.
     let again = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200).json();
-    let third = member(&again, "registration_access_token");
-    ask(&world, Method::GET, &id, &second, None).await.expect_error(401, "invalid_token");
+    assert_eq!(again, changed);
     let world = world.restart().await;
-    let fourth = ask(&world, Method::PUT, &id, &third, Some(&change)).await.expect_status(200).json();
+    let third = ask(&world, Method::PUT, &id, &second, Some(&change)).await.expect_status(200).json();
     ask(&world, Method::GET, &id, &first, None).await.expect_error(401, "invalid_token");
-    let _ = ask(&world, Method::GET, &id, &member(&fourth, "registration_access_token"), None).await.expect_status(200);
+    let _ = ask(&world, Method::GET, &id, &member(&third, "registration_access_token"), None).await.expect_status(200);
     // Its secret is what it was.
     let secret = member(&client, "client_secret");
     let form = [("token", "x"), ("client_id", id.as_str()), ("client_secret", secret.as_str())];
@@ -187,4 +186,104 @@ async fn a_change_has_the_consequences_that_an_operators_has() {
     let again = ask(&world, Method::PUT, &id, &token, Some(&back)).await.expect_status(200).json();
     assert_ne!(again["client_secret"], client["client_secret"], "public in between, it gets a new secret");
     assert_eq!(again["client_secret_expires_at"], 0);
+}
+
+/// Two requests at once, or one that the network repeats after its answer was heard: each is told the same token, and that one is good.
+#[tokio::test]
+async fn a_change_that_comes_twice_gives_one_token() {
+    let (world, client) = world().await;
+    let (id, first) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let change = wanted(&client, json!({"client_name": "Other"}));
+    let asked = || async {
+        loop {
+            let reply = ask(&world, Method::PUT, &id, &first, Some(&change)).await;
+            // Another one is being written: "the same request a second later".
+            if reply.status != 503 {
+                return member(&reply.expect_status(200).json(), "registration_access_token");
+            }
+        }
+    };
+    let (second, others) = tokio::join!(asked(), async { tokio::join!(asked(), asked()) });
+    assert_eq!(others, (second.clone(), second.clone()));
+    assert_ne!(second, first);
+    let noted = world.app.settings().clients.iter().find_map(|(_, added)| added?.registration.clone());
+    // One that only repeats writes nothing.
+    world.advance(std::time::Duration::from_secs(60));
+    let _ = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200);
+    assert_eq!(world.app.settings().clients.iter().find_map(|(_, added)| added?.registration.clone()), noted);
+    let _ = ask(&world, Method::GET, &id, &second, None).await.expect_status(200);
+    ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_error(401, "invalid_token");
+}
+
+/// A secret is told once, but to whoever did not hear the answer: the same to the same request, and never another.
+#[tokio::test]
+async fn a_secret_whose_answer_was_lost_is_told_again() {
+    for method in ["client_secret_basic", "client_secret_jwt"] {
+        let world = World::with(&open("")).await;
+        let public = but(&web(), json!({"token_endpoint_auth_method": "none"}));
+        let client = register(&world, &public, &[]).await.expect_status(201).json();
+        let (id, first) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+        let change = wanted(&client, json!({"token_endpoint_auth_method": method}));
+        let lost = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200).json();
+        let world = world.restart().await;
+        let again = ask(&world, Method::PUT, &id, &first, Some(&change)).await.expect_status(200).json();
+        assert_eq!(again, lost);
+        let secret = member(&again, "client_secret");
+        let second = member(&again, "registration_access_token");
+        let renamed = but(&change, json!({"client_name": "Other", "client_secret": secret}));
+        let renamed = ask(&world, Method::PUT, &id, &second, Some(&renamed)).await.expect_status(200).json();
+        assert!(renamed.get("client_secret").is_none(), "it was told");
+    }
+}
+
+/// What an operator has set on it is the operator's: the client's own change does not take it back.
+#[tokio::test]
+async fn a_change_keeps_what_an_operator_has_set() {
+    let resource = "[[resource]]\nuri = \"https://api.example/\"\n";
+    let world = World::with(&open(&format!("scopes = [\"openid\", \"profile\", \"email\"]\n{resource}"))).await;
+    let client = register(&world, &web(), &[]).await.expect_status(201).json();
+    let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let admin = world.app.admin();
+    let read = admin.client_detail(&id).expect("it is there");
+    let set = regrant_server::config::ClientDefinition {
+        scopes: vec!["openid".to_owned()],
+        resources: vec!["https://api.example/".to_owned()],
+        require_pkce: Some(true),
+        access_token_lifetime: Some("60s".to_owned()),
+        ..read.definition
+    };
+    admin.put_client(set.clone()).await.expect("a good definition");
+    let new = format!("sha256:{}", "ab".repeat(32));
+    let replaced = admin.rotate_client_secret(&id, &new, std::time::Duration::from_secs(86_400)).await;
+    assert!(replaced.expect("it has a secret").previous_works_until.is_some());
+    // Twice, and across a restart: its own change opens nothing for the next one.
+    let change = wanted(&client, json!({"client_name": "Other", "scope": "openid profile email"}));
+    let changed = ask(&world, Method::PUT, &id, &token, Some(&change)).await.expect_status(200).json();
+    let world = world.restart().await;
+    let token = member(&changed, "registration_access_token");
+    let none = but(&change, json!({"scope": null}));
+    let changed = ask(&world, Method::PUT, &id, &token, Some(&none)).await.expect_status(200).json();
+    assert_eq!((member(&changed, "scope"), member(&changed, "client_name")), ("openid".to_owned(), "Other".to_owned()));
+    let found = world.app.admin().client_detail(&id).expect("it is there").definition;
+    assert_eq!(
+        (found.scopes, found.resources, found.require_pkce, found.access_token_lifetime),
+        (set.scopes, set.resources, set.require_pkce, set.access_token_lifetime)
+    );
+    // Its old secret works until the time that was set.
+    let secret = member(&client, "client_secret");
+    let form = [("token", "x"), ("client_id", id.as_str()), ("client_secret", secret.as_str())];
+    let _ = world.http().post("/oauth2/revoke", &form, &[]).await.expect_status(200);
+}
+
+/// `mode = "off"` closes changes, too: "403 Forbidden" (RFC 7592 section 2.2). To read and to leave are always a client's own.
+#[tokio::test]
+async fn where_registration_is_off_a_client_reads_and_removes_itself_and_changes_nothing() {
+    let (world, client) = world().await;
+    let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+    let world = world.restart_with(Some("[registration]\nmode = \"off\"\n")).await;
+    let change = wanted(&client, json!({"client_name": "Other"}));
+    ask(&world, Method::PUT, &id, &token, Some(&change)).await.expect_error(403, "access_denied");
+    let read = ask(&world, Method::GET, &id, &token, None).await.expect_status(200).json();
+    assert_eq!(member(&read, "client_name"), "Fair App");
+    let _ = ask(&world, Method::DELETE, &id, &token, None).await.expect_status(204);
 }

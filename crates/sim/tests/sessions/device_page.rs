@@ -86,11 +86,33 @@ async fn guesses_at_user_codes_are_limited() {
     assert!(page.text().contains("Too many wrong codes") && !page.header("retry-after").is_empty());
     world.add_user("bob").await;
     let mut bob = browser_of(&world, "bob").await;
-    assert_eq!(device.page(&mut bob).await.status, 429, "his network has guessed");
+    assert!(
+        device.page(&mut bob).await.text().contains("id=\"device-allow\""),
+        "others of his network guessed, not he"
+    );
+    let guess = regrant_core::device::UserCode::new([9; 16]).text();
+    assert_eq!(bob.get(&format!("/device?user_code={guess}")).await.status, 400);
+    assert_eq!(device.page(&mut bob).await.status, 429, "of a network that has guessed each user has one guess");
     let mut elsewhere = bob.moved_to("127.0.0.9");
     assert!(device.page(&mut elsewhere).await.text().contains("id=\"device-allow\""));
     let mut guesser = browser.moved_to("127.0.0.9");
     assert_eq!(device.page(&mut guesser).await.status, 429, "the user has, wherever he goes");
+}
+
+/// No other site makes a user's browser guess: what its links carry stands in the field, and nothing is looked up.
+#[tokio::test]
+async fn a_link_of_another_site_is_no_guess() {
+    let world = World::with(&format!("[limits]\nwrong_user_codes = \"3/h\"\n{CONFIG}{DEVICES}")).await;
+    let device = Device::ask(&world, "tv").await;
+    let mut browser = browser_of(&world, USER).await;
+    for random in 0..9_u8 {
+        let guess = regrant_core::device::UserCode::new([random + 1; 16]).text();
+        let page = browser.get_from_another_site(&format!("/device?user_code={guess}")).await.expect_status(200).text();
+        assert!(page.contains(&guess) && !page.contains("role=\"alert\""), "{page}");
+    }
+    let page = browser.get_from_another_site(&format!("/device?user_code={}", device.user_code)).await.text();
+    assert!(page.contains(&device.user_code) && !page.contains("id=\"device-allow\""));
+    assert!(device.page(&mut browser).await.text().contains("id=\"device-allow\""));
 }
 
 /// Checks W11, W14, W16: no other site, session or page answers for the user.

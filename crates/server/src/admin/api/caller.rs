@@ -2,7 +2,8 @@
 //!
 //! An access token (RFC 6750, in the header alone) of a client that acts for itself, for this resource and no other: a token that
 //! other APIs are shown as well is as good as theirs. The client must have the scope, the resource and the grant type still. There
-//! is no password, no default and no network that is trusted. With `regrant.admin.read` alone it may look, and change nothing; with
+//! is no password, no default and no network that is trusted. With `regrant.admin.read` alone it may look, but at no hash of a password,
+//! and change nothing; with
 //! `regrant.interactions` alone it may answer interactions, and nothing else.
 
 use std::sync::Arc;
@@ -20,16 +21,18 @@ use crate::introspect::{active, open_access_token};
 use crate::peer::Peer;
 use crate::sight;
 
+/// Who asks.
+pub(super) struct Caller {
+    pub(super) client: Arc<Client>,
+    /// Whether it may change things, and not look alone.
+    pub(super) may_change: bool,
+}
+
 /// The client that asks.
 ///
 /// # Errors
 /// Why it may not: told to it, and counted where it proves nothing.
-pub(super) async fn prove(
-    app: &App,
-    opening: &[&str],
-    headers: &HeaderMap,
-    peer: Peer,
-) -> Result<Arc<Client>, Problem> {
+pub(super) async fn prove(app: &App, opening: &[&str], headers: &HeaderMap, peer: Peer) -> Result<Caller, Problem> {
     proved(app, opening, headers, peer).await.map_err(|failure| refused(&app.limits.failed(app, peer, None, failure)))
 }
 
@@ -42,7 +45,7 @@ pub(super) fn opening(method: &Method, path: &str) -> &'static [&'static str] {
     if method == Method::GET { &[ADMIN_SCOPE, ADMIN_READ_SCOPE] } else { &[ADMIN_SCOPE] }
 }
 
-async fn proved(app: &App, opening: &[&str], headers: &HeaderMap, peer: Peer) -> Result<Arc<Client>, Failure> {
+async fn proved(app: &App, opening: &[&str], headers: &HeaderMap, peer: Peer) -> Result<Caller, Failure> {
     let token = bearer(headers).map_err(Failure::Bearer)?;
     app.limits.before_a_signature(app, peer)?;
     let invalid = || Failure::Bearer(BearerFailure::InvalidToken);
@@ -62,7 +65,12 @@ async fn proved(app: &App, opening: &[&str], headers: &HeaderMap, peer: Peer) ->
     }
     sight::client(&client);
     app.limits.client(app.settings().config.limits.requests_per_client, &client)?;
-    Ok(client)
+    Ok(Caller { may_change: was_given(&ADMIN_SCOPE), client: Arc::clone(&client) })
+}
+
+/// Its token opens the operation, and not what was asked of it.
+pub(super) fn may_not() -> Problem {
+    refused(&Failure::Bearer(BearerFailure::InsufficientScope))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, BearerFailure> {

@@ -13,7 +13,13 @@ const MOST_TAGS: usize = 16;
 /// A list of entity tags.
 enum Tags {
     Any,
-    These(Vec<String>),
+    These(Vec<Tag>),
+}
+
+/// Section 8.8.3: an entity tag, and whether it was weakened on its way. Ours are strong.
+struct Tag {
+    text: String,
+    is_weak: bool,
 }
 
 /// What a write wants to find.
@@ -24,7 +30,11 @@ pub(super) fn of_a_write(headers: &HeaderMap) -> Result<Condition, Problem> {
     match (tags(headers, &IF_MATCH)?, tags(headers, &IF_NONE_MATCH)?) {
         (None, None) => Ok(Condition::None),
         (Some(Tags::Any), None) => Ok(Condition::There),
-        (Some(Tags::These(tags)), None) => Ok(Condition::Version(tags)),
+        // Section 13.1.1: "strong comparison", by which a weak tag is equal to nothing.
+        (Some(Tags::These(tags)), None) => {
+            let strong = tags.into_iter().filter(|tag| !tag.is_weak);
+            Ok(Condition::Version(strong.map(|tag| tag.text).collect()))
+        }
         (None, Some(Tags::Any)) => Ok(Condition::Absent),
         (None, Some(Tags::These(_))) => {
             Err(Problem::at("If-None-Match", "it names versions, and this is a write", "Write *, or use If-Match."))
@@ -43,7 +53,8 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> Result<bool, Problem> 
     Ok(match tags(headers, &IF_NONE_MATCH)? {
         None => false,
         Some(Tags::Any) => true,
-        Some(Tags::These(tags)) => tags.iter().any(|known| known == tag),
+        // Section 13.1.2: "A recipient MUST use the weak comparison function when comparing entity tags for If-None-Match".
+        Some(Tags::These(tags)) => tags.iter().any(|known| known.text == tag),
     })
 }
 
@@ -65,13 +76,12 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Problem>
             return if lines.len() == 1 { Ok(Some(Tags::Any)) } else { Err(bad()) };
         }
         for tag in line.split(',').map(str::trim) {
-            // Section 8.8.3.2: a weak tag is equal to nothing where it must be the same byte by byte. Ours are strong.
-            let strong = tag.strip_prefix("W/");
-            let text = strong.unwrap_or(tag).strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(bad)?;
+            let weak = tag.strip_prefix("W/");
+            let text = weak.unwrap_or(tag).strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(bad)?;
             if text.contains('"') || these.len() == MOST_TAGS {
                 return Err(bad());
             }
-            these.push(if strong.is_some() { String::new() } else { text.to_owned() });
+            these.push(Tag { text: text.to_owned(), is_weak: weak.is_some() });
         }
     }
     Ok(Some(Tags::These(these)))

@@ -492,6 +492,10 @@ fn any(asked: AnyCommand) -> Result<Plan, Problem> {
             "Use the `regrant` of the same version.",
         )
     };
+    // The parser passes over members beside a command that has none.
+    if asked.has_more() && serde_json::from_value::<Command>(asked.alone()).is_ok() {
+        return Err(Problem::at("/command", "there is a member beside it that it does not have", "Leave it out."));
+    }
     // The parser's own words may quote what it read, and that may be a password.
     let command: Command = serde_json::from_value(asked.whole()).map_err(|_| unknown())?;
     if command.is_for_this_machine_only() {

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::admin::blacklist::{Selection, TokenRevoked};
 use crate::admin::command::Password;
@@ -56,7 +56,8 @@ pub(super) struct EventsQuery {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExportQuery {
-    /// Whether the hashes of passwords are wanted. Whoever reads them can guess at them: each page of them leaves an event.
+    /// Whether the hashes of passwords are wanted. Whoever reads them can guess at them: each page of them leaves an event. It takes
+    /// the scope `regrant.admin`.
     #[serde(default)]
     pub(super) hashes: HashesWanted,
 }
@@ -325,6 +326,15 @@ pub(super) struct AnyCommand {
 }
 
 impl AnyCommand {
+    pub(super) fn has_more(&self) -> bool {
+        !self.more.is_empty()
+    }
+
+    /// The command without what stands beside it.
+    pub(super) fn alone(&self) -> Value {
+        json!({"command": self.command})
+    }
+
     /// The command as it goes over the admin socket.
     pub(super) fn whole(self) -> Value {
         let mut members = self.more;

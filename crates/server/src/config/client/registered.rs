@@ -17,6 +17,9 @@ pub struct Registration {
     pub issued_at: i64,
     /// When it was last changed: seconds since 1970.
     pub changed_at: i64,
+    /// The scopes that an operator set since it registered: it may have no others, whatever `[registration]` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
     /// What the client said of itself and no setting holds.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,

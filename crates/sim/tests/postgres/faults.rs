@@ -1,10 +1,13 @@
 //! The database fails: nothing that was answered is lost, and nothing that was not is half done (checks T6, T7, Z7 to Z10).
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::thread;
 
 use regrant_core::grant::RowMac;
 use regrant_core::{Grant, Timestamp};
 use regrant_store::{Cause, OpenError, Outcome, Postgres, Question, Record, Store};
+use sim::cluster::proxy::{Proxy, Wire};
 use sim::pg::{self, Server};
 
 use crate::contract::server;
@@ -166,6 +169,35 @@ fn a_standby_that_takes_over_has_what_was_answered() {
     assert_eq!(found(&mut store), reached);
     assert_eq!(store.commit(&[version(reached + 1)], at(3)), Ok(vec![Outcome::Committed]));
     assert_eq!(store.notice(), None, "nothing went back");
+}
+
+/// Check Z7: a COMMIT that the server no longer waits with for its standby is no answer, in whatever language the server says so, and
+/// whatever the role wants to hear.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_no_longer_waits_is_no_answer_in_any_language() {
+    if !pg::is_there() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let wire = Proxy::start(Arc::new(AtomicU16::new(server.port)), false).await;
+    wire.set(Wire::SpeaksGerman);
+    server.sql("postgres", "ALTER ROLE regrant SET client_min_messages = error");
+    let told = tokio::task::spawn_blocking(move || {
+        let mut store = Postgres::open(&server.database().at(&[wire.port])).expect("opens");
+        store.commit(&[write(None, &grant(1))], at(1)).expect("written");
+        server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        server.sql("postgres", "SELECT pg_reload_conf()");
+        thread::scope(|scope| {
+            // The first ones may be done before the server has heard that somebody is to be waited for.
+            let waits = scope.spawn(|| (2..).find_map(|next| store.commit(&[version(next)], at(2)).err()));
+            let cancels = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
+                WHERE wait_event = 'SyncRep' AND application_name = 'regrant'";
+            while server.sql("postgres", cancels) == "0" {}
+            waits.join().expect("a node").expect("in the end")
+        })
+    });
+    let told = told.await.expect("the story ends");
+    assert_eq!((told.cause, told.detail.as_str()), (Cause::Unknown, "the server no longer waited for its standby"));
 }
 
 /// Security section 4.4: a standby that COMMIT did not wait for is told of loudly, and what it has lost is noticed.

@@ -6,7 +6,7 @@ use std::thread;
 
 use regrant_core::grant::RowMac;
 use regrant_core::{Grant, Timestamp};
-use regrant_store::{Cause, OpenError, Outcome, Postgres, Question, Record, Store};
+use regrant_store::{Cause, KeyKind, OpenError, Outcome, Postgres, Question, Record, Store};
 use sim::cluster::proxy::{Proxy, Wire};
 use sim::pg::{self, Server};
 
@@ -198,6 +198,41 @@ async fn a_commit_that_no_longer_waits_is_no_answer_in_any_language() {
     });
     let told = told.await.expect("the story ends");
     assert_eq!((told.cause, told.detail.as_str()), (Cause::Unknown, "the server no longer waited for its standby"));
+}
+
+/// Law L9: what another node has noticed is no answer of this one either, whatever is asked; but for what tells that something is to be decided.
+#[test]
+fn nothing_is_vouched_for_while_the_database_is_in_doubt() {
+    if !pg::is_there() {
+        return;
+    }
+    let database = server().database();
+    let mut store = database.node();
+    store.commit(&[write(None, &grant(1))], at(1)).expect("written");
+    let subject = || "usr_ann".to_owned();
+    let vouching = [
+        Question::Grants { client: None, subject: None, after: 0, limit: 1 },
+        Question::Revocations { after: 0, limit: 1 },
+        Question::AccessDenied([1; 32]),
+        Question::UserBySubject(subject()),
+        Question::UserByName("ann".to_owned()),
+        Question::Session([1; 32]),
+        Question::Consent { subject: subject(), client: "app".to_owned() },
+        Question::Clients,
+        Question::Keys(KeyKind::Seed),
+        Question::Deployment,
+    ];
+    let telling = [Question::Changes, Question::Events { grant: None, limit: 1 }];
+    assert!(vouching.iter().chain(&telling).all(|question| store.ask(question).is_ok()) && !store.is_in_doubt());
+    let note = "INSERT INTO lost_commits (node, era, known, known_at, told, told_at) VALUES ('another', 0, 1, 1, 2, 2)";
+    server().sql(&database.name, note);
+    for question in &vouching {
+        let refused = store.ask(question).expect_err("nobody knows what of it is true");
+        assert!(refused.detail.contains("regrant recover"), "{question:?}: {refused}");
+    }
+    assert!(telling.iter().all(|question| store.ask(question).is_ok()) && store.is_in_doubt());
+    server().sql(&database.name, "DELETE FROM lost_commits");
+    assert!(vouching.iter().all(|question| store.ask(question).is_ok()) && !store.is_in_doubt());
 }
 
 /// Security section 4.4: a standby that COMMIT did not wait for is told of loudly, and what it has lost is noticed.

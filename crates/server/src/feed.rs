@@ -58,15 +58,15 @@ impl Feed {
     /// Reads what is new, unless that was done within the last second. One reads at a time; the others wait for him.
     async fn catch_up(&self, app: &App) -> Result<(), Unavailable> {
         app.engine.check()?;
-        if self.index().is_fresh(app.engine.clock().ran(), FRESH) {
+        if self.index().is_fresh(app.engine.keys().era(), app.engine.clock().ran(), FRESH) {
             return Ok(());
         }
         let _reading = self.reading.lock().await;
-        let began = app.engine.clock().ran();
-        if self.index().is_fresh(began, FRESH) {
+        let (keys, began) = (app.engine.keys(), app.engine.clock().ran());
+        if self.index().is_fresh(keys.era(), began, FRESH) {
             return Ok(());
         }
-        let keys = app.engine.keys();
+        self.index().come_to(keys.era());
         loop {
             let after = self.index().last();
             let Answer::Revocations(rows) = app.engine.ask(Question::Revocations { after, limit: PAGE }).await? else {

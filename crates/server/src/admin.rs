@@ -29,7 +29,7 @@ use std::sync::Arc;
 use regrant_core::client::SUBJECT_PREFIX;
 use regrant_core::decision::Event;
 use regrant_core::grant::EndReason;
-use regrant_core::{ClientId, Decision, EventKind, Grant, GrantId, Timestamp, codec, revoke};
+use regrant_core::{Decision, EventKind, Grant, GrantId, Timestamp, codec, revoke};
 use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -330,13 +330,17 @@ impl Admin {
     /// [`AdminError::NotFound`] if it is not in the store.
     pub async fn remove_client(&self, id: &str) -> Result<(), AdminError> {
         let _changing = self.app.changing.lock().await;
-        let view = self.client_detail(id)?;
-        self.acting.check(&format!("client {id}"), Some(&view))?;
-        let known = ClientId::parse(id).filter(|_| view.client.origin == "store").ok_or_else(|| {
-            AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
-        })?;
+        let view = self.known_client(id);
+        self.acting.check(&format!("client {id}"), view.as_ref())?;
+        let Some(known) = self.stored(id).await? else {
+            let declared = format!("client {id} is declared in the configuration file: remove it there");
+            return Err(view.map_or_else(|| clients::not_found(id), |_| AdminError::Invalid(declared)));
+        };
         let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
-        records.extend(self.follows(&Happened::ClientRemoved(known.clone())));
+        // The file's own, where both have it, stays.
+        if view.is_none_or(|view| view.client.origin == "store") {
+            records.extend(self.follows(&Happened::ClientRemoved(known.clone())));
+        }
         records.push(self.note(format!("client {id} removed")));
         self.app.engine.commit(records).await?;
         self.app.drop_client(&known);

@@ -46,7 +46,8 @@ use crate::spans::Spans;
 use crate::timekeeper;
 
 pub use clients::Clients;
-use clients::Origin;
+pub(crate) use clients::clients;
+use clients::{Origin, fitting};
 pub use examine::{Examined, examine};
 pub use start_error::StartError;
 
@@ -163,6 +164,13 @@ pub struct Reloaded {
     pub notices: Vec<String>,
 }
 
+/// What becomes of clients of the store that do not fit the configuration when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Misfits {
+    Refused,
+    LeftOut,
+}
+
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
@@ -191,6 +199,18 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing was changed that was there before.
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        Self::open_with_misfits(config, clock, Misfits::Refused)
+    }
+
+    /// The same for a command, which serves nobody: clients of the store that do not fit are not there, and can be removed.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_for_command(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        Self::open_with_misfits(config, clock, Misfits::LeftOut)
+    }
+
+    fn open_with_misfits(config: Config, clock: Clock, misfits: Misfits) -> Result<Arc<Self>, StartError> {
         let root = keyring::read_root_key(&config.root_key_file)?;
         let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
@@ -198,7 +218,9 @@ impl App {
             StoreLocation::Postgres(options) => Box::new(Postgres::open(options)?),
             StoreLocation::Memory => Box::new(Memory::new()),
         };
-        Self::open_on(config, store, root, clock, journal.as_deref())
+        let (app, writer) = Self::opened(config, store, root, clock, (journal.as_deref(), misfits))?;
+        writer.start()?;
+        Ok(app)
     }
 
     /// The same on a store and a root key that are already there, without a revocation journal.
@@ -211,7 +233,9 @@ impl App {
         root: RootKey,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
-        Self::open_on(config, store, root, clock, None)
+        let (app, writer) = Self::opened(config, store, root, clock, (None, Misfits::Refused))?;
+        writer.start()?;
+        Ok(app)
     }
 
     /// The same, with a writer that works only when it is told to: for simulations.
@@ -224,19 +248,7 @@ impl App {
         root: RootKey,
         clock: Clock,
     ) -> Result<(Arc<Self>, Stepped), StartError> {
-        Self::opened(config, store, root, clock, None)
-    }
-
-    fn open_on(
-        config: Config,
-        store: Box<dyn Store>,
-        root: RootKey,
-        clock: Clock,
-        journal: Option<&Path>,
-    ) -> Result<Arc<Self>, StartError> {
-        let (app, writer) = Self::opened(config, store, root, clock, journal)?;
-        writer.start()?;
-        Ok(app)
+        Self::opened(config, store, root, clock, (None, Misfits::Refused))
     }
 
     fn opened(
@@ -244,7 +256,7 @@ impl App {
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
-        journal: Option<&Path>,
+        (journal, misfits): (Option<&Path>, Misfits),
     ) -> Result<(Arc<Self>, Stepped), StartError> {
         let came_to = store.high_water();
         believe(store.as_mut(), &clock)?;
@@ -260,11 +272,14 @@ impl App {
             Answer::Clients(added) => added,
             _ => Vec::new(),
         };
-        let clients = clients(&config, added)?;
+        let clients = match misfits {
+            Misfits::Refused => clients(&config, added)?,
+            Misfits::LeftOut => fitting(&config, added).0,
+        };
         keyring.settle(store.as_mut(), &Lifetimes::of_clients(clients.all()), now)?;
         if let Some(notice) = store.notice() {
             tracing::warn!("{notice}");
-            store.commit(&[Record::Event(noticed(notice, now))], now)?;
+            store.commit(&[Record::Event(told(EventKind::Admin, notice, now))], now)?;
         }
         let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen));
         let keys = keyring.decision_keys()?;
@@ -464,16 +479,10 @@ impl App {
 
     /// Forgets a client that the store held.
     pub(crate) fn drop_client(&self, id: &ClientId) {
-        self.change_clients(|clients| {
-            clients.added.remove(id);
-            clients.by_id.remove(id);
-            clients.claims.remove(id);
-            clients.profiles.remove(id);
-            clients.told.remove(id);
-        });
+        self.change_clients(|clients| clients.remove(id));
     }
 
-    /// Takes over the clients of the store, which another node has changed: all of them, or none if one does not fit.
+    /// Takes over the clients of the store, which another node has changed. One that does not fit is told of once, and hinders no other.
     ///
     /// # Errors
     /// [`StartError`].
@@ -483,9 +492,19 @@ impl App {
             Answer::Clients(added) => added,
             _ => return Ok(()),
         };
-        let config = Arc::clone(&self.settings().config);
-        let clients = clients(&config, added)?;
+        let before = self.settings();
+        let config = Arc::clone(&before.config);
+        let (mut clients, _) = fitting(&config, added);
+        let problems = clients.switch_off(&before.clients);
         let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await?;
+        if !problems.is_empty() {
+            let now = self.engine.now();
+            let alarm = |detail: &String| {
+                tracing::error!(problem = %detail, "a client that another node has added or changed cannot be served here");
+                Record::Event(told(EventKind::Alarm, detail.clone(), now))
+            };
+            self.engine.commit(problems.iter().map(alarm).collect()).await?;
+        }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings { config, clients });
         Ok(())
     }
@@ -548,25 +567,7 @@ pub(crate) fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> R
 }
 
 /// What an operator should find in the events, too.
-fn noticed(detail: String, at: Timestamp) -> EventRecord {
-    let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail };
+fn told(kind: EventKind, detail: String, at: Timestamp) -> EventRecord {
+    let event = Event { kind, grant: None, client: None, subject: None, detail };
     EventRecord { at, event, correlation: String::new() }
-}
-
-/// Those of the file, and those of the store; the same identifier in both is an error.
-pub(crate) fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
-    let mut clients = Clients::default();
-    for (client, definition) in config.clients.iter().zip(&config.definitions) {
-        clients.insert(client.clone(), definition, Origin::File);
-    }
-    for (id, text) in added {
-        let definition: ClientDefinition =
-            serde_json::from_str(&text).map_err(|error| StartError::Client(id.clone(), error.to_string()))?;
-        let client = config.resolve_added(&definition).map_err(|problem| StartError::Client(id.clone(), problem))?;
-        if clients.by_id.contains_key(&client.id) {
-            return Err(StartError::ClientTwice(id));
-        }
-        clients.insert(client, &definition, Origin::Store);
-    }
-    Ok(clients)
 }

@@ -1,7 +1,7 @@
 //! Clients of the store as a program keeps them: read with their definition, replaced whole, each on condition of what it read.
 
 use regrant_core::ClientId;
-use regrant_store::Record;
+use regrant_store::{Answer, Question, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`].
     pub fn client_detail(&self, id: &str) -> Result<ClientDetail, AdminError> {
-        self.known_client(id).ok_or_else(|| AdminError::NotFound(format!("there is no client {id}")))
+        self.known_client(id).ok_or_else(|| not_found(id))
     }
 
     /// Adds a client to the store, or replaces it whole. A definition that names no secret keeps those that the client has; a
@@ -112,10 +112,20 @@ impl Admin {
         Some(detail(view, &definition))
     }
 
+    /// The identifier of a client that the store has, also of one that does not fit the configuration.
+    pub(super) async fn stored(&self, id: &str) -> Result<Option<ClientId>, AdminError> {
+        let Answer::Clients(stored) = self.app.engine.ask(Question::Clients).await? else { return Ok(None) };
+        Ok(ClientId::parse(id).filter(|_| stored.iter().any(|(stored, _)| stored == id)))
+    }
+
     fn stored_definition(&self, id: &str) -> Option<ClientDefinition> {
         let (settings, id) = (self.app.settings(), ClientId::parse(id)?);
         settings.clients.iter().find(|(client, _)| client.id == id).and_then(|(_, added)| added.cloned())
     }
+}
+
+pub(super) fn not_found(id: &str) -> AdminError {
+    AdminError::NotFound(format!("there is no client {id}"))
 }
 
 fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {

@@ -50,6 +50,7 @@ pub(crate) use clients::clients;
 use clients::{Origin, fitting};
 pub use examine::{Examined, examine};
 pub use start_error::StartError;
+use start_error::named;
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -215,7 +216,11 @@ impl App {
         let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
             StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &config.sqlite_options())?),
-            StoreLocation::Postgres(options) => Box::new(Postgres::open(options)?),
+            StoreLocation::Postgres(options) => {
+                let mut store = Postgres::open(options).map_err(|error| named(error, &config))?;
+                say_if_ahead(&mut store, &clock)?;
+                Box::new(store)
+            }
             StoreLocation::Memory => Box::new(Memory::new()),
         };
         let (app, writer) = Self::opened(config, store, root, clock, (journal.as_deref(), misfits))?;
@@ -264,8 +269,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
         let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
         let mut keyring = Keyring::open(store.as_mut(), root, now)?;
-        // Nodes that share a store notice this by what they note in it.
-        if let Some(path) = journal.filter(|_| !store.is_shared()) {
+        if let Some(path) = journal {
             not_behind(path, &keyring, came_to)?;
         }
         let added = match store.ask(&Question::Clients)? {
@@ -517,6 +521,18 @@ impl App {
     }
 }
 
+/// Of the nodes that share a database the one that is ahead makes the time of all of them.
+fn say_if_ahead(store: &mut Postgres, clock: &Clock) -> Result<(), StartError> {
+    if let Some(ahead) = timekeeper::ahead_of(clock.now(), store.clock()?) {
+        tracing::warn!(
+            seconds = ahead.as_secs(),
+            "the clock of this machine is ahead of the database's, and what it commits is every node's time: codes and sessions end earlier by that; \
+             let all machines keep their time by NTP"
+        );
+    }
+    Ok(())
+}
+
 /// Compares the clock with the store, before anything is written at its time.
 fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
     let (now, newest) = (clock.now(), store.high_water());
@@ -538,7 +554,8 @@ fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
 }
 
 /// Whether the store is at least where the revocation journal has seen it: each entry was made durable behind its commit. An anchor says
-/// the same, and more; this is for copies that come without it.
+/// the same, and more; this is for copies that come without it. Nodes that share a store have a journal each, of what they themselves have
+/// committed; those that ran notice the same by what they were told (`postgres/doubt.rs`), this is for those that were stopped.
 fn not_behind(path: &Path, keyring: &Keyring, came_to: Timestamp) -> Result<(), StartError> {
     let era = keyring.deployment.era;
     let key = revocations::key(&keyring.derive(Purpose::Revocations));

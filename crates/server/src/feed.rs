@@ -7,7 +7,7 @@
 //! | `/oauth2/status-lists/{name}`  | of 65,536 grants, which have ended: a bit each                  | `statuslist+jwt`          |
 //!
 //! The truth is the store: a row in `revocations` is written in the transaction that ends something, and read from there by its
-//! position. What is held here is a copy that is begun anew at each start, caught up with at most once a second, and as large as
+//! position. What is held here is a copy that is begun anew at each start and in each era, caught up with at most once a second, and as large as
 //! what has ended within the longest life of an access token; older rows concern no token, and the sweep removes them. A request
 //! costs at most one read by primary key and one signature, whatever the number of grants.
 //!

@@ -34,8 +34,7 @@ impl Pair {
         let home = |number: usize, more: &str| {
             let home = Home::make_with(&scratch.path().join(format!("node{number}")), &format!("{CONFIG}\n{more}"));
             home.store_at(&address);
-            let written = std::fs::read_to_string(home.config_file()).expect("a configuration");
-            std::fs::write(home.config_file(), format!("{OWN}{written}")).expect("written");
+            home.set(OWN);
             home
         };
         let homes = [home(0, ""), home(1, NEWER)];

@@ -30,8 +30,7 @@ impl Place {
         let home = |number: usize| {
             let home = Home::make_with(&scratch.path().join(format!("node{number}")), &format!("{CONFIG}\n{TELLS}"));
             home.store_at(&database.options().address);
-            let written = std::fs::read_to_string(home.config_file()).expect("a configuration");
-            std::fs::write(home.config_file(), format!("{OWN}{written}")).expect("written");
+            home.set(OWN);
             home
         };
         let homes = [home(0), home(1)];

@@ -217,7 +217,7 @@ impl Hands {
             None => None,
         };
         let runtime = runtime()?;
-        match runtime.block_on(async { App::open(config, Clock::system()) }) {
+        match runtime.block_on(async { App::open_for_command(config, Clock::system()) }) {
             Ok(app) => Ok(Self::Store(runtime, app)),
             Err(error) if error.exit_code() == 75 => {
                 Err(Failure::new(75, in_use(&error, socket.as_deref(), unreachable)))

@@ -47,9 +47,11 @@ use crate::spans::Spans;
 use crate::timekeeper;
 
 pub use clients::Clients;
-use clients::Origin;
+pub(crate) use clients::clients;
+use clients::{Origin, fitting};
 pub use examine::{Examined, examine};
 pub use start_error::StartError;
+use start_error::named;
 
 /// A clock that is further behind the store than this is worth a word.
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -168,6 +170,13 @@ pub struct Reloaded {
     pub notices: Vec<String>,
 }
 
+/// What becomes of clients of the store that do not fit the configuration when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Misfits {
+    Refused,
+    LeftOut,
+}
+
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
@@ -196,14 +205,32 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing was changed that was there before.
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        Self::open_with_misfits(config, clock, Misfits::Refused)
+    }
+
+    /// The same for a command, which serves nobody: clients of the store that do not fit are not there, and can be removed.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_for_command(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
+        Self::open_with_misfits(config, clock, Misfits::LeftOut)
+    }
+
+    fn open_with_misfits(config: Config, clock: Clock, misfits: Misfits) -> Result<Arc<Self>, StartError> {
         let root = keyring::read_root_key(&config.root_key_file)?;
         let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
             StoreLocation::Sqlite(path) => Box::new(Sqlite::open(path, &config.sqlite_options())?),
-            StoreLocation::Postgres(options) => Box::new(Postgres::open(options)?),
+            StoreLocation::Postgres(options) => {
+                let mut store = Postgres::open(options).map_err(|error| named(error, &config))?;
+                say_if_ahead(&mut store, &clock)?;
+                Box::new(store)
+            }
             StoreLocation::Memory => Box::new(Memory::new()),
         };
-        Self::open_on(config, store, root, clock, journal.as_deref())
+        let (app, writer) = Self::opened(config, store, root, clock, (journal.as_deref(), misfits))?;
+        writer.start()?;
+        Ok(app)
     }
 
     /// The same on a store and a root key that are already there, without a revocation journal.
@@ -216,7 +243,9 @@ impl App {
         root: RootKey,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
-        Self::open_on(config, store, root, clock, None)
+        let (app, writer) = Self::opened(config, store, root, clock, (None, Misfits::Refused))?;
+        writer.start()?;
+        Ok(app)
     }
 
     /// The same, with a writer that works only when it is told to: for simulations.
@@ -229,19 +258,7 @@ impl App {
         root: RootKey,
         clock: Clock,
     ) -> Result<(Arc<Self>, Stepped), StartError> {
-        Self::opened(config, store, root, clock, None)
-    }
-
-    fn open_on(
-        config: Config,
-        store: Box<dyn Store>,
-        root: RootKey,
-        clock: Clock,
-        journal: Option<&Path>,
-    ) -> Result<Arc<Self>, StartError> {
-        let (app, writer) = Self::opened(config, store, root, clock, journal)?;
-        writer.start()?;
-        Ok(app)
+        Self::opened(config, store, root, clock, (None, Misfits::Refused))
     }
 
     fn opened(
@@ -249,7 +266,7 @@ impl App {
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
-        journal: Option<&Path>,
+        (journal, misfits): (Option<&Path>, Misfits),
     ) -> Result<(Arc<Self>, Stepped), StartError> {
         let came_to = store.high_water();
         believe(store.as_mut(), &clock)?;
@@ -257,19 +274,21 @@ impl App {
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
         let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
         let mut keyring = Keyring::open(store.as_mut(), root, now)?;
-        // Nodes that share a store notice this by what they note in it.
-        if let Some(path) = journal.filter(|_| !store.is_shared()) {
+        if let Some(path) = journal {
             not_behind(path, &keyring, came_to)?;
         }
         let added = match store.ask(&Question::Clients)? {
             Answer::Clients(added) => added,
             _ => Vec::new(),
         };
-        let clients = clients(&config, added)?;
+        let clients = match misfits {
+            Misfits::Refused => clients(&config, added)?,
+            Misfits::LeftOut => fitting(&config, added).0,
+        };
         keyring.settle(store.as_mut(), &Lifetimes::of_clients(clients.all()), now)?;
         if let Some(notice) = store.notice() {
             tracing::warn!("{notice}");
-            store.commit(&[Record::Event(noticed(notice, now))], now)?;
+            store.commit(&[Record::Event(told(EventKind::Admin, notice, now))], now)?;
         }
         let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen));
         let keys = keyring.decision_keys()?;
@@ -483,16 +502,10 @@ impl App {
 
     /// Forgets a client that the store held.
     pub(crate) fn drop_client(&self, id: &ClientId) {
-        self.change_clients(|clients| {
-            clients.added.remove(id);
-            clients.by_id.remove(id);
-            clients.claims.remove(id);
-            clients.profiles.remove(id);
-            clients.told.remove(id);
-        });
+        self.change_clients(|clients| clients.remove(id));
     }
 
-    /// Takes over the clients of the store, which another node has changed: all of them, or none if one does not fit.
+    /// Takes over the clients of the store, which another node has changed. One that does not fit is told of once, and hinders no other.
     ///
     /// # Errors
     /// [`StartError`].
@@ -502,9 +515,19 @@ impl App {
             Answer::Clients(added) => added,
             _ => return Ok(()),
         };
-        let config = Arc::clone(&self.settings().config);
-        let clients = clients(&config, added)?;
+        let before = self.settings();
+        let config = Arc::clone(&before.config);
+        let (mut clients, _) = fitting(&config, added);
+        let problems = clients.switch_off(&before.clients);
         let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await?;
+        if !problems.is_empty() {
+            let now = self.engine.now();
+            let alarm = |detail: &String| {
+                tracing::error!(problem = %detail, "a client that another node has added or changed cannot be served here");
+                Record::Event(told(EventKind::Alarm, detail.clone(), now))
+            };
+            self.engine.commit(problems.iter().map(alarm).collect()).await?;
+        }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Settings { config, clients });
         Ok(())
     }
@@ -515,6 +538,18 @@ impl App {
         change(&mut clients);
         *current = Arc::new(Settings { config: Arc::clone(&current.config), clients });
     }
+}
+
+/// Of the nodes that share a database the one that is ahead makes the time of all of them.
+fn say_if_ahead(store: &mut Postgres, clock: &Clock) -> Result<(), StartError> {
+    if let Some(ahead) = timekeeper::ahead_of(clock.now(), store.clock()?) {
+        tracing::warn!(
+            seconds = ahead.as_secs(),
+            "the clock of this machine is ahead of the database's, and what it commits is every node's time: codes and sessions end earlier by that; \
+             let all machines keep their time by NTP"
+        );
+    }
+    Ok(())
 }
 
 /// Compares the clock with the store, before anything is written at its time.
@@ -538,7 +573,8 @@ fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
 }
 
 /// Whether the store is at least where the revocation journal has seen it: each entry was made durable behind its commit. An anchor says
-/// the same, and more; this is for copies that come without it.
+/// the same, and more; this is for copies that come without it. Nodes that share a store have a journal each, of what they themselves have
+/// committed; those that ran notice the same by what they were told (`postgres/doubt.rs`), this is for those that were stopped.
 fn not_behind(path: &Path, keyring: &Keyring, came_to: Timestamp) -> Result<(), StartError> {
     let era = keyring.deployment.era;
     let key = revocations::key(&keyring.derive(Purpose::Revocations));
@@ -567,26 +603,7 @@ pub(crate) fn open_journal(path: &Path, config: &Config, keyring: &Keyring) -> R
 }
 
 /// What an operator should find in the events, too.
-fn noticed(detail: String, at: Timestamp) -> EventRecord {
-    let event = Event { kind: EventKind::Admin, grant: None, client: None, subject: None, detail };
+fn told(kind: EventKind, detail: String, at: Timestamp) -> EventRecord {
+    let event = Event { kind, grant: None, client: None, subject: None, detail };
     EventRecord { at, event, correlation: String::new() }
-}
-
-/// Those of the file, and those of the store; the same identifier in both is an error.
-pub(crate) fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
-    let mut clients = Clients::default();
-    for (client, definition) in config.clients.iter().zip(&config.definitions) {
-        clients.insert(client.clone(), definition, Origin::File);
-    }
-    for (id, text) in added {
-        let definition: ClientDefinition =
-            serde_json::from_str(&text).map_err(|error| StartError::Client(id.clone(), error.to_string()))?;
-        let definition = definition.without_what_misleads();
-        let client = config.resolve_added(&definition).map_err(|problem| StartError::Client(id.clone(), problem))?;
-        if clients.by_id.contains_key(&client.id) {
-            return Err(StartError::ClientTwice(id));
-        }
-        clients.insert(client, &definition, Origin::Store);
-    }
-    Ok(clients)
 }

@@ -114,6 +114,8 @@ pub struct Config {
     pub store_writes: Writes,
     /// The file that holds the password of a PostgreSQL.
     pub store_password_file: Option<PathBuf>,
+    /// Where `store` is written: a file and its line, or a variable.
+    pub store_place: Option<String>,
     /// Where the anchor of a SQLite store is; beside it unless set.
     pub anchor_file: Option<PathBuf>,
     /// Where the revocation journal of a SQLite store is; beside it unless set.
@@ -280,6 +282,7 @@ impl Config {
             store: StoreLocation::Sqlite(data_dir.join("regrant.db")),
             store_writes: Writes::default(),
             store_password_file: None,
+            store_place: None,
             anchor_file: None,
             revocations_file: None,
             root_key_file: data_dir.join(DEFAULT_ROOT_KEY_FILE),

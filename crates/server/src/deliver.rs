@@ -11,6 +11,7 @@
 //! | it is older than `give_up_after`         | the same                                                                  |
 //! | the server stops or crashes              | up to 50 events come again: a recipient knows them by `webhook-id`        |
 //! | retention removes what was not delivered | it is lost, and the log says how much                                     |
+//! | a recovery opens a new era               | on from where the store says: positions of before are of another history  |
 //!
 //! A recipient that is new begins with what happens from then on.
 
@@ -114,17 +115,23 @@ async fn follow(app: Arc<App>, name: String) -> String {
 struct Progress {
     /// `None` until the store was asked.
     position: Option<u64>,
+    /// Of which that is.
+    era: u16,
     /// Failures of the event behind it.
     tries: u32,
 }
 
 impl Progress {
     async fn turn(&mut self, app: &Arc<App>, recipient: &Recipient) -> Result<Turn, AdminError> {
+        let era = app.engine.keys().era();
+        let ends = ends(app).await?;
+        if self.era != era || self.position.is_some_and(|position| position > ends.newest.0) {
+            *self = Self { era, ..Self::default() };
+        }
         let mut position = match self.position {
             Some(position) => position,
             None => begin(app, recipient.name()).await?,
         };
-        let ends = ends(app).await?;
         if ends.removed.0 > position {
             tracing::error!(
                 recipient = recipient.name(),

@@ -36,7 +36,7 @@ mod writer;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use regrant_core::decision::Decision;
 use regrant_core::issue::SubjectStatus;
@@ -84,6 +84,10 @@ pub struct Engine {
     newest: Arc<AtomicI64>,
     /// How many wide revocations there ever were, as the writer last saw it.
     epoch: Arc<AtomicU64>,
+    /// Whether the store is in doubt, as the writer last saw it.
+    doubted: Arc<AtomicBool>,
+    /// Whether other nodes write to the store.
+    is_shared: bool,
     waiting: WriterQueue,
     spans: Spans,
     /// Why nothing is answered any more.
@@ -152,6 +156,7 @@ impl Engine {
         let keys = Current::new(keys);
         let newest = Arc::new(AtomicI64::new(store.high_water().millis()));
         let epoch = Arc::new(AtomicU64::new(store.epoch()));
+        let (doubted, is_shared) = (Arc::new(AtomicBool::new(store.is_in_doubt())), store.is_shared());
         let time = Arc::new(Timekeeper::new(clock, store.high_water()));
         let (failing, failure) = watch::channel(None);
         let (telling, news) = watch::channel(0);
@@ -159,6 +164,7 @@ impl Engine {
         let writer = Writer {
             newest: Arc::clone(&newest),
             epoch: Arc::clone(&epoch),
+            doubted: Arc::clone(&doubted),
             store,
             revocations,
             unkept: HashSet::new(),
@@ -176,7 +182,8 @@ impl Engine {
             teller: Teller::here(),
             changes: Changes::default(),
         };
-        let engine = Self { jobs, keys, time, newest, epoch, waiting, spans, failure, news, endings };
+        let engine =
+            Self { jobs, keys, time, newest, epoch, doubted, is_shared, waiting, spans, failure, news, endings };
         (engine, Stepped::new(writer, queue))
     }
 
@@ -208,18 +215,40 @@ impl Engine {
         self.now().min(self.clock().now())
     }
 
-    /// How many wide revocations there ever were. Asked for *before* a session, a password or a user is looked at from which a grant will
-    /// be made: then one that is answered in between ends that grant, too (law L9).
+    /// How many wide revocations there ever were, as far as is known here.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// The same, with those that any node has answered by now. Asked for *before* a session, a password or a user is looked at from which a
+    /// grant will be made: then one that is answered in between ends that grant, too (law L9), and one of before does not.
+    ///
+    /// # Errors
+    /// As [`Engine::decide`].
+    pub async fn epoch_of_all(&self) -> Result<u64, Unavailable> {
+        if self.is_shared {
+            // With whatever is loaded comes what other nodes have revoked.
+            self.answer(|reply| Job::Load { ids: Vec::new(), reply }).await?;
+        }
+        Ok(self.epoch())
+    }
+
     /// Whether anything may be answered: for what asks nothing of the store and vouches all the same.
     ///
     /// # Errors
-    /// [`Unavailable`] if the store has failed for good, or the clock cannot be believed.
+    /// [`Unavailable`] if the store has failed for good or is in doubt, or the clock cannot be believed.
     pub fn check(&self) -> Result<(), Unavailable> {
+        self.may_ask()?;
+        if self.doubted.load(Ordering::Acquire) {
+            let detail = "the store is in doubt: nothing is vouched for before an operator has decided".to_owned();
+            return Err(Unavailable { cause: Cause::Unreachable, detail });
+        }
+        Ok(())
+    }
+
+    /// Whether the store can be asked. One that is in doubt says itself what it answers, and when no more.
+    fn may_ask(&self) -> Result<(), Unavailable> {
         match &*self.failure.borrow() {
             Some(trouble) => Err(trouble.clone()),
             None => self.time.now(Timestamp::from_millis(self.newest.load(Ordering::Acquire))).map(|_| ()),
@@ -375,7 +404,7 @@ impl Engine {
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.check()?;
+        self.may_ask()?;
         self.queue(job)
     }
 

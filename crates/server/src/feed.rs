@@ -7,7 +7,7 @@
 //! | `/oauth2/status-lists/{name}`  | of 65,536 grants, which have ended: a bit each                  | `statuslist+jwt`          |
 //!
 //! The truth is the store: a row in `revocations` is written in the transaction that ends something, and read from there by its
-//! position. What is held here is a copy that is begun anew at each start, caught up with at most once a second, and as large as
+//! position. What is held here is a copy that is begun anew at each start and in each era, caught up with at most once a second, and as large as
 //! what has ended within the longest life of an access token; older rows concern no token, and the sweep removes them. A request
 //! costs at most one read by primary key and one signature, whatever the number of grants.
 //!
@@ -58,15 +58,15 @@ impl Feed {
     /// Reads what is new, unless that was done within the last second. One reads at a time; the others wait for him.
     async fn catch_up(&self, app: &App) -> Result<(), Unavailable> {
         app.engine.check()?;
-        if self.index().is_fresh(app.engine.clock().ran(), FRESH) {
+        if self.index().is_fresh(app.engine.keys().era(), app.engine.clock().ran(), FRESH) {
             return Ok(());
         }
         let _reading = self.reading.lock().await;
-        let began = app.engine.clock().ran();
-        if self.index().is_fresh(began, FRESH) {
+        let (keys, began) = (app.engine.keys(), app.engine.clock().ran());
+        if self.index().is_fresh(keys.era(), began, FRESH) {
             return Ok(());
         }
-        let keys = app.engine.keys();
+        self.index().come_to(keys.era());
         loop {
             let after = self.index().last();
             let Answer::Revocations(rows) = app.engine.ask(Question::Revocations { after, limit: PAGE }).await? else {

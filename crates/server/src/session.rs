@@ -78,7 +78,7 @@ impl FormKind {
 /// Who is logged in at this browser, if the session lives and its user may log in.
 pub(crate) async fn current(app: &App, headers: &HeaderMap) -> Result<Option<LoggedIn>, Unavailable> {
     let Some(cookie) = read_cookie(app, headers, "session") else { return Ok(None) };
-    let epoch = app.engine.epoch();
+    let epoch = app.engine.epoch_of_all().await?;
     let Answer::Session(Some(session)) = app.engine.ask(Question::Session(session_id(app, &cookie))).await? else {
         return Ok(None);
     };

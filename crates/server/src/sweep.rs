@@ -36,6 +36,9 @@ const REST: Duration = Duration::from_secs(600);
 /// The most slices that the store is asked to bring into their places in one pass: more than it puts off. Where refreshes come without
 /// a pause something is always put off, and brought into its place by the batches themselves.
 const FOLDS: u32 = 512;
+/// How long a seed key stays after it was the current one where nodes share a store: an hour. One that stood still for a while, or could
+/// not ask, goes on under the key that it knows, until its next look.
+const SEEDS_KEPT: Duration = Duration::from_secs(3600);
 /// How long the row of a code is kept that nobody redeemed: an hour. Codes are made for the asking, and tell nobody anything.
 pub const UNREDEEMED: Duration = Duration::from_secs(3600);
 
@@ -178,7 +181,11 @@ fn judge(grant: &Grant, client: Option<&Client>, tombstone: Duration, now: Times
 /// Tag keys on which no living grant hangs any more, and seed keys that no pending retry needs.
 async fn end_unused(app: &App, floor: u32, usage: &Usage, old_tags: &[u32]) -> Result<(u64, u64), KeyringError> {
     let mut keyring = app.keyring.lock().await;
+    let kept = if app.is_shared() { SEEDS_KEPT } else { Duration::ZERO };
+    let now = app.engine.now();
+    let is_late = |row: &&KeyRecord| row.verify_at.is_none_or(|since| since.plus(kept).is_over(now));
     let seeds = keyring.of_kind(KeyKind::Seed).filter(|row| row.status == KeyStatus::Verify && row.id < floor);
+    let seeds = seeds.filter(is_late);
     let unused_seeds: Vec<u32> = seeds.map(|row| row.id).filter(|id| usage.of(KeyKind::Seed, *id) == 0).collect();
     // One that became old behind the walk is for the next one.
     let unused_tags = old_tags.iter().copied().filter(|id| usage.of(KeyKind::Tag, *id) == 0);

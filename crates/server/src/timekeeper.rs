@@ -24,6 +24,8 @@ use crate::clock::Clock;
 
 /// The longest step ahead that is believed.
 pub const MAX_STEP: Duration = Duration::from_secs(30 * 86_400);
+/// A clock that is further ahead of the database's is worth a word.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
 
 /// The clock, and what was seen of it.
 #[derive(Debug)]
@@ -109,6 +111,13 @@ pub(crate) fn ahead_at_start(clock: Timestamp, newest: Timestamp) -> Option<Dura
     // A store that has seen nothing has nothing to lose.
     let ahead = clock.since(newest);
     (newest > Timestamp::EPOCH && ahead > MAX_STEP).then_some(ahead)
+}
+
+/// How far the clock is ahead of that of the database, if it is further than clocks of machines may differ: whatever any node commits is
+/// every node's time.
+pub(crate) fn ahead_of(clock: Timestamp, theirs: Timestamp) -> Option<Duration> {
+    let ahead = clock.since(theirs);
+    (ahead > MAX_AHEAD).then_some(ahead)
 }
 
 #[cfg(test)]

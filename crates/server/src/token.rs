@@ -337,7 +337,7 @@ impl Asking<'_> {
         let subject = SubjectStatus::Enabled;
         let granted = self.verdict(GrantType::Password, subject, asked.scope.as_ref(), &asked.resources)?;
         tracing::warn!(correlation = %self.correlation, client = %self.client.id, "password grant used: RFC 9700 section 2.4 says that it MUST NOT be");
-        let epoch = self.app.engine.epoch();
+        let epoch = self.app.engine.epoch_of_all().await?;
         // A client that has proved who it is sends the passwords of many: its address is not theirs.
         let place =
             if self.client.is_public() { Place::network(self.peer) } else { Place::client(self.client.id.as_str()) };

@@ -4,14 +4,20 @@
 mod cluster;
 #[path = "postgres/contract.rs"]
 mod contract;
+#[path = "postgres/doctor.rs"]
+mod doctor;
 #[path = "postgres/faults.rs"]
 mod faults;
 #[path = "postgres/frozen.rs"]
 mod frozen;
 #[path = "postgres/moving.rs"]
 mod moving;
+#[path = "postgres/nodes.rs"]
+mod nodes;
 #[path = "postgres/poolers.rs"]
 mod poolers;
+#[path = "postgres/put_back.rs"]
+mod put_back;
 #[path = "postgres/races.rs"]
 mod races;
 #[path = "postgres/recovery.rs"]

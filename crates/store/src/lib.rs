@@ -108,6 +108,12 @@ pub trait Store: Send {
     fn is_shared(&self) -> bool {
         false
     }
+
+    /// Whether what it holds may not be what was answered from it, as far as it has noticed by now: nothing is vouched for meanwhile, also
+    /// where the store is not asked.
+    fn is_in_doubt(&self) -> bool {
+        false
+    }
 }
 
 /// Somebody without the key changed the store: what was sealed is not there as it was.

@@ -3,10 +3,12 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use regrant_core::Timestamp;
 use regrant_server::admin::{Command, Status, rfc3339};
 use regrant_server::app::{Examined, examine};
 use regrant_server::config::{StoreLocation, missing_credential};
 use regrant_server::{Clock, Config, keyring};
+use regrant_store::{Postgres, PostgresOptions, known_schema};
 
 use super::Finding;
 use crate::context::{Failure, Hands, in_use};
@@ -55,13 +57,13 @@ pub(super) fn files(config: &Config) -> Vec<Finding> {
     const CHECK: &str = "store";
     if let StoreLocation::Postgres(options) = &config.store {
         let tls = if options.is_encrypted() { "with TLS" } else { "without TLS" };
-        return vec![match regrant_store::Postgres::schema(options) {
+        return vec![match Postgres::schema(options) {
             Ok(state) if state.is_newer() => {
                 Finding::problem(CHECK, format!("{options} needs a newer program"), "Run the newer version.")
             }
             Ok(state) if state.pending().next().is_some() => Finding::note(
                 CHECK,
-                format!("{options}, {tls}: schema {} of {}", state.version, regrant_store::known_schema()),
+                format!("{options}, {tls}: schema {} of {}", state.version, known_schema()),
                 "See `regrant migrate plan`.",
             ),
             Ok(state) => Finding::fine(CHECK, format!("{options}, {tls}: schema {}", state.version)),
@@ -135,15 +137,12 @@ fn space(directory: &Path) -> Vec<Finding> {
 /// The server if it runs; else a look at the store, for nothing of it may be changed: whether a server could open it, and its keys.
 pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
     const CHECK: &str = "server";
-    let StoreLocation::Sqlite(store) = &config.store else { return (Vec::new(), None) };
-    if !store.exists() {
-        return (Vec::new(), None);
+    match &config.store {
+        StoreLocation::Sqlite(store) if store.exists() => {}
+        StoreLocation::Postgres(options) => return of_database(config, options),
+        StoreLocation::Sqlite(_) | StoreLocation::Memory => return (Vec::new(), None),
     }
-    let refused = |failure: &Failure| {
-        let text = failure.to_string();
-        let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "See the server's log."));
-        (vec![Finding::problem(CHECK, says, remedy)], None)
-    };
+    let refused = |failure: &Failure| (vec![problem(CHECK, failure)], None);
     let (socket, unreachable) = match Hands::of_server(config) {
         Some(Ok(mut hands)) => {
             return match hands.ask::<Status>(Command::Status) {
@@ -160,7 +159,7 @@ pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
             refused(&Failure::new(75, in_use(&error, socket.as_deref(), unreachable)))
         }
         Err(error) => refused(&error.into()),
-        Ok(Examined { clients, newest, versions: (version, known) }) => {
+        Ok(Examined { clients, newest, versions: (version, known), .. }) => {
             let mut findings = Vec::new();
             if version == known || version == 0 {
                 findings.push(Finding::fine(CHECK, "none runs; the root key fits the store, and its keys open"));
@@ -170,19 +169,61 @@ pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
                 );
                 findings.push(Finding::note(CHECK, says, "Make a backup before the first start of a newer program."));
             }
-            let now = clock.now();
-            let status = Status {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                issuer: config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
-                config: config.source.file.as_ref().map(|file| file.display().to_string()),
-                now: rfc3339(now.max(newest)),
-                clock: rfc3339(now),
-                trouble: None,
-                clients,
-            };
-            (findings, Some(status))
+            (findings, Some(stopped(config, &clock, clients, newest)))
         }
+    }
+}
+
+/// The server if it runs here, and the database, which nodes elsewhere may serve from: what keeps all of them from it, and the keys.
+fn of_database(config: &Config, options: &PostgresOptions) -> (Vec<Finding>, Option<Status>) {
+    let (mut findings, mut status) = (Vec::new(), None);
+    if let Some(Ok(mut hands)) = Hands::of_server(config) {
+        match hands.ask::<Status>(Command::Status) {
+            Ok(found) => {
+                findings = running(&found);
+                status = Some(found);
+            }
+            Err(failure) => findings.push(problem("server", &failure)),
+        }
+    }
+    // What keeps anybody from looking at it is said already.
+    if !Postgres::schema(options).is_ok_and(|state| state.version == known_schema()) {
+        return (findings, status);
+    }
+    let clock = Clock::system();
+    match examine(config, &clock) {
+        Err(error) => findings.push(problem("database", &error.into())),
+        Ok(Examined { clients, newest, ahead, .. }) => {
+            findings.push(Finding::fine("database", "the root key fits it, its keys open, and nothing is in doubt"));
+            if let Some(ahead) = ahead {
+                let says = format!("this machine's is {} s ahead of the database's", ahead.as_secs());
+                let remedy = "Let all machines keep their time by NTP: what one node commits is the time of all.";
+                findings.push(Finding::note("clock", says, remedy));
+            }
+            status.get_or_insert_with(|| stopped(config, &clock, clients, newest));
+        }
+    }
+    (findings, status)
+}
+
+fn problem(check: &'static str, failure: &Failure) -> Finding {
+    let text = failure.to_string();
+    let (says, remedy) = text.split_once("\n  remedy: ").unwrap_or((&text, "See the server's log."));
+    Finding::problem(check, says, remedy)
+}
+
+/// What a server would say of itself that does not run.
+fn stopped(config: &Config, clock: &Clock, clients: usize, newest: Timestamp) -> Status {
+    let now = clock.now();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        issuer: config.issuer.clone().unwrap_or_else(|| format!("http://{}", config.listen)),
+        config: config.source.file.as_ref().map(|file| file.display().to_string()),
+        now: rfc3339(now.max(newest)),
+        clock: rfc3339(now),
+        trouble: None,
+        clients,
     }
 }
 

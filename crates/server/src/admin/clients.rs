@@ -2,7 +2,7 @@
 
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
-use regrant_store::Record;
+use regrant_store::{Answer, Question, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NotFound`].
     pub fn client_detail(&self, id: &str) -> Result<ClientDetail, AdminError> {
-        self.known_client(id).ok_or_else(|| AdminError::NotFound(format!("there is no client {id}")))
+        self.known_client(id).ok_or_else(|| not_found(id))
     }
 
     /// Adds a client to the store, or replaces it whole. A definition that names no secret keeps those that the client has; a
@@ -128,10 +128,20 @@ impl Admin {
         Some(detail(view, &definition))
     }
 
+    /// The identifier of a client that the store has, also of one that does not fit the configuration.
+    pub(super) async fn stored(&self, id: &str) -> Result<Option<ClientId>, AdminError> {
+        let Answer::Clients(stored) = self.app.engine.ask(Question::Clients).await? else { return Ok(None) };
+        Ok(ClientId::parse(id).filter(|_| stored.iter().any(|(stored, _)| stored == id)))
+    }
+
     fn stored_definition(&self, id: &str) -> Option<ClientDefinition> {
         let (settings, id) = (self.app.settings(), ClientId::parse(id)?);
         settings.clients.iter().find(|(client, _)| client.id == id).and_then(|(_, added)| added.cloned())
     }
+}
+
+pub(super) fn not_found(id: &str) -> AdminError {
+    AdminError::NotFound(format!("there is no client {id}"))
 }
 
 fn detail(client: ClientView, definition: &ClientDefinition) -> ClientDetail {
@@ -183,14 +193,17 @@ impl Admin {
     /// [`AdminError::NotFound`] if it is not in the store.
     pub async fn remove_client(&self, id: &str) -> Result<ClientRemoved, AdminError> {
         let _changing = self.app.changing.lock().await;
-        let view = self.client_detail(id)?;
-        self.acting.check(&format!("client {id}"), Some(&view))?;
-        let known = ClientId::parse(id).filter(|_| view.client.origin == "store").ok_or_else(|| {
-            AdminError::Invalid(format!("client {id} is declared in the configuration file: remove it there"))
-        })?;
+        let view = self.known_client(id);
+        self.acting.check(&format!("client {id}"), view.as_ref())?;
+        let Some(known) = self.stored(id).await? else {
+            let declared = format!("client {id} is declared in the configuration file: remove it there");
+            return Err(view.map_or_else(|| not_found(id), |_| AdminError::Invalid(declared)));
+        };
         let began = self.app.engine.now();
         let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
-        let follows = self.follows(&Happened::ClientRemoved(known.clone()));
+        // The file's own, where both have it, stays.
+        let is_the_one = view.is_none_or(|view| view.client.origin == "store");
+        let follows = is_the_one.then(|| self.follows(&Happened::ClientRemoved(known.clone()))).flatten();
         let grants_ended = follows.is_some();
         records.extend(follows);
         records.push(self.note(format!("client {id} removed")));

@@ -1,12 +1,19 @@
 //! All clients of one moment: those of the file and those of the store, with what each layer wants to know of them.
+//!
+//! | a client of the store that this node's configuration does not fit, or that its file has too | is                                       |
+//! |-----------------------------------------------|----------------------------------------------------------------------------------------|
+//! | when the server starts or reloads             | an error: nothing is served, or everything as before                                   |
+//! | when another node has changed clients         | not there; if it was, it is switched off. All the others are followed                   |
+//! | when a command opens the store                | not there, and can be removed                                                           |
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use regrant_core::{Client, ClientId};
 
+use super::StartError;
 use crate::claims::ClientClaims;
-use crate::config::ClientDefinition;
+use crate::config::{ClientDefinition, Config};
 use crate::profile::Profile;
 
 /// All clients of one moment.
@@ -18,6 +25,38 @@ pub struct Clients {
     pub(super) added: HashMap<ClientId, ClientDefinition>,
     /// Those whose error answers carry the reason.
     pub(super) told: HashSet<ClientId>,
+    /// What is wrong with those of the store that do not fit.
+    pub(super) misfits: HashMap<String, String>,
+}
+
+/// Those of the file, and those of the store; the same identifier in both is an error.
+pub(crate) fn clients(config: &Config, added: Vec<(String, String)>) -> Result<Clients, StartError> {
+    let (clients, misfits) = fitting(config, added);
+    misfits.into_iter().next().map_or(Ok(clients), Err)
+}
+
+/// Those that fit, and what is wrong with the others.
+pub(super) fn fitting(config: &Config, added: Vec<(String, String)>) -> (Clients, Vec<StartError>) {
+    let (mut clients, mut misfits) = (Clients::default(), Vec::new());
+    for (client, definition) in config.clients.iter().zip(&config.definitions) {
+        clients.insert(client.clone(), definition, Origin::File);
+    }
+    for (id, text) in added {
+        let definition = serde_json::from_str::<ClientDefinition>(&text).map_err(|error| error.to_string());
+        let definition = definition.map(ClientDefinition::without_what_misleads);
+        let resolved = definition.and_then(|definition| Ok((config.resolve_added(&definition)?, definition)));
+        let misfit = match resolved {
+            Ok((client, _)) if clients.by_id.contains_key(&client.id) => StartError::ClientTwice(id.clone()),
+            Ok((client, definition)) => {
+                clients.insert(client, &definition, Origin::Store);
+                continue;
+            }
+            Err(problem) => StartError::Client(id.clone(), problem),
+        };
+        clients.misfits.insert(id, misfit.to_string());
+        misfits.push(misfit);
+    }
+    (clients, misfits)
 }
 
 /// Where a client is defined.
@@ -56,6 +95,33 @@ impl Clients {
     #[must_use]
     pub fn registered(&self) -> usize {
         self.profiles.values().filter(|profile| profile.registration.is_some()).count()
+    }
+
+    /// Keeps those that no longer fit and were there before, switched off: whoever has their tokens is told so. Returns what is wrong with
+    /// those that nobody was told of.
+    pub(super) fn switch_off(&mut self, before: &Self) -> Vec<String> {
+        let gone = self.misfits.keys().filter_map(|id| ClientId::parse(id)).filter(|id| !self.by_id.contains_key(id));
+        let gone: Vec<ClientId> = gone.collect();
+        for id in &gone {
+            if let Some((client, definition)) = before.by_id.get(id).zip(before.added.get(id)) {
+                let client = Client { disabled: true, ..Client::clone(client) };
+                let definition = ClientDefinition { disabled: Some(true), ..definition.clone() };
+                self.insert(client, &definition, Origin::Store);
+            }
+        }
+        let is_new = |(id, problem): &(&String, &String)| before.misfits.get(*id) != Some(*problem);
+        self.misfits.iter().filter(is_new).map(|(_, problem)| problem.clone()).collect()
+    }
+
+    /// Forgets one that the store had.
+    pub(super) fn remove(&mut self, id: &ClientId) {
+        self.misfits.remove(id.as_str());
+        if self.added.remove(id).is_some() {
+            self.by_id.remove(id);
+            self.claims.remove(id);
+            self.profiles.remove(id);
+            self.told.remove(id);
+        }
     }
 
     pub(super) fn insert(&mut self, client: Client, definition: &ClientDefinition, origin: Origin) {

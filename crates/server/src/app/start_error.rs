@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use regrant_store::{OpenError, Unavailable};
 
+use crate::config::Config;
 use crate::keyring::KeyringError;
 
 /// Why the server cannot start. Each message says what to do.
@@ -69,4 +70,14 @@ impl StartError {
             Self::Store(_) | Self::Unavailable(_) | Self::Revocations { .. } | Self::Thread(_) => 69,
         }
     }
+}
+
+/// The same with the setting that names the store, and where that is written.
+pub(super) fn named(error: OpenError, config: &Config) -> StartError {
+    StartError::Store(match (error, &config.store_place) {
+        (OpenError::Server { place, problem, remedy }, Some(said)) => {
+            OpenError::Server { place: format!("{place} (`store`, {said})"), problem, remedy }
+        }
+        (error, _) => error,
+    })
 }

@@ -235,6 +235,15 @@ impl<'a> Section<'a> {
         self.tell(at, self.full_name(problem.key), problem);
     }
 
+    /// Where a setting comes from, for what turns out to be wrong with it later.
+    pub(super) fn place(&self, key: &str) -> Option<String> {
+        if let Some(variable) = self.variable(key) {
+            return Some(format!("environment variable {variable}"));
+        }
+        let (found, _) = self.table.get_key_value(key)?;
+        Some(format!("{}:{}", self.report.file, self.report.line(found.span().start)))
+    }
+
     /// Where the whole list came from a variable, that is named, for no line of the file says it.
     fn tell(&self, at: usize, key: String, problem: Problem) {
         match &self.given_by {

@@ -128,16 +128,48 @@ pub(super) fn store(text: &str, base: &Path) -> Result<StoreLocation, Problem> {
         Some(("sqlite", path)) if !path.is_empty() && !path.contains(['\0', '?']) => {
             Ok(StoreLocation::Sqlite(under(base, path)))
         }
+        Some((scheme @ ("postgres" | "postgresql"), _)) if !text.starts_with(&format!("{scheme}://")) => {
+            Err(no_address("it is no address", text))
+        }
         Some(("postgres" | "postgresql", _)) => PostgresOptions::parse(text).map(StoreLocation::Postgres).map_err(|what| {
             let remedy = "Write it like \"postgres://regrant@db1.example,db2.example/regrant\", and name the password's file in `store_password_file`.";
             Problem::new("store", what, remedy)
         }),
+        Some((scheme, _)) if ["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+            Err(no_address("its first word is not in small letters", text))
+        }
+        _ if text.split_whitespace().any(|word| ["host=", "dbname=", "user="].iter().any(|key| word.starts_with(key))) => {
+            Err(no_address("it is a list of parameters", text))
+        }
         _ => Err(Problem::new(
             "store",
             "it is neither \"sqlite:PATH\" nor \"postgres://USER@HOST/DATABASE\"",
             "Write \"sqlite:regrant.db\".",
         )),
     }
+}
+
+/// Something that means a PostgreSQL, and is written otherwise. A password that may be in it is not shown.
+fn no_address(what: &str, text: &str) -> Problem {
+    let words = || text.split([' ', ':']).filter_map(|word| word.split_once('='));
+    let of = |key: &str, unless: &'static str| {
+        words().find(|(known, _)| *known == key).map_or_else(|| unless.to_owned(), |(_, value)| value.to_owned())
+    };
+    let address = match text.split_once("://") {
+        Some((scheme, rest)) if !rest.contains('@') || !rest.split('@').next().is_some_and(|who| who.contains(':')) => {
+            format!("{}://{rest}", scheme.to_ascii_lowercase())
+        }
+        _ => {
+            let port = words().find(|(key, _)| *key == "port").map(|(_, port)| format!(":{port}")).unwrap_or_default();
+            format!(
+                "postgres://{}@{}{port}/{}",
+                of("user", "regrant"),
+                of("host", "localhost"),
+                of("dbname", "regrant")
+            )
+        }
+    };
+    Problem::new("store", what, format!("Write {address:?}; a password has its own file, `store_password_file`."))
 }
 
 /// What a path begins with that names a systemd credential (`LoadCredential=`, `LoadCredentialEncrypted=`).

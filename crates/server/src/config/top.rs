@@ -37,6 +37,7 @@ pub(super) fn read(top: &Section<'_>, base: &Path, config: &mut Config) {
         Ok(store) => config.store = store,
         Err(problem) => top.problem(problem),
     }
+    config.store_place = top.place("store");
     config.store_password_file = read_path(top, "store_password_file", base);
     if let StoreLocation::Postgres(options) = &mut config.store {
         options.password_file.clone_from(&config.store_password_file);

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread;
 
 use regrant_core::decision::{Decision, Event};
@@ -36,6 +36,7 @@ pub(super) struct Writer {
     pub(super) keys: Current<Keys>,
     pub(super) newest: Arc<AtomicI64>,
     pub(super) epoch: Arc<AtomicU64>,
+    pub(super) doubted: Arc<AtomicBool>,
     pub(super) unused: std::ops::Range<u64>,
     pub(super) waiting: WriterQueue,
     pub(super) spans: Spans,
@@ -199,6 +200,7 @@ impl Writer {
     fn learn(&mut self, answer: Option<&Answer>) {
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
         self.epoch.store(self.store.epoch(), Ordering::Release);
+        self.doubted.store(self.store.is_in_doubt(), Ordering::Release);
         let Some(Answer::Changes(found)) = answer else { return };
         if found.events != self.changes.events {
             self.telling.send_modify(|commits| *commits = commits.wrapping_add(1));
@@ -307,6 +309,7 @@ impl Writer {
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
         self.usable()?;
         let committed = self.store.commit(records, now);
+        self.doubted.store(self.store.is_in_doubt(), Ordering::Release);
         if let Some(trouble) = self.store.failure() {
             self.failing.tell(&trouble);
         }
@@ -328,6 +331,7 @@ impl Writer {
         // Before anybody is answered: whoever hears the answer must not find an earlier time.
         self.newest.store(self.store.high_water().millis(), Ordering::Release);
         self.epoch.store(self.store.epoch(), Ordering::Release);
+        self.doubted.store(self.store.is_in_doubt(), Ordering::Release);
         self.keep_revocations(records, &outcomes, now);
         Ok(outcomes)
     }

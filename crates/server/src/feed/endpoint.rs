@@ -40,8 +40,8 @@ pub(crate) async fn feed(State(app): State<Arc<App>>, request: Request) -> Respo
     let query = parts.uri.query().unwrap_or_default().to_owned();
     answered(&app, &parts, "application/revocations+jwt", || {
         let since = Form::parse(query.as_bytes())?.ascii("since", 40)?.map(str::to_owned);
-        let cursor = since.and_then(|since| position(&since, app.engine.keys().era())).unwrap_or(0);
         let mut index = app.feed.index();
+        let cursor = since.and_then(|since| position(&since, index.era())).unwrap_or(0);
         let from = index.position(cursor);
         signed(&app, &mut index, About::Since(from), "revocations+jwt", |index, now| page(&app, index, from, now))
     })
@@ -170,7 +170,7 @@ fn page(app: &App, index: &Index, from: u64, now: Timestamp) -> Value {
         "iss": app.issuer(),
         "iat": now.seconds(),
         "exp": now.seconds().saturating_add(told::EXPIRES_IN),
-        "cursor": format!("{}.{until}", keys.era()),
+        "cursor": format!("{}.{until}", index.era()),
         "more": has_more,
         "status_lists": lists(app),
         "revocations": lines,

@@ -20,6 +20,8 @@ type Reasons = Vec<(Option<u64>, Timestamp)>;
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Index {
+    /// Of which all this is.
+    era: u16,
     rows: BTreeMap<u64, Vec<Told>>,
     /// Since when, by block and bit: by itself, and by each wide revocation that can be taken back.
     ended: HashMap<u64, BTreeMap<u16, Reasons>>,
@@ -65,9 +67,20 @@ pub(super) struct Signed {
 }
 
 impl Index {
-    /// Whether it was caught up with less than `fresh` ago, by a clock that only runs.
-    pub(super) fn is_fresh(&self, ran: Duration, fresh: Duration) -> bool {
-        self.caught_up.is_some_and(|at| ran.saturating_sub(at) < fresh)
+    /// Whether it was caught up with in this era less than `fresh` ago, by a clock that only runs.
+    pub(super) fn is_fresh(&self, era: u16, ran: Duration, fresh: Duration) -> bool {
+        self.era == era && self.caught_up.is_some_and(|at| ran.saturating_sub(at) < fresh)
+    }
+
+    /// Positions of another era are those of another history: in a new one it begins anew.
+    pub(super) fn come_to(&mut self, era: u16) {
+        if self.era != era {
+            *self = Self { era, ..Self::default() };
+        }
+    }
+
+    pub(super) const fn era(&self) -> u16 {
+        self.era
     }
 
     pub(super) fn caught_up(&mut self, ran: Duration) {

@@ -148,6 +148,10 @@ impl Store for Metered {
         self.store.is_shared()
     }
 
+    fn is_in_doubt(&self) -> bool {
+        self.store.is_in_doubt()
+    }
+
     fn high_water(&self) -> Timestamp {
         self.store.high_water()
     }

@@ -409,6 +409,8 @@ impl Cluster {
             let proxy = Arc::new(Proxy::start(Arc::clone(&databases.target), options.is_planted).await);
             let home = Home::make_with(&directory.join(format!("node{number}")), CONFIG);
             home.store_at(&database.at(&[proxy.port]).address);
+            // A journal of its own, which must never know of more than is there.
+            home.set("revocations_file = \"revocations\"\n");
             match nodes.first() {
                 Some(first) => {
                     std::fs::copy(first.home.root_key_file(), home.root_key_file()).expect("one root key for all");

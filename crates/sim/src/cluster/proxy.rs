@@ -23,7 +23,13 @@ pub enum Wire {
     LosesAnswer = 3,
     /// A COMMIT goes no further for now, and what comes behind it; the rest moves.
     HoldsCommit = 4,
+    /// The server warns in German.
+    SpeaksGerman = 5,
 }
+
+/// The word that a server with `lc_messages = 'de_DE'` has for it, as long as the English one. The other word of a message stays.
+const WARNING: &[u8] = b"SWARNING\0";
+const WARNUNG: &[u8] = b"SWARNUNG\0";
 
 /// What nodes say at the beginning of each transaction, and what a planted fault makes of it: as long, and something else.
 const SAID: &[u8] = b"synchronous_commit = on";
@@ -123,13 +129,16 @@ async fn carry(
             }
         }
         if !from_node {
+            if state.is(Wire::SpeaksGerman) {
+                replace(&mut told[..length], WARNING, WARNUNG);
+            }
             if node.write_all(&told[..length]).await.is_err() {
                 return;
             }
             continue;
         }
         if is_planted {
-            plant(&mut asked[..length]);
+            replace(&mut asked[..length], SAID, PLANTED);
         }
         let commits = asked[..length].windows(6).any(|bytes| bytes == b"COMMIT");
         while commits && state.is(Wire::HoldsCommit) {
@@ -151,10 +160,11 @@ async fn carry(
     }
 }
 
-fn plant(bytes: &mut [u8]) {
-    let places: Vec<usize> =
-        bytes.windows(SAID.len()).enumerate().filter(|(_, found)| *found == SAID).map(|(place, _)| place).collect();
+/// Puts something that is as long in its place.
+fn replace(bytes: &mut [u8], said: &[u8], instead: &[u8]) {
+    let found = bytes.windows(said.len()).enumerate().filter(|(_, found)| *found == said);
+    let places: Vec<usize> = found.map(|(place, _)| place).collect();
     for place in places {
-        bytes[place..place + SAID.len()].copy_from_slice(PLANTED);
+        bytes[place..place + said.len()].copy_from_slice(instead);
     }
 }

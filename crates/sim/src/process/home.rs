@@ -66,6 +66,15 @@ impl Home {
         std::fs::write(self.config_file(), text).expect("the configuration is written");
     }
 
+    /// Puts settings at the top of the configuration.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn set(&self, settings: &str) {
+        let text = std::fs::read_to_string(self.config_file()).expect("the configuration");
+        std::fs::write(self.config_file(), format!("{settings}{text}")).expect("the configuration is written");
+    }
+
     /// From now on it is another version that runs here.
     pub fn run_by(&mut self, binary: Option<&Path>) {
         self.binary = binary.map(Path::to_owned);

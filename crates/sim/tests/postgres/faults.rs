@@ -1,10 +1,13 @@
 //! The database fails: nothing that was answered is lost, and nothing that was not is half done (checks T6, T7, Z7 to Z10).
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::thread;
 
 use regrant_core::grant::RowMac;
 use regrant_core::{Grant, Timestamp};
-use regrant_store::{Cause, OpenError, Outcome, Postgres, Question, Record, Store};
+use regrant_store::{Cause, KeyKind, OpenError, Outcome, Postgres, Question, Record, Store};
+use sim::cluster::proxy::{Proxy, Wire};
 use sim::pg::{self, Server};
 
 use crate::contract::server;
@@ -166,6 +169,70 @@ fn a_standby_that_takes_over_has_what_was_answered() {
     assert_eq!(found(&mut store), reached);
     assert_eq!(store.commit(&[version(reached + 1)], at(3)), Ok(vec![Outcome::Committed]));
     assert_eq!(store.notice(), None, "nothing went back");
+}
+
+/// Check Z7: a COMMIT that the server no longer waits with for its standby is no answer, in whatever language the server says so, and
+/// whatever the role wants to hear.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_no_longer_waits_is_no_answer_in_any_language() {
+    if !pg::is_there() {
+        return;
+    }
+    let server = Server::start(&[]);
+    let wire = Proxy::start(Arc::new(AtomicU16::new(server.port)), false).await;
+    wire.set(Wire::SpeaksGerman);
+    server.sql("postgres", "ALTER ROLE regrant SET client_min_messages = error");
+    let told = tokio::task::spawn_blocking(move || {
+        let mut store = Postgres::open(&server.database().at(&[wire.port])).expect("opens");
+        store.commit(&[write(None, &grant(1))], at(1)).expect("written");
+        server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        server.sql("postgres", "SELECT pg_reload_conf()");
+        thread::scope(|scope| {
+            // The first ones may be done before the server has heard that somebody is to be waited for.
+            let waits = scope.spawn(|| (2..).find_map(|next| store.commit(&[version(next)], at(2)).err()));
+            let cancels = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
+                WHERE wait_event = 'SyncRep' AND application_name = 'regrant'";
+            while server.sql("postgres", cancels) == "0" {}
+            waits.join().expect("a node").expect("in the end")
+        })
+    });
+    let told = told.await.expect("the story ends");
+    assert_eq!((told.cause, told.detail.as_str()), (Cause::Unknown, "the server no longer waited for its standby"));
+}
+
+/// Law L9: what another node has noticed is no answer of this one either, whatever is asked; but for what tells that something is to be decided.
+#[test]
+fn nothing_is_vouched_for_while_the_database_is_in_doubt() {
+    if !pg::is_there() {
+        return;
+    }
+    let database = server().database();
+    let mut store = database.node();
+    store.commit(&[write(None, &grant(1))], at(1)).expect("written");
+    let subject = || "usr_ann".to_owned();
+    let vouching = [
+        Question::Grants { client: None, subject: None, after: 0, limit: 1 },
+        Question::Revocations { after: 0, limit: 1 },
+        Question::AccessDenied([1; 32]),
+        Question::UserBySubject(subject()),
+        Question::UserByName("ann".to_owned()),
+        Question::Session([1; 32]),
+        Question::Consent { subject: subject(), client: "app".to_owned() },
+        Question::Clients,
+        Question::Keys(KeyKind::Seed),
+        Question::Deployment,
+    ];
+    let telling = [Question::Changes, Question::Events { grant: None, limit: 1 }];
+    assert!(vouching.iter().chain(&telling).all(|question| store.ask(question).is_ok()) && !store.is_in_doubt());
+    let note = "INSERT INTO lost_commits (node, era, known, known_at, told, told_at) VALUES ('another', 0, 1, 1, 2, 2)";
+    server().sql(&database.name, note);
+    for question in &vouching {
+        let refused = store.ask(question).expect_err("nobody knows what of it is true");
+        assert!(refused.detail.contains("regrant recover"), "{question:?}: {refused}");
+    }
+    assert!(telling.iter().all(|question| store.ask(question).is_ok()) && store.is_in_doubt());
+    server().sql(&database.name, "DELETE FROM lost_commits");
+    assert!(vouching.iter().all(|question| store.ask(question).is_ok()) && !store.is_in_doubt());
 }
 
 /// Security section 4.4: a standby that COMMIT did not wait for is told of loudly, and what it has lost is noticed.

@@ -138,6 +138,26 @@ fn a_server_is_believed_by_its_name_and_authority_alone() {
     assert!(matches!(&refused, Err(OpenError::Server { problem, .. }) if problem.contains("TLS")), "{refused:?}");
 }
 
+/// A socket has no name for a certificate to be for, and needs none; nor is this machine another one in capitals.
+#[test]
+fn a_socket_of_this_machine_is_an_address() {
+    if !pg::is_there() {
+        return;
+    }
+    let (name, port) = (server().database().name, server().port);
+    let folder = server().home.display().to_string().replace('/', "%2F");
+    for address in [
+        format!("postgres://regrant@{folder}:{port}/{name}"),
+        format!("postgres://regrant@/{name}?host={folder}&port={port}"),
+        format!("postgres://regrant@LOCALHOST:{port}/{name}?hostaddr=127.0.0.1"),
+    ] {
+        let options = PostgresOptions::parse(&address).expect("an address");
+        assert!(!options.is_encrypted(), "{address}");
+        let mut store = Postgres::open(&options).unwrap_or_else(|error| panic!("{address}: {error}"));
+        assert!(matches!(store.ask(&Question::Deployment), Ok(Answer::Deployment(None))), "{address}");
+    }
+}
+
 /// What is wrong with a password is said, and not which one it is.
 #[test]
 fn a_password_that_is_wrong_or_missing_opens_nothing() {

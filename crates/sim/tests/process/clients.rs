@@ -98,17 +98,17 @@ fn an_answer_that_could_not_be_written_is_no_success() {
     assert!(code == DEVICE && said.contains("is not whole"), "{said}");
     let (code, said) = into_the_full(&home, &["client", "secret"]);
     assert!(code == DEVICE && said.contains("make another"), "{said}");
-    let (code, said) = into_the_full(&home, &["client", "add", "web", "--redirect-uri", "https://a.example/cb"]);
-    assert!(code == DEVICE && said.contains("regrant client rotate-secret web --overlap 0"), "{said}");
-    let (code, said) = into_the_full(&home, &["client", "rotate-secret", "web", "--json"]);
+    let (code, said) = into_the_full(&home, &["client", "add", "shelf", "--redirect-uri", "https://a.example/cb"]);
+    assert!(code == DEVICE && said.contains("regrant client rotate-secret shelf --overlap 0"), "{said}");
+    let (code, said) = into_the_full(&home, &["client", "rotate-secret", "shelf", "--json"]);
     assert_eq!(code, DEVICE, "{said}");
     let said: Value = serde_json::from_str(&said).expect("JSON");
-    assert!(said["remedy"].as_str().is_some_and(|remedy| remedy.contains("rotate-secret web")), "{said}");
+    assert!(said["remedy"].as_str().is_some_and(|remedy| remedy.contains("rotate-secret shelf")), "{said}");
     // A server that runs has heard the command all the same.
     let server = Server::start(&home);
-    let (code, _) = into_the_full(&home, &["client", "disable", "web"]);
+    let (code, _) = into_the_full(&home, &["client", "disable", "shelf"]);
     assert_eq!(code, DEVICE);
-    assert_eq!(json(&run(&home, &["client", "show", "web", "--json"]))["disabled"], true);
+    assert_eq!(json(&run(&home, &["client", "show", "shelf", "--json"]))["disabled"], true);
     server.stop();
 }
 

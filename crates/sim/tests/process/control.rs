@@ -121,7 +121,6 @@ fn a_client_is_changed_and_switched_off_by_command() {
     assert_eq!(json(&run(&["client", "enable", "wiki"]))["disabled"], false);
     for (line, code) in [
         (&["client", "set", "wiki"][..], 2),
-        (&["client", "set", "wiki", "--unset", "logo_uri"], 1),
         (&["client", "set", "nobody", "--name", "X"], 1),
         (&["client", "set", "wiki", "--redirect-uri", "no URI"], 65),
         (&["client", "set"], 2),

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use rusqlite::Connection;
 use sim::exploit::format::sha256;
 use sim::process::{Home, Refused, Scratch, Server};
-use sim::wire::{PASSWORD, USER, text};
+use sim::wire::{CONFIG, PASSWORD, USER, text};
 
 /// A service that cannot have what it needs; and one whose configuration is wrong (sysexits.h).
 const UNAVAILABLE: Option<i32> = Some(69);
@@ -61,6 +62,32 @@ async fn expect_recovery(home: &Home, token: &str) {
     let asked = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", "phone")];
     let _ = server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200);
     server.stop();
+}
+
+/// A client of the store that needs what the file no longer declares, and one that the file has by now as well: no server starts, and the
+/// command that the refusal names takes it out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_no_longer_fits_is_removed_by_a_command() {
+    let (_scratch, home, token) = served("misfit").await;
+    let run = |arguments: &[&str]| {
+        let done = home.command(arguments).stdin(Stdio::null()).output().expect("regrant runs");
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
+    };
+    let to = ["--public", "--redirect-uri", "https://app.example/cb", "--scope"];
+    for (client, scope) in [("narrow", "files"), ("double", "read")] {
+        run(&["client", "add", client, to[0], to[1], to[2], to[3], scope]);
+    }
+    let without = CONFIG.replace("files", "papers");
+    let double = "[[client]]\nid = \"double\"\ntoken_endpoint_auth_method = \"none\"\n\
+        redirect_uris = [\"https://app.example/cb\"]\nscopes = [\"read\"]\n";
+    home.configure(&format!("{without}\n{double}"));
+    for client in ["double", "narrow"] {
+        let Refused { code, said } = refused(&home);
+        let command = format!("regrant client remove {client}");
+        assert!(code == CONFIGURATION && said.contains(&command), "{client}: {said}");
+        run(&["client", "remove", client]);
+    }
+    expect_recovery(&home, &token).await;
 }
 
 /// Check K6: with another root key the server refuses to start, says so, and changes nothing.

@@ -25,9 +25,9 @@ use super::{grants, records};
 use crate::{EventRecord, Outcome, Record, Revoked, revocation};
 
 /// Every transaction of ours. What the server or a role says otherwise does not count: a statement that is cancelled while it waits for
-/// the standby would be told as committed.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; \
-    SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '15s'";
+/// the standby would be told as committed. Nor is that warning kept from us.
+pub(super) const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL client_min_messages = warning; \
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '15s'";
 const NODE: &str = "INSERT INTO nodes (id, version, commits, high_water) VALUES ($1, '', 1, $2) ON CONFLICT (id) DO UPDATE \
     SET commits = nodes.commits + 1, high_water = greatest(nodes.high_water, excluded.high_water) RETURNING commits";
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use futures_util::future::poll_fn;
 use tokio::runtime::Runtime;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
 
@@ -96,6 +96,11 @@ pub(super) fn is_answered_no(error: &tokio_postgres::Error) -> bool {
     })
 }
 
+/// Whether the server warns, in whatever language it speaks: only the other of its two words for that is the same in all of them.
+fn is_warning(notice: &DbError) -> bool {
+    notice.parsed_severity().map_or(notice.severity() == "WARNING", |severity| severity == Severity::Warning)
+}
+
 /// A connection.
 pub(super) struct Line {
     client: Client,
@@ -117,7 +122,7 @@ impl Line {
         tokio::spawn(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
-                    Ok(AsyncMessage::Notice(notice)) if notice.severity() == "WARNING" => {
+                    Ok(AsyncMessage::Notice(notice)) if is_warning(&notice) => {
                         told.fetch_add(1, Ordering::AcqRel);
                     }
                     Ok(_) => {}

@@ -33,6 +33,7 @@ mod guard;
 mod halves;
 mod ledger;
 mod line;
+mod look;
 mod news;
 mod options;
 mod people;
@@ -121,14 +122,7 @@ impl Postgres {
     pub fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
         let mut store = Self::usable(options, true)?;
         store.begin().map_err(|fault| refused(options, fault))?;
-        if store.news.is_in_doubt {
-            let problem =
-                "the database went back: a standby that had not heard of all that was answered has taken over"
-                    .to_owned();
-            let remedy = "run `regrant recover --dry-run`, and then `regrant recover`: it says what happens to whom (docs/operations.md, \"A failover that lost something\")".to_owned();
-            return Err(OpenError::Server { place: options.address.clone(), problem, remedy });
-        }
-        Ok(store)
+        store.doubt().map_or(Ok(store), Err)
     }
 
     /// Opens a database that went back, for whoever decides what becomes of that. Nothing is changed before the first commit.
@@ -274,17 +268,22 @@ impl Postgres {
         self.runtime.as_ref().ok_or_else(|| Fault::damaged("the store is closed"))
     }
 
-    /// Whether anything may be decided.
+    /// Whether anything may be decided, or vouched for.
     fn sure(&mut self) -> Result<(), Unavailable> {
-        if let Some(detail) = &self.forged {
-            return Err(Unavailable { cause: Cause::Damaged, detail: detail.clone() });
+        if self.forged.is_none() && self.news.is_in_doubt && !self.recovers {
+            // An operator may have decided in the meantime.
+            self.look_for_news()?;
         }
-        if self.recovers || !self.news.is_in_doubt {
-            return Ok(());
+        self.believed()
+    }
+
+    /// The same, by what is known.
+    fn believed(&self) -> Result<(), Unavailable> {
+        match &self.forged {
+            Some(detail) => Err(Unavailable { cause: Cause::Damaged, detail: detail.clone() }),
+            None if self.news.is_in_doubt && !self.recovers => Err(doubt::refused()),
+            None => Ok(()),
         }
-        // An operator may have decided in the meantime.
-        self.look_for_news()?;
-        if self.news.is_in_doubt { Err(doubt::refused()) } else { Ok(()) }
     }
 
     /// What is sealed, looked at; told once.
@@ -418,6 +417,21 @@ impl Postgres {
     }
 }
 
+/// Whether something is answered by it that an operator's decision may change: everything but what tells that there is one to be made,
+/// and what has happened.
+const fn vouches(question: &Question) -> bool {
+    !matches!(
+        question,
+        Question::Changes
+            | Question::Events { .. }
+            | Question::EventsOf { .. }
+            | Question::EventsAfter { .. }
+            | Question::FindEvents(_)
+            | Question::Deliveries
+            | Question::DeadLetters { .. }
+    )
+}
+
 /// Whether a store is being moved into it.
 async fn is_marked(line: &Line) -> Result<bool, Fault> {
     let rows = line.unnamed("SELECT (to_regclass('regrant_moving') IS NOT NULL)", &[]).await?;
@@ -511,14 +525,15 @@ impl Store for Postgres {
             Question::Epochs
                 | Question::CoveredAccess(_)
                 | Question::Grants { .. }
+                | Question::Revocations { .. }
                 | Question::Changes
                 | Question::Deployment
         );
         if needs_news {
             self.look_for_news()?;
         }
-        if matches!(question, Question::Deployment) {
-            // Asked by whoever wants to know whether this node can serve, too.
+        let is_sealed = matches!(question, Question::Keys(_) | Question::Chain);
+        if vouches(question) && !is_sealed {
             self.sure()?;
         }
         match question {
@@ -532,7 +547,7 @@ impl Store for Postgres {
             }
             _ => {}
         }
-        let answer = if matches!(question, Question::Keys(_) | Question::Chain) {
+        let answer = if is_sealed {
             let guard = self.guard.clone();
             let sealed = self.read(async |line| {
                 guard::within(line, async || {
@@ -546,6 +561,10 @@ impl Store for Postgres {
             self.read(async |line| questions::answer(line, question).await)
         };
         let mut answer = answer?;
+        if vouches(question) {
+            // The connection may be one to another server, which has forgotten what was answered.
+            self.believed()?;
+        }
         if let Answer::Grants(rows) = &mut answer {
             rows.iter_mut().for_each(|row| self.epochs.cover(row));
         }
@@ -582,5 +601,9 @@ impl Store for Postgres {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.believed().is_err()
     }
 }

@@ -61,7 +61,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> io::Result<Connect> {
-        let name = ServerName::try_from(domain.to_owned()).map_err(|error| io::Error::other(error.to_string()))?;
+        // Asked for also where no TLS is spoken: a socket of this machine has no name.
+        let name = ServerName::try_from(domain.to_owned()).map_err(|error| error.to_string());
         Ok(Connect { config: Arc::clone(&self.0), name })
     }
 }
@@ -69,7 +70,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 /// One connection that is to be made.
 pub(super) struct Connect {
     config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    /// Or why no certificate can be for it.
+    name: Result<ServerName<'static>, String>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Connect {
@@ -80,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     fn connect(self, stream: S) -> Self::Future {
         let Self { config, name } = self;
         Box::pin(async move {
+            let name = name.map_err(io::Error::other)?;
             TlsConnector::from(config).connect(name, stream).await.map(|stream| Stream(Box::new(stream)))
         })
     }

@@ -191,8 +191,8 @@ pub fn a_forgotten_revocation_leaves_its_number_behind(open: Open<'_>) {
 /// Check X4: what is tried one by one is few.
 pub fn no_more_than_so_many_are_kept_in_one_place(open: Open<'_>) {
     let mut desk = Desk::at(open);
-    let broad = |number| {
-        let selector = Selector { tag_key: Some(200), ..Selector::default() };
+    let broad = |number: u64| {
+        let selector = Selector { tag_key: Some(200), scope: Some(number.to_string()), ..Selector::default() };
         Epoch { reason: selector.reason(), selector, ..of_user(number, "") }
     };
     let most = MOST_BROAD as u64;

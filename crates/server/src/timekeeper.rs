@@ -40,13 +40,17 @@ struct Seen {
     at: Timestamp,
     /// The monotonic clock then.
     passed: Duration,
+    /// The newest time in the store, and the monotonic clock when it became that.
+    newest: Timestamp,
+    newest_passed: Duration,
     is_alarmed: bool,
 }
 
 impl Timekeeper {
     /// Begins with what the clock says: the start has looked at it.
     pub(crate) fn new(clock: Clock, newest: Timestamp) -> Self {
-        let seen = Seen { at: clock.now().max(newest), passed: clock.ran(), is_alarmed: false };
+        let (at, passed) = (clock.now().max(newest), clock.ran());
+        let seen = Seen { at, passed, newest, newest_passed: passed, is_alarmed: false };
         Self { clock, seen: Mutex::new(seen) }
     }
 
@@ -67,10 +71,10 @@ impl Timekeeper {
             if seen.is_alarmed {
                 tracing::warn!(now = now.seconds(), "the clock is plausible again; the server goes on");
             }
-            let at = now.max(newest).max(seen.behind(passed));
-            // What is less than a millisecond goes by as well: it is kept until it is one.
-            let passed = if at > seen.at { passed } else { seen.passed };
-            *seen = Seen { at: at.max(seen.at), passed, is_alarmed: false };
+            if newest > seen.newest {
+                (seen.newest, seen.newest_passed) = (newest, passed);
+            }
+            *seen = Seen { at: now.max(seen.behind(passed)), passed, is_alarmed: false, ..*seen };
             return Ok(seen.at);
         }
         if !seen.is_alarmed {
@@ -99,10 +103,10 @@ impl Seen {
         self.at.plus(passed.saturating_sub(self.passed))
     }
 
-    /// How far time has come at the least. Were it to stand behind a clock that was ahead once, replays would be taken for stragglers, and
+    /// How far time has come at the least: from what is in the store. Were it to stand behind a clock that was ahead once, replays would be taken for stragglers, and
     /// codes would not end, for as long as that was; were it to run as fast as the clock, the clock would never catch up.
     fn behind(&self, passed: Duration) -> Timestamp {
-        self.at.plus(passed.saturating_sub(self.passed) / 2)
+        self.newest.plus(passed.saturating_sub(self.newest_passed) / 2)
     }
 }
 
@@ -157,7 +161,8 @@ mod tests {
         assert_eq!(time.now(BEGAN), Ok(BEGAN));
         for millis in 1..=4_000_u64 {
             clock.advance(Duration::from_millis(1));
-            assert_eq!(time.now(BEGAN), Ok(BEGAN.plus(Duration::from_millis(millis / 2))), "however often it is asked");
+            let behind = BEGAN.plus(Duration::from_millis(millis / 2));
+            assert_eq!(time.now(BEGAN), Ok(behind), "however often it is asked");
         }
         clock.advance(DAY);
         clock.advance(DAY);

@@ -78,6 +78,11 @@ pub(crate) fn import(context: &Context, import: &Import) -> Done {
     let progress = if context.json { Progress::unseen() } else { Progress::over(size) };
     let (Heard { count, bad }, broken) =
         context.operate(|hands| Ok(import_all(hands, lines, (existing, effect), heard, &progress)))?;
+    // What is wrong with a line itself is known before what the server says of those before it.
+    let bad = bad.map(|mut bad| {
+        bad.sort_by_key(|bad| bad.line);
+        bad
+    });
     if let Some(bad) = &bad {
         output::json(&serde_json::json!({"dry_run": dry_run, "users": count, "refused": bad}));
     } else {

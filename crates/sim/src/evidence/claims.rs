@@ -359,7 +359,7 @@ fn simulated(text: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
-pub const FOUND: [(&str, &str, &str); 12] = [
+pub const FOUND: [(&str, &str, &str); 17] = [
     (
         "Of nodes that started together in an empty database, one that was second often enough ended: what it wanted to make was there (42710, 42P07).",
         "cargo run --release -p sim -- cluster",
@@ -419,5 +419,30 @@ pub const FOUND: [(&str, &str, &str); 12] = [
         "A `Date` of a server that cannot be stopped the client library with an overflow (by hand).",
         "cargo test --profile proof -p regrant-client --all-features --lib date",
         "`a_date_that_cannot_be_is_none`",
+    ),
+    (
+        "Whoever had a user's browser disconnected all others 256 times, and there was no room for what should have shut him out: a new password, a switched-off user, a bulk revocation ended nothing (by hand).",
+        "cargo test --profile proof --workspace --all-features --test browser a_thief_in_the_browser",
+        "`a_thief_in_the_browser_cannot_take_the_room_of_his_own_end`",
+    ),
+    (
+        "Behind a clock that had been ahead, by days or hours, time stood until it had caught up: a replay was taken for a straggler, codes did not end, clients that sign were refused (by hand).",
+        "cargo test --profile proof --workspace --all-features --test token behind_a_clock",
+        "`behind_a_clock_that_was_ahead_everything_still_ends`",
+    ),
+    (
+        "A client that was added under the name of a removed one got codes without a page: what users had allowed the first was still there (by hand).",
+        "cargo test --profile proof --workspace --all-features --test browser another_client_of_the_name",
+        "`another_client_of_the_name_asks_for_itself`",
+    ),
+    (
+        "A database that was put back while all nodes were stopped was served without a word, and what had been revoked since lived (by hand).",
+        "cargo test --profile proof --workspace --all-features --test postgres put_back",
+        "`a_copy_that_was_put_back_under_stopped_nodes_is_refused`",
+    ),
+    (
+        "Nodes that answered 503 to every refresh, for their database had gone back, still said of revoked access tokens that they were active (by hand).",
+        "cargo test --profile proof --workspace --all-features --test postgres in_doubt",
+        "`nothing_is_vouched_for_while_the_database_is_in_doubt`",
     ),
 ];

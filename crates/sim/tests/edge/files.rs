@@ -53,10 +53,16 @@ async fn no_files_left_is_waited_out() {
     drop(others);
     assert_eq!(server.http().get("/readyz", &[]).await.status, 200, "and then everybody is");
     let log = server.stop();
-    // Once, or once more each time a file was free for a moment.
+    // Once, or once more each time a file was free for a moment; the stop may come before the last of them is over.
     let (refused, again) =
         (log.matches("no connection can be accepted").count(), log.matches("accepted again").count());
-    assert!((1..=5).contains(&refused) && again == refused && log.contains("LimitNOFILE"), "{refused}, {again}: {log}");
+    assert!(
+        (1..=5).contains(&refused)
+            && (refused - 1..=refused).contains(&again)
+            && again > 0
+            && log.contains("LimitNOFILE"),
+        "{refused}, {again}: {log}"
+    );
 }
 
 /// Check X13: unless it is told otherwise, the server takes no more connections than it has files for: nothing fails, and the store

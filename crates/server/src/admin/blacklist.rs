@@ -106,7 +106,7 @@ pub(super) struct Done {
     pub(super) ended: Result<(), AdminError>,
 }
 
-const NO_ROOM: &str = "this is done, but the sessions that should have ended with it have NOT: there is no room for one more wide revocation; end them one by one (regrant grants), or ask for this again in an hour";
+const NO_ROOM: &str = "this is done, but the sessions that should have ended with it have NOT: there is no room for one more wide revocation; end them one by one (regrant grants list), or ask for this again in an hour";
 
 impl Admin {
     /// Revokes in bulk, or tells what that would end.
@@ -162,7 +162,7 @@ impl Admin {
             }
         }
         Err(AdminError::Exists(
-            "there are too many wide revocations of the same user, client or kind: take back those that were a mistake (regrant revocations), or try again when the oldest can no longer be taken back".to_owned(),
+            "there are too many wide revocations of the same user, client or kind: take back those that were a mistake (regrant revoke list), or try again when the oldest can no longer be taken back".to_owned(),
         ))
     }
 

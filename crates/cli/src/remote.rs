@@ -62,21 +62,20 @@ impl Args {
     /// What was not said comes from the environment. With it, what is to be said of a server that is named there and left aside: a file
     /// that the command line names goes before it (`names_config`), and so does the machine of a command that works on its own.
     pub(crate) fn or_environment(mut self, reach: Reach, names_config: bool) -> (Self, Option<&'static str>) {
-        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let mut left_aside = None;
         if self.server.is_none() {
-            (self.server, left_aside) = weighed(read("REGRANT_SERVER"), reach, names_config);
+            (self.server, left_aside) = weighed(variable("REGRANT_SERVER"), reach, names_config);
         }
-        self.token_issuer = self.token_issuer.or_else(|| read("REGRANT_TOKEN_ISSUER"));
+        self.token_issuer = self.token_issuer.or_else(|| variable("REGRANT_TOKEN_ISSUER"));
         if reach == Reach::Nowhere {
             // `regrant login` has profiles of its own: who asks an admin API is not the client of one of them.
             return (self, left_aside);
         }
         if self.token_file.is_none() {
-            self.client_id = self.client_id.or_else(|| read("REGRANT_CLIENT_ID"));
+            self.client_id = self.client_id.or_else(|| variable("REGRANT_CLIENT_ID"));
         }
         self.client_secret_file =
-            self.client_secret_file.or_else(|| read("REGRANT_CLIENT_SECRET_FILE").map(PathBuf::from));
+            self.client_secret_file.or_else(|| variable("REGRANT_CLIENT_SECRET_FILE").map(PathBuf::from));
         (self, left_aside)
     }
 
@@ -108,6 +107,11 @@ impl Args {
         };
         Remote::new(&server, proof).map(Some)
     }
+}
+
+/// What a variable says; an empty one says nothing.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The server of the environment if it counts, or what to say of it if it does not.

@@ -282,8 +282,7 @@ impl Admin {
     /// [`AdminError::Invalid`] if the definition is, [`AdminError::Exists`] if the identifier is taken.
     pub async fn add_client(&self, definition: ClientDefinition) -> Result<ClientView, AdminError> {
         let _changing = self.app.changing.lock().await;
-        let added_at = Some(self.app.engine.now().millis());
-        let definition = ClientDefinition { registration: None, sealed_secret: None, added_at, ..definition };
+        let definition = self.new_in_store(definition);
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
         if self.app.settings().clients.get(&client.id).is_some() {
             return Err(AdminError::Exists(format!("client {} is there already", client.id)));

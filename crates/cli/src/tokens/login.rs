@@ -14,6 +14,7 @@ use super::keychain::{self, Which};
 use super::place::{Kept, Place, standard_input};
 use crate::context::{Context, Done, Failure, runtime};
 use crate::output;
+use crate::remote::variable;
 
 /// Which client, of which server, and how to log in.
 #[derive(clap::Args, Debug)]
@@ -138,9 +139,8 @@ impl Args {
         let mut kept = self.begun(before, context.remote.client_id.as_deref());
         let mut secret_file = context.remote.client_secret_file.clone();
         if kept.client_id.is_empty() {
-            let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            kept.client_id = named("REGRANT_CLIENT_ID").unwrap_or_default();
-            secret_file = secret_file.or_else(|| named("REGRANT_CLIENT_SECRET_FILE").map(PathBuf::from));
+            kept.client_id = variable("REGRANT_CLIENT_ID").unwrap_or_default();
+            secret_file = secret_file.or_else(|| variable("REGRANT_CLIENT_SECRET_FILE").map(PathBuf::from));
         }
         if kept.issuer.is_empty() || kept.client_id.is_empty() {
             let remedy = format!("regrant login {} --issuer URL --client-id ID", self.profile);

@@ -76,14 +76,11 @@ pub(crate) fn import(context: &Context, import: &Import) -> Done {
     let lines = Lines::open(BufReader::new(source), file);
     let heard = Heard { bad: context.json.then(Vec::new), ..Heard::default() };
     let progress = if context.json { Progress::unseen() } else { Progress::over(size) };
-    let (Heard { count, bad }, broken) =
+    let (Heard { count, mut bad }, broken) =
         context.operate(|hands| Ok(import_all(hands, lines, (existing, effect), heard, &progress)))?;
-    // What is wrong with a line itself is known before what the server says of those before it.
-    let bad = bad.map(|mut bad| {
+    if let Some(bad) = &mut bad {
+        // What is wrong with a line itself is known before what the server says of those before it.
         bad.sort_by_key(|bad| bad.line);
-        bad
-    });
-    if let Some(bad) = &bad {
         output::json(&serde_json::json!({"dry_run": dry_run, "users": count, "refused": bad}));
     } else {
         let Count { added, updated, skipped, refused } = count;

@@ -85,8 +85,7 @@ impl Admin {
                 "client {id} is declared in the configuration file: change it there, and reload"
             )));
         }
-        let added_at = Some(self.app.engine.now().millis());
-        let definition = ClientDefinition { registration: None, sealed_secret: None, added_at, ..definition };
+        let definition = self.new_in_store(definition);
         let definition = match self.stored_definition(&id) {
             Some(stored) => with_secrets_of(definition, &stored),
             None => definition,
@@ -107,6 +106,12 @@ impl Admin {
         let detail = detail(client_view(&client, false, definition.tell_reason == Some(true)), &definition);
         self.app.put_client(client, &definition);
         done.ended.map(|()| ClientWritten { is_new: known.is_none(), detail })
+    }
+
+    /// The definition as it is when a client comes into the store: what only the server writes is its own.
+    pub(super) fn new_in_store(&self, definition: ClientDefinition) -> ClientDefinition {
+        let added_at = Some(self.app.engine.now().millis());
+        ClientDefinition { registration: None, sealed_secret: None, added_at, ..definition }
     }
 
     /// The definition as it is stored: a secret that has to be known is wrapped under the root key.

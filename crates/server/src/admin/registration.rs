@@ -186,8 +186,9 @@ impl Admin {
         let happened = cascade::of_client(&known, Some(&client));
         records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
         records.extend(what.map(|what| self.told(&client.id, what)));
-        self.app.engine.commit(records).await?;
+        let done = self.commit(records).await.map_err(failure)?;
         self.app.put_client(client.clone(), &definition);
+        done.ended.map_err(failure)?;
         Ok(Registered { client: Arc::new(client), definition })
     }
 
@@ -207,9 +208,9 @@ impl Admin {
         let mut records = vec![Record::RemoveClient { id: definition.id.clone() }];
         records.extend(self.follows(&Happened::ClientRemoved(id.clone())));
         records.push(self.told(&id, why));
-        self.app.engine.commit(records).await?;
+        let done = self.commit(records).await.map_err(failure)?;
         self.app.drop_client(&id);
-        Ok(())
+        done.ended.map_err(failure)
     }
 
     /// The client that this describes, and the definition as it is stored: no secret is in it.

@@ -153,6 +153,14 @@ enum NotDone {
     Unavailable(String),
 }
 
+impl NotDone {
+    /// Whole seconds are told, and after them there is room.
+    fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
+        Self::Wait(StatusCode::TOO_MANY_REQUESTS, Wrong::Wait(Duration::from_secs(seconds)), seconds)
+    }
+}
+
 impl From<Unavailable> for NotDone {
     fn from(trouble: Unavailable) -> Self {
         Self::Unavailable(trouble.to_string())
@@ -179,9 +187,7 @@ impl Visit {
         }
         let rate = self.app.settings().config.limits.codes_per_user;
         if let Err(time) = self.app.limits.account(rate, &who.user.subject) {
-            let wait =
-                NotDone::Wait(StatusCode::TOO_MANY_REQUESTS, Wrong::Wait(time), time.as_secs().saturating_add(1));
-            return self.not_done(who, wait).await;
+            return self.not_done(who, NotDone::too_many(time)).await;
         }
         let action = form.credential("action").unwrap_or_default();
         let done = match action {
@@ -372,11 +378,7 @@ impl Visit {
                 sight::refused("password_not_changed", refusal.as_str());
                 return Err(NotDone::Wrong(StatusCode::UNAUTHORIZED, Said::wrong("account.wrong_password_error")));
             }
-            Err(Failure::TooMany(_, wait)) => {
-                let seconds = wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1);
-                let text = Wrong::Wait(Duration::from_secs(seconds));
-                return Err(NotDone::Wait(StatusCode::TOO_MANY_REQUESTS, text, seconds));
-            }
+            Err(Failure::TooMany(_, wait)) => return Err(NotDone::too_many(wait)),
             Err(Failure::Busy) => {
                 return Err(NotDone::Wait(StatusCode::SERVICE_UNAVAILABLE, Wrong::Key(pages::BUSY), 2));
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::Method;
 use regrant_server::admin::events::EventsWanted;
 use serde_json::{Value, json};
-use sim::wire::{Http, Reply, VERIFIER, World, authorization};
+use sim::wire::{Http, Reply, World};
 
-use super::support::{but, member, open, register, web};
+use super::support::{but, first_tokens, member, open, register, web};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -90,17 +90,7 @@ async fn a_registration_without_a_living_grant_is_reaped() {
     let used = register(&world, &web(), &[]).await.expect_status(201).json();
     let unused = register(&world, &web(), &[]).await.expect_status(201).json();
     let id = member(&used, "client_id");
-    let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
-    let secret = member(&used, "client_secret");
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", "https://app.example/cb"),
-        ("code_verifier", VERIFIER),
-        ("client_id", id.as_str()),
-        ("client_secret", secret.as_str()),
-    ];
-    let _ = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200);
+    let _ = first_tokens(&world, &used, &[]).await;
     world.advance(DAY * 6);
     regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
     assert_eq!(world.app.settings().clients.registered(), 2);
@@ -123,19 +113,10 @@ async fn a_registration_that_only_logs_people_in_is_used_while_they_do() {
     let world = World::with(&open("reap_after = \"7d\"")).await;
     let metadata = but(&web(), json!({"grant_types": ["authorization_code"]}));
     let client = register(&world, &metadata, &[]).await.expect_status(201).json();
-    let (id, secret) = (member(&client, "client_id"), member(&client, "client_secret"));
+    let id = member(&client, "client_id");
     for _ in 0..4 {
         world.advance(DAY * 5);
-        let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code.as_str()),
-            ("redirect_uri", "https://app.example/cb"),
-            ("code_verifier", VERIFIER),
-            ("client_id", id.as_str()),
-            ("client_secret", secret.as_str()),
-        ];
-        let _ = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200);
+        let _ = first_tokens(&world, &client, &[]).await;
         world.advance(DAY);
         regrant_server::sweep::pass(&world.app, Duration::ZERO).await.expect("a sweep");
         assert!(world.app.client(&id).is_some(), "somebody logged in yesterday");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sim::wire::{VERIFIER, World, authorization, text};
 
-use super::support::{but, member, open, register, web};
+use super::support::{but, first_tokens, member, open, register, web};
 
 async fn world() -> World {
     World::with(&open("")).await
@@ -44,16 +44,7 @@ async fn a_registered_client_is_a_client() {
     assert!(member(&client, "scope").split(' ').any(|scope| scope == "openid"), "{client}");
     let world = world.restart().await;
     // A confidential one that registered itself may do without PKCE; here it uses it.
-    let code = world.browser().log_in_for_code(&authorization(&id, &[("scope", "openid")])).await;
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", "https://app.example/cb"),
-        ("code_verifier", VERIFIER),
-        ("client_id", id.as_str()),
-        ("client_secret", secret.as_str()),
-    ];
-    let tokens = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200).json();
+    let tokens = first_tokens(&world, &client, &[("scope", "openid")]).await;
     let refresh = text(&tokens, "refresh_token");
     let form =
         [("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", &id), ("client_secret", &secret)];

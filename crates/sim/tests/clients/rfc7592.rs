@@ -11,9 +11,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use sim::wire::{Reply, VERIFIER, World, authorization, text};
+use sim::wire::{Reply, World, text};
 
-use super::support::{but, member, open, register, web};
+use super::support::{but, first_tokens, member, open, register, web};
 
 async fn world() -> (World, Value) {
     let world = World::with(&open("")).await;
@@ -153,16 +153,8 @@ async fn a_client_removes_itself_with_all_it_has() {
     let (world, client) = world().await;
     let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
     let secret = member(&client, "client_secret");
-    let code = world.browser().log_in_for_code(&authorization(&id, &[])).await;
     let proof = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
-    let mut form = vec![
-        ("grant_type", "authorization_code"),
-        ("code", &code),
-        ("redirect_uri", "https://app.example/cb"),
-        ("code_verifier", VERIFIER),
-    ];
-    form.extend(proof);
-    let tokens = world.http().post("/oauth2/token", &form, &[]).await.expect_status(200).json();
+    let tokens = first_tokens(&world, &client, &[]).await;
     let reply = ask(&world, Method::DELETE, &id, &token, None).await.expect_status(204);
     assert!(reply.body.is_empty());
     ask(&world, Method::GET, &id, &token, None).await.expect_error(401, "invalid_token");

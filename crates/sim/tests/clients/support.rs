@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use sim::wire::assertion::{self, TYPE};
-use sim::wire::{Act, Hook, Http, PASSWORD, Reply, USER, World};
+use sim::wire::{Act, Hook, Http, PASSWORD, Reply, USER, VERIFIER, World, authorization};
 
 /// A directory of the test's own.
 pub(crate) fn directory() -> PathBuf {
@@ -142,6 +142,21 @@ pub(crate) fn web() -> Value {
         "grant_types": ["authorization_code", "refresh_token"],
         "token_endpoint_auth_method": "client_secret_post",
     })
+}
+
+/// The first tokens of a registered client, for a user who logs in for them: with its secret in the form.
+pub(crate) async fn first_tokens(world: &World, client: &Value, more: &[(&str, &str)]) -> Value {
+    let (id, secret) = (member(client, "client_id"), member(client, "client_secret"));
+    let code = world.browser().log_in_for_code(&authorization(&id, more)).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", "https://app.example/cb"),
+        ("code_verifier", VERIFIER),
+        ("client_id", id.as_str()),
+        ("client_secret", secret.as_str()),
+    ];
+    world.http().post("/oauth2/token", &form, &[]).await.expect_status(200).json()
 }
 
 /// A text member.

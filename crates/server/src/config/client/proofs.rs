@@ -139,13 +139,10 @@ impl ClientDefinition {
             (Some(keys), None) => {
                 let read: Result<JwkSet, _> = serde_json::from_value(serde_json::Value::Object(keys.clone()));
                 match read {
-                    Err(_) if private_key(keys).is_some() => {
-                        let remedy = "Write its public members alone (kty, crv, x and y, or n and e), and make a new key if others could read this one.";
-                        checks.problem(Problem::new("jwks", private_key(keys).unwrap_or_default(), remedy));
-                    }
-                    Err(_) => {
-                        checks.problem(Problem::new("jwks", "it is no set of at most 64 public keys", remedy));
-                    }
+                    Err(_) => checks.problem(
+                        private_key(keys)
+                            .unwrap_or_else(|| Problem::new("jwks", "it is no set of at most 64 public keys", remedy)),
+                    ),
                     Ok(set) if !set.keys.iter().any(|key| verifies(key) || (may_only_encrypt && encrypts(key))) => {
                         let what = "none of its keys is one for signatures: RSA of 2048 to 4096 bits, P-256 or Ed25519";
                         checks.problem(Problem::new("jwks", what, remedy));
@@ -219,17 +216,19 @@ fn verifies(key: &regrant_jose::Jwk) -> bool {
     Algorithm::ALL.iter().any(|algorithm| VerifyingKey::from_jwk_for(key, *algorithm).is_ok())
 }
 
-/// Which key of a set has a private part, in words; never the part itself.
-fn private_key(set: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+/// Which key of a set has a private part; never the part itself.
+fn private_key(set: &serde_json::Map<String, serde_json::Value>) -> Option<Problem> {
+    let remedy = "Write its public members alone (kty, crv, x and y, or n and e), and make a new key if others could read this one.";
     let keys = set.get("keys")?.as_array()?;
     keys.iter().enumerate().find_map(|(index, key)| {
         let key = key.as_object()?;
         let member = Jwk::private_member(key)?;
         let kid = key.get("kid").and_then(serde_json::Value::as_str);
         let name = kid.map(|kid| format!(" ({:?})", kid.chars().take(80).collect::<String>())).unwrap_or_default();
-        Some(format!(
+        let what = format!(
             "key {}{name} has a private part, the member \"{member}\": only public keys belong here",
             index + 1
-        ))
+        );
+        Some(Problem::new("jwks", what, remedy))
     })
 }

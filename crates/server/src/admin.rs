@@ -30,7 +30,7 @@ use regrant_core::client::SUBJECT_PREFIX;
 use regrant_core::decision::Event;
 use regrant_core::grant::EndReason;
 use regrant_core::{Decision, EventKind, Grant, GrantId, Timestamp, codec, revoke};
-use regrant_store::{Answer, Cause, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
+use regrant_store::{Answer, Before, Cause, EventRecord, Loaded, Outcome, Question, Record, Unavailable, User};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,7 @@ use crate::app::{App, Reloaded};
 use crate::cascade::Happened;
 use crate::chance;
 use crate::config::{ClientDefinition, StoreLocation, is_hidden};
+use crate::engine::beforehand;
 use crate::keyring::schedule::Lifetimes;
 use crate::keyring::{Keyring, KeyringError};
 use crate::passwords::MAX_PASSWORD_LEN;
@@ -284,14 +285,20 @@ impl Admin {
         let _changing = self.app.changing.lock().await;
         let definition = self.new_in_store(definition);
         let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
-        if self.app.settings().clients.get(&client.id).is_some() {
-            return Err(AdminError::Exists(format!("client {} is there already", client.id)));
+        let exists = || AdminError::Exists(format!("client {} is there already", client.id));
+        if self.held(client.id.as_str()).await? != Before::Nothing
+            || self.app.settings().clients.get(&client.id).is_some()
+        {
+            return Err(exists());
         }
         let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
-        let put = Record::PutClient { id: client.id.as_str().to_owned(), definition: text };
-        self.app.engine.commit(vec![put, self.note(format!("client {} added", client.id))]).await?;
+        let put = Record::PutClient { id: client.id.as_str().to_owned(), before: Before::Nothing, definition: text };
+        let records = put.entailing([self.note(format!("client {} added", client.id))]);
+        if self.app.engine.commit(records).await?.first() != Some(&Outcome::Committed) {
+            return Err(exists());
+        }
         let view = client_view(&client, false, definition.tell_reason == Some(true));
         self.app.put_client(client, &definition);
         Ok(view)
@@ -302,7 +309,7 @@ impl Admin {
     async fn prepare_for(&self, client: &regrant_core::Client) -> Result<MutexGuard<'_, Keyring>, AdminError> {
         let settings = self.app.settings();
         let all = settings.clients.all().chain(std::iter::once(client));
-        Ok(rotation::prepare(&self.app, &Lifetimes::of_clients(all)).await?)
+        Ok(beforehand(Box::pin(rotation::prepare(&self.app, &Lifetimes::of_clients(all)))).await?)
     }
 
     /// All clients, in order of identifier.
@@ -344,7 +351,7 @@ impl Admin {
             attributes: "{}".to_owned(),
         };
         let note = self.note_about(&user, format!("user {} added", user.name));
-        match self.app.engine.commit(vec![Record::AddUser(user.clone()), note]).await?.first() {
+        match self.app.engine.commit(Record::AddUser(user.clone()).entailing([note])).await?.first() {
             Some(Outcome::Committed) => Ok(user_view(&user)),
             Some(Outcome::Stale) | None => Err(AdminError::Exists(format!("user {} is there already", user.name))),
         }

@@ -511,6 +511,11 @@ impl App {
     /// [`StartError`].
     pub(crate) async fn follow_clients(&self) -> Result<(), StartError> {
         let _changing = self.changing.lock().await;
+        self.take_over_clients().await
+    }
+
+    /// The same for whoever holds `changing`.
+    pub(crate) async fn take_over_clients(&self) -> Result<(), StartError> {
         let added = match self.engine.ask(Question::Clients).await? {
             Answer::Clients(added) => added,
             _ => return Ok(()),

@@ -53,7 +53,7 @@ use crate::timekeeper::Timekeeper;
 use crate::whereabouts::Places;
 use current::Current;
 use heard::{Asking, Teller};
-pub(crate) use once::with_first_commit;
+pub(crate) use once::{beforehand, with_first_commit};
 use queue::{Putting, Refused, Room, Share, queue};
 pub use stepped::Stepped;
 use told::Told;
@@ -356,14 +356,16 @@ impl Engine {
     ) -> impl Future<Output = Result<Vec<Outcome>, Unavailable>> + use<> {
         let (mut records, first) = (records, once::take());
         let is_marked = first.is_some();
-        records.extend(first);
+        let mark = first.clone();
+        // What was refused was not done.
+        records.extend(first.map(Record::with));
         let (reply, answer) = oneshot::channel();
         let sent = self.send(Job::Commit { records, below: sight::span(), reply });
         async move {
             sent?;
             let mut outcomes = answer.await.map_err(|_| stopped())??;
-            if is_marked {
-                outcomes.pop();
+            if is_marked && outcomes.pop() != Some(Outcome::Committed) {
+                once::put_back(mark);
             }
             Ok(outcomes)
         }

@@ -85,7 +85,7 @@ impl Entry {
     /// What a committed record revokes, if it does. One arm for each kind of record that ends something, or takes that back; `epochs`
     /// are those that were taken back.
     fn of(record: &Record, now: Timestamp, epochs: &[Epoch]) -> Option<Self> {
-        match record {
+        match record.bare() {
             Record::Grant { grant, events, .. } => {
                 let is_told = events.iter().any(|event| matches!(event.event.kind, EventKind::GrantEnded(_)));
                 Self::of_ended(grant).filter(|_| is_told)
@@ -99,12 +99,12 @@ impl Entry {
                 Some(Self::of_bulk(now, Revoked::TakenBack(Bulk::of(epoch))))
             }
             Record::EndSession { .. } | Record::EndSessionsOf { .. } => {
-                let what = Revoked::State(State::of(record, now)?);
+                let what = Revoked::State(State::of(record.bare(), now)?);
                 Some(Self { at: now, over_at: now.plus(LOGIN_LIFETIME), what })
             }
             // A copy may be older than any token.
             Record::Keys { .. } => Some(Self { at: now, over_at: NEVER, what: Revoked::Key(Compromised::of(record)?) }),
-            _ => Some(Self::of_bulk(now, Revoked::State(State::of(record, now)?))),
+            _ => Some(Self::of_bulk(now, Revoked::State(State::of(record.bare(), now)?))),
         }
     }
 

@@ -8,6 +8,7 @@ mod adminapi {
     mod document;
     mod door;
     mod input;
+    mod nodes;
     mod operations;
     mod remote;
     mod repeats;

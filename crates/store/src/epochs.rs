@@ -117,7 +117,7 @@ impl Epochs {
     /// Takes note of what was committed.
     pub(crate) fn committed<'a>(&mut self, records: impl IntoIterator<Item = (&'a Record, &'a Outcome)>) {
         for (record, outcome) in records {
-            match (record, outcome) {
+            match (record.bare(), outcome) {
                 (Record::Epoch { epoch, .. }, Outcome::Committed) => self.take(epoch.clone()),
                 (Record::UndoEpoch { number, at, .. }, Outcome::Committed) => self.undo(*number, *at),
                 (Record::ForgetEpochs { numbers }, Outcome::Committed) => {

@@ -31,6 +31,7 @@ mod seal;
 mod spelling;
 mod sqlite;
 mod terms;
+mod with;
 
 use std::fmt;
 
@@ -58,6 +59,7 @@ pub use sqlite::{
     Copied, CopyError, Look, Mark, OpenError, Recovering, Restored, Sqlite, SqliteOptions, Synchronous, WentBack,
     Writes, back_up, give_to_owner, look_at, part, restore,
 };
+pub use with::Before;
 
 /// The contract. See the module's description.
 pub trait Store: Send {
@@ -165,6 +167,9 @@ pub enum Record {
         /// The version that was judged.
         expected: u64,
     },
+    /// Written only if the last record before it that is none of these was `Committed`; else `Stale`. So what a change entails is there
+    /// together with it, or not at all. Never a grant's row.
+    With(Box<Self>),
     /// An event without a grant's write.
     Event(EventRecord),
     /// Sets the deployment's identity in a fresh store; `Stale` if it is set.
@@ -188,10 +193,12 @@ pub enum Record {
         /// The first number that is not reserved.
         next: u64,
     },
-    /// Adds or replaces a client.
+    /// Adds or replaces a client; `Stale` if something else stands there.
     PutClient {
         /// Its `client_id`.
         id: String,
+        /// What must stand there.
+        before: Before,
         /// Its definition, JSON, opaque to the store.
         definition: String,
     },

@@ -57,7 +57,11 @@ impl Store for Memory {
 
     fn commit(&mut self, records: &[Record], now: Timestamp) -> Result<Vec<Outcome>, Unavailable> {
         let mut contents = self.contents();
-        let outcomes = records.iter().map(|record| contents.apply(record, now)).collect();
+        let mut outcomes = Vec::with_capacity(records.len());
+        for record in records {
+            let is_due = Record::is_due(records, &outcomes);
+            outcomes.push(if is_due { contents.apply(record.bare(), now) } else { Outcome::Stale });
+        }
         contents.high_water = contents.high_water.max(now);
         Ok(outcomes)
     }
@@ -186,6 +190,8 @@ impl Contents {
                 }
                 committed_if(found && self.grants.remove(number).is_some())
             }
+            // As its turn comes, it is bare.
+            Record::With(_) => Outcome::Stale,
             Record::Event(event) => {
                 self.tell(event);
                 Outcome::Committed
@@ -208,7 +214,10 @@ impl Contents {
                 self.next_grant = self.next_grant.max(*next);
                 committed_if(free)
             }
-            Record::PutClient { id, definition } => always(self.clients.insert(id.clone(), definition.clone())),
+            Record::PutClient { id, before, definition } => {
+                let is_it = before.is(self.clients.get(id).map(String::as_str));
+                committed_if(is_it && always(self.clients.insert(id.clone(), definition.clone())) == Outcome::Committed)
+            }
             Record::RemoveClient { id } => {
                 let found = self.clients.remove(id).is_some();
                 self.follow(revocation::of_client(id, now).filter(|_| found));

@@ -16,6 +16,8 @@ pub enum Question {
     Deployment,
     /// All clients.
     Clients,
+    /// The client of this identifier, if there is one; answered with [`Answer::Clients`].
+    Client(String),
     /// The user of this name.
     UserByName(String),
     /// The user of this subject.

@@ -18,8 +18,8 @@ use regrant_core::keys::{DeploymentId, KeyStatus};
 use regrant_core::secret::Hash;
 use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, Refusal, Resources, Scope, Selector, Terms, Timestamp};
 use regrant_store::{
-    Answer, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Outcome, Question, Record,
-    RegistrationToken, Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
+    Answer, Before, Consent, EventFilter, EventRecord, KeyChange, KeyKind, KeyRecord, Memory, Outcome, Question,
+    Record, RegistrationToken, Revoked, Session, Sqlite, SqliteOptions, Store, Synchronous, User, Writes,
 };
 
 mod place;
@@ -172,6 +172,18 @@ proptest! {
 }
 
 fn record() -> impl Strategy<Value = Record> {
+    (bare(), prop::bool::weighted(0.25)).prop_map(|(record, is_entailed)| match record {
+        Record::Grant { .. } | Record::RemoveGrant { .. } => record,
+        record if is_entailed => record.with(),
+        record => record,
+    })
+}
+
+fn before() -> impl Strategy<Value = Before> {
+    prop_oneof![Just(Before::Whatever), Just(Before::Nothing), "[ab]?".prop_map(Before::This)]
+}
+
+fn bare() -> impl Strategy<Value = Record> {
     prop_oneof![
         8 => (prop::option::of(0..4_u64), grant(), prop::collection::vec(event(), 0..3)).prop_map(
             |(expected, grant, events)| Record::Grant { expected, grant, mac: RowMac { key_id: 1, mac: [3; 16] }, events }
@@ -182,7 +194,7 @@ fn record() -> impl Strategy<Value = Record> {
             Record::Initialise { deployment: DeploymentId([byte; 16]), root_check: [byte; 16] }
         }),
         1 => number().prop_map(|next| Record::ReserveGrants { next }),
-        1 => (client(), ".{0,8}").prop_map(|(id, definition)| Record::PutClient { id, definition }),
+        2 => (client(), before(), "[ab]?").prop_map(|(id, before, definition)| Record::PutClient { id, before, definition }),
         1 => client().prop_map(|id| Record::RemoveClient { id }),
         2 => user().prop_map(Record::AddUser),
         2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),

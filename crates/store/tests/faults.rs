@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use regrant_core::{Grant, Keys, Timestamp};
-use regrant_store::{Cause, OpenError, Outcome, Question, Record, Sqlite, SqliteOptions, Store};
+use regrant_store::{Before, Cause, OpenError, Outcome, Question, Record, Sqlite, SqliteOptions, Store};
 use rusqlite::Connection;
 
 mod disk;
@@ -192,7 +192,7 @@ mod running {
         let sql = Connection::open(directory.file()).expect("a file of SQLite");
         let rename = |from, to| sql.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).expect("renamed");
         rename("clients", "elsewhere");
-        let client = Record::PutClient { id: "app".to_owned(), definition: "{}".to_owned() };
+        let client = Record::PutClient { id: "app".to_owned(), before: Before::Whatever, definition: "{}".to_owned() };
         let batch = [rows::write(None, &rows::grant(1), &keys), client];
         let trouble = store.commit(&batch, Timestamp::from_millis(5)).expect_err("a table is missing");
         assert_eq!(trouble.cause, Cause::Damaged);

@@ -144,9 +144,7 @@ impl Admin {
                 };
                 let told = format!("bulk revocation {number} of {}: {detail}", described(&selector));
                 let event = self.record_about(&selector, told);
-                let mut records = vec![Record::Epoch { epoch, events: vec![event] }];
-                records.extend(sessions_of(&selector));
-                records
+                Record::Epoch { epoch, events: vec![event] }.entailing(sessions_of(&selector))
             });
             let committed = committed.await;
             if let Ok([Outcome::Committed, ..]) = committed.as_deref() {
@@ -317,7 +315,7 @@ impl Admin {
 
     /// Makes records durable, together with what follows from them.
     pub(super) async fn commit(&self, records: Vec<Record>) -> Result<Done, AdminError> {
-        let ends: Vec<bool> = records.iter().map(|record| matches!(record, Record::Epoch { .. })).collect();
+        let ends: Vec<bool> = records.iter().map(|record| matches!(record.bare(), Record::Epoch { .. })).collect();
         let outcomes = self.app.engine.commit(records).await?;
         let has_no_room = ends.iter().zip(&outcomes).any(|(ends, outcome)| *ends && *outcome == Outcome::Stale);
         let ended = if has_no_room { Err(AdminError::Exists(NO_ROOM.to_owned())) } else { Ok(()) };

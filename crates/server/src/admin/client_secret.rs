@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use regrant_core::ClientId;
 use regrant_core::client::AuthMethod;
-use regrant_store::Record;
+use regrant_store::{Before, Outcome, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::clients::is_being_changed;
+use super::users::MAX_ATTEMPTS;
 use super::{Admin, AdminError, rfc3339};
 use crate::cascade::Happened;
 use crate::config::duration;
@@ -44,6 +46,22 @@ impl Admin {
             return Err(AdminError::Invalid(format!("the overlap may be at most {longest}")));
         }
         let _changing = self.app.changing.lock().await;
+        for _ in 0..MAX_ATTEMPTS {
+            let before = self.held(id).await?;
+            if let Some(replaced) = self.secret_over(before, (id, secret_hash), overlap).await? {
+                return Ok(replaced);
+            }
+        }
+        Err(is_being_changed(id))
+    }
+
+    /// `None` if another node has changed the client meanwhile.
+    async fn secret_over(
+        &self,
+        before: Before,
+        (id, secret_hash): (&str, &str),
+        overlap: Duration,
+    ) -> Result<Option<SecretReplaced>, AdminError> {
         let settings = self.app.settings();
         let missing = || AdminError::NotFound(format!("there is no client {id}"));
         let known = ClientId::parse(id).ok_or_else(missing)?;
@@ -78,14 +96,16 @@ impl Admin {
         changed.secret_hash = Some(secret_hash.to_owned());
         let resolved = self.app.resolve_added(&changed).map_err(AdminError::Invalid)?;
         let text = serde_json::to_string(&changed).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        let put = Record::PutClient { id: id.to_owned(), definition: text };
+        let put = Record::PutClient { id: id.to_owned(), before, definition: text };
         let until = previous_works_until.as_deref().unwrap_or("now");
         let note = self.note(format!("client {id} has a new secret; the one before works until {until}"));
-        let mut records = vec![put, note];
-        records.extend(self.follows(&Happened::ClientSecretRotated(client.id.clone())));
-        let done = self.commit(records).await?;
+        let follows = self.follows(&Happened::ClientSecretRotated(client.id.clone()));
+        let done = self.commit(put.entailing([note].into_iter().chain(follows))).await?;
+        if done.outcomes.first() != Some(&Outcome::Committed) {
+            return Ok(None);
+        }
         self.app.put_client(resolved, &changed);
         done.ended?;
-        Ok(SecretReplaced { client: id.to_owned(), previous_works_until, dropped_an_older_one })
+        Ok(Some(SecretReplaced { client: id.to_owned(), previous_works_until, dropped_an_older_one }))
     }
 }

@@ -2,12 +2,13 @@
 
 use regrant_core::grant::EndReason;
 use regrant_core::{ClientId, Epoch, Selector, Timestamp};
-use regrant_store::{Answer, Question, Record};
+use regrant_store::{Answer, Before, Outcome, Question, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acting::entity_tag;
 use super::blacklist::RevocationView;
+use super::users::MAX_ATTEMPTS;
 use super::views::client_view;
 use super::{Admin, AdminError, ClientView};
 use crate::cascade::{self, Happened};
@@ -71,6 +72,22 @@ impl Admin {
         definition: ClientDefinition,
     ) -> Result<ClientWritten, AdminError> {
         let _changing = self.app.changing.lock().await;
+        for _ in 0..MAX_ATTEMPTS {
+            let before = self.held(&definition.id).await?;
+            if let Some(written) = Box::pin(self.put_over(before, version, definition.clone())).await? {
+                return Ok(written);
+            }
+        }
+        Err(is_being_changed(&definition.id))
+    }
+
+    /// `None` if another node has changed it meanwhile.
+    async fn put_over(
+        &self,
+        before: Before,
+        version: Option<&str>,
+        definition: ClientDefinition,
+    ) -> Result<Option<ClientWritten>, AdminError> {
         let id = definition.id.clone();
         let known = self.known_client(&id);
         self.acting.check(&format!("client {id}"), known.as_ref())?;
@@ -94,18 +111,35 @@ impl Admin {
         let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
-        let put = Record::PutClient { id: id.clone(), definition: text };
+        let put = Record::PutClient { id: id.clone(), before, definition: text };
         let word = if known.is_some() { "replaced" } else { "added" };
-        let mut records = vec![put];
         // As if the file said it: what a client loses by it is the same (`cascade.rs`).
-        let before = self.app.client(&id).filter(|_| known.is_some());
-        let happened = before.map(|before| cascade::of_client(&before, Some(&client))).unwrap_or_default();
-        records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
-        records.push(self.note(format!("client {id} {word}")));
-        let done = self.commit(records).await?;
+        let had = self.app.client(&id).filter(|_| known.is_some());
+        let happened = had.map(|had| cascade::of_client(&had, Some(&client))).unwrap_or_default();
+        let mut entailed: Vec<Record> = happened.iter().filter_map(|happened| self.follows(happened)).collect();
+        entailed.push(self.note(format!("client {id} {word}")));
+        let done = self.commit(put.entailing(entailed)).await?;
+        if done.outcomes.first() != Some(&Outcome::Committed) {
+            return Ok(None);
+        }
         let detail = detail(client_view(&client, false, definition.tell_reason == Some(true)), &definition);
         self.app.put_client(client, &definition);
-        done.ended.map(|()| ClientWritten { is_new: known.is_none(), detail })
+        done.ended.map(|()| Some(ClientWritten { is_new: known.is_none(), detail }))
+    }
+
+    /// What the store has under this identifier at this moment. What another node has changed is taken over first: judged is what will
+    /// be replaced.
+    pub(super) async fn held(&self, id: &str) -> Result<Before, AdminError> {
+        let Answer::Clients(found) = self.app.engine.ask(Question::Client(id.to_owned())).await? else {
+            return Ok(Before::Nothing);
+        };
+        let text = found.into_iter().next().map(|(_, text)| text);
+        let is_known =
+            ClientId::parse(id).is_none_or(|id| self.app.settings().clients.is_as_stored(&id, text.as_deref()));
+        if !is_known {
+            Box::pin(self.app.take_over_clients()).await.map_err(|error| AdminError::Config(error.to_string()))?;
+        }
+        Ok(text.map_or(Before::Nothing, Before::This))
     }
 
     /// The definition as it is when a client comes into the store: what only the server writes is its own.
@@ -135,14 +169,20 @@ impl Admin {
 
     /// The identifier of a client that the store has, also of one that does not fit the configuration.
     pub(super) async fn stored(&self, id: &str) -> Result<Option<ClientId>, AdminError> {
-        let Answer::Clients(stored) = self.app.engine.ask(Question::Clients).await? else { return Ok(None) };
-        Ok(ClientId::parse(id).filter(|_| stored.iter().any(|(stored, _)| stored == id)))
+        let Answer::Clients(stored) = self.app.engine.ask(Question::Client(id.to_owned())).await? else {
+            return Ok(None);
+        };
+        Ok(ClientId::parse(id).filter(|_| !stored.is_empty()))
     }
 
     fn stored_definition(&self, id: &str) -> Option<ClientDefinition> {
         let (settings, id) = (self.app.settings(), ClientId::parse(id)?);
         settings.clients.iter().find(|(client, _)| client.id == id).and_then(|(_, added)| added.cloned())
     }
+}
+
+pub(super) fn is_being_changed(id: &str) -> AdminError {
+    AdminError::Changed(format!("client {id} is being changed by somebody else; try again"))
 }
 
 pub(super) fn not_found(id: &str) -> AdminError {
@@ -205,14 +245,12 @@ impl Admin {
             return Err(view.map_or_else(|| not_found(id), |_| AdminError::Invalid(declared)));
         };
         let began = self.app.engine.now();
-        let mut records = vec![Record::RemoveClient { id: id.to_owned() }];
         // The file's own, where both have it, stays.
         let is_the_one = view.is_none_or(|view| view.client.origin == "store");
         let follows = is_the_one.then(|| self.follows(&Happened::ClientRemoved(known.clone()))).flatten();
         let grants_ended = follows.is_some();
-        records.extend(follows);
-        records.push(self.note(format!("client {id} removed")));
-        let done = self.commit(records).await?;
+        let entailed = follows.into_iter().chain([self.note(format!("client {id} removed"))]);
+        let done = self.commit(Record::RemoveClient { id: id.to_owned() }.entailing(entailed)).await?;
         self.app.drop_client(&known);
         done.ended?;
         // It is removed by now, whatever becomes of this question.

@@ -277,9 +277,7 @@ impl Admin {
         let version = known.version.saturating_add(1);
         let (expected, user) =
             (known.version, User { password, disabled_at, updated_at: now, version, attributes, ..known });
-        let mut records = vec![Record::PutUser { expected, user }];
-        records.extend(ends);
-        Ok(Ok((Imported::Updated, records)))
+        Ok(Ok((Imported::Updated, Record::PutUser { expected, user }.entailing(ends))))
     }
 }
 

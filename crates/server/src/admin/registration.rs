@@ -119,7 +119,7 @@ impl Admin {
         let found = self.tokens(None).await?.into_iter().find(|token| short(&token.hash) == id);
         let found = found.ok_or_else(|| AdminError::NotFound(format!("there is no registration token {id}")))?;
         let note = self.note(format!("registration token {id} removed"));
-        self.app.engine.commit(vec![Record::RemoveRegistrationToken { hash: found.hash }, note]).await?;
+        self.app.engine.commit(Record::RemoveRegistrationToken { hash: found.hash }.entailing([note])).await?;
         Ok(())
     }
 
@@ -175,6 +175,7 @@ impl Admin {
     ) -> Result<Registered, Failure> {
         let _changing = self.app.changing.lock().await;
         let (client, definition) = self.judged(definition)?;
+        let held = self.held(&before.id).await.map_err(failure)?;
         let settings = self.app.settings();
         let known = settings.clients.get(&client.id);
         let (Some(known), true) = (known, settings.clients.added(&client.id) == Some(before)) else {
@@ -182,11 +183,14 @@ impl Admin {
         };
         let _held = self.prepare_for(&client).await.map_err(failure)?;
         let text = serde_json::to_string(&definition).map_err(|_| Failure::RegistrationFull)?;
-        let mut records = vec![Record::PutClient { id: before.id.clone(), definition: text }];
+        let put = Record::PutClient { id: before.id.clone(), before: held, definition: text };
         let happened = cascade::of_client(&known, Some(&client));
-        records.extend(happened.iter().filter_map(|happened| self.follows(happened)));
-        records.extend(what.map(|what| self.told(&client.id, what)));
-        let done = self.commit(records).await.map_err(failure)?;
+        let mut entailed: Vec<Record> = happened.iter().filter_map(|happened| self.follows(happened)).collect();
+        entailed.extend(what.map(|what| self.told(&client.id, what)));
+        let done = self.commit(put.entailing(entailed)).await.map_err(failure)?;
+        if done.outcomes.first() != Some(&Outcome::Committed) {
+            return Err(Failure::Busy);
+        }
         self.app.put_client(client.clone(), &definition);
         done.ended.map_err(failure)?;
         Ok(Registered { client: Arc::new(client), definition })
@@ -205,10 +209,10 @@ impl Admin {
         else {
             return Err(Failure::Busy);
         };
-        let mut records = vec![Record::RemoveClient { id: definition.id.clone() }];
-        records.extend(self.follows(&Happened::ClientRemoved(id.clone())));
-        records.push(self.told(&id, why));
-        let done = self.commit(records).await.map_err(failure)?;
+        let follows = self.follows(&Happened::ClientRemoved(id.clone()));
+        let removed = Record::RemoveClient { id: definition.id.clone() };
+        let done =
+            self.commit(removed.entailing(follows.into_iter().chain([self.told(&id, why)]))).await.map_err(failure)?;
         self.app.drop_client(&id);
         done.ended.map_err(failure)
     }

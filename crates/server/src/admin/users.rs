@@ -15,7 +15,7 @@ use crate::claims::attributes::UserChange;
 use crate::passwords::Stored;
 
 /// How often a change is decided again on a record that somebody else wrote.
-const MAX_ATTEMPTS: usize = 8;
+pub(super) const MAX_ATTEMPTS: usize = 8;
 
 /// A user with everything that is known, but for the password's hash.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -81,13 +81,11 @@ impl Admin {
         let _changing = self.app.changing.lock().await;
         let user = self.user(name).await?;
         self.acting.check(&format!("user {}", user.name), Some(&detail(&user)?))?;
-        let mut records = vec![
-            Record::RemoveUser { subject: user.subject.clone() },
-            Record::EndSessionsOf { subject: user.subject.clone(), but: None },
-        ];
-        records.extend(self.follows(&Happened::UserRemoved(&user.subject)));
-        records.push(self.note_about(&user, format!("user {} removed", user.name)));
-        self.commit(records).await?.ended
+        let mut entailed = vec![Record::EndSessionsOf { subject: user.subject.clone(), but: None }];
+        entailed.extend(self.follows(&Happened::UserRemoved(&user.subject)));
+        entailed.push(self.note_about(&user, format!("user {} removed", user.name)));
+        let removed = Record::RemoveUser { subject: user.subject.clone() };
+        self.commit(removed.entailing(entailed)).await?.ended
     }
 
     /// Reads a user, changes it, and writes it if it is still as it was read, with what `change` says must be durable at the
@@ -103,13 +101,12 @@ impl Admin {
         for _ in 0..MAX_ATTEMPTS {
             let user = self.user(name).await?;
             self.acting.check(&format!("user {}", user.name), Some(&detail(&user)?))?;
-            let (changed, more) = change(&user)?;
+            let (changed, mut entailed) = change(&user)?;
             let version = user.version.saturating_add(1);
             let changed = User { version, updated_at: self.app.engine.now(), ..changed };
-            let mut records = vec![Record::PutUser { expected: user.version, user: changed.clone() }];
-            records.extend(more);
-            records.push(self.note_about(&user, format!("user {} {what}", user.name)));
-            let done = self.commit(records).await?;
+            entailed.push(self.note_about(&user, format!("user {} {what}", user.name)));
+            let put = Record::PutUser { expected: user.version, user: changed.clone() };
+            let done = self.commit(put.entailing(entailed)).await?;
             if done.outcomes.first() == Some(&Outcome::Committed) {
                 return done.ended.map(|()| changed);
             }

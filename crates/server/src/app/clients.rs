@@ -91,6 +91,12 @@ impl Clients {
         self.added.get(id)
     }
 
+    /// Whether this is what the store says of it.
+    pub(crate) fn is_as_stored(&self, id: &ClientId, text: Option<&str>) -> bool {
+        let stored = text.and_then(|text| serde_json::from_str(text).ok()).map(ClientDefinition::without_what_misleads);
+        stored.is_some() == text.is_some() && stored.as_ref() == self.added(id)
+    }
+
     /// How many registered themselves.
     #[must_use]
     pub fn registered(&self) -> usize {

@@ -10,13 +10,24 @@ tokio::task_local! {
     static MARK: Cell<Option<Record>>;
 }
 
-/// Carries something out. Its first commit takes the mark along; one that it had no commit for comes back.
+/// Carries something out. The first of its commits that is not refused takes the mark along; one that it had no
+/// commit for comes back.
 pub(crate) async fn with_first_commit<T>(mark: Option<Record>, what: impl Future<Output = T>) -> (T, Option<Record>) {
     let marked = async {
         let done = what.await;
         (done, take())
     };
     MARK.scope(Cell::new(mark), marked).await
+}
+
+/// No commit took it after all.
+pub(super) fn put_back(mark: Option<Record>) {
+    let _ = MARK.try_with(|cell| cell.set(mark));
+}
+
+/// Carries out what only prepares the rest: the mark is kept for what follows.
+pub(crate) async fn beforehand<T>(what: impl Future<Output = T>) -> T {
+    MARK.scope(Cell::new(None), what).await
 }
 
 /// The mark, if this task has one that no commit took yet.

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use regrant_core::EventKind;
-use regrant_store::{EventRecord, Record};
+use regrant_store::{EventRecord, Outcome, Record};
 
 /// The most that is remembered.
 const MOST: usize = 65_536;
@@ -26,8 +26,9 @@ impl Told {
     }
 
     /// These are durable.
-    pub(super) fn committed(&mut self, records: &[Record]) {
-        for record in records.iter().flat_map(events_of) {
+    pub(super) fn committed(&mut self, records: &[Record], outcomes: &[Outcome]) {
+        let are_durable = records.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Committed);
+        for record in are_durable.flat_map(|(record, _)| events_of(record)) {
             let Some(key) = key(record) else { continue };
             if minute(record) != self.minute || self.known.len() >= MOST {
                 self.known.clear();
@@ -40,7 +41,7 @@ impl Told {
 
 /// The events of a record.
 pub(super) fn events_of(record: &Record) -> impl Iterator<Item = &EventRecord> {
-    let events = match record {
+    let events = match record.bare() {
         Record::Grant { events, .. } | Record::Keys { events, .. } => events.as_slice(),
         Record::Event(event) => std::slice::from_ref(event),
         _ => &[],

@@ -318,10 +318,10 @@ impl Writer {
                 self.failing.tell(trouble);
             }
         })?;
-        self.told.committed(records);
+        self.told.committed(records, &outcomes);
         self.places.committed(records, now);
         let ends_sessions =
-            |record: &Record| matches!(record, Record::EndSession { .. } | Record::EndSessionsOf { .. });
+            |record: &Record| matches!(record.bare(), Record::EndSession { .. } | Record::EndSessionsOf { .. });
         if records.iter().any(ends_sessions) {
             self.ending.send_modify(|commits| *commits = commits.wrapping_add(1));
         }
@@ -341,7 +341,7 @@ impl Writer {
     fn keep_revocations(&mut self, records: &[Record], outcomes: &[Outcome], now: Timestamp) {
         let Some(journal) = &mut self.revocations else { return };
         let was_behind = journal.is_behind();
-        let took_back = records.iter().any(|record| matches!(record, Record::UndoEpoch { .. }));
+        let took_back = records.iter().any(|record| matches!(record.bare(), Record::UndoEpoch { .. }));
         // Were they not to be had, a restore would bring the revocation back: it errs on that side.
         let epochs = match took_back.then(|| self.store.ask(&Question::Epochs)) {
             Some(Ok(Answer::Epochs { epochs, .. })) => epochs,
@@ -372,7 +372,7 @@ impl Writer {
 
     /// What revokes something is not confirmed while the journal is behind, though it is committed.
     fn confirm(&self, records: &[Record], outcomes: Vec<Outcome>) -> Result<Vec<Outcome>, Unavailable> {
-        let revokes = |record: &Record| match record {
+        let revokes = |record: &Record| match record.bare() {
             Record::Epoch { .. }
             | Record::DenyAccess { .. }
             | Record::PutUser { .. }

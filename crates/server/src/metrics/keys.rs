@@ -36,7 +36,7 @@ impl KeyBook {
     }
 
     pub(super) fn committed(&self, record: &Record, outcome: Outcome) {
-        if let (Record::Keys { changes, .. }, Outcome::Committed) = (record, outcome) {
+        if let (Record::Keys { changes, .. }, Outcome::Committed) = (record.bare(), outcome) {
             changes.iter().for_each(|change| self.put(&change.key));
         }
     }

@@ -59,7 +59,7 @@ impl StoreMeter {
             self.stale.inc();
             return;
         }
-        match record {
+        match record.bare() {
             Record::Grant { events, .. } => events.iter().for_each(|event| self.event(event.event.kind)),
             Record::Event(event) => self.event(event.event.kind),
             _ => {}
@@ -77,7 +77,7 @@ impl StoreMeter {
 }
 
 fn tells(record: &Record) -> bool {
-    match record {
+    match record.bare() {
         Record::Grant { events, .. } | Record::Keys { events, .. } => !events.is_empty(),
         Record::Event(_) => true,
         _ => false,

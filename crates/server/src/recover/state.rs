@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use regrant_core::Timestamp;
-use regrant_store::{Answer, Consent, Question, Record, Store, Unavailable, User};
+use regrant_store::{Answer, Before, Consent, Question, Record, Store, Unavailable, User};
 
 use super::Replayed;
 use crate::revocations::{Entry, Revoked, State};
@@ -57,7 +57,8 @@ pub(super) fn replay(
                 (user_of(store, subject)?.map(|_| record), &mut replayed.users)
             }
             State::Client { id, definition } => {
-                let record = Record::PutClient { id: id.clone(), definition: definition.clone() };
+                let record =
+                    Record::PutClient { id: id.clone(), before: Before::Whatever, definition: definition.clone() };
                 let is_another = clients.get(id).is_some_and(|known| known != definition);
                 (is_another.then_some(record), &mut replayed.clients)
             }

@@ -8,7 +8,7 @@ use regrant_core::issue::SubjectStatus;
 
 use super::{Desk, MAC, Open, at, grant, held_by, new, next, replacing, terms, user};
 use crate::Outcome::{Committed, Stale};
-use crate::{Grant, Record};
+use crate::{Before, Grant, Record};
 
 /// Every column comes back.
 pub fn a_new_grant_is_loaded_as_it_was_written(open: Open<'_>) {
@@ -85,7 +85,7 @@ pub fn records_take_effect_in_order(open: Open<'_>) {
 /// One loser does not spoil the batch for the others.
 pub fn a_stale_record_leaves_the_others_standing(open: Open<'_>) {
     let mut desk = Desk::at(open);
-    let client = Record::PutClient { id: "app".to_owned(), definition: "{}".to_owned() };
+    let client = Record::PutClient { id: "app".to_owned(), before: Before::Whatever, definition: "{}".to_owned() };
     let batch = [new(&grant(1)), replacing(9, &grant(1)), client, new(&grant(1)), new(&grant(2))];
     assert_eq!(desk.commit(&batch), [Committed, Stale, Committed, Stale, Committed]);
     assert_eq!(desk.grants(None, None, 0, 10), [1, 2]);

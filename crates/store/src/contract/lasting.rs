@@ -12,7 +12,7 @@ use regrant_core::{ClientId, Epoch, EventKind, Grant, GrantId, OpenId, Resources
 
 use super::{Desk, MAC, Open, at, epochs, grant, new, next, replacing, terms, told, user};
 use crate::Outcome::Committed;
-use crate::{Answer, Consent, EventRecord, KeyChange, KeyKind, KeyRecord, Question, Record, Session, User};
+use crate::{Answer, Before, Consent, EventRecord, KeyChange, KeyKind, KeyRecord, Question, Record, Session, User};
 
 const FIRST: Timestamp = Timestamp::from_millis(i64::MIN);
 
@@ -191,7 +191,7 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
         replacing(1, &next(&first)),
         Record::Event(told(EventKind::Admin, Some(&first), at(5))),
         Record::AddUser(ann.clone()),
-        Record::PutClient { id: "app".to_owned(), definition: "{}".to_owned() },
+        Record::PutClient { id: "app".to_owned(), before: Before::Whatever, definition: "{}".to_owned() },
         Record::PutSession(session.clone()),
         Record::PutConsent(consent.clone()),
         Record::DenyAccess { jti: [4; 32], expires_at: at(6) },

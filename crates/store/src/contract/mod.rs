@@ -122,6 +122,8 @@ macro_rules! contract_tests {
             a_block_of_numbers_is_reserved_once,
             an_era_is_opened_once,
             a_client_is_replaced_and_removed,
+            a_client_is_put_only_over_what_was_read,
+            what_a_refused_record_entails_is_not_there,
             a_key_has_its_number_for_ever,
             a_key_lives_its_life_step_by_step,
             keys_change_together_or_not_at_all,

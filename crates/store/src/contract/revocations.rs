@@ -5,7 +5,7 @@ use regrant_core::{ClientId, Epoch, Selector, Timestamp};
 
 use super::{Desk, Open, at, grant, new, next, replacing, user};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Question, Record, Revocation, Revoked};
+use crate::{Answer, Before, Question, Record, Revocation, Revoked};
 
 fn rows(desk: &mut Desk, after: u64, limit: u32) -> Vec<Revocation> {
     let Answer::Revocations(rows) = desk.ask(&Question::Revocations { after, limit }) else {
@@ -40,7 +40,7 @@ pub fn whatever_ends_is_told(open: Open<'_>) {
     assert_eq!(desk.one(Record::PutUser { expected: 1, user: disabled }), Stale);
     let absent = [Record::RemoveUser { subject: "usr_b".to_owned() }, Record::RemoveClient { id: "b".to_owned() }];
     assert_eq!(desk.commit_at(&absent, at(33)), [Stale, Stale]);
-    desk.one(Record::PutClient { id: "b".to_owned(), definition: "{}".to_owned() });
+    desk.one(Record::PutClient { id: "b".to_owned(), before: Before::Whatever, definition: "{}".to_owned() });
     assert_eq!(desk.commit_at(&[Record::RemoveClient { id: "b".to_owned() }], at(34)), [Committed]);
     let everything = Revoked::Matching(Selector::default());
     desk.one(revoke(everything.clone(), 35));

@@ -11,7 +11,8 @@ use super::{Desk, Open, at, told};
 use crate::Outcome::{Committed, Stale};
 use crate::beside::Place;
 use crate::{
-    Answer, Deployment, DeviceRequest, KeyChange, KeyKind, KeyRecord, Question, Record, RegistrationToken, Session,
+    Answer, Before, Deployment, DeviceRequest, KeyChange, KeyKind, KeyRecord, Question, Record, RegistrationToken,
+    Session,
 };
 
 fn deployment(desk: &mut Desk) -> Option<Deployment> {
@@ -72,20 +73,63 @@ pub fn an_era_is_opened_once(open: Open<'_>) {
     }
 }
 
+fn clients(desk: &mut Desk, question: &Question) -> Vec<(String, String)> {
+    let Answer::Clients(clients) = desk.ask(question) else { panic!("not clients") };
+    clients
+}
+
 /// Its definition is opaque.
 pub fn a_client_is_replaced_and_removed(open: Open<'_>) {
     let mut desk = Desk::at(open);
-    let clients = |desk: &mut Desk| {
-        let Answer::Clients(clients) = desk.ask(&Question::Clients) else { panic!("not clients") };
-        clients
+    let all = |desk: &mut Desk| clients(desk, &Question::Clients);
+    let put = |id: &str, definition: &str| Record::PutClient {
+        id: id.to_owned(),
+        before: Before::Whatever,
+        definition: definition.to_owned(),
     };
-    let put = |id: &str, definition: &str| Record::PutClient { id: id.to_owned(), definition: definition.to_owned() };
     assert_eq!(desk.commit(&[put("b", "{}"), put("a", "{}"), put("b", "not json\0é")]), [Committed; 3]);
     let expected = [("a", "{}"), ("b", "not json\0é")].map(|(id, text)| (id.to_owned(), text.to_owned()));
-    assert_eq!(clients(&mut desk), expected);
+    assert_eq!(all(&mut desk), expected);
     let remove = Record::RemoveClient { id: "a".to_owned() };
     assert_eq!(desk.commit(&[remove.clone(), remove]), [Committed, Stale]);
-    assert_eq!(clients(&mut desk), expected[1..]);
+    assert_eq!(all(&mut desk), expected[1..]);
+    assert_eq!(clients(&mut desk, &Question::Client("a".to_owned())), []);
+    assert_eq!(clients(&mut desk, &Question::Client("b".to_owned())), expected[1..]);
+}
+
+/// Of two nodes that change a client at once, the second does not undo what the first has changed.
+pub fn a_client_is_put_only_over_what_was_read(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let put = |before: Before, definition: &str| {
+        [Record::PutClient { id: "app".to_owned(), before, definition: definition.to_owned() }]
+    };
+    let this = |text: &str| Before::This(text.to_owned());
+    assert_eq!(desk.commit(&put(this("1"), "2")), [Stale], "there is none");
+    assert_eq!(desk.commit(&put(Before::Nothing, "1")), [Committed]);
+    assert_eq!(desk.commit(&put(Before::Nothing, "2")), [Stale]);
+    assert_eq!(desk.commit(&put(this("2"), "3")), [Stale]);
+    assert_eq!(desk.commit(&put(this("1"), "2")), [Committed]);
+    assert_eq!(desk.commit(&put(this("1"), "3")), [Stale], "somebody was first");
+    let found = clients(&mut desk, &Question::Client("app".to_owned()));
+    assert_eq!(found, [("app".to_owned(), "2".to_owned())]);
+}
+
+/// What a change entails, and what is told of it, is there together with it or not at all.
+pub fn what_a_refused_record_entails_is_not_there(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let client = |id: &str, before: Before| {
+        let put = Record::PutClient { id: id.to_owned(), before, definition: "{}".to_owned() };
+        let mark = Record::UseOnce { key: [id.len() as u8; 32], expires_at: at(9_000) };
+        put.entailing([Record::Event(told(EventKind::Admin, None, at(id.len() as i64))), mark])
+    };
+    let this = Before::This("another".to_owned());
+    let records = [client("a", Before::Nothing), client("bb", this), client("ccc", Before::Nothing)].concat();
+    let expected = [Committed, Committed, Committed, Stale, Stale, Stale, Committed, Committed, Committed];
+    assert_eq!(desk.commit(&records), expected);
+    let Answer::Events(events) = desk.ask(&Question::Events { grant: None, limit: 10 }) else { panic!("not events") };
+    assert_eq!(events.iter().map(|event| event.at).collect::<Vec<_>>(), [at(3), at(1)]);
+    let alone = Record::Event(told(EventKind::Admin, None, at(4))).with();
+    assert_eq!(desk.commit(&[alone]), [Committed]);
 }
 
 fn keys(desk: &mut Desk, kind: KeyKind) -> Vec<KeyRecord> {

@@ -51,6 +51,9 @@ impl Contents {
             Question::Clients => {
                 Answer::Clients(self.clients.iter().map(|(id, definition)| (id.clone(), definition.clone())).collect())
             }
+            Question::Client(id) => Answer::Clients(
+                self.clients.get_key_value(id).map(|(id, text)| (id.clone(), text.clone())).into_iter().collect(),
+            ),
             Question::UserByName(name) => Answer::User(self.user_named(name).cloned()),
             Question::UserBySubject(subject) => Answer::User(self.users.get(subject).cloned()),
             Question::Users { after, limit } => {

@@ -233,9 +233,10 @@ impl Batch<'_> {
                 continue;
             }
             let Some(record) = rest.first() else { break };
-            outcomes.push(match record {
+            outcomes.push(match record.bare() {
+                _ if !Record::is_due(records, &outcomes) => Outcome::Stale,
                 Record::RemoveGrant { number, expected } => self.remove_grant(*number, *expected).await?,
-                _ => records::one(self, record).await?,
+                record => records::one(self, record).await?,
             });
         }
         Ok(outcomes)

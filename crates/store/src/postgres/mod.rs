@@ -499,7 +499,7 @@ impl Store for Postgres {
         self.count(written.commits, &news).map_err(unknown)?;
         self.sure().map_err(unknown)?;
         for record in records {
-            if let Record::OpenEra { era, .. } = record {
+            if let Record::OpenEra { era, .. } = record.bare() {
                 (self.told_era, self.era) = (*era, self.era.map(|_| *era));
             }
         }

@@ -27,6 +27,10 @@ pub(super) async fn answer(line: &Line, question: &Question) -> Result<Answer, F
         Question::Clients => {
             Answer::Clients(read.all("SELECT id, definition FROM clients ORDER BY id", &[], pair).await?)
         }
+        Question::Client(id) => {
+            const SQL: &str = "SELECT id, definition FROM clients WHERE id = $1";
+            Answer::Clients(read.all(SQL, &[P::T(id)], pair).await?)
+        }
         Question::UserByName(name) => Answer::User(read.one(USER_BY_NAME, &[P::T(name)], user).await?),
         Question::UserBySubject(subject) => Answer::User(read.one(USER_BY_SUBJECT, &[P::T(subject)], user).await?),
         Question::Users { after, limit } => Answer::Users(read.all(USERS, &[P::T(after), most(*limit)], user).await?),

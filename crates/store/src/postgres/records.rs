@@ -12,7 +12,9 @@ use super::values::{Columns, P, at, maybe, n};
 use super::{people, questions};
 use crate::epochs::{MOST_EPOCHS, most_beside, superseded};
 use crate::seal::{self, Table};
-use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, device, failures, revocation};
+use crate::{
+    Before, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, device, failures, revocation,
+};
 
 /// How long the row of a node that was killed stays.
 const NODE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,11 +23,25 @@ const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
 }
 
+async fn put_client(batch: &Batch<'_>, (id, definition): (&str, &str), before: &Before) -> Result<u64, Fault> {
+    let (sql, text) = match before {
+        Before::Whatever => (
+            "INSERT INTO clients (id, definition) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET definition = excluded.definition",
+            None,
+        ),
+        Before::Nothing => ("INSERT INTO clients (id, definition) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", None),
+        Before::This(text) => ("UPDATE clients SET definition = $2 WHERE id = $1 AND definition = $3", Some(text)),
+    };
+    let mut parameters = vec![P::T(id), P::T(definition)];
+    parameters.extend(text.map(|text| P::T(text)));
+    batch.done(sql, &parameters).await
+}
+
 /// Writes it.
 pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcome, Fault> {
     let changed = match record {
         // The batch takes these itself.
-        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Seen { .. } => 0,
+        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Seen { .. } | Record::With(_) => 0,
         // Nothing is put off.
         Record::Fold => 0,
         Record::Event(event) => {
@@ -50,17 +66,18 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
             opened
         }
         Record::ReserveGrants { next } => reserve(batch, *next).await?,
-        Record::PutClient { id, definition } => {
-            const SQL: &str = "INSERT INTO clients (id, definition) VALUES ($1, $2) \
-                ON CONFLICT (id) DO UPDATE SET definition = excluded.definition";
-            batch.ledger().await?.clients += 1;
-            batch.done(SQL, &[P::T(id), P::T(definition)]).await?
+        Record::PutClient { id, before, definition } => {
+            // Under the ledger's lock: of two nodes the second compares with what the first has written.
+            batch.ledger().await?;
+            let put = put_client(batch, (id, definition), before).await?;
+            batch.ledger().await?.clients += put;
+            put
         }
         Record::RemoveClient { id } => {
+            // Everybody takes the ledger first.
+            batch.ledger().await?;
             let removed = batch.done("DELETE FROM clients WHERE id = $1", &[P::T(id)]).await?;
-            if removed > 0 {
-                batch.ledger().await?.clients += 1;
-            }
+            batch.ledger().await?.clients += removed;
             batch.follow(revocation::of_client(id, batch.now).filter(|_| removed > 0)).await?;
             removed
         }

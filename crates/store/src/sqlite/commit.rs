@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::guard::Guard;
 use super::{consents, devices, epochs, events, once, questions, revocations, sessions};
-use crate::{EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, failures, revocation};
+use crate::{Before, EventRecord, Failures, KeyChange, KeyKind, Outcome, Record, Revoked, User, failures, revocation};
 
 pub(super) const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
@@ -21,7 +21,7 @@ pub(super) fn one(
 ) -> rusqlite::Result<Outcome> {
     let run = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| connection.prepare_cached(sql)?.execute(parameters);
     let changed = match record {
-        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold => 0,
+        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold | Record::With(_) => 0,
         Record::Event(event) => return events::tell(connection, guard, event).map(|()| Outcome::Committed),
         Record::Initialise { deployment, root_check } => run(
             "UPDATE meta SET deployment = ?1, root_check = ?2 WHERE only = 1 AND deployment IS NULL",
@@ -39,9 +39,19 @@ pub(super) fn one(
             ],
         )?,
         Record::ReserveGrants { next } => reserve(connection, *next)?,
-        Record::PutClient { id, definition } => {
-            run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?
-        }
+        Record::PutClient { id, before, definition } => match before {
+            Before::Whatever => {
+                run("INSERT OR REPLACE INTO clients (id, definition) VALUES (?1, ?2)", params![id, definition])?
+            }
+            Before::Nothing => run(
+                "INSERT INTO clients (id, definition) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                params![id, definition],
+            )?,
+            Before::This(text) => run(
+                "UPDATE clients SET definition = ?2 WHERE id = ?1 AND definition = ?3",
+                params![id, definition, text],
+            )?,
+        },
         Record::RemoveClient { id } => {
             let removed = run("DELETE FROM clients WHERE id = ?1", params![id])?;
             let entailed = revocation::of_client(id, now).filter(|_| removed > 0);

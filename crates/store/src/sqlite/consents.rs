@@ -31,7 +31,7 @@ impl Limited {
     /// Takes note of what was committed.
     pub(super) fn committed<'a>(&mut self, records: impl IntoIterator<Item = (&'a Record, &'a Outcome)>) {
         for (record, outcome) in records {
-            let (Record::PutConsent(consent), Outcome::Committed) = (record, outcome) else { continue };
+            let (Record::PutConsent(consent), Outcome::Committed) = (record.bare(), outcome) else { continue };
             let hash = hash(&consent.subject, &consent.client);
             // One that is limited no longer stays here until the file is opened again: another one may have the same hash.
             if consent.status() != SubjectStatus::Enabled {

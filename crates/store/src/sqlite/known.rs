@@ -72,7 +72,7 @@ impl Known {
     pub(super) fn learn(&mut self, records: &[Record], outcomes: Option<&[Outcome]>) {
         for (at, record) in records.iter().enumerate() {
             let is_done = outcomes.and_then(|outcomes| outcomes.get(at)).map(|outcome| *outcome == Outcome::Committed);
-            match record {
+            match record.bare() {
                 Record::Grant { expected: Some(_), grant, mac, .. } if is_done == Some(true) => {
                     if let Some(row) = self.grants.find(&grant.id.number) {
                         let random = row.hot.id.random;

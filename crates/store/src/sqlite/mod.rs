@@ -275,7 +275,7 @@ impl Sqlite {
 
 fn destroys_a_key(record: &Record) -> bool {
     let is_over = |change: &KeyChange| matches!(change.key.status, KeyStatus::Compromised | KeyStatus::Gone);
-    matches!(record, Record::Keys { changes, .. } if changes.iter().any(is_over))
+    matches!(record.bare(), Record::Keys { changes, .. } if changes.iter().any(is_over))
 }
 
 /// A store that is being recovered.
@@ -291,7 +291,7 @@ pub struct Recovering {
 
 /// The mark of a store behind this record: a fresh one is given its identity once, and a restored one a new era.
 fn marked(mark: Mark, (record, outcome): (&Record, &Outcome)) -> Mark {
-    match (record, outcome) {
+    match (record.bare(), outcome) {
         (Record::Initialise { deployment, .. }, Outcome::Committed) => Mark { deployment: *deployment, ..mark },
         (Record::OpenEra { era, .. }, Outcome::Committed) => Mark { era: *era, ..mark },
         _ => mark,
@@ -325,7 +325,7 @@ impl Store for Sqlite {
             return Ok(Vec::new());
         }
         // A recovery that is broken off must not have caught up with what was lost by its own commits.
-        let opens_era = records.iter().any(|record| matches!(record, Record::OpenEra { .. }));
+        let opens_era = records.iter().any(|record| matches!(record.bare(), Record::OpenEra { .. }));
         let is_counted = opens_era || !self.anchor.is_held();
         let commits = self.anchor.mark().commits + u64::from(is_counted);
         let before = self.guard.sealed.clone();

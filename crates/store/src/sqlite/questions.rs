@@ -25,6 +25,11 @@ pub(super) fn answer(
             let clients = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Answer::Clients(clients.collect::<rusqlite::Result<_>>()?)
         }
+        Question::Client(id) => {
+            let mut statement = connection.prepare_cached("SELECT id, definition FROM clients WHERE id = ?1")?;
+            let found = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Answer::Clients(found.collect::<rusqlite::Result<_>>()?)
+        }
         Question::UserByName(name) => Answer::User(one_user(connection, "name", name)?),
         Question::UserBySubject(subject) => Answer::User(one_user(connection, "subject", subject)?),
         Question::Users { after, limit } => {

@@ -45,7 +45,11 @@ impl<'a> Writing<'a> {
         (high_water, commits): (Timestamp, u64),
     ) -> rusqlite::Result<(Vec<Outcome>, Option<Written>)> {
         let before = self.guard.sealed.clone();
-        let outcomes = records.iter().map(|record| self.one(record, now)).collect::<rusqlite::Result<_>>()?;
+        let mut outcomes = Vec::with_capacity(records.len());
+        for record in records {
+            let is_due = Record::is_due(records, &outcomes);
+            outcomes.push(if is_due { self.one(record.bare(), now)? } else { Outcome::Stale });
+        }
         self.guard.write(self.connection, &before)?;
         self.connection
             .prepare_cached("UPDATE meta SET high_water = ?1, commits = ?2 WHERE only = 1")?

@@ -33,6 +33,12 @@ pub(crate) fn start(app: &Arc<App>, socket: Option<&Path>, notify: Notify) -> Re
                     for notice in &reloaded.notices {
                         tracing::warn!("{notice}");
                     }
+                    for ended in &reloaded.ended {
+                        tracing::warn!("{ended}");
+                    }
+                    for back in &reloaded.can_return {
+                        tracing::warn!(client = back.client, revocation = back.revocation, "a client is back, and the sessions that ended when it went stay ended, unless the revocation is taken back");
+                    }
                     let needs_restart = reloaded.needs_restart.join(", ");
                     tracing::info!(clients = reloaded.clients, needs_restart, "configuration reloaded");
                 }

@@ -20,6 +20,16 @@ pub(crate) fn run(context: &Context) -> Done {
     for notice in &reloaded.notices {
         output::note(notice);
     }
+    for ended in &reloaded.ended {
+        output::note(&ended.to_string());
+    }
+    for back in &reloaded.can_return {
+        let way = back.way_back().unwrap_or_default();
+        output::note(&format!(
+            "client {} is back, and the sessions that ended when it went stay ended: {way}",
+            back.client
+        ));
+    }
     output::done(&format!("the server reads its configuration anew: {}", output::count(reloaded.clients, "client")));
     if !reloaded.needs_restart.is_empty() {
         let keys = reloaded.needs_restart.join(", ");

@@ -2,6 +2,7 @@
 
 mod clients;
 mod examine;
+mod reload;
 mod scopes;
 mod start_error;
 
@@ -21,12 +22,10 @@ use regrant_store::{Answer, EventRecord, Memory, Postgres, Question, Record, Sql
 use tokio::sync::watch;
 
 use crate::admin::{Admin, rfc3339};
-use crate::cascade;
 use crate::clock::Clock;
 use crate::config::{ClientDefinition, Config, StoreLocation};
 use crate::encryption;
 use crate::engine::{Engine, Stepped};
-use crate::feed;
 use crate::feed::Feed;
 use crate::fetched::Fetched;
 use crate::hook::Hook;
@@ -42,7 +41,7 @@ use crate::profile::SecretWrap;
 use crate::repeated::Repeated;
 use crate::revocations::{self, Revocations};
 use crate::rotation;
-use crate::serve::{Certificates, TlsError};
+use crate::serve::Certificates;
 use crate::spans::Spans;
 use crate::timekeeper;
 
@@ -50,6 +49,7 @@ pub use clients::Clients;
 pub(crate) use clients::clients;
 use clients::{Origin, fitting};
 pub use examine::{Examined, examine};
+pub use reload::{ReloadEnded, ReloadError, Reloaded};
 pub use start_error::StartError;
 use start_error::named;
 
@@ -159,44 +159,11 @@ impl std::fmt::Debug for Signing {
     }
 }
 
-/// What a reload did.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-pub struct Reloaded {
-    /// Clients of the file and of the store.
-    pub clients: usize,
-    /// Settings whose change waits for a restart: until then they stay as they are.
-    pub needs_restart: Vec<String>,
-    /// What choices cost.
-    pub notices: Vec<String>,
-}
-
 /// What becomes of clients of the store that do not fit the configuration when it is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Misfits {
     Refused,
     LeftOut,
-}
-
-/// Why a reload changed nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// The configuration is wrong.
-    #[error("{0}")]
-    Config(#[from] crate::config::ConfigErrors),
-    /// The store's clients do not fit it, or the store failed.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The certificate that it names cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Every client of the file is gone from it: that is how a file looks that is being written.
-    #[error(
-        "the file has no client any more, and the running configuration has {0}, whose sessions would all end: a file that is being written looks so\n  remedy: reload again when it is written; if it is meant, restart the server, or remove the clients but for one first"
-    )]
-    NoClients(usize),
-    /// The server is stopping.
-    #[error("the configuration could not be read: {0}")]
-    Interrupted(String),
 }
 
 impl App {
@@ -428,64 +395,6 @@ impl App {
     #[must_use]
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
         self.settings().client(id)
-    }
-
-    /// Reads the configuration again from where it came from, and replaces it, whole or not at all. Clients of the store are
-    /// read again under it.
-    ///
-    /// # Errors
-    /// [`ReloadError`] if something is wrong with it; nothing was changed.
-    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let source = self.settings().config.source.clone();
-        // Files are read on a thread that may wait.
-        let read = tokio::task::spawn_blocking(move || Config::from_source(&source)).await;
-        let config = read.map_err(|error| ReloadError::Interrupted(error.to_string()))??;
-        let (before, file) = (self.settings().config.clients.len(), config.source.file.as_ref());
-        let is_empty = file.and_then(|file| std::fs::metadata(file).ok()).is_some_and(|file| file.len() == 0);
-        if config.clients.is_empty() && (before > 1 || before == 1 && is_empty) {
-            return Err(ReloadError::NoClients(before));
-        }
-        self.replace_config(config).await
-    }
-
-    /// The same with a configuration that is there already.
-    ///
-    /// # Errors
-    /// As [`App::reload`].
-    pub async fn replace_config(&self, mut config: Config) -> Result<Reloaded, ReloadError> {
-        let _changing = self.changing.lock().await;
-        let added = match self.engine.ask(Question::Clients).await.map_err(StartError::from)? {
-            Answer::Clients(added) => added,
-            _ => Vec::new(),
-        };
-        let clients = clients(&config, added)?;
-        // Before the first token under the new settings: its algorithm has a key, and the key knows how long it may live.
-        let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await.map_err(StartError::from)?;
-        let waiting = config.keep_what_needs_a_restart(&self.settings().config);
-        let certificates = self.certificates.get();
-        let certificate = certificates.map(|certificates| certificates.prepare(&config)).transpose()?.flatten();
-        let happened = cascade::reloaded(&self.settings().clients, &clients);
-        let now = self.engine.now();
-        let mut follows: Vec<_> =
-            happened.iter().filter_map(|happened| cascade::follows(happened, &config.revocation, now)).collect();
-        follows.extend(feed::without(&self.settings().clients, &clients, now));
-        if !follows.is_empty() {
-            // Before anybody sees the new settings: were this to fail, nothing was reloaded.
-            self.engine.commit(follows).await.map_err(StartError::from)?;
-        }
-        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
-        let reloaded = Reloaded {
-            clients: clients.by_id.len(),
-            needs_restart: waiting.into_iter().map(str::to_owned).collect(),
-            notices: config.notices.clone(),
-        };
-        *settings = Arc::new(Settings { config: Arc::new(config), clients });
-        drop(settings);
-        self.reloads.send_modify(|reloads| *reloads = reloads.wrapping_add(1));
-        if let (Some(certificates), Some(certificate)) = (certificates, certificate) {
-            certificates.take(certificate, self);
-        }
-        Ok(reloaded)
     }
 
     /// The client that a definition of the store describes.

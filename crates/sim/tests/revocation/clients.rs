@@ -196,3 +196,33 @@ async fn a_lost_grant_type_ends_refreshing_at_once() {
     reload(&world, CONFIG).await;
     assert_eq!(before.ask(&world).await, alive(), "nothing was consumed meanwhile");
 }
+
+/// A slip of an editor: one of several clients is not in the file that is read. What has ended by it is told, with the way back; and again
+/// when the client is back, for its sessions are not.
+#[tokio::test]
+async fn a_client_that_a_reload_misses_is_told_of_with_the_way_back() {
+    let world = world().await;
+    let mut before = held(&world, "opaque").await;
+    let reloaded = async |text: &str| {
+        let done = world.app.replace_config(sim::wire::config(text)).await.expect("a good configuration");
+        (done.ended, done.can_return)
+    };
+    let (gone, nothing) = reloaded(&without("opaque")).await;
+    let [gone] = &gone[..] else { panic!("{gone:?}") };
+    let number = gone.revocation.expect("it has ended");
+    assert_eq!((gone.client.as_str(), gone.reason.as_str()), ("opaque", "client_removed"));
+    let says = gone.to_string();
+    assert!(says.contains(&format!("`regrant revoke --undo {number}`")), "{says}");
+    assert_eq!(nothing, []);
+    let (nothing, back) = reloaded(CONFIG).await;
+    assert_eq!((nothing, back), (Vec::new(), vec![gone.clone()]));
+    assert_eq!(before.ask(&world).await.refresh, "client_removed");
+    world.app.admin().undo_revocation(number).await.expect("taken back");
+    assert_eq!(before.ask(&world).await, alive());
+    let question = regrant_store::Question::Events { grant: None, limit: 50 };
+    let answer = world.app.engine.ask(question).await.expect("an answer");
+    let regrant_store::Answer::Events(events) = answer else { panic!("not events") };
+    let told = "a reload ended the sessions of client opaque (client_removed)";
+    assert!(events.iter().any(|event| event.detail == told), "{events:?}");
+    assert_eq!(reloaded(CONFIG).await, (Vec::new(), Vec::new()), "it was there");
+}

@@ -5,7 +5,8 @@ pub(super) const STATUS: &str = r#"{
     "now": "2026-11-28T12:00:00Z", "clock": "2026-11-28T12:00:00Z", "trouble": null, "clients": 3
 }"#;
 
-pub(super) const RELOADED: &str = r#"{"clients": 3, "needs_restart": ["listen"], "notices": []}"#;
+pub(super) const RELOADED: &str = r#"{"clients": 3, "needs_restart": ["listen"], "notices": [], "can_return": [],
+    "ended": [{"client": "old", "reason": "client_removed", "revocation": 7, "undo_until": "2026-11-23T13:00:00Z"}]}"#;
 
 pub(super) const DEFINITION: &str = r#"{
     "id": "web", "name": "Example Notes", "redirect_uris": ["https://app.example.com/callback"],

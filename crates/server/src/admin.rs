@@ -300,7 +300,7 @@ impl Admin {
             return Err(exists());
         }
         let view = client_view(&client, false, definition.tell_reason == Some(true));
-        self.app.put_client(client, &definition);
+        self.app.put_client(&client.id, &definition);
         Ok(view)
     }
 

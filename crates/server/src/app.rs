@@ -46,8 +46,7 @@ use crate::spans::Spans;
 use crate::timekeeper;
 
 pub use clients::Clients;
-pub(crate) use clients::clients;
-use clients::{Origin, fitting};
+pub(crate) use clients::{clients, fitting, stand_in};
 pub use examine::{Examined, examine};
 pub use reload::{ReloadEnded, ReloadError, Reloaded};
 pub use start_error::StartError;
@@ -159,11 +158,13 @@ impl std::fmt::Debug for Signing {
     }
 }
 
-/// What becomes of clients of the store that do not fit the configuration when it is opened.
+/// What a deployment is opened for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Misfits {
-    Refused,
-    LeftOut,
+enum Aim {
+    /// To serve from: what cannot be served is told of.
+    Serve,
+    /// For a command.
+    Command,
 }
 
 impl App {
@@ -172,7 +173,7 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing was changed that was there before.
     pub fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
-        Self::open_with_misfits(config, clock, Misfits::Refused)
+        Self::open_for(config, clock, Aim::Serve)
     }
 
     /// The same for a command, which serves nobody: clients of the store that do not fit are not there, and can be removed.
@@ -180,10 +181,10 @@ impl App {
     /// # Errors
     /// As [`App::open`].
     pub fn open_for_command(config: Config, clock: Clock) -> Result<Arc<Self>, StartError> {
-        Self::open_with_misfits(config, clock, Misfits::LeftOut)
+        Self::open_for(config, clock, Aim::Command)
     }
 
-    fn open_with_misfits(config: Config, clock: Clock, misfits: Misfits) -> Result<Arc<Self>, StartError> {
+    fn open_for(config: Config, clock: Clock, aim: Aim) -> Result<Arc<Self>, StartError> {
         let root = keyring::read_root_key(&config.root_key_file)?;
         let journal = config.revocations_file();
         let store: Box<dyn Store> = match &config.store {
@@ -195,7 +196,7 @@ impl App {
             }
             StoreLocation::Memory => Box::new(Memory::new()),
         };
-        let (app, writer) = Self::opened(config, store, root, clock, (journal.as_deref(), misfits))?;
+        let (app, writer) = Self::opened(config, store, root, clock, (journal.as_deref(), aim))?;
         writer.start()?;
         Ok(app)
     }
@@ -210,7 +211,7 @@ impl App {
         root: RootKey,
         clock: Clock,
     ) -> Result<Arc<Self>, StartError> {
-        let (app, writer) = Self::opened(config, store, root, clock, (None, Misfits::Refused))?;
+        let (app, writer) = Self::opened(config, store, root, clock, (None, Aim::Serve))?;
         writer.start()?;
         Ok(app)
     }
@@ -225,7 +226,7 @@ impl App {
         root: RootKey,
         clock: Clock,
     ) -> Result<(Arc<Self>, Stepped), StartError> {
-        Self::opened(config, store, root, clock, (None, Misfits::Refused))
+        Self::opened(config, store, root, clock, (None, Aim::Serve))
     }
 
     fn opened(
@@ -233,7 +234,7 @@ impl App {
         mut store: Box<dyn Store>,
         root: RootKey,
         clock: Clock,
-        (journal, misfits): (Option<&Path>, Misfits),
+        (journal, aim): (Option<&Path>, Aim),
     ) -> Result<(Arc<Self>, Stepped), StartError> {
         let came_to = store.high_water();
         believe(store.as_mut(), &clock)?;
@@ -248,11 +249,15 @@ impl App {
             Answer::Clients(added) => added,
             _ => Vec::new(),
         };
-        let clients = match misfits {
-            Misfits::Refused => clients(&config, added)?,
-            Misfits::LeftOut => fitting(&config, added).0,
-        };
+        let (clients, problems) = fitting(&config, added);
         keyring.settle(store.as_mut(), &Lifetimes::of_clients(clients.all()), now)?;
+        if aim == Aim::Serve {
+            clients.narrowed.values().for_each(|narrowed| tracing::warn!("{narrowed}"));
+            for problem in problems {
+                tracing::error!(%problem, "a client of the store cannot be served");
+                store.commit(&[Record::Event(told(EventKind::Alarm, problem.to_string(), now))], now)?;
+            }
+        }
         if let Some(notice) = store.notice() {
             tracing::warn!("{notice}");
             store.commit(&[Record::Event(told(EventKind::Admin, notice, now))], now)?;
@@ -403,10 +408,9 @@ impl App {
     }
 
     /// Adds or replaces a client that the store holds.
-    pub(crate) fn put_client(&self, client: Client, definition: &ClientDefinition) {
-        self.change_clients(|clients| {
-            clients.insert(client, definition, Origin::Store);
-        });
+    pub(crate) fn put_client(&self, id: &ClientId, definition: &ClientDefinition) {
+        let config = Arc::clone(&self.settings().config);
+        self.change_clients(|clients| clients.put(&config, id, definition));
     }
 
     /// Forgets a client that the store held.
@@ -431,8 +435,13 @@ impl App {
         };
         let before = self.settings();
         let config = Arc::clone(&before.config);
-        let (mut clients, _) = fitting(&config, added);
-        let problems = clients.switch_off(&before.clients);
+        let (clients, _) = fitting(&config, added);
+        let problems = clients.news(&before.clients);
+        for (id, narrowed) in &clients.narrowed {
+            if before.clients.narrowed.get(id) != Some(narrowed) {
+                tracing::warn!("{narrowed}");
+            }
+        }
         let _held = rotation::prepare(self, &Lifetimes::of_clients(clients.all())).await?;
         if !problems.is_empty() {
             let now = self.engine.now();

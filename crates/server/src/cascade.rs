@@ -184,7 +184,9 @@ pub(crate) fn follows(happened: &Happened<'_>, settings: &RevocationSettings, no
 
 /// What a reload of the configuration changes about clients that were there before it.
 pub(crate) fn reloaded(before: &Clients, after: &Clients) -> Vec<Happened<'static>> {
-    before.all().flat_map(|client| of_client(client, after.get(&client.id).as_deref())).collect()
+    // What stood in for one that did not fit tells nothing of what it had.
+    let are_known = before.all().filter(|client| !before.is_misfit(&client.id));
+    are_known.flat_map(|client| of_client(client, after.get(&client.id).as_deref())).collect()
 }
 
 /// What another definition changes about a client.

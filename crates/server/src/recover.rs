@@ -485,7 +485,7 @@ fn clients(config: &Config, store: &mut dyn Store) -> Result<Clients, RecoverErr
         Answer::Clients(added) => added,
         _ => Vec::new(),
     };
-    Ok(app::clients(config, added)?)
+    Ok(app::fitting(config, added).0)
 }
 
 fn journal(config: &Config, root: &RootKey, deployment: DeploymentId) -> Result<Contents, RecoverError> {

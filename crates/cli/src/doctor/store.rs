@@ -159,8 +159,8 @@ pub(super) fn server(config: &Config) -> (Vec<Finding>, Option<Status>) {
             refused(&Failure::new(75, in_use(&error, socket.as_deref(), unreachable)))
         }
         Err(error) => refused(&error.into()),
-        Ok(Examined { clients, newest, versions: (version, known), .. }) => {
-            let mut findings = Vec::new();
+        Ok(Examined { clients, misfits, newest, versions: (version, known), .. }) => {
+            let mut findings = misfits.into_iter().map(misfit).collect::<Vec<_>>();
             if version == known || version == 0 {
                 findings.push(Finding::fine(CHECK, "none runs; the root key fits the store, and its keys open"));
             } else {
@@ -193,7 +193,8 @@ fn of_database(config: &Config, options: &PostgresOptions) -> (Vec<Finding>, Opt
     let clock = Clock::system();
     match examine(config, &clock) {
         Err(error) => findings.push(problem("database", &error.into())),
-        Ok(Examined { clients, newest, ahead, .. }) => {
+        Ok(Examined { clients, misfits, newest, ahead, .. }) => {
+            findings.extend(misfits.into_iter().map(misfit));
             findings.push(Finding::fine("database", "the root key fits it, its keys open, and nothing is in doubt"));
             if let Some(ahead) = ahead {
                 let says = format!("this machine's is {} s ahead of the database's", ahead.as_secs());
@@ -204,6 +205,18 @@ fn of_database(config: &Config, options: &PostgresOptions) -> (Vec<Finding>, Opt
         }
     }
     (findings, status)
+}
+
+/// A client of the store that is served with less, or not at all.
+fn misfit(text: String) -> Finding {
+    match text.split_once("\n  remedy: ") {
+        Some((says, remedy)) => Finding::problem("clients", says, remedy),
+        None => Finding::note(
+            "clients",
+            text,
+            "Declare it in a [[scope]] or [[resource]], or take it from the client with `regrant client set`.",
+        ),
+    }
 }
 
 fn problem(check: &'static str, failure: &Failure) -> Finding {

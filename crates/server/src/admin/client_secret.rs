@@ -94,7 +94,7 @@ impl Admin {
         changed.previous_secret_hash = changed.secret_hash.take().filter(|_| previous_works_until.is_some());
         changed.previous_secret_expires_at.clone_from(&previous_works_until);
         changed.secret_hash = Some(secret_hash.to_owned());
-        let resolved = self.app.resolve_added(&changed).map_err(AdminError::Invalid)?;
+        self.app.resolve_added(&changed).map_err(AdminError::Invalid)?;
         let text = serde_json::to_string(&changed).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let put = Record::PutClient { id: id.to_owned(), before, definition: text };
         let until = previous_works_until.as_deref().unwrap_or("now");
@@ -104,7 +104,7 @@ impl Admin {
         if done.outcomes.first() != Some(&Outcome::Committed) {
             return Ok(None);
         }
-        self.app.put_client(resolved, &changed);
+        self.app.put_client(&client.id, &changed);
         done.ended?;
         Ok(Some(SecretReplaced { client: id.to_owned(), previous_works_until, dropped_an_older_one }))
     }

@@ -11,6 +11,7 @@ use super::blacklist::RevocationView;
 use super::users::MAX_ATTEMPTS;
 use super::views::client_view;
 use super::{Admin, AdminError, ClientView};
+use crate::app::stand_in;
 use crate::cascade::{self, Happened};
 use crate::config::ClientDefinition;
 
@@ -103,18 +104,24 @@ impl Admin {
             )));
         }
         let definition = self.new_in_store(definition);
-        let definition = match self.stored_definition(&id) {
+        let stored = self.stored_definition(&id);
+        let is_there = stored.is_some();
+        let definition = match stored {
             Some(stored) => with_secrets_of(definition, &stored),
             None => definition,
         };
-        let client = self.app.resolve_added(&definition).map_err(AdminError::Invalid)?;
+        let client = self.app.resolve_added(&definition).or_else(|problem| {
+            // Whatever it lacks here by now: it can be switched off.
+            let is_off = is_there && definition.disabled == Some(true);
+            stand_in(&self.app.settings().config, &definition).filter(|_| is_off).ok_or(AdminError::Invalid(problem))
+        })?;
         let definition = self.sealed(definition)?;
         let text = serde_json::to_string(&definition).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let _held = self.prepare_for(&client).await?;
         let put = Record::PutClient { id: id.clone(), before, definition: text };
         let word = if known.is_some() { "replaced" } else { "added" };
         // As if the file said it: what a client loses by it is the same (`cascade.rs`).
-        let had = self.app.client(&id).filter(|_| known.is_some());
+        let had = self.app.client(&id).filter(|had| !self.app.settings().clients.is_misfit(&had.id));
         let happened = had.map(|had| cascade::of_client(&had, Some(&client))).unwrap_or_default();
         let mut entailed: Vec<Record> = happened.iter().filter_map(|happened| self.follows(happened)).collect();
         entailed.push(self.note(format!("client {id} {word}")));
@@ -123,7 +130,7 @@ impl Admin {
             return Ok(None);
         }
         let detail = detail(client_view(&client, false, definition.tell_reason == Some(true)), &definition);
-        self.app.put_client(client, &definition);
+        self.app.put_client(&client.id, &definition);
         done.ended.map(|()| Some(ClientWritten { is_new: known.is_none(), detail }))
     }
 

@@ -162,7 +162,7 @@ impl Admin {
         if let Err(trouble) = self.app.engine.commit(vec![self.told(&id, "registered itself")]).await {
             tracing::error!(%trouble, client = %id, "a registration could not be noted as an event");
         }
-        self.app.put_client(client.clone(), &definition);
+        self.app.put_client(&client.id, &definition);
         Ok(Registered { client: Arc::new(client), definition })
     }
 
@@ -191,7 +191,7 @@ impl Admin {
         if done.outcomes.first() != Some(&Outcome::Committed) {
             return Err(Failure::Busy);
         }
-        self.app.put_client(client.clone(), &definition);
+        self.app.put_client(&client.id, &definition);
         done.ended.map_err(failure)?;
         Ok(Registered { client: Arc::new(client), definition })
     }

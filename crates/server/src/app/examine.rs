@@ -7,7 +7,7 @@ use regrant_core::keys::RootKey;
 use regrant_store::{Answer, Look, Postgres, Question, Store, known_schema};
 
 use super::start_error::named;
-use super::{StartError, clients, not_behind};
+use super::{StartError, fitting, not_behind};
 use crate::clock::Clock;
 use crate::config::{Config, StoreLocation};
 use crate::keyring::{self, Keyring};
@@ -18,6 +18,8 @@ use crate::timekeeper;
 pub struct Examined {
     /// Clients of the file and of the store.
     pub clients: usize,
+    /// What is wrong with those of the store that the configuration does not fit: they are served with less, or not at all.
+    pub misfits: Vec<String>,
     /// The newest time in the store.
     pub newest: Timestamp,
     /// The version of the store's schema, and the one that the next start brings it to.
@@ -32,8 +34,10 @@ pub struct Examined {
 /// # Errors
 /// Why the server would not start, as far as that can be seen without the changes of a start.
 pub fn examine(config: &Config, clock: &Clock) -> Result<Examined, StartError> {
-    let unused =
-        |versions| Ok(Examined { clients: config.clients.len(), newest: Timestamp::EPOCH, versions, ahead: None });
+    let unused = |versions| {
+        let clients = config.clients.len();
+        Ok(Examined { clients, misfits: Vec::new(), newest: Timestamp::EPOCH, versions, ahead: None })
+    };
     match &config.store {
         StoreLocation::Sqlite(path) => {
             let root = keyring::read_root_key(&config.root_key_file)?;
@@ -71,7 +75,7 @@ fn looked_at(
         return Err(StartError::Clock(ahead));
     }
     let is_used = matches!(look.ask(&Question::Deployment)?, Answer::Deployment(Some(_)));
-    let mut found = config.clients.len();
+    let (mut found, mut misfits) = (config.clients.len(), Vec::new());
     // The tables of an older schema are brought into today's form by the next start, and read only then.
     if versions.0 == versions.1 && is_used {
         let keyring = Keyring::open(look, root, clock.now().max(newest))?;
@@ -79,8 +83,10 @@ fn looked_at(
             not_behind(&journal, &keyring, newest)?;
         }
         if let Answer::Clients(added) = look.ask(&Question::Clients)? {
-            found = clients(config, added)?.by_id.len();
+            let (clients, problems) = fitting(config, added);
+            found = clients.by_id.len();
+            misfits = clients.narrowed.into_values().chain(problems.iter().map(ToString::to_string)).collect();
         }
     }
-    Ok(Examined { clients: found, newest, versions, ahead: None })
+    Ok(Examined { clients: found, misfits, newest, versions, ahead: None })
 }

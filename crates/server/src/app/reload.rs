@@ -147,7 +147,7 @@ impl App {
         let reloaded = Reloaded {
             clients: clients.by_id.len(),
             needs_restart: waiting.into_iter().map(str::to_owned).collect(),
-            notices: config.notices.clone(),
+            notices: config.notices.iter().chain(clients.narrowed.values()).cloned().collect(),
             ended,
             can_return,
         };

@@ -18,7 +18,7 @@ pub enum StartError {
     Keys(#[from] KeyringError),
     /// A client of the store is no longer valid under this configuration.
     #[error(
-        "client {0} of the store does not fit the configuration: {1}\n  remedy: declare what it needs ([[scope]], [[resource]]), or remove it with `regrant client remove {0}`"
+        "client {0} of the store does not fit the configuration: {1}\n  remedy: declare what it needs ([[scope]], [[resource]]), change it with `regrant client set {0}`, or remove it with `regrant client remove {0}`"
     )]
     Client(String, String),
     /// The same client in the file and in the store.

@@ -422,6 +422,21 @@ impl ClientDefinition {
         }
     }
 
+    /// The same without the scopes and resources that are declared nowhere, and which those are.
+    pub(crate) fn within(&self, context: &ClientContext<'_>) -> (Self, Vec<String>) {
+        let is_scope = |name: &String| {
+            let built_in = || BUILT_IN_SCOPES.into_iter().chain(ADMIN_SCOPES);
+            context.scopes.iter().any(|scope| scope.name == *name) || built_in().any(|known| known == name)
+        };
+        let is_resource = |uri: &String| {
+            context.resources.iter().any(|resource| resource.uri.as_str() == uri) || uri == ADMIN_RESOURCE
+        };
+        let (scopes, mut missing): (Vec<_>, Vec<_>) = self.scopes.iter().cloned().partition(is_scope);
+        let (resources, others): (Vec<_>, Vec<_>) = self.resources.iter().cloned().partition(is_resource);
+        missing.extend(others);
+        (Self { scopes, resources, ..self.clone() }, missing)
+    }
+
     fn resolved_scopes(&self, declared: &[ScopeSetting], checks: &mut Checks) -> Scope {
         let key = "scopes";
         checks.distinct(key, &self.scopes);

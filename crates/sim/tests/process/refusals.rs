@@ -64,29 +64,41 @@ async fn expect_recovery(home: &Home, token: &str) {
     server.stop();
 }
 
-/// A client of the store that needs what the file no longer declares, and one that the file has by now as well: no server starts, and the
-/// command that the refusal names takes it out.
+/// A client of the store that needs what the file no longer declares, and one that the file has by now as well: all others are served, doctor
+/// tells of both, and commands mend them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_no_longer_fits_is_removed_by_a_command() {
+async fn a_client_that_no_longer_fits_hinders_no_other_and_can_be_mended() {
     let (_scratch, home, token) = served("misfit").await;
+    let output = |arguments: &[&str]| home.command(arguments).stdin(Stdio::null()).output().expect("regrant runs");
     let run = |arguments: &[&str]| {
-        let done = home.command(arguments).stdin(Stdio::null()).output().expect("regrant runs");
+        let done = output(arguments);
         assert!(done.status.success(), "{arguments:?}: {done:?}");
     };
     let to = ["--public", "--redirect-uri", "https://app.example/cb", "--scope"];
-    for (client, scope) in [("narrow", "files"), ("double", "read")] {
+    for (client, scope) in [("narrow", "read files"), ("double", "read")] {
         run(&["client", "add", client, to[0], to[1], to[2], to[3], scope]);
     }
     let without = CONFIG.replace("files", "papers");
     let double = "[[client]]\nid = \"double\"\ntoken_endpoint_auth_method = \"none\"\n\
         redirect_uris = [\"https://app.example/cb\"]\nscopes = [\"read\"]\n";
     home.configure(&format!("{without}\n{double}"));
-    for client in ["double", "narrow"] {
-        let Refused { code, said } = refused(&home);
-        let command = format!("regrant client remove {client}");
-        assert!(code == CONFIGURATION && said.contains(&command), "{client}: {said}");
-        run(&["client", "remove", client]);
-    }
+    let says = |expected: &[&str]| {
+        let told = String::from_utf8_lossy(&output(&["doctor", "--json"]).stdout).into_owned();
+        expected.iter().for_each(|expected| assert!(told.contains(expected), "{expected:?} in {told}"));
+    };
+    says(&["client narrow of the store goes without files", "regrant client remove double"]);
+    let server = Server::start(&home);
+    let asked = [("grant_type", "refresh_token"), ("refresh_token", token.as_str()), ("client_id", "phone")];
+    let token =
+        text(&server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200).json(), "refresh_token");
+    run(&["client", "disable", "narrow"]);
+    let log = server.stop();
+    assert!(log.contains("goes without files") && log.contains("regrant client remove double"), "{log}");
+    run(&["client", "set", "narrow", "--scope", "read papers"]);
+    run(&["client", "enable", "narrow"]);
+    run(&["client", "remove", "double"]);
+    let told = String::from_utf8_lossy(&output(&["doctor", "--json"]).stdout).into_owned();
+    assert!(!told.contains("\"clients\""), "nothing is left to mend: {told}");
     expect_recovery(&home, &token).await;
 }
 

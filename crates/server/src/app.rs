@@ -39,7 +39,7 @@ use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::profile::SecretWrap;
 use crate::repeated::Repeated;
-use crate::revocations::{self, Revocations};
+use crate::revocations::{self, Contents, Revocations};
 use crate::rotation;
 use crate::serve::Certificates;
 use crate::spans::Spans;
@@ -242,9 +242,10 @@ impl App {
         let metrics = Arc::new(Metrics::new(config.metrics.clients, now));
         let mut store: Box<dyn Store> = Box::new(Metered::new(store, &metrics));
         let mut keyring = Keyring::open(store.as_mut(), root, now)?;
-        if let Some(path) = journal {
-            not_behind(path, &keyring, came_to)?;
-        }
+        let missed = match journal {
+            Some(path) => revocations::missed(store.as_mut(), &not_behind(path, &keyring, came_to)?)?,
+            None => Vec::new(),
+        };
         let added = match store.ask(&Question::Clients)? {
             Answer::Clients(added) => added,
             _ => Vec::new(),
@@ -283,7 +284,15 @@ impl App {
         let limits = Limits::new(clock.clone());
         let spans = Spans::new();
         let watched = (metrics.writer.clone(), spans.clone());
-        let revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
+        let mut revocations = journal.map(|path| open_journal(path, &config, &keyring)).transpose()?;
+        if let (Some(revocations), Some(path), false) = (&mut revocations, journal, missed.is_empty()) {
+            tracing::warn!(
+                entries = missed.len(),
+                "the revocation journal did not have all that the store has revoked: it is kept now"
+            );
+            let kept = revocations.keep_missed(missed);
+            kept.map_err(|source| StartError::Revocations { path: path.to_owned(), source })?;
+        }
         let is_shared = store.is_shared();
         let (engine, writer) = Engine::on(store, keys, clock, next_grant, watched, revocations);
         let app = Self {
@@ -498,13 +507,13 @@ fn believe(store: &mut dyn Store, clock: &Clock) -> Result<(), StartError> {
 /// Whether the store is at least where the revocation journal has seen it: each entry was made durable behind its commit. An anchor says
 /// the same, and more; this is for copies that come without it. Nodes that share a store have a journal each, of what they themselves have
 /// committed; those that ran notice the same by what they were told (`postgres/doubt.rs`), this is for those that were stopped.
-fn not_behind(path: &Path, keyring: &Keyring, came_to: Timestamp) -> Result<(), StartError> {
+fn not_behind(path: &Path, keyring: &Keyring, came_to: Timestamp) -> Result<Contents, StartError> {
     let era = keyring.deployment.era;
     let key = revocations::key(&keyring.derive(Purpose::Revocations));
     let contents = revocations::read(path, &key, keyring.deployment.id)
         .map_err(|source| StartError::Revocations { path: path.to_owned(), source })?;
     if contents.is_behind(era, came_to) {
-        return Ok(());
+        return Ok(contents);
     }
     let says = |era: u16, at: Timestamp| format!("era {era}, {}", rfc3339(at));
     Err(StartError::BehindJournal {

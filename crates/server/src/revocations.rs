@@ -18,6 +18,7 @@
 
 mod bulk;
 mod keys;
+mod missed;
 mod state;
 
 use std::collections::HashSet;
@@ -36,6 +37,7 @@ use crate::session::LOGIN_LIFETIME;
 
 pub use bulk::Bulk;
 pub use keys::Compromised;
+pub(crate) use missed::missed;
 pub use state::State;
 
 const MAGIC: [u8; 8] = *b"RGREVOK1";
@@ -381,6 +383,12 @@ impl Revocations {
                 self.waiting.push(entry);
             }
         }
+        if self.waiting.is_empty() { Ok(()) } else { self.append() }
+    }
+
+    /// Keeps what an earlier run could not.
+    pub(crate) fn keep_missed(&mut self, missed: Vec<Entry>) -> io::Result<()> {
+        self.waiting.extend(missed);
         if self.waiting.is_empty() { Ok(()) } else { self.append() }
     }
 

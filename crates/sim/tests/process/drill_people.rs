@@ -66,7 +66,17 @@ async fn silently(browser: &mut Browser) -> String {
 /// Everything that restricts, in the lost span, with the real commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restore_what_was_restricted_is_restricted_again() {
-    let scratch = Scratch::new("drill-people");
+    story("drill-people", false).await;
+}
+
+/// The process ended between the commits and the journal: the next start finds in the store what the journal did not get.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_kept_from_the_journal_is_kept_by_the_next_start() {
+    story("drill-missed", true).await;
+}
+
+async fn story(name: &str, is_missed: bool) {
+    let scratch = Scratch::new(name);
     let home = Home::make(&scratch.path().join("home"));
     keep_the_port(&home);
     let names = ["disabled", "removed", "changed", "withdrawn", "left", "untouched"];
@@ -80,6 +90,8 @@ async fn after_a_restore_what_was_restricted_is_restricted_again() {
     }
     let backup = scratch.path().join("backup.db");
     done(&home, &["backup", "--json", &backup.display().to_string()]);
+    let journal = regrant_server::revocations::beside(&home.store());
+    let before = std::fs::read(&journal).expect("the journal");
 
     done(&home, &["user", "disable", "disabled", "--json"]);
     done(&home, &["user", "remove", "removed", "--json"]);
@@ -92,6 +104,14 @@ async fn after_a_restore_what_was_restricted_is_restricted_again() {
         text(&done(&home, &["client", "rotate-secret", "rotated", "--overlap", "0", "--json"]), "client_secret");
     assert_eq!(ask(&http, "rotated", &secrets[1]).await, 401, "before the loss");
     server.kill();
+    if is_missed {
+        std::fs::write(&journal, &before).expect("written");
+        let log = Server::start(&home).stop();
+        assert!(log.contains("did not have all that the store has revoked"), "{log}");
+        let kept = std::fs::read(&journal).expect("the journal");
+        Server::start(&home).stop();
+        assert!(kept.len() > before.len() && std::fs::read(&journal).expect("the journal") == kept, "once");
+    }
 
     done(&home, &["restore", "--json", &backup.display().to_string()]);
     let rehearsed = done(&home, &["recover", "--dry-run", "--json"]);

@@ -2,6 +2,7 @@
 
 mod clients;
 mod examine;
+mod moving;
 mod scopes;
 mod start_error;
 
@@ -50,6 +51,7 @@ pub use clients::Clients;
 pub(crate) use clients::clients;
 use clients::{Origin, fitting};
 pub use examine::{Examined, examine};
+pub use moving::open_to_move;
 pub use start_error::StartError;
 use start_error::named;
 

@@ -321,7 +321,7 @@ async fn a_file_that_was_moved_is_opened_no_more() {
     assert!(said(&refused).contains("served from since"), "{}", said(&refused));
 }
 
-/// Check Z16: what a start refuses is not moved either, or it would live on where nothing remembers.
+/// What a start refuses is not moved either, or it would live on where nothing remembers.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_is_not_moved_wherever_its_anchor_and_its_journal_are() {
     if !pg::is_there() {

@@ -2,6 +2,7 @@
 
 mod clients;
 mod examine;
+mod moving;
 mod reload;
 mod scopes;
 mod start_error;
@@ -48,6 +49,7 @@ use crate::timekeeper;
 pub use clients::Clients;
 pub(crate) use clients::{clients, fitting, stand_in};
 pub use examine::{Examined, examine};
+pub use moving::open_to_move;
 pub use reload::{ReloadEnded, ReloadError, Reloaded};
 pub use start_error::StartError;
 use start_error::named;

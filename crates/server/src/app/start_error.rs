@@ -63,7 +63,8 @@ impl StartError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Store(OpenError::InUse { .. }) => 75,
-            Self::Store(OpenError::WentBack(_)) | Self::BehindJournal { .. } => 78,
+            Self::Store(OpenError::WentBack(_) | OpenError::NoAnchor { .. } | OpenError::Moved { .. })
+            | Self::BehindJournal { .. } => 78,
             // The next start finds what another node was first to make, or a store that answers again.
             Self::Keys(KeyringError::Store(_) | KeyringError::Changed) => 69,
             Self::Keys(_) | Self::Client(..) | Self::ClientTwice(_) | Self::Clock(_) => 78,

@@ -8,12 +8,13 @@ use regrant_core::Timestamp;
 use regrant_core::keys::KeyStatus;
 use regrant_store::contract::sealed::{begin, epoch, event, key, key_change, tag_key};
 use regrant_store::{
-    Answer, Cause, KeyKind, MoveError, Outcome, Postgres, Question, Record, Sqlite, SqliteOptions, Store, move_store,
+    Answer, Cause, KeyKind, MoveError, Outcome, Postgres, Question, Record, Sqlite, SqliteOptions, Store,
 };
 use sim::pg::{self, Database};
 use sim::process::Scratch;
 
 use crate::contract::server;
+use crate::moving::{move_file, take_back};
 use crate::races::{grant, write};
 
 fn at(millis: i64) -> Timestamp {
@@ -270,7 +271,8 @@ fn a_store_that_is_moved_keeps_its_seal() {
     let (scratch, database) = (Scratch::new("sealed"), server().database());
     let path = scratch.path().join("regrant.db");
     file(&path);
-    move_store(&path, &database.options(), |_, _, _| {}).expect("moved");
+    move_file(&path, &database.options()).expect("moved");
+    take_back(&path);
     assert_eq!(server().sql(&database.name, "SELECT sealed_keys IS NULL, seals > 5 FROM ledger"), "t|t");
     let mut store = start(&database).expect("the file's seal fits");
     assert_eq!(store.commit(&[event("here"), epoch(0, "here")], at(9)), Ok(vec![Outcome::Committed; 2]));
@@ -278,13 +280,14 @@ fn a_store_that_is_moved_keeps_its_seal() {
     drop(start(&database).expect("and the next one"));
 
     let altered = server().database();
-    move_store(&path, &altered.options(), |_, _, _| {}).expect("moved");
+    move_file(&path, &altered.options()).expect("moved");
+    take_back(&path);
     server().sql(&altered.name, "DELETE FROM epochs WHERE number = 1");
     assert!(start(&altered).is_err(), "changed before anybody has opened it");
 
     rusqlite::Connection::open(&path)
         .and_then(|sql| sql.execute_batch("UPDATE meta SET seal = x'', seals = 0"))
         .expect("as of before there were seals");
-    let refused = move_store(&path, &server().database().options(), |_, _, _| {});
+    let refused = move_file(&path, &server().database().options());
     assert!(matches!(refused, Err(MoveError::Unsealed(_))), "{refused:?}");
 }

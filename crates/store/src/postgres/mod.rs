@@ -160,7 +160,8 @@ impl Postgres {
         }
         if store.once(async |line| is_marked(line).await).map_err(refused)? {
             let problem = "a store is being moved into it, or that was interrupted".to_owned();
-            let remedy = "run `regrant copy` again: it goes on where it was".to_owned();
+            let remedy =
+                "run `regrant copy` again: it goes on where it was, or begins anew if the file has changed".to_owned();
             return Err(OpenError::Server { place, problem, remedy });
         }
         Ok(store)

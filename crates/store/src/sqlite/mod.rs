@@ -20,6 +20,7 @@ mod halves;
 mod journal;
 mod known;
 mod look;
+mod moved;
 mod once;
 mod open;
 mod questions;
@@ -133,6 +134,14 @@ impl Sqlite {
         Self::begin(path, options.writes, open::open(path, options, Aim::Use)?)
     }
 
+    /// The same, but a store that was used and has no anchor is refused: nothing would tell whether it went back.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn open_anchored(path: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        Self::begin(path, options.writes, open::open(path, options, Aim::Anchored)?)
+    }
+
     /// Opens a store that went back, to recover it. Its anchor stays as it is until the next era is opened: a recovery that is broken
     /// off leaves a store that refuses to start, as before.
     ///
@@ -180,7 +189,7 @@ impl Sqlite {
     }
 
     /// Brings everything into its place, a slice a transaction: a crash in between loses nothing.
-    fn fold_all(&mut self) -> Result<(), Unavailable> {
+    pub(crate) fn fold_all(&mut self) -> Result<(), Unavailable> {
         while self.uncertain.is_none() && self.journal.as_ref().is_some_and(|journal| !journal.is_empty()) {
             self.commit(&[Record::Fold], self.high_water)?;
         }
@@ -190,6 +199,16 @@ impl Sqlite {
     /// For whoever reads whole tables.
     pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn path(&self) -> String {
+        self.connection.path().unwrap_or_default().to_owned()
+    }
+
+    /// Leaves a note that it was moved `to` there: from now on nobody opens it.
+    pub(crate) fn note_moved(&self, to: &str) -> std::io::Result<()> {
+        moved::note(Path::new(&self.path()), to)
     }
 
     /// How far the store has come.

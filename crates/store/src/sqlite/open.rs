@@ -15,6 +15,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use super::anchor::{self, Anchor, Mark, WentBack};
+use super::moved;
 use super::schema::{self, Origin};
 use super::trouble::unavailable;
 use super::{SqliteOptions, Synchronous};
@@ -106,6 +107,24 @@ pub enum OpenError {
     /// It knows less than was answered.
     #[error("{0}")]
     WentBack(Box<WentBack>),
+    /// It was used, and there is no anchor to compare it with.
+    #[error("the store {path} was used, and its anchor {anchor} is not there or is damaged, so that nothing tells whether an older copy was put back\n  remedy: put the anchor back, or name the configuration of this store (`--config`), whose `anchor_file` it is; if you know that it is the newest, say --without-anchor. Nothing was changed", path = .path.display(), anchor = .anchor.display())]
+    NoAnchor {
+        /// The database.
+        path: PathBuf,
+        /// Where the anchor would be.
+        anchor: PathBuf,
+    },
+    /// It was moved to a database.
+    #[error("the store {path} was moved to {to}. If both were served from, neither would know what was revoked or refreshed on the other\n  remedy: set `store` to that address; if nothing was served from there and nothing will be, remove the note {note}. Nothing was changed", path = .path.display(), note = .note.display())]
+    Moved {
+        /// The database.
+        path: PathBuf,
+        /// Where it has gone.
+        to: String,
+        /// What says so.
+        note: PathBuf,
+    },
     /// The anchor cannot be read or made.
     #[error("the anchor {path} cannot be opened: {source}\n  remedy: give the user that runs the server permission to write it and its directory, or name another file in `anchor_file`", path = .path.display())]
     Anchor {
@@ -150,6 +169,8 @@ pub(super) struct Opened {
 pub(super) enum Aim {
     /// To be used.
     Use,
+    /// The same, if its anchor is there.
+    Anchored,
     /// To be recovered: it may be behind its anchor.
     Recover,
 }
@@ -188,6 +209,9 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<Ope
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(refused)?;
     let before = if found > 0 { Some(mark(&connection, found).map_err(refused)?) } else { None };
     let (anchor, seen) = anchored(path, &file, options, before, aim)?;
+    if aim == Aim::Anchored && seen.is_none() && before.is_some_and(|mark| mark.commits > 0) {
+        return Err(OpenError::NoAnchor { path: path.to_owned(), anchor });
+    }
     let is_moved = prepare(&mut connection, options, found).map_err(refused)?;
     let mark = mark(&connection, schema::known()).map_err(refused)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
@@ -211,7 +235,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<Ope
     Ok(Opened { connection, high_water: mark.at, anchor: set, seen, lock })
 }
 
-/// Compares a store with its anchor: where that is, and what it has seen.
+/// Compares a store with its anchor: where that is, and what it has seen. One that was moved away is not here any more.
 pub(super) fn anchored(
     path: &Path,
     file: &Path,
@@ -219,6 +243,7 @@ pub(super) fn anchored(
     found: Option<Mark>,
     aim: Aim,
 ) -> Result<(PathBuf, Option<Mark>), OpenError> {
+    moved::refuse(path, file)?;
     let anchor = options.anchor.clone().unwrap_or_else(|| anchor::beside(file));
     let seen = anchor::read(&anchor).map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
     match anchor::compare(path, &anchor, found, seen) {

@@ -37,19 +37,26 @@ pub struct Prompt {
     pub select_account: bool,
 }
 
-/// "If this parameter contains none with any other value, an error is returned."
+/// What is wrong with the parameter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoneWithOthers;
+pub enum BadPrompt {
+    /// "If this parameter contains none with any other value, an error is returned."
+    NoneWithOthers,
+    /// Initiating User Registration via OpenID Connect 1.0 section 4.1: "If the OpenID Provider receives a prompt value outside the set
+    /// declared in the prompt_values_supported metadata element, it SHOULD respond with HTTP 400 (Bad Request) and an error value of
+    /// invalid_request."
+    Unknown,
+}
 
 impl Prompt {
     /// The values that mean something here.
     pub const NAMES: [&'static str; 4] = ["none", "login", "consent", "select_account"];
 
-    /// Reads the parameter. Words of other specifications mean nothing.
+    /// Reads the parameter.
     ///
     /// # Errors
-    /// [`NoneWithOthers`].
-    pub fn parse(text: &str) -> Result<Self, NoneWithOthers> {
+    /// [`BadPrompt`].
+    pub fn parse(text: &str) -> Result<Self, BadPrompt> {
         let mut prompt = Self::default();
         let mut words = 0;
         for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -59,10 +66,10 @@ impl Prompt {
                 "login" => prompt.login = true,
                 "consent" => prompt.consent = true,
                 "select_account" => prompt.select_account = true,
-                _ => {}
+                _ => return Err(BadPrompt::Unknown),
             }
         }
-        if prompt.none && words > 1 { Err(NoneWithOthers) } else { Ok(prompt) }
+        if prompt.none && words > 1 { Err(BadPrompt::NoneWithOthers) } else { Ok(prompt) }
     }
 }
 
@@ -166,11 +173,20 @@ mod tests {
 
     #[test]
     fn none_goes_with_nothing_else() {
-        for text in ["none login", "consent none", "none select_account", "none create", "none none"] {
-            assert_eq!(Prompt::parse(text), Err(NoneWithOthers), "{text}");
+        for text in ["none login", "consent none", "none select_account", "none none"] {
+            assert_eq!(Prompt::parse(text), Err(BadPrompt::NoneWithOthers), "{text}");
         }
-        assert_eq!(asked("create"), Prompt::default());
         assert_eq!(asked(""), Prompt::default());
+    }
+
+    #[test]
+    fn a_prompt_that_is_not_announced_is_told() {
+        for text in ["create", "login create", "none create", "Login", "login,consent"] {
+            assert_eq!(Prompt::parse(text), Err(BadPrompt::Unknown), "{text}");
+        }
+        for name in Prompt::NAMES {
+            assert!(Prompt::parse(name).is_ok(), "{name}");
+        }
     }
 
     /// The table of the module's description, line by line.

@@ -46,6 +46,10 @@ pub enum Failure {
     ClaimsTooLarge(usize),
     /// The client wants an answer encrypted, and its key cannot be found: nothing has happened.
     NoEncryptionKey,
+    /// The client's keys cannot be read: its assertion was not examined. They are asked for again after this.
+    ClientKeysUnread(Duration),
+    /// The key of the client's assertion is none that was read lately: the same.
+    ClientKeyUnknown(Duration),
     /// Asked too often: nothing was looked at, or nothing is told of it. Come again after this.
     TooMany(Budget, Duration),
     /// The store failed: nothing has happened.
@@ -277,6 +281,8 @@ impl Failure {
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
             | Self::NoEncryptionKey
+            | Self::ClientKeysUnread(_)
+            | Self::ClientKeyUnknown(_)
             | Self::RegistrationFull => Code::TemporarilyUnavailable,
             Self::Bearer(BearerFailure::NoToken | BearerFailure::InvalidToken) => Code::InvalidToken,
             Self::Bearer(BearerFailure::Malformed) => Code::InvalidRequest,
@@ -305,6 +311,8 @@ impl Failure {
             | Self::HookFailed
             | Self::ClaimsTooLarge(_)
             | Self::NoEncryptionKey
+            | Self::ClientKeysUnread(_)
+            | Self::ClientKeyUnknown(_)
             | Self::RegistrationFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused(Refusal::Straggler { .. } | Refusal::SeedKeyNotYet | Refusal::NotPrepared) => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -332,7 +340,7 @@ impl Failure {
             Self::ClaimsTooLarge(bytes) => {
                 format!("claims_too_large: {bytes} bytes, and {} are the limit", crate::claims::MAX_CLAIMS)
             }
-            Self::NoEncryptionKey => self.outcome().to_owned(),
+            Self::NoEncryptionKey | Self::ClientKeysUnread(_) | Self::ClientKeyUnknown(_) => self.outcome().to_owned(),
             Self::TooMany(budget, _) => budget.as_str().to_owned(),
             Self::Unavailable(trouble) => format!("store_unavailable: {trouble}"),
             Self::Bearer(failure) => format!("bearer: {failure:?}"),
@@ -360,6 +368,8 @@ impl Failure {
             Self::HookFailed => "hook_failed",
             Self::ClaimsTooLarge(_) => "claims_too_large",
             Self::NoEncryptionKey => "no_encryption_key",
+            Self::ClientKeysUnread(_) => "client_keys_unread",
+            Self::ClientKeyUnknown(_) => "client_key_unknown",
             Self::TooMany(budget, _) => budget.as_str(),
             Self::Unavailable(_) => "store_unavailable",
             Self::Bearer(BearerFailure::NoToken) => "no_bearer_token",
@@ -383,7 +393,7 @@ impl Failure {
         match self {
             Self::Refused(Refusal::Straggler { retry_after }) => Some(*retry_after),
             // Rounded up: whoever comes when he is told to gets in.
-            Self::TooMany(_, wait) => {
+            Self::TooMany(_, wait) | Self::ClientKeysUnread(wait) | Self::ClientKeyUnknown(wait) => {
                 Some(Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(1)))
             }
             Self::Refused(Refusal::SeedKeyNotYet | Refusal::NotPrepared) | Self::Busy | Self::Unavailable(_) => {
@@ -408,6 +418,8 @@ impl Failure {
             | Self::Bearer(_)
             | Self::Registration(_)
             | Self::RegistrationOff
+            | Self::ClientKeysUnread(_)
+            | Self::ClientKeyUnknown(_)
             | Self::TooMany(Budget::Network | Budget::Secrets, _)
             | Self::Refused(Refusal::NotOurs) => true,
             Self::Refused(_)

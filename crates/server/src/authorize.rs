@@ -12,7 +12,7 @@ use std::sync::Arc;
 use regrant_core::client::RefreshTokens;
 use regrant_core::issue::{self, Ask, Granted, SubjectStatus};
 use regrant_core::openid::{OFFLINE_ACCESS, SCOPE, scope_of};
-use regrant_core::prompt::Prompt;
+use regrant_core::prompt::{BadPrompt, Prompt};
 use regrant_core::response_type::{BadMode, mode_of_unknown};
 use regrant_core::secret::Hash;
 use regrant_core::{Client, ClientId, OpenId, Refusal, Resources, ResponseMode, ResponseType, Scope, pkce, redirect};
@@ -20,6 +20,7 @@ use regrant_store::Session;
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::config::{ADMIN_SCOPES, BUILT_IN_SCOPES};
 use crate::form::Form;
 use crate::sight;
 
@@ -236,10 +237,18 @@ impl Rest<'_> {
         let response_type = self.response_type()?;
         let challenge = self.challenge(response_type)?;
         let prompt = Prompt::parse(self.form.credential("prompt").unwrap_or_default());
-        let prompt = prompt.map_err(|_| Denied::invalid("prompt=none cannot be combined"))?;
+        let prompt = prompt.map_err(|bad| {
+            Denied::invalid(match bad {
+                BadPrompt::NoneWithOthers => "prompt=none cannot be combined",
+                BadPrompt::Unknown => "a value of prompt is not supported",
+            })
+        })?;
         let scope = match self.form.credential("scope") {
             None => None,
-            Some(text) => Some(Scope::parse(text).map_err(|_| Denied::new("invalid_scope", "the scope is malformed"))?),
+            Some(text) => {
+                let scope = Scope::parse(text).map_err(|_| Denied::new("invalid_scope", "the scope is malformed"))?;
+                Some(self.understood(scope))
+            }
         };
         let resources = Resources::new(self.form.all("resource"))
             .map_err(|_| Denied::new("invalid_target", "a resource is malformed"))?;
@@ -261,6 +270,21 @@ impl Rest<'_> {
             }
         }
         Ok(Read { response_type, granted, challenge, prompt, wishes })
+    }
+
+    /// OpenID Connect Core section 3.1.2.1: "Scope values used that are not understood by an implementation SHOULD be ignored." Those
+    /// that mean something here, and that the client may not have, are told; and by OAuth alone (RFC 6749 section 4.1.2.1) all are.
+    fn understood(&self, scope: Scope) -> Scope {
+        if !scope.contains(SCOPE) {
+            return scope;
+        }
+        let settings = self.app.settings();
+        scope.filtered(|name| {
+            BUILT_IN_SCOPES.contains(&name)
+                || ADMIN_SCOPES.contains(&name)
+                || self.client.scopes.contains(name)
+                || settings.config.scopes.iter().any(|declared| declared.name == name)
+        })
     }
 
     fn response_type(&self) -> Result<ResponseType, Denied> {

@@ -8,6 +8,7 @@
 //! | `exp`        | a number, to come, and at most an hour away                                   | C8    |
 //! | `jti`        | a text of 1 to 255 characters, of this client never seen before               | C4    |
 //! | `nbf`, `iat` | if there, a number that is not to come                                        | J     |
+//! | `response_type`, `redirect_uri`, `client_id` | not there: it would be a request object (RFC 9101 section 10.8) | |
 //!
 //! The list is refused because whoever is named in it beside us could use the assertion here (CVE-2025-27370); the endpoints are
 //! taken because OpenID Connect Core section 9 tells clients to name the token endpoint.
@@ -42,6 +43,8 @@ const TYP: Typ<'static> = Typ::JwtOr("client-authentication+jwt");
 const LONGEST: u64 = 3600;
 /// How much the clocks may differ.
 const LEEWAY: u64 = 30;
+/// What an authorization request says and no assertion.
+const REQUEST_CLAIMS: [&str; 3] = ["response_type", "redirect_uri", "client_id"];
 /// The longest `jti`.
 const MAX_JTI: usize = 255;
 
@@ -68,29 +71,34 @@ pub(crate) async fn verify(
     sight::client(&client);
     let claims = match (client.auth, said.algorithm.as_str()) {
         // Check C9: which of the two it is was settled at registration, never by the header.
-        (AuthMethod::ClientSecretJwt, HS256) => by_secret(app, &client, &profile, assertion),
+        (AuthMethod::ClientSecretJwt, HS256) => by_secret(app, &client, &profile, assertion).map_err(refused),
         (AuthMethod::PrivateKeyJwt, _) => {
             let verified =
                 client_keys::verify(app, &client, &profile, assertion, TYP, profile.assertion_algorithm).await;
-            verified.map(|verified| verified.claims).map_err(|why| log(&why, &client, correlation))
+            verified.map(|verified| verified.claims).map_err(|why| {
+                tracing::debug!(%correlation, client = %client.id, %why, "a client's assertion is not signed by it");
+                unsigned(&why)
+            })
         }
-        (AuthMethod::ClientSecretJwt, _) => Err(NotAuthenticated::BadAssertion),
+        (AuthMethod::ClientSecretJwt, _) => Err(refused(NotAuthenticated::BadAssertion)),
         (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::None, _) => {
-            Err(NotAuthenticated::OtherMethod)
+            Err(refused(NotAuthenticated::OtherMethod))
         }
-    }
-    .map_err(refused)?;
+    }?;
     let expires_at =
         judge(app, &client, &claims, endpoint, &settings.config.token_endpoint_aliases).map_err(refused)?;
     use_up(app, &client, &claims, expires_at).await?;
     Ok(client)
 }
 
-fn log(why: &NotSigned, client: &Client, correlation: &Correlation) -> NotAuthenticated {
-    tracing::debug!(%correlation, client = %client.id, %why, "a client's assertion is not signed by it");
+/// `invalid_client` is for what was examined: whoever hears it does not come again. Where the keys could not be looked at, the same
+/// assertion may be good in a moment, for nothing of it was used up. Why they could not is for the log (check S10).
+fn unsigned(why: &NotSigned) -> Failure {
     match why {
-        NotSigned::Token(_) => NotAuthenticated::BadAssertion,
-        NotSigned::NoKeys | NotSigned::NoAnswer(_) => NotAuthenticated::NoKeys,
+        NotSigned::Token(_) => NotAuthenticated::BadAssertion.into(),
+        NotSigned::NoKeys => NotAuthenticated::NoKeys.into(),
+        NotSigned::NoAnswer(missing) => Failure::ClientKeysUnread(missing.again_in),
+        NotSigned::NotYet(again_in) => Failure::ClientKeyUnknown(*again_in),
     }
 }
 
@@ -120,6 +128,10 @@ fn judge(
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     // RFC 7523 section 3: "For client authentication, the subject MUST be the client_id of the OAuth client."
     if [text("iss"), text("sub")] != [Some(client.id.as_str()); 2] {
+        return Err(NotAuthenticated::AssertionClaims);
+    }
+    // RFC 9101 section 10.8, the other way round: without a `typ` only its claims tell a request object, which goes through browsers.
+    if REQUEST_CLAIMS.iter().any(|name| claims.contains_key(*name)) {
         return Err(NotAuthenticated::AssertionClaims);
     }
     let audience = text("aud").ok_or(NotAuthenticated::AssertionAudience)?;

@@ -58,7 +58,7 @@ pub enum NotAuthenticated {
     UnknownAssertionType,
     /// The assertion is no JWT of the client's: its form, kind, algorithm or signature.
     BadAssertion,
-    /// The client's keys cannot be had.
+    /// The client has no keys.
     NoKeys,
     /// `iss`, `sub` or `jti` of the assertion.
     AssertionClaims,
@@ -202,6 +202,11 @@ impl Presented {
                 tracing::debug!(%correlation, reason = refused.as_str(), "client authentication failed");
                 app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
                 Err(refused.into())
+            }
+            // Whoever signs with keys that nobody knows may be guessing at a client's name.
+            Err(unknown @ Failure::ClientKeyUnknown(_)) => {
+                app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
+                Err(unknown)
             }
             Err(failure) => Err(failure),
         }

@@ -2,14 +2,14 @@
 //! that is not known yet (OpenID Connect Core section 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
 //! the keys when it sees an unfamiliar kid value").
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use regrant_core::Client;
 use regrant_jose::jwe::{EncryptingKey, KeyAlgorithm};
 use regrant_jose::{Algorithm, Jwk, JwkSet, Typ, Unverified, Verified, VerifyError, VerifyingKey};
 
 use crate::app::App;
-use crate::fetched::Wanted;
+use crate::fetched::{Found, Missing, Wanted};
 use crate::outbound::NoAnswer;
 use crate::profile::{Keys, Profile};
 
@@ -24,7 +24,10 @@ pub(crate) enum NotSigned {
     NoKeys,
     /// Its keys cannot be read.
     #[error("the client's keys cannot be read: {0}")]
-    NoAnswer(#[from] NoAnswer),
+    NoAnswer(#[from] Missing),
+    /// Its keys have none that this could be of, and they may have others by now: they are asked for after this.
+    #[error("the key is none of the client's that were read lately")]
+    NotYet(Duration),
 }
 
 /// Verifies a JWS by one of a client's keys. `algorithm` is the one that was agreed on, if one was.
@@ -36,7 +39,8 @@ pub(crate) async fn verify(
     typ: Typ<'_>,
     algorithm: Option<Algorithm>,
 ) -> Result<Verified, NotSigned> {
-    let used = Unverified::parse(token)?.header().algorithm;
+    let parsed = Unverified::parse(token)?;
+    let (used, is_named) = (parsed.header().algorithm, parsed.header().kid.is_some());
     if algorithm.is_some_and(|agreed| agreed != used) {
         return Err(VerifyError::WrongAlgorithm.into());
     }
@@ -46,14 +50,19 @@ pub(crate) async fn verify(
         Keys::At(url) => url,
     };
     let held = fetch(app, url, Wanted::Known).await?;
-    match by(&held, token, typ, used) {
+    match by(&held.value, token, typ, used) {
         // A key of before may have gone the way of its name: a signature that does not fit is as good a reason to look again.
-        Err(VerifyError::UnknownKey | VerifyError::BadSignature | VerifyError::WrongAlgorithm) => {
+        Err(VerifyError::UnknownKey | VerifyError::BadSignature | VerifyError::WrongAlgorithm) if !held.is_new => {
             let newer = fetch(app, url, Wanted::Newer).await?;
-            if !Arc::ptr_eq(&held, &newer) {
+            if newer.is_new {
                 tracing::info!(client = %client.id, "the client's keys were read again");
             }
-            Ok(by(&newer, token, typ, used)?)
+            match by(&newer.value, token, typ, used) {
+                // It may be of a key that the client has made since: nothing was examined that says it is not.
+                Err(VerifyError::UnknownKey) if !newer.is_new => Err(NotSigned::NotYet(newer.again_in)),
+                Err(VerifyError::BadSignature) if !newer.is_new && !is_named => Err(NotSigned::NotYet(newer.again_in)),
+                verified => Ok(verified?),
+            }
         }
         verified => Ok(verified?),
     }
@@ -63,11 +72,11 @@ pub(crate) async fn verify(
 /// it says; where no key fits, there may be a newer one.
 pub(crate) async fn encrypting(app: &App, url: &http::Uri, algorithm: KeyAlgorithm) -> Option<EncryptingKey> {
     let held = fetch(app, url, Wanted::Known).await.ok()?;
-    if let Some(key) = EncryptingKey::of_set(&held, algorithm) {
+    if let Some(key) = EncryptingKey::of_set(&held.value, algorithm) {
         return Some(key);
     }
     let newer = fetch(app, url, Wanted::Newer).await.ok()?;
-    EncryptingKey::of_set(&newer, algorithm)
+    EncryptingKey::of_set(&newer.value, algorithm)
 }
 
 /// Keys that fit no algorithm of ours, or are meant for something else, are passed over (RFC 7517 section 5).
@@ -77,7 +86,7 @@ fn by(set: &JwkSet, token: &str, typ: Typ<'_>, algorithm: Algorithm) -> Result<V
     Unverified::parse(token)?.verify(typ, &keys)
 }
 
-async fn fetch(app: &App, url: &http::Uri, wanted: Wanted) -> Result<Arc<JwkSet>, NoAnswer> {
+async fn fetch(app: &App, url: &http::Uri, wanted: Wanted) -> Result<Found<JwkSet>, Missing> {
     let setting = &app.settings().config.outbound;
     let now = || app.engine.clock().ran();
     let ask = || async {

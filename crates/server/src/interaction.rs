@@ -67,8 +67,8 @@ pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request) -> 
     let visit = Visit::of(app, &parts);
     let response = if parts.method == Method::POST {
         // RFC 6749 section 3.1: POST is for requests that do not fit a URL. Ours fit, and a GET carries the cookies.
-        match read_body(&visit.headers, body).await {
-            Some(query) if query.len() <= MAX_REQUEST => {
+        match read_body(&visit.headers, body, MAX_REQUEST).await {
+            Some(query) => {
                 let query = came::printable(&query);
                 visit.redirect(&format!("{}/oauth2/authorize?{query}", visit.app.issuer.path()))
             }
@@ -493,9 +493,8 @@ fn later(mut response: Response<Body>, seconds: u64) -> Response<Body> {
 }
 
 /// The query of a `POST`, written again as one.
-async fn read_body(headers: &HeaderMap, body: Body) -> Option<String> {
-    let bytes =
-        http_body_util::BodyExt::collect(http_body_util::Limited::new(body, MAX_REQUEST)).await.ok()?.to_bytes();
+async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Option<String> {
+    let bytes = http_body_util::BodyExt::collect(http_body_util::Limited::new(body, most)).await.ok()?.to_bytes();
     let text = std::str::from_utf8(&bytes).ok()?;
     (is_form(headers) && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
 }

@@ -38,12 +38,14 @@ pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 /// How long a connection is kept for the next request, and how many.
 const IDLE: Duration = Duration::from_secs(60);
 const MAX_IDLE: usize = 16;
+/// What is accepted of those who are only told something: they choose their answer by it, and may refuse (406) where nothing fits.
+const ANYTHING: &str = "*/*";
 const AGENT: &str = concat!("regrant/", env!("CARGO_PKG_VERSION"));
 
 /// A request to send, by POST.
 pub(crate) struct Call<'a> {
     pub(crate) url: &'a Uri,
-    /// Of the body, and of the answer.
+    /// Of the body; and of the answer, where one is read.
     pub(crate) media_type: &'static str,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Vec<u8>,
@@ -103,14 +105,15 @@ impl Outbound {
 
     /// Sends it to somebody who has nothing to say but that it came: any 2xx within the deadline. Of the body nothing is read.
     pub(crate) async fn tell(&self, call: Call<'_>, deadline: Duration) -> Result<(), NoAnswer> {
-        let sent = tokio::time::timeout(deadline, self.send(call)).await.unwrap_or(Err(NoAnswer::TimedOut))?;
+        let sent =
+            tokio::time::timeout(deadline, self.send(call, ANYTHING)).await.unwrap_or(Err(NoAnswer::TimedOut))?;
         heard(&sent)
     }
 
     /// The same at a URL that a client named, within their deadline.
     pub(crate) async fn tell_stranger(&self, setting: &OutboundSetting, call: Call<'_>) -> Result<(), NoAnswer> {
         let client = self.strangers.client(setting)?;
-        let request = to_send(call)?;
+        let request = to_send(call, ANYTHING)?;
         let sent = tokio::time::timeout(strangers::DEADLINE, client.request(request)).await;
         let sent = sent.map_err(|_| NoAnswer::TimedOut)?.map_err(|error| NoAnswer::Broken(chain(&error)))?;
         heard(&sent)
@@ -137,12 +140,13 @@ impl Outbound {
     }
 
     async fn exchange(&self, call: Call<'_>) -> Result<Bytes, NoAnswer> {
-        read(self.send(call).await?).await
+        let accept = call.media_type;
+        read(self.send(call, accept).await?).await
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>, NoAnswer> {
+    async fn send(&self, call: Call<'_>, accept: &'static str) -> Result<Response<Incoming>, NoAnswer> {
         let is_https = call.url.scheme_str() == Some("https");
-        let request = to_send(call)?;
+        let request = to_send(call, accept)?;
         let sent = if is_https {
             let https = self.https.get_or_init(https).as_ref().map_err(|error| NoAnswer::Roots(error.clone()))?;
             https.request(request).await
@@ -157,10 +161,10 @@ fn heard(response: &Response<Incoming>) -> Result<(), NoAnswer> {
     if response.status().is_success() { Ok(()) } else { Err(NoAnswer::Status(response.status().as_u16())) }
 }
 
-fn to_send(call: Call<'_>) -> Result<Request<Full<Bytes>>, NoAnswer> {
+fn to_send(call: Call<'_>, accept: &'static str) -> Result<Request<Full<Bytes>>, NoAnswer> {
     let mut request = Request::post(call.url)
         .header(CONTENT_TYPE, call.media_type)
-        .header(ACCEPT, call.media_type)
+        .header(ACCEPT, accept)
         .header(ACCEPT_ENCODING, "identity")
         .header(USER_AGENT, AGENT);
     for (name, value) in call.headers {

@@ -281,7 +281,7 @@ const fn too_many(
 }
 
 /// What the edge refuses before, or beside, the rules: one example of each.
-const EDGE: [(Failure, &str, &str); 40] = [
+const EDGE: [(Failure, &str, &str); 42] = [
     (
         Failure::Malformed(Malformed::Encoding),
         "the request cannot be read; error_description and the log say what of it",
@@ -316,8 +316,8 @@ const EDGE: [(Failure, &str, &str); 40] = [
     ),
     (
         Failure::Client(NotAuthenticated::NoKeys),
-        "the client's keys cannot be had: jwks_uri did not answer, or [outbound] does not let it be asked",
-        "the same request once jwks_uri answers; the log names the cause",
+        "the client has no keys, or no secret, that an assertion of its could be verified with",
+        "jwks, jwks_uri or secret_file of the client",
     ),
     (
         Failure::Client(NotAuthenticated::AssertionClaims),
@@ -389,6 +389,16 @@ const EDGE: [(Failure, &str, &str); 40] = [
         Failure::NoEncryptionKey,
         "the client wants ID tokens or userinfo answers encrypted, and its jwks_uri has no key for that, or cannot be read; nothing was consumed",
         "the same request once the client's keys are there",
+    ),
+    (
+        Failure::ClientKeysUnread(Duration::ZERO),
+        "the client's keys cannot be read: jwks_uri did not answer, or [outbound] does not let it be asked; nothing was examined or consumed",
+        "the same request after the retry-after, once jwks_uri answers; the log names the cause",
+    ),
+    (
+        Failure::ClientKeyUnknown(Duration::ZERO),
+        "the assertion names a key that jwks_uri did not have when it was last read, less than a minute ago; nothing was examined or consumed",
+        "the same request after the retry-after: then jwks_uri is asked again",
     ),
     too_many(Budget::Network, "this network sent too much that proves nothing", LATER),
     too_many(

@@ -11,8 +11,9 @@
 //! | encrypted to our key, or not; what is inside is judged as it would be without     | section 6.1, `request_object_encryption_alg`     |
 //! | `request` and `request_uri` inside are refused                                    | section 6.1, "MUST NOT be included"              |
 //! | `iss` is the client, `aud` names this server, `exp`, `nbf` and `iat` hold: each if it is there | RFC 9101 sections 4 and 5.2         |
+//! | `sub`, if there, is not the client: that would be an assertion of its             | RFC 9101 section 10.8                            |
 //! | a `request_uri` is one that was registered, with any fragment                     | OpenID Connect Registration section 2            |
-//! | a fragment that is a SHA-256 is the one of what is there                          | section 6.2                                      |
+//! | what a fragment is the SHA-256 of is held for a day; any other fragment says nothing | section 6.2                                   |
 //!
 //! After this the request is carried on as the parameters it has become: no later step reads the object again, and none fetches.
 
@@ -25,11 +26,11 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::authorize::Denied;
-use crate::client_keys;
+use crate::client_keys::{self, NotSigned};
 use crate::config::ObjectAlgorithm;
 use crate::correlation::Correlation;
 use crate::encryption;
-use crate::fetched::Wanted;
+use crate::fetched::{Found, Missing, Wanted};
 use crate::form::{self, Form};
 use crate::outbound::{NoAnswer, check_url};
 use crate::profile::Profile;
@@ -78,7 +79,7 @@ pub(crate) async fn effective(app: &App, query: &str, correlation: &Correlation)
         (None, Some(uri)) => referred(app, &profile, uri).await?,
         (None, None) => return Ok(None),
     };
-    let opened = encryption::opened_object(app, &profile, &object).map_err(|why| {
+    let opened = encryption::opened_object(app, &profile, object.trim()).map_err(|why| {
         tracing::debug!(%correlation, client = %client.id, %why, "a request object does not open");
         BAD_OBJECT
     })?;
@@ -112,10 +113,13 @@ async fn claims(
         None => None,
     };
     let verified = client_keys::verify(app, client, profile, object, TYP, algorithm).await;
-    let verified = verified.inspect_err(
-        |why| tracing::debug!(%correlation, client = %client.id, %why, "a request object is not signed by its client"),
-    );
-    verified.map(|verified| verified.claims).map_err(|_| BAD_OBJECT)
+    verified.map(|verified| verified.claims).map_err(|why| {
+        tracing::debug!(%correlation, client = %client.id, %why, "a request object is not signed by its client");
+        match why {
+            NotSigned::Token(_) | NotSigned::NoKeys => BAD_OBJECT,
+            NotSigned::NoAnswer(_) | NotSigned::NotYet(_) => Denied::UNAVAILABLE,
+        }
+    })
 }
 
 /// RFC 9101 section 4: "If the Request Object is signed, it SHOULD contain the Authorization Request Object's Issuer (iss) and
@@ -130,6 +134,10 @@ fn check_claims(app: &App, client: &Client, claims: &Map<String, Value>) -> Resu
     }
     if has("aud") {
         check_audience(claims, app.issuer()).map_err(|_| BAD_OBJECT)?;
+    }
+    // RFC 9101 section 10.8: "never use the client ID as the "sub" value in a Request Object", or it would prove the client as well.
+    if claims.get("sub").and_then(Value::as_str) == Some(client.id.as_str()) {
+        return Err(BAD_OBJECT);
     }
     let now = u64::try_from(app.engine.elsewhere().seconds()).unwrap_or(0);
     let mut timed = claims.clone();
@@ -146,20 +154,27 @@ async fn referred(app: &App, profile: &Profile, uri: &str) -> Result<Arc<String>
         known == uri || known == base
     });
     let url = check_url(base).filter(|_| is_registered).ok_or(BAD_URI)?;
-    // "the base64url-encoded SHA-256 hash of the file contents": then it never changes, and need not be asked for again.
+    // "the base64url-encoded SHA-256 hash of the file contents": what has it never changes, and need not be asked for again. What has
+    // another one is taken as well, for a fragment is a word about a cache: "any cached value for that URI with the old fragment value
+    // is no longer valid". So it is good for the minute in which nobody may be asked, and not while the URL does not answer.
     let hash = fragment.and_then(|fragment| base64url::decode(fragment).ok()).filter(|hash| hash.len() == 32);
-    let wanted = if hash.is_some() { Wanted::Immutable } else { Wanted::Newer };
+    let now = || app.engine.clock().ran();
+    let is_named =
+        |body: &str| hash.as_ref().is_some_and(|hash| Hash::of(body.as_bytes()).0.as_slice() == hash.as_slice());
+    if let Some(held) = app.request_objects.held(base, now()).filter(|held| is_named(held)) {
+        return Ok(held);
+    }
     let setting = &app.settings().config.outbound;
     let ask = || async {
         let accept = "application/oauth-authz-req+jwt, application/jwt, text/plain";
         let body = app.outbound.fetch(setting, &url, accept).await?;
-        if hash.as_ref().is_some_and(|hash| Hash::of(&body).0.as_slice() != hash.as_slice()) {
-            return Err(NoAnswer::Nonsense("it is not what the fragment is the hash of".to_owned()));
-        }
-        let text = String::from_utf8(body.to_vec());
-        text.map(|text| text.trim().to_owned()).map_err(|_| NoAnswer::Nonsense("it is no text".to_owned()))
+        String::from_utf8(body.to_vec()).map_err(|_| NoAnswer::Nonsense("it is no text".to_owned()))
     };
-    let fetched = app.request_objects.get(uri, wanted, || app.engine.clock().ran(), ask).await;
+    let fetched = app.request_objects.get(base, Wanted::Newer, now, ask).await;
+    let fetched = fetched.and_then(|Found { value, is_stale, again_in, .. }| {
+        let why = || NoAnswer::Nonsense("what was read before is not what the fragment names".to_owned());
+        if is_stale && hash.is_some() { Err(Missing { why: why(), again_in }) } else { Ok(value) }
+    });
     fetched
         .inspect_err(|trouble| tracing::warn!(%url, %trouble, "a request object cannot be read"))
         .map_err(|_| BAD_URI)

@@ -7,7 +7,7 @@
 //! |--------------------------------------|---------------------------------------------------------------------------|
 //! | 2xx                                  | it has heard                                                              |
 //! | anything else                        | again with a new token, after 1 s, twice as long each time, with jitter   |
-//! | a 4xx about this logout, five times  | an event (`logout_undelivered`), and the next one                         |
+//! | 400, five times                      | an event (`logout_undelivered`), and the next one                         |
 //! | a day has gone by                    | the same                                                                  |
 //! | the server stops or crashes          | those that were not noted come again: to log out twice is to log out once |
 //! | the client has no URI any more       | nobody is to be told                                                      |
@@ -173,10 +173,10 @@ async fn turn(app: &App, id: &str, slots: &Slots, tries: u32) -> Result<Turn, Un
     Ok(turn)
 }
 
-/// Whether the answer speaks of this logout: section 2.8, "the RP … MUST respond with an HTTP 400 Bad Request".
+/// Whether the answer speaks of this logout: section 2.8, "the RP … MUST respond with an HTTP 400 Bad Request". Every other status is
+/// one of whoever stands before it: a route, a method, a type that somebody mends within the day.
 const fn is_about_it(failure: &NoAnswer) -> bool {
-    matches!(failure, NoAnswer::Status(400..=499))
-        && !matches!(failure, NoAnswer::Status(401 | 403 | 404 | 408 | 425 | 429))
+    matches!(failure, NoAnswer::Status(400))
 }
 
 fn undelivered(client: &Client, notice: &LogoutNotice, now: Timestamp, failure: &NoAnswer) -> EventRecord {
@@ -250,4 +250,17 @@ fn token(app: &App, client: &Client, notice: &LogoutNotice) -> Option<String> {
     };
     // Section 2.6: "It is RECOMMENDED that … the same keys are used to sign … as for ID Tokens".
     app.signing().current.get(&algorithm(client.id_token_algorithm))?.sign("logout+jwt", &claims).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Section 2.8. A logout that is given up over anything else leaves somebody logged in.
+    #[test]
+    fn a_400_alone_speaks_of_the_logout() {
+        let about = |status: &u16| is_about_it(&NoAnswer::Status(*status));
+        assert_eq!((100..600).filter(about).collect::<Vec<_>>(), [400]);
+        assert!(!is_about_it(&NoAnswer::TimedOut));
+    }
 }

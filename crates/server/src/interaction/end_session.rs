@@ -24,6 +24,7 @@ use regrant_core::{Client, ClientId, Event, EventKind, Scope, redirect};
 use regrant_store::{Answer, EventRecord, Question, Unavailable};
 use serde_json::{Map, Value};
 
+use super::sealed::Logout;
 use super::{Visit, framing, html, own_page, voice};
 use crate::app::App;
 use crate::authorize::{MAX_REQUEST, schemes, source};
@@ -38,16 +39,19 @@ use crate::subject;
 /// Frames of one page, and seconds that they are given.
 const MOST_FRAMES: usize = 50;
 const FRAMES_TAKE: u8 = 3;
+/// The longest request by POST, in bytes: an ID token with as many claims as one can have, and encrypted.
+const MAX_POST: usize = 32 * 1024;
+/// The parameter that stands for what was posted.
+const POSTED: &str = "logout_request";
 
 /// `GET` and `POST /oauth2/logout`.
 pub(crate) async fn end_session(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let visit = Visit::of(app, &parts);
     let response = if parts.method == Method::POST {
-        // Section 2: "OPs MUST support the use of the HTTP GET and POST methods". Our cookies come with a GET only.
-        match super::read_body(&visit.headers, body).await {
-            Some(query) if query.len() <= MAX_REQUEST => visit.redirect(&visit.address("/oauth2/logout", &query)),
-            _ => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_request"),
+        match super::read_body(&visit.headers, body, MAX_POST).await {
+            Some(form) => visit.end_session_by_post(&form),
+            None => visit.page_error(StatusCode::BAD_REQUEST, pages::BAD_REQUEST, "malformed_request"),
         }
     } else {
         visit.end_session(parts.uri.query().unwrap_or_default()).await
@@ -59,8 +63,9 @@ pub(crate) async fn end_session(State(app): State<Arc<App>>, request: Request) -
 #[derive(Default)]
 struct LogoutRequest {
     client: Option<Arc<Client>>,
-    /// Where the user goes on, with `state`.
+    /// Where the user goes on, as it was registered.
     next: Option<String>,
+    state: Option<String>,
     hint: Option<Hint>,
 }
 
@@ -83,12 +88,26 @@ impl LogoutRequest {
         if query.len() > MAX_REQUEST {
             return Err(UNREADABLE);
         }
-        let form = Form::parse(query.as_bytes()).map_err(|_| UNREADABLE)?;
+        Self::of(app, &Form::parse(query.as_bytes()).map_err(|_| UNREADABLE)?)
+    }
+
+    fn of(app: &App, form: &Form) -> Result<Self, Wrong> {
         let known = |id: &str| {
             let client = ClientId::parse(id).and_then(|id| app.settings().clients.get(&id));
             client.filter(|client| !client.disabled).ok_or(NO_CLIENT)
         };
         let named = form.credential("client_id");
+        if let Some(posted) = form.credential(POSTED) {
+            let Logout { client, next, state, subject, sid } =
+                app.interactions.open_logout(posted).ok_or(UNREADABLE)?;
+            // What stands beside it is for the eye alone.
+            if named.is_some() && named != client.as_deref() {
+                return Err(UNREADABLE);
+            }
+            let client = client.as_deref().map(known).transpose()?;
+            let next = next.map(|uri| registered(client.as_deref(), &uri)).transpose()?;
+            return Ok(Self { client, next, state, hint: subject.map(|subject| Hint { subject, sid }) });
+        }
         let told = form.credential("id_token_hint").map(|token| id_token_hint::read(app, token));
         let is_forgotten = matches!(told, Some(Err(NoHint::KeyGone)));
         let hint = match told {
@@ -109,16 +128,30 @@ impl LogoutRequest {
             // Section 3: "the information that failed to validate MUST NOT be used". Whose it would be is not known, so it is not
             // followed; the user can log out all the same.
             Some(_) if client.is_none() && is_forgotten => None,
-            // "the value MUST have been previously registered with the OP": byte by byte.
-            Some(uri) => {
-                let registered = client.as_ref().map(|client| client.logout.post_logout_redirect_uris.as_slice());
-                if !registered.unwrap_or_default().iter().any(|known| known == uri) {
-                    return Err(NO_REDIRECT);
-                }
-                Some(with_state(uri, form.utf8("state")))
-            }
+            Some(uri) => Some(registered(client.as_deref(), uri)?),
         };
-        Ok(Self { client, next, hint: hint.map(|(hint, _)| hint) })
+        let state = form.utf8("state").map(str::to_owned);
+        Ok(Self { client, next, state, hint: hint.map(|(hint, _)| hint) })
+    }
+
+    /// The same as a query, in which no ID token stands: it would be in histories and in the logs of proxies.
+    fn sealed(self, app: &App, locales: Option<&str>) -> Option<String> {
+        let client = self.client.map(|client| client.id.as_str().to_owned());
+        let (subject, sid) = self.hint.map_or((None, None), |hint| (Some(hint.subject), hint.sid));
+        let logout = Logout { client: client.clone(), next: self.next, state: self.state, subject, sid };
+        let posted = app.interactions.logout(&logout)?;
+        let beside = [("client_id", client.as_deref()), ("ui_locales", locales)];
+        let beside = beside.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let all: Vec<(&str, &str)> = std::iter::once((POSTED, posted.as_str())).chain(beside).collect();
+        Some(form::write(&all)).filter(|query| query.len() <= MAX_REQUEST)
+    }
+
+    /// "If included in the logout request, the OP passes this value back to the RP using the state parameter".
+    fn goes_on(&self) -> Option<String> {
+        let next = self.next.as_deref()?;
+        let Some(state) = &self.state else { return Some(next.to_owned()) };
+        let separator = if next.contains('?') { '&' } else { '?' };
+        Some(format!("{next}{separator}{}", form::write(&[("state", state)])))
     }
 
     /// Whether the application has shown that this session is the one that it was logged in to in.
@@ -143,14 +176,26 @@ impl Hint {
     }
 }
 
-/// "If included in the logout request, the OP passes this value back to the RP using the state parameter".
-fn with_state(uri: &str, state: Option<&str>) -> String {
-    let Some(state) = state else { return uri.to_owned() };
-    let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}{}", form::write(&[("state", state)]))
+/// "the value MUST have been previously registered with the OP": byte by byte.
+fn registered(client: Option<&Client>, uri: &str) -> Result<String, Wrong> {
+    let all = client.map(|client| client.logout.post_logout_redirect_uris.as_slice()).unwrap_or_default();
+    if all.iter().any(|known| known == uri) { Ok(uri.to_owned()) } else { Err(NO_REDIRECT) }
 }
 
 impl Visit {
+    /// Section 2: "OPs MUST support the use of the HTTP GET and POST methods". Our cookies come with a GET only.
+    fn end_session_by_post(&self, body: &str) -> Response<Body> {
+        let read = Form::parse(body.as_bytes()).map_err(|_| UNREADABLE);
+        let asked = read.and_then(|form| {
+            let locales = form.credential("ui_locales").map(str::to_owned);
+            LogoutRequest::of(&self.app, &form)?.sealed(&self.app, locales.as_deref()).ok_or(UNREADABLE)
+        });
+        match asked {
+            Ok(query) => self.redirect(&self.address("/oauth2/logout", &query)),
+            Err((message, reason)) => self.page_error(StatusCode::BAD_REQUEST, message, reason),
+        }
+    }
+
     async fn end_session(&self, query: &str) -> Response<Body> {
         let request = match LogoutRequest::read(&self.app, query) {
             Ok(request) => request,
@@ -184,7 +229,7 @@ impl Visit {
         html(
             StatusCode::OK,
             voice(&self.app, &self.headers, query).logout(&page),
-            &request.next.as_deref().map(schemes).unwrap_or_default(),
+            &request.goes_on().as_deref().map(schemes).unwrap_or_default(),
         )
     }
 
@@ -225,7 +270,7 @@ impl Visit {
         match self.ended(who).await {
             Ok((frames, cookie)) => {
                 sight::outcome("logged_out");
-                let mut response = self.logged_out(request.next.as_deref(), &frames);
+                let mut response = self.logged_out(request.goes_on().as_deref(), &frames);
                 response.headers_mut().append(SET_COOKIE, cookie);
                 self.follow_session(&mut response, None);
                 response

@@ -5,6 +5,7 @@
 //! |--------|--------------------------------------|-----------------------------------------------------------|----------------------------|
 //! | `rgq_` | the browser, to the application      | the challenge: what is asked, of whom, in which browser   | until `lifetime` has passed |
 //! | `rgv_` | the application's answer, the browser | the verifier: the challenge, and what was answered        | once, for two minutes      |
+//! | `rgl_` | the browser, from a POST to the GET  | a logout request that was believed, without its ID token  | as long as its ID token would be |
 //!
 //! AES-256-GCM-SIV under a key of its own; which of the two it is stands in the associated data. That the browser is the one that began is
 //! said by a form token of its cookie (`session.rs`): whoever is handed another one's challenge or verifier can do nothing with it.
@@ -26,6 +27,7 @@ const MAX_TEXT: usize = 16 * 1024;
 
 const CHALLENGE: &str = "rgq_";
 const VERIFIER: &str = "rgv_";
+const LOGOUT: &str = "rgl_";
 
 /// A question on its way.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,6 +46,18 @@ pub(crate) struct Challenge {
     pub(crate) subject: Option<String>,
     /// That session, as `sid` names it.
     pub(crate) session: Option<String>,
+}
+
+/// A logout request on its way from a POST, which brings no cookie of ours, to the GET that does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Logout {
+    pub(crate) client: Option<String>,
+    /// Where the user goes on, as it was registered.
+    pub(crate) next: Option<String>,
+    pub(crate) state: Option<String>,
+    /// Of the ID token.
+    pub(crate) subject: Option<String>,
+    pub(crate) sid: Option<String>,
 }
 
 /// An answer on its way.
@@ -98,6 +112,14 @@ impl Seal {
 
     pub(crate) fn verifier(&self, verifier: &Verifier) -> Option<String> {
         self.seal(VERIFIER, verifier)
+    }
+
+    pub(crate) fn logout(&self, logout: &Logout) -> Option<String> {
+        self.seal(LOGOUT, logout)
+    }
+
+    pub(crate) fn open_logout(&self, text: &str) -> Option<Logout> {
+        self.open(LOGOUT, text)
     }
 
     pub(crate) fn open_challenge(&self, text: &str) -> Option<Challenge> {

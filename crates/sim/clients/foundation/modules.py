@@ -1,19 +1,24 @@
 """What the OpenID Foundation's certification plans ask of a provider, module by module, of a real server over HTTP.
 
 `modules.py REGRANT`. Nothing but Python's own library: tokens are verified here, with the published keys. What needs a client on the web
-(`jwks_uri`, `request_uri`, `sector_identifier_uri`, back-channel logout) is in `sim/tests/clients` and `sim/tests/sessions`.
+(`jwks_uri`, `sector_identifier_uri`, back-channel logout) is in `sim/tests/clients` and `sim/tests/sessions`; for `request_uri` there is a
+place here, with a certificate that `openssl` makes.
 """
 
 import base64
 import hashlib
 import html
 import http.client
+import http.server
 import json
 import pathlib
 import re
+import secrets
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -118,6 +123,44 @@ class Form(dict):
             self[re.search(r'\sname="([^"]*)"', tag)[1]] = html.unescape(re.search(r'\svalue="([^"]*)"', tag)[1])
 
 
+class Place:
+    """A client's place on the web: https, and what it says at each path."""
+
+    def __init__(self, home):
+        says, self.asked = {}, []
+        self.says, asked = says, self.asked
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                body = says.get(self.path, "").encode()
+                self.send_response(200 if body else 404)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.certificate, key = f"{home}/place.pem", f"{home}/place.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=place",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+             "-keyout", key, "-out", self.certificate],
+            check=True, capture_output=True,
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def put(self, body):
+        path = "/" + secrets.token_urlsafe(16)
+        self.says[path] = body
+        return f"https://127.0.0.1:{self.server.server_port}{path}"
+
+
 class Server:
     def __init__(self, regrant, home):
         def run(*arguments, text=None):
@@ -126,10 +169,12 @@ class Server:
             return told.stdout
 
         subprocess.run([regrant, "init", home], check=True, capture_output=True)
+        self.place = Place(home)
         config = pathlib.Path(home, "regrant.toml")
         off = ["codes_per_user", "registrations_per_network", "requests_per_client", "requests_per_grant", "failures_per_network"]
         config.write_text(
             'listen = "127.0.0.1:0"\nroot_key_file = "root.key"\n[limits]\n' + "".join(f'{name} = "off"\n' for name in off)
+            + f'[outbound]\nallow = ["127.0.0.1"]\nroots = "{self.place.certificate}"\n'
             + '[registration]\nmode = "open"\ngrant_types = ["authorization_code", "refresh_token", "implicit"]\n'
         )
         run("user", "add", "alice", "--password-stdin", text=PASSWORD)
@@ -414,6 +459,20 @@ def unsigned_request_object(flow):
     assert told["state"] == inside["state"], told
     told = flow.authorize(request=object_, redirect_uri="https://rp.example/unregistered")
     assert told["state"] == inside["state"], told
+
+
+@module("code", "id_token", "code id_token")
+def request_uri_unsigned(flow):
+    inside = dict(parse_qsl(flow.url().partition("?")[2]))
+    part = lambda value: encode(json.dumps(value).encode())
+    # The suite registers the URI before it knows what will be there: with a fragment of the form of a hash, which is none.
+    uri = flow.server.place.put("to come") + "#" + encode(secrets.token_bytes(32))
+    own = Flow(flow.server, flow.kind, request_uris=[uri])
+    inside["client_id"] = own.client["client_id"]
+    flow.server.place.says[urlsplit(uri).path] = f"{part({'alg': 'none'})}.{part(inside)}."
+    told = own.authorize(request_uri=uri, state=None, nonce=None)
+    assert told["state"] == inside["state"], told
+    assert flow.server.place.asked.count(urlsplit(uri).path) == 1, flow.server.place.asked
 
 
 @module("code", "code id_token")

@@ -15,6 +15,8 @@ use tokio_rustls::TlsAcceptor;
 pub enum Act {
     /// Answers with this status, these headers and this body.
     Answer(u16, Vec<(String, String)>, String),
+    /// 200 in this media type alone, and 406 to whom it does not suit: a framework that negotiates.
+    Offers(&'static str),
     /// Waits until the next [`Hook::release`], and then answers so.
     Hold(String),
     /// Never answers.
@@ -182,8 +184,14 @@ impl Hook {
         while let Some(heard) = read(&mut stream).await {
             let open = self.0.open.fetch_add(1, Ordering::SeqCst) + 1;
             self.0.most.fetch_max(open, Ordering::SeqCst);
+            let accepts = heard.header("accept");
             self.0.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
             let act = self.0.act.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let act = match act {
+                Act::Offers(offered) if accepts.contains(offered) || accepts.contains("*/*") => Act::says(""),
+                Act::Offers(_) => Act::Answer(406, Vec::new(), String::new()),
+                act => act,
+            };
             let goes_on = self.carry_out(&act, &mut stream).await;
             self.0.open.fetch_sub(1, Ordering::SeqCst);
             if !goes_on {
@@ -196,6 +204,7 @@ impl Hook {
     async fn carry_out(&self, act: &Act, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> bool {
         match act {
             Act::Answer(status, headers, body) => answer(stream, *status, headers, body).await,
+            Act::Offers(_) => true,
             Act::Hold(body) => {
                 let mut released = self.0.released.subscribe();
                 let _ = released.wait_for(|released| *released).await;

@@ -74,9 +74,10 @@ async fn a_link_decides_nothing() {
     ]);
     assert_eq!(browser.get(&format!("/consent?{query}")).await.status, 405);
     assert_eq!(browser.post(&format!("/consent?{query}"), &[]).await.status, 403);
-    for more in ["decision=allow", "consent=true", "csrf=x&decision=allow", "prompt=allow", "approval_prompt=auto"] {
+    for more in ["decision=allow", "consent=true", "csrf=x&decision=allow", "approval_prompt=auto"] {
         assert!(is_consent(&browser.get(&format!("{path}&{more}")).await), "{more}");
     }
+    support::assert_denied(&browser.get(&format!("{path}&prompt=allow")).await, "invalid_request");
 }
 
 /// Check W14: a login page belongs to the browser that it was shown to, and to its request: nobody can be logged in by another's page.

@@ -2,7 +2,7 @@
 
 use regrant_jose::{Algorithm, SigningKey};
 use sim::wire::assertion::{self, sign};
-use sim::wire::{Hook, World};
+use sim::wire::{Act, Hook, World};
 
 use super::support::{ask, claims, directory, publishes, remote};
 
@@ -36,7 +36,7 @@ async fn a_url_does_not_lead_into_the_servers_own_network() {
         let url = format!("https://{host}:{port}/token");
         let world = World::with(&format!("{}{}", trusted.replace("PORT", &port), remote(&url))).await;
         let reply = ask(&world.http(), &sign(&key, &claims(&world, "remote")), &[]).await;
-        reply.expect_error(401, "invalid_client");
+        reply.expect_error(503, "temporarily_unavailable");
     }
     assert_eq!(site.connections(), 0, "not even a connection was made");
     // The same place, allowed.
@@ -54,28 +54,39 @@ async fn a_name_is_judged_by_its_address() {
     let config = format!("[outbound]\nroots = {:?}\n{}", authority.display().to_string(), remote(&url));
     let world = World::with(&config).await;
     let key = SigningKey::generate(Algorithm::Es256).expect("a key");
-    ask(&world.http(), &sign(&key, &claims(&world, "remote")), &[]).await.expect_error(401, "invalid_client");
+    ask(&world.http(), &sign(&key, &claims(&world, "remote")), &[]).await.expect_error(503, "temporarily_unavailable");
     assert_eq!(site.connections(), 0);
 }
 
-/// Check S10: a port that is closed, one that is open, one that is not allowed, and a name that is not there: one answer.
+/// Check S10: a port that is closed, one that is open, one that is not allowed, a name that is not there, nonsense and silence: one answer.
 #[tokio::test]
 async fn an_answer_does_not_tell_open_from_closed() {
     let (site, _) = Hook::start_tls(&directory()).await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("bound");
+    let (nonsense, authority) = Hook::start_tls(&directory()).await;
+    let (silent, other) = Hook::start_tls(&directory()).await;
+    nonsense.does(Act::says("x"));
+    silent.does(Act::Silence);
+    let both = directory().join("both.pem");
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("an authority");
+    std::fs::write(&both, read(&authority) + &read(&other)).expect("a file");
+    let setting = format!("[outbound]\nallow = [\"127.0.0.1\"]\nroots = {:?}\n", both.display().to_string());
     let mut answers = Vec::new();
     for url in [
         site.url().to_owned(),
         format!("https://{closed}/"),
         "https://10.255.255.1/".to_owned(),
         "https://name.invalid/".to_owned(),
+        nonsense.url().to_owned(),
+        silent.url().to_owned(),
     ] {
-        let world = World::with(&format!("[outbound]\nallow = [\"127.0.0.1\"]\n{}", remote(&url))).await;
+        let world = World::with(&format!("{setting}{}", remote(&url))).await;
         let key = SigningKey::generate(Algorithm::Es256).expect("a key");
         let reply = ask(&world.http(), &sign(&key, &claims(&world, "remote")), &[]).await;
-        let mut told = reply.expect_status(401).json();
+        let (after, reply) = (reply.header("retry-after"), reply.expect_status(503));
+        let mut told = reply.json();
         told["correlation_id"] = "".into();
-        answers.push(told);
+        answers.push((after, told));
     }
     assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
 }

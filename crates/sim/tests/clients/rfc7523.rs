@@ -168,6 +168,24 @@ async fn an_assertion_has_an_end_that_is_near() {
     }
 }
 
+/// RFC 9101 section 10.8, "Cross-JWT Confusion": a request object goes through a browser, and whoever sees it there is not the client for
+/// it. Without a `typ` its claims tell it.
+#[tokio::test]
+async fn a_request_object_proves_no_client() {
+    let world = world().await;
+    for (name, value) in [("response_type", "code"), ("redirect_uri", "https://app.example/cb"), ("client_id", "robot")]
+    {
+        let said = but(&claims(&world, "robot"), json!({name: value}));
+        ask(&world.http(), &sign(assertion::key(), &said), &[]).await.expect_error(401, "invalid_client");
+        let mut by_secret = but(&claims(&world, "shared"), json!({name: value}));
+        if name == "client_id" {
+            by_secret[name] = "shared".into();
+        }
+        ask(&world.http(), &sign_with_secret(&by_secret), &[]).await.expect_error(401, "invalid_client");
+    }
+    let _ = ask(&world.http(), &sign(assertion::key(), &claims(&world, "robot")), &[]).await.expect_status(200);
+}
+
 /// Checks C9 and J: who verifies chooses the algorithm, and not the header.
 #[tokio::test]
 async fn the_header_chooses_nothing() {
@@ -347,6 +365,6 @@ async fn a_client_without_keys_proves_nothing() {
     site.does(Act::Answer(500, Vec::new(), String::new()));
     let signed = sign(assertion::key(), &claims(&world, "remote"));
     let reply = ask(&world.http(), &signed, &[]).await;
-    reply.expect_error(401, "invalid_client");
+    reply.expect_error(503, "temporarily_unavailable");
     assert!(!reply.text().contains("500") && !reply.text().contains("127.0.0.1"), "check S10: {}", reply.text());
 }

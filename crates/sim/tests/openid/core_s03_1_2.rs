@@ -45,7 +45,6 @@ async fn what_is_not_understood_is_ignored() {
         ("acr_values", "urn:x 1"),
         ("audience", "x"),
         ("unheard_of", "%00<>"),
-        ("prompt", "create"),
         ("code_verifier_method", "x"),
     ];
     assert!(ask(&world, &request("code", &more)).await.has("code"));
@@ -259,6 +258,8 @@ async fn errors_are_told_by_their_names() {
     for (more, error) in [
         (("prompt", "none"), "login_required"),
         (("prompt", "none login"), "invalid_request"),
+        (("prompt", "create"), "invalid_request"),
+        (("prompt", "login create"), "invalid_request"),
         (("request", "eyJ.x.y"), "invalid_request_object"),
         (("request_uri", "https://a.example/"), "invalid_request_uri"),
         (("registration", "{}"), "registration_not_supported"),
@@ -266,7 +267,8 @@ async fn errors_are_told_by_their_names() {
         (("response_type", ""), "invalid_request"),
         (("claims", "x"), "invalid_request"),
         (("claims", r#"{"id_token":{"acr":{"essential":true,"values":["x"]}}}"#), "unmet_authentication_requirements"),
-        (("scope", "openid unheard"), "invalid_scope"),
+        (("scope", "openid read regrant.admin"), "invalid_scope"),
+        (("scope", "unheard"), "invalid_scope"),
     ] {
         let answer = heard(&browser().get(&request("code", &[more])).await);
         assert_eq!((answer.error(), answer.of("state")), (error, super::support::STATE), "{more:?}");
@@ -275,6 +277,20 @@ async fn errors_are_told_by_their_names() {
     let mut browser = at_home(&world, "openid").await;
     let answer = heard(&browser.get(&request("code", &[("prompt", "none"), ("scope", "openid email")])).await);
     assert_eq!(answer.error(), "consent_required");
+}
+
+/// Section 3.1.2.1: "Scope values used that are not understood by an implementation SHOULD be ignored." RFC 6749 section 5.1: the answer
+/// names what was granted.
+#[tokio::test]
+async fn scopes_that_nobody_knows_are_ignored_beside_openid() {
+    let world = world().await;
+    let code = ask(&world, &request("code", &[("scope", "unheard openid email urn:x:y")])).await.of("code").to_owned();
+    let parameters = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK)];
+    let tokens = world.token("rp", &parameters).await.expect_status(200).json();
+    let mut granted: Vec<&str> = tokens["scope"].as_str().expect("a scope").split(' ').collect();
+    granted.sort_unstable();
+    assert_eq!(granted, ["email", "openid"]);
+    assert!(tokens["id_token"].is_string());
 }
 
 /// RFC 7636: PKCE is honoured whenever it is sent, also where it is not required.

@@ -359,7 +359,7 @@ fn authorize(chance: &mut Chance, noise: &str) -> Asked {
         ),
         3 => back("no response type", &[("response_type", "")], "invalid_request"),
         4 => back("an unknown response type", &[("response_type", noise)], "unsupported_response_type"),
-        5 => back("a scope that it may not have", &[("scope", "openid nobodys")], "invalid_scope"),
+        5 => back("a scope that it may not have", &[("scope", "openid regrant.admin")], "invalid_scope"),
         6 => back("prompt", &[("prompt", "none login")], "invalid_request"),
         7 => back("max_age", &[("max_age", chance.pick(&["-1", "x", "1.5", "1e3"]))], "invalid_request"),
         8 => back("a request object that is none", &[("request", noise)], "invalid_request_object"),

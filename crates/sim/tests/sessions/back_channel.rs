@@ -60,6 +60,19 @@ async fn every_client_of_the_session_is_sent_a_logout_token() {
     assert!(claims.get("nonce").is_none(), "MUST NOT be used");
 }
 
+/// Section 2.8 says which status a client answers with, and nothing of a type: one that negotiates (Django REST Framework) is to find
+/// nothing to refuse.
+#[tokio::test]
+async fn a_client_that_negotiates_hears_of_a_logout_the_first_time() {
+    let (world, shop, _mail) = back_channels().await;
+    shop.does(Act::Offers("application/json"));
+    let mut browser = browser_of(&world, USER).await;
+    log_in_to(&mut browser, "shop").await;
+    log_out(&mut browser).await;
+    all_told(&world).await;
+    assert_eq!(shop.heard().iter().map(|heard| heard.header("accept")).collect::<Vec<_>>(), ["*/*"]);
+}
+
 /// Section 2.6, whoever ends the session: the user everywhere, an operator, another password, a user who is switched off.
 #[tokio::test]
 async fn a_session_that_anybody_ends_is_told() {

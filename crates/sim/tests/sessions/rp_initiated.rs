@@ -13,7 +13,7 @@ use regrant_server::form::write;
 use sim::wire::browser::parameter;
 use sim::wire::{Browser, Reply, USER, World, authorization, text};
 
-use super::support::{browser_of, id_token, sid, subject, told_at};
+use super::support::{browser_of, id_token, log_in_to, sid, subject, told_at};
 
 const BYE: &str = "https://app.example/bye";
 
@@ -76,6 +76,49 @@ async fn a_logout_may_be_asked_for_by_post() {
     let page = browser.get(&reply.header("location")).await;
     assert!(asks(&page));
     assert_eq!(browser.submit(&page, &[]).await.header("location"), format!("{BYE}?state=s"));
+}
+
+/// What the application kept out of its URL by a POST does not get into one of ours: histories and logs of proxies hold no ID token. Nor is
+/// one too long that a URL could not carry.
+#[tokio::test]
+async fn an_id_token_that_was_posted_stands_in_no_url() {
+    let world = world().await;
+    let mut browser = browser_of(&world, USER).await;
+    log_in_to(&mut browser, "shop").await;
+    let sid = sid(&mut browser, &world).await;
+    let token = id_token(&world, "shop", &subject(&world).await, Some(&sid));
+    let padding = "x".repeat(12_000);
+    let parameters = [
+        ("id_token_hint", token.as_str()),
+        ("post_logout_redirect_uri", BYE),
+        ("state", "s p"),
+        ("ui_locales", "de"),
+        ("logout_hint", padding.as_str()),
+    ];
+    let reply = world.http().post("/oauth2/logout", &parameters, &[]).await;
+    let location = reply.header("location");
+    assert_eq!(reply.status, 303);
+    assert!(!location.contains("eyJ") && !location.contains(&token) && location.len() < 1000, "{location}");
+    assert!(location.contains("client_id=shop") && location.contains("ui_locales=de"), "{location}");
+    for changed in
+        [location.replace("rgl_", "rgq_"), location.replace("rgl_", "rgl_A"), location.replace("shop", "mail")]
+    {
+        assert_eq!(browser.get(&changed).await.status, 400, "{changed}");
+    }
+    assert!(is_logged_in(&mut browser).await);
+    assert_eq!(
+        browser.get(&location).await.header("location"),
+        format!("{BYE}?state=s%20p"),
+        "of this very session: not asked"
+    );
+    assert!(!is_logged_in(&mut browser).await);
+    for bad in
+        [("id_token_hint", "eyJ.x.y"), ("client_id", "nobody"), ("post_logout_redirect_uri", "https://evil.example/")]
+    {
+        assert_eq!(world.http().post("/oauth2/logout", &[bad], &[]).await.status, 400, "{bad:?}");
+    }
+    let endless = "x".repeat(40_000);
+    assert_eq!(world.http().post("/oauth2/logout", &[("logout_hint", &endless)], &[]).await.status, 400);
 }
 
 /// Check R7: "The OP MUST NOT perform post-logout redirection if the post_logout_redirect_uri value supplied does not exactly match".

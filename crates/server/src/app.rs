@@ -65,7 +65,7 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) hook: Hook,
     /// Tells others of events, and reads what clients name by URL.
-    pub(crate) outbound: Outbound,
+    pub(crate) outbound: Arc<Outbound>,
     /// Keys of clients, by `jwks_uri`.
     pub(crate) key_sets: Fetched<JwkSet>,
     /// Request objects of clients, by `request_uri`.
@@ -302,7 +302,7 @@ impl App {
             issuer: Issuer::new(&issuer),
             passwords: Passwords::start(metrics.passwords.clone())?,
             hook: Hook::new(),
-            outbound: Outbound::new(),
+            outbound: Arc::new(Outbound::new()),
             key_sets: Fetched::new(),
             request_objects: Fetched::new(),
             secret_wrap,

@@ -2,6 +2,7 @@
 //! that is not known yet (OpenID Connect Core section 10.1.1: "The verifier knows to go back to the jwks_uri location to re-retrieve
 //! the keys when it sees an unfamiliar kid value").
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use regrant_core::Client;
@@ -87,13 +88,14 @@ fn by(set: &JwkSet, token: &str, typ: Typ<'_>, algorithm: Algorithm) -> Result<V
 }
 
 async fn fetch(app: &App, url: &http::Uri, wanted: Wanted) -> Result<Found<JwkSet>, Missing> {
-    let setting = &app.settings().config.outbound;
-    let now = || app.engine.clock().ran();
-    let ask = || async {
-        let body = app.outbound.fetch(setting, url, "application/jwk-set+json, application/json").await?;
+    let (clock, outbound, settings, of) =
+        (app.engine.clock().clone(), Arc::clone(&app.outbound), app.settings(), url.clone());
+    let ask = || async move {
+        let accept = "application/jwk-set+json, application/json";
+        let body = outbound.fetch(&settings.config.outbound, &of, accept).await?;
         read(&body)
     };
-    let fetched = app.key_sets.get(&url.to_string(), wanted, now, ask).await;
+    let fetched = app.key_sets.get(&url.to_string(), wanted, move || clock.ran(), ask).await;
     fetched.inspect_err(|trouble| tracing::warn!(%url, %trouble, "a client's keys cannot be read"))
 }
 

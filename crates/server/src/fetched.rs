@@ -9,6 +9,7 @@
 //! | if it cannot be had, what was read before goes on for a day                             | a client's own outage does not lock it out   |
 //! | 1024 URLs are kept; the one that was asked longest ago makes room                       | memory is bounded                            |
 //! | 128 of them are asked at one time                                                      | sockets are, too                             |
+//! | who goes away while it is asked ends nothing                                            | nobody keeps a key alive, or a client out, by hanging up |
 //!
 //! A fragment is no part of the URL here: it is never sent, and each of them would be a question more.
 
@@ -67,12 +68,12 @@ pub(crate) struct Missing {
 /// What was read, by URL.
 pub(crate) struct Fetched<T> {
     slots: Mutex<HashMap<String, Arc<Slot<T>>>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 struct Slot<T> {
     /// Held by the one who asks.
-    flight: tokio::sync::Mutex<()>,
+    flight: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State<T>>,
 }
 
@@ -84,9 +85,9 @@ struct State<T> {
     failures: u32,
 }
 
-impl<T> Fetched<T> {
+impl<T: Send + Sync + 'static> Fetched<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Mutex::new(HashMap::new()), places: Semaphore::new(AT_ONCE) }
+        Self { slots: Mutex::new(HashMap::new()), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// What is held of the URL, if it was read within a day. Nobody is asked.
@@ -96,11 +97,11 @@ impl<T> Fetched<T> {
     }
 
     /// What the URL leads to. `now` is a time that never steps back; `fetch` asks for it.
-    pub(crate) async fn get<F: Future<Output = Result<T, NoAnswer>>>(
+    pub(crate) async fn get<F: Future<Output = Result<T, NoAnswer>> + Send + 'static>(
         &self,
         url: &str,
         wanted: Wanted,
-        now: impl Fn() -> Duration,
+        now: impl Fn() -> Duration + Clone + Send + 'static,
         fetch: impl FnOnce() -> F,
     ) -> Result<Found<T>, Missing> {
         let (slot, came_at) = (self.slot(url), now());
@@ -110,29 +111,20 @@ impl<T> Fetched<T> {
             return Ok(fresh);
         }
         // Who is asking now asks for everybody; nobody is told that it was just asked while the answer is on its way.
-        let _flight = slot.flight.lock().await;
+        let flight = Arc::clone(&slot.flight).lock_owned().await;
         if let Some(settled) = slot.settled(wanted, came_at, now()) {
             return settled;
         }
-        let place = self.places.acquire().await;
-        let _place = place.map_err(|_| Missing { why: NoAnswer::Busy, again_in: FIRST_INTERVAL })?;
-        // Whoever goes away in the middle leaves a question that was asked.
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let place = place.map_err(|_| Missing { why: NoAnswer::Busy, again_in: FIRST_INTERVAL })?;
         slot.state().asked_at = Some(now());
-        let fetched = fetch().await;
-        let (mut state, now) = (slot.state(), now());
-        match fetched {
-            Ok(value) => {
-                state.good = Some((now, Arc::new(value)));
-                (state.failed, state.failures) = (None, 0);
-            }
-            Err(trouble) => {
-                // Counted from here: how long it took to fail is told to nobody (check S10).
-                state.asked_at = Some(now);
-                state.failed = Some(trouble);
-                state.failures = state.failures.saturating_add(1);
-            }
-        }
-        state.told(came_at, now)
+        let (answer, asking, clock) = (fetch(), Arc::clone(&slot), now.clone());
+        let asked = tokio::spawn(async move {
+            asking.heard(answer.await, clock());
+            drop((flight, place));
+        });
+        asked.await.map_err(|_| Missing { why: NoAnswer::Busy, again_in: FIRST_INTERVAL })?;
+        slot.state().told(came_at, now())
     }
 
     fn slot(&self, url: &str) -> Arc<Slot<T>> {
@@ -145,7 +137,7 @@ impl<T> Fetched<T> {
             oldest.and_then(|oldest| slots.remove(&oldest));
         }
         let state = State { asked_at: None, good: None, failed: None, failures: 0 };
-        let slot = Arc::new(Slot { flight: tokio::sync::Mutex::new(()), state: Mutex::new(state) });
+        let slot = Arc::new(Slot { flight: Arc::default(), state: Mutex::new(state) });
         slots.insert(url.to_owned(), Arc::clone(&slot));
         slot
     }
@@ -154,6 +146,23 @@ impl<T> Fetched<T> {
 impl<T> Slot<T> {
     fn state(&self) -> std::sync::MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came of a question.
+    fn heard(&self, answer: Result<T, NoAnswer>, now: Duration) {
+        let mut state = self.state();
+        match answer {
+            Ok(value) => {
+                state.good = Some((now, Arc::new(value)));
+                (state.failed, state.failures) = (None, 0);
+            }
+            Err(trouble) => {
+                // Counted from here: how long it took to fail is told to nobody (check S10).
+                state.asked_at = Some(now);
+                state.failed = Some(trouble);
+                state.failures = state.failures.saturating_add(1);
+            }
+        }
     }
 
     /// The answer, if nobody is to be asked for it.
@@ -214,7 +223,7 @@ mod tests {
     }
 
     async fn get(fetched: &Fetched<u32>, wanted: Wanted, now: Duration, answer: Result<u32, NoAnswer>) -> Option<u32> {
-        fetched.get("u", wanted, || now, || async { answer }).await.ok().map(|found| *found.value)
+        fetched.get("u", wanted, move || now, || async { answer }).await.ok().map(|found| *found.value)
     }
 
     /// Check S11.
@@ -241,7 +250,7 @@ mod tests {
                 asked_at.push(second);
                 async { Err(NoAnswer::TimedOut) }
             };
-            let missing = fetched.get("u", Wanted::Newer, || secs(second), fetch).await.expect_err("nothing");
+            let missing = fetched.get("u", Wanted::Newer, move || secs(second), fetch).await.expect_err("nothing");
             let due = secs(second) + missing.again_in;
             assert!(missing.again_in <= INTERVAL && due > secs(second), "{second}: {missing:?}");
         }
@@ -258,7 +267,7 @@ mod tests {
         let all = (0..3 * AT_ONCE).map(|url| {
             let (fetched, asking, most) = (Arc::clone(&fetched), Arc::clone(&asking), Arc::clone(&most));
             tokio::spawn(async move {
-                let fetch = || async {
+                let fetch = || async move {
                     most.fetch_max(asking.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
                     tokio::task::yield_now().await;
                     asking.fetch_sub(1, Ordering::Relaxed);
@@ -280,7 +289,7 @@ mod tests {
         let all = (0..1000).map(|_| {
             let (fetched, asked) = (Arc::clone(&fetched), Arc::clone(&asked));
             tokio::spawn(async move {
-                let fetch = || async {
+                let fetch = || async move {
                     tokio::task::yield_now().await;
                     Ok(asked.fetch_add(1, Ordering::Relaxed))
                 };
@@ -293,11 +302,29 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 
+    /// Check S11: a stranger who sends anything that has to be asked about, and hangs up, keeps nobody from the answer.
+    #[tokio::test]
+    async fn who_hangs_up_ends_no_question() {
+        let (fetched, go) = (Fetched::new(), Arc::new(tokio::sync::Notify::new()));
+        let wait = Arc::clone(&go);
+        let fetch = || async move {
+            wait.notified().await;
+            Ok(7)
+        };
+        let mut stranger = Box::pin(fetched.get("u", Wanted::Known, || secs(1), fetch));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(stranger.as_mut().poll(&mut context).is_pending());
+        drop(stranger);
+        go.notify_one();
+        assert_eq!(get(&fetched, Wanted::Known, secs(2), Err(NoAnswer::Busy)).await, Some(7));
+    }
+
     #[tokio::test]
     async fn no_more_than_so_many_urls_are_kept() {
         let fetched = Fetched::new();
         for url in 0..3 * MOST as u64 {
-            let _ = fetched.get(&url.to_string(), Wanted::Known, || secs(url), || async { Ok(url) }).await;
+            let _ =
+                fetched.get(&url.to_string(), Wanted::Known, move || secs(url), move || async move { Ok(url) }).await;
         }
         assert_eq!(fetched.slots.lock().expect("whole").len(), MOST);
         assert!(fetched.slots.lock().expect("whole").contains_key(&(3 * MOST - 1).to_string()));

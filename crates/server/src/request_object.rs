@@ -158,16 +158,17 @@ async fn referred(app: &App, profile: &Profile, uri: &str) -> Result<Arc<String>
     // another one is taken as well, for a fragment is a word about a cache: "any cached value for that URI with the old fragment value
     // is no longer valid". So it is good for the minute in which nobody may be asked, and not while the URL does not answer.
     let hash = fragment.and_then(|fragment| base64url::decode(fragment).ok()).filter(|hash| hash.len() == 32);
-    let now = || app.engine.clock().ran();
+    let clock = app.engine.clock().clone();
+    let now = move || clock.ran();
     let is_named =
         |body: &str| hash.as_ref().is_some_and(|hash| Hash::of(body.as_bytes()).0.as_slice() == hash.as_slice());
     if let Some(held) = app.request_objects.held(base, now()).filter(|held| is_named(held)) {
         return Ok(held);
     }
-    let setting = &app.settings().config.outbound;
-    let ask = || async {
+    let (outbound, settings, of) = (Arc::clone(&app.outbound), app.settings(), url.clone());
+    let ask = || async move {
         let accept = "application/oauth-authz-req+jwt, application/jwt, text/plain";
-        let body = app.outbound.fetch(setting, &url, accept).await?;
+        let body = outbound.fetch(&settings.config.outbound, &of, accept).await?;
         String::from_utf8(body.to_vec()).map_err(|_| NoAnswer::Nonsense("it is no text".to_owned()))
     };
     let fetched = app.request_objects.get(base, Wanted::Newer, now, ask).await;

@@ -58,8 +58,7 @@ fn of_things(store: &mut dyn Store, journal: &Contents) -> Result<Vec<Entry>, Un
 
 fn of_rows(store: &mut dyn Store, since: Timestamp) -> Result<Vec<Entry>, Unavailable> {
     let (mut entries, mut after) = (Vec::new(), 0);
-    loop {
-        let Answer::Revocations(rows) = store.ask(&Question::Revocations { after, limit: PAGE })? else { break };
+    while let Answer::Revocations(rows) = store.ask(&Question::Revocations { after, limit: PAGE })? {
         let Some(last) = rows.last() else { break };
         after = last.position;
         for row in rows.iter().filter(|row| row.at >= since) {

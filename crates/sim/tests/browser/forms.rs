@@ -6,7 +6,7 @@
 use sim::wire::browser::{PageForm, form, parameter};
 use sim::wire::{Browser, PASSWORD, Reply, USER, World, authorization};
 
-use super::support::{is_consent, is_login, logged_in};
+use super::support::{assert_denied, is_consent, is_login, logged_in};
 
 fn field(form: &PageForm, name: &str) -> String {
     form.hidden
@@ -77,7 +77,7 @@ async fn a_link_decides_nothing() {
     for more in ["decision=allow", "consent=true", "csrf=x&decision=allow", "approval_prompt=auto"] {
         assert!(is_consent(&browser.get(&format!("{path}&{more}")).await), "{more}");
     }
-    support::assert_denied(&browser.get(&format!("{path}&prompt=allow")).await, "invalid_request");
+    assert_denied(&browser.get(&format!("{path}&prompt=allow")).await, "invalid_request");
 }
 
 /// Check W14: a login page belongs to the browser that it was shown to, and to its request: nobody can be logged in by another's page.

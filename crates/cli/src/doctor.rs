@@ -82,9 +82,14 @@ fn examine(context: &Context) -> Vec<Finding> {
         }
     };
     let mut findings = vec![Finding::fine("configuration", "it is valid")];
-    findings.extend(config.notices.iter().map(|notice| Finding::note("configuration", notice, "")));
+    let lines = config.events.notice();
+    let notices = config.notices.iter().filter(|notice| Some(*notice) != lines.as_ref());
+    findings.extend(notices.map(|notice| Finding::note("configuration", notice, "")));
     findings.extend(store::root_key(&config));
     findings.extend(store::files(&config));
+    if let Some((says, remedy)) = lines.as_deref().and_then(|lines| lines.split_once("\n  remedy: ")) {
+        findings.push(Finding::problem("events", says, format!("{remedy}.")));
+    }
     findings.extend(tls::certificate(&config));
     let (server, status) = store::server(&config);
     findings.extend(server);

@@ -14,6 +14,7 @@ pub mod duration;
 pub mod environment;
 mod events;
 mod example;
+mod files;
 pub mod http;
 mod interactions;
 mod keys;
@@ -67,6 +68,7 @@ pub use token_hook::{HookSecret, OnFailure, TokenHookSetting};
 
 use document::{Report, Section};
 use environment::Environment;
+use files::Sections;
 use http::HttpSettings;
 use proxies::TrustedProxies;
 use tls::TlsSettings;
@@ -422,8 +424,9 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
     let admin_api = top.table("admin_api");
     config.http = top.table("http").as_ref().map(http::read).unwrap_or_default();
     config.revocation_feed = top.table("revocation_feed").as_ref().map(revocation_feed::read).unwrap_or_default();
-    if let Some(section) = top.table("tls") {
-        config.tls = tls::read(&section, base);
+    let tls = top.table("tls");
+    if let Some(section) = &tls {
+        config.tls = tls::read(section, base);
         top::check_tls_issuer(&top, &config);
     }
     let scopes = top.entries("scope", "name", MAX_SCOPES);
@@ -438,7 +441,7 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
         Err(problem) => top.problem(problem),
     }
     top.finish(&[]);
-    config.token_hook = token_hook.and_then(|section| token_hook::read(&section, base));
+    config.token_hook = token_hook.as_ref().and_then(|section| token_hook::read(section, base));
     if let Some(section) = &limits {
         config.limits = Limits::read(section);
         section.finish(&TOP);
@@ -454,7 +457,8 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
         config.revocation = RevocationSettings::read(section);
         config.notices.extend(config.revocation.costs());
     }
-    config.events = events.map(|section| events::read(&section, base)).unwrap_or_default();
+    config.events = events.as_ref().map(|section| events::read(section, base)).unwrap_or_default();
+    config.notices.extend(config.events.notice());
     config.webhooks = events::read_webhooks(&webhooks, base);
     config.outbound = outbound.map(|section| outbound::read(&section, base)).unwrap_or_default();
     config.registration = registration.as_ref().map(registration::read).unwrap_or_default();
@@ -493,6 +497,9 @@ fn read_all<'a>(report: &'a Report<'a>, table: &'a DeTable<'a>, base: &Path) -> 
             Err(problems) => problems.into_iter().for_each(|problem| section.problem(problem)),
         }
     }
+    let (tls, events, token_hook) = (tls.as_ref(), events.as_ref(), token_hook.as_ref());
+    let sections = Sections { top: &top, tls, events, token_hook, webhooks: &webhooks, clients: &clients };
+    files::check(&config, base, Path::new(report.file), &sections);
     config.notices.extend(report.unknown_variables());
     config
 }

@@ -149,7 +149,7 @@ fn a_lost_or_damaged_anchor_is_made_anew_and_told() {
     let path = directory.file();
     killed(&path, 7, 1..5);
     assert_eq!(open(&path).expect("the store opens").notice(), None);
-    for damaged in [None, Some("no anchor at all")] {
+    for damaged in [None, Some("RGANCHR2, and nothing whole behind it"), Some("")] {
         match damaged {
             None => fs::remove_file(beside(&path, ".anchor")).expect("removed"),
             Some(text) => fs::write(beside(&path, ".anchor"), text).expect("damaged"),
@@ -233,6 +233,31 @@ fn the_anchor_may_be_elsewhere() {
     let nowhere = SqliteOptions { anchor: Some(there.file().join("x")), ..SqliteOptions::default() };
     let error = Sqlite::open(&here.file(), &nowhere).expect_err("no such place");
     assert!(matches!(error, OpenError::Anchor { .. }) && error.to_string().contains("anchor_file"), "{error}");
+}
+
+/// A root key, another file of the store, or whatever else somebody names by mistake.
+#[test]
+fn a_file_that_is_no_anchor_is_refused_and_not_written_over() {
+    let directory = place::Directory::new();
+    let (path, key) = (directory.file(), directory.file().with_file_name("root.key"));
+    killed(&path, 7, 1..5);
+    fs::write(&key, "rgroot_of_somebody\n").expect("a key");
+    for other in [key, path.clone(), beside(&path, "-wal")] {
+        let contents = || [&other, &path].map(|file| fs::read(file).expect("readable"));
+        let (before, options) = (contents(), SqliteOptions { anchor: Some(other.clone()), ..SqliteOptions::default() });
+        for error in [
+            Sqlite::open(&path, &options).err(),
+            Sqlite::recover(&path, &options).err(),
+            Look::at(&path, &options).err(),
+        ] {
+            let error = error.expect("it is no anchor").to_string();
+            let says =
+                [&other.display().to_string(), "is no anchor", "remedy: ", "`anchor_file`", "Nothing was changed"];
+            assert!(says.iter().all(|says| error.contains(says)), "{error}");
+        }
+        assert!(contents() == before, "{} was changed", other.display());
+    }
+    holds(&path, 1..5);
 }
 
 /// What `doctor` does: everything is seen, what is still in the log, too, and no file is made or changed.

@@ -5,7 +5,9 @@ use std::path::Path;
 use regrant_core::grant::EndReason;
 use regrant_core::keys::KeyStatus;
 use regrant_core::{Epoch, Grant, Selector, Timestamp};
-use regrant_store::{Answer, KeyKind, KeyRecord, Outcome, Question, Record, Sqlite, SqliteOptions, Store};
+use regrant_store::{
+    Answer, KeyKind, KeyRecord, Look, OpenError, Outcome, Question, Record, Sqlite, SqliteOptions, Store, back_up,
+};
 use rusqlite::Connection;
 
 mod place;
@@ -142,4 +144,117 @@ fn a_grant_of_the_first_schema_is_still_believed() {
     };
     store.commit(&[Record::Epoch { epoch, events: Vec::new() }], at(3000)).expect("a write");
     assert_eq!(found(&mut store).grant.ended, Some((at(3000), EndReason::UserRevoked)));
+}
+
+/// Every migration, in order.
+fn migrations() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite/migrations");
+    (1..).map_while(|version| std::fs::read_to_string(directory.join(format!("{version:04}.sql"))).ok()).collect()
+}
+
+/// A store of this version with a row in every table that it had. What a program reads when it opens the file makes sense; the rest is
+/// of the right kind.
+fn version(file: &Path, version: usize) -> Vec<String> {
+    let sql = Connection::open(file).expect("a file");
+    sql.execute_batch("PRAGMA journal_mode = WAL; BEGIN;").expect("settings");
+    migrations()[..version].iter().for_each(|migration| sql.execute_batch(migration).expect("the schema"));
+    sql.execute_batch(IDENTITY).expect("an identity");
+    let names = |statement: &str| -> Vec<(String, String)> {
+        let mut statement = sql.prepare(statement).expect("good SQL");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.collect::<Result<_, _>>().expect("names and kinds")
+    };
+    let tables = names("SELECT name, type FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'");
+    for (table, _) in &tables {
+        let is_there = sql.prepare(&format!("SELECT 1 FROM {table}")).and_then(|mut rows| rows.exists([]));
+        if is_there.expect("readable") {
+            continue;
+        }
+        let columns = names(&format!("SELECT name, type FROM pragma_table_info('{table}')"));
+        let values = columns.iter().map(|(column, kind)| match (table.as_str(), column.as_str(), kind.as_str()) {
+            ("journal", "batch", _) => "x'01'",
+            ("keys", "kind", _) => "'tag'",
+            ("keys", "status", _) => "'current'",
+            ("epochs", "among", _) => "NULL",
+            (_, _, "INTEGER") => "1",
+            (_, _, "TEXT") => "'text'",
+            _ => "zeroblob(32)",
+        });
+        let values = values.collect::<Vec<_>>().join(", ");
+        sql.execute_batch(&format!("INSERT INTO {table} VALUES ({values})")).expect(table);
+    }
+    sql.execute_batch(&format!("PRAGMA application_id = 1380405844; PRAGMA user_version = {version}; COMMIT;"))
+        .expect("the mark");
+    tables.into_iter().map(|(table, _)| table).collect()
+}
+
+/// Whatever a store holds, it comes from each version to today's, and keeps it.
+#[test]
+fn a_store_of_each_version_with_a_row_in_every_table_opens() {
+    for from in 1..migrations().len() {
+        let directory = place::Directory::new();
+        let tables = version(&directory.file(), from);
+        let opened = Sqlite::open(&directory.file(), &SqliteOptions::default());
+        let mut store = opened.unwrap_or_else(|error| panic!("version {from}: {error}"));
+        let denied = store.ask(&Question::AccessDenied([0; 32])).expect("readable");
+        assert!(matches!(denied, Answer::AccessDenied(true)), "version {from}: {denied:?}");
+        drop(store);
+        let sql = Connection::open(directory.file()).expect("a file");
+        let one = |statement: &str| sql.query_row(statement, [], |row| row.get::<_, i64>(0));
+        assert_eq!(one("PRAGMA user_version").ok(), i64::try_from(migrations().len()).ok());
+        for table in tables.iter().filter(|table| !["signing_keys", "journal"].contains(&table.as_str())) {
+            assert!(one(&format!("SELECT count(*) FROM {table}")).expect(table) > 0, "version {from}: {table}");
+        }
+        if from < 10 {
+            let told = "SELECT count(*) FROM revocations WHERE about = CAST('token' || jti AS BLOB)";
+            assert_eq!(one(told).ok(), Some(1), "version {from}: resource servers hear of it");
+        }
+    }
+}
+
+/// Check Z13: what was done is kept, what failed is not, and neither is called damage.
+#[test]
+fn an_upgrade_that_fails_says_which_and_what_is_done() {
+    for (from, says) in [(9, "The store has schema 9, as before"), (7, "The store had schema 7, and has 9 now")] {
+        let directory = place::Directory::new();
+        version(&directory.file(), from);
+        let sql = Connection::open(directory.file()).expect("a file");
+        sql.execute_batch("CREATE TABLE revocations (mine)").expect("something in its way");
+        let error = Sqlite::open(&directory.file(), &SqliteOptions::default()).expect_err("it is in the way");
+        assert!(matches!(error, OpenError::Upgrade { to: 10, .. }), "{error:?}");
+        let error = error.to_string();
+        assert!(error.contains("the upgrade to schema 10 failed") && error.contains(says), "{error}");
+        assert!(error.contains("remedy: ") && !error.contains("damaged") && !error.contains("Nothing was"), "{error}");
+        let now: i64 = sql.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("readable");
+        assert_eq!(now, 9, "as it says");
+        sql.execute_batch("DROP TABLE revocations").expect("out of its way");
+        drop(sql);
+        drop(Sqlite::open(&directory.file(), &SqliteOptions::default()).expect("the rest of the upgrade"));
+    }
+}
+
+/// What `doctor` does before the first start of a newer program: it asks nothing that the file cannot answer yet.
+#[test]
+fn a_look_at_a_store_of_each_version_tells_the_version_and_whose_it_is() {
+    for from in 1..migrations().len() {
+        let directory = place::Directory::new();
+        version(&directory.file(), from);
+        let mut look = Look::at(&directory.file(), &SqliteOptions::default()).expect("a look");
+        assert_eq!(look.versions(), (from as u32, migrations().len() as u32));
+        let deployment = look.ask(&Question::Deployment);
+        assert!(matches!(deployment, Ok(Answer::Deployment(Some(_)))), "version {from}: {deployment:?}");
+        let clients = look.ask(&Question::Clients).expect_err("not yet");
+        assert!(clients.detail.contains("the next start brings it to"), "{clients:?}");
+    }
+}
+
+#[test]
+fn a_copy_of_a_newer_store_is_refused_by_the_name_of_the_store() {
+    let directory = place::Directory::new();
+    drop(Sqlite::open(&directory.file(), &SqliteOptions::default()).expect("the store opens"));
+    Connection::open(directory.file()).expect("a file").execute_batch("PRAGMA user_version = 99").expect("newer");
+    let copy = directory.file().with_file_name("copy.db");
+    let error = back_up(&directory.file(), &copy).expect_err("newer").to_string();
+    assert!(error.contains(&format!("the store {} has schema version 99", directory.file().display())), "{error}");
+    assert!(!error.contains(".part") && !copy.exists(), "{error}");
 }

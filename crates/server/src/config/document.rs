@@ -20,7 +20,8 @@ const MAX_ERRORS: usize = 200;
 
 /// Collects the errors of one file.
 pub(super) struct Report<'a> {
-    file: &'a str,
+    /// As it was named to us.
+    pub(super) file: &'a str,
     text: &'a str,
     errors: RefCell<Vec<ConfigError>>,
     environment: Environment<'a>,
@@ -237,11 +238,20 @@ impl<'a> Section<'a> {
 
     /// Where a setting comes from, for what turns out to be wrong with it later.
     pub(super) fn place(&self, key: &str) -> Option<String> {
-        if let Some(variable) = self.variable(key) {
+        if let Some(variable) = self.variable(key).or_else(|| self.given_by.clone()) {
             return Some(format!("environment variable {variable}"));
         }
         let (found, _) = self.table.get_key_value(key)?;
         Some(format!("{}:{}", self.report.file, self.report.line(found.span().start)))
+    }
+
+    /// A text that was read before: what is wrong with it has been told.
+    pub(super) fn said(&self, key: &str) -> Option<String> {
+        let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+        match self.variable(key) {
+            Some(name) => self.report.environment.forms(&name)?.into_iter().find_map(|form| text(form.get_ref())),
+            None => text(self.table.get(key)?.get_ref()),
+        }
     }
 
     /// Where the whole list came from a variable, that is named, for no line of the file says it.
@@ -290,7 +300,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn full_name(&self, key: &str) -> String {
+    /// A setting with its section.
+    pub(super) fn full_name(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 

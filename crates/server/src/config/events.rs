@@ -2,6 +2,8 @@
 //!
 //! A URL is the operator's own, so it may name a private address; but never plain http to another machine, for events name people.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ const DEFAULT_BACKOFF: Duration = Duration::from_secs(1);
 const DEFAULT_GIVE_UP: Duration = Duration::from_secs(86_400);
 const GIVE_UP: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(90 * 86_400);
 const MAX_NAME: usize = 64;
+/// What is looked at of a file to which lines shall be added.
+const BEGINNING: u64 = 4096;
 /// The most entries of `[[webhook]]`.
 pub(super) const MAX_WEBHOOKS: usize = 16;
 
@@ -39,6 +43,21 @@ pub struct EventsSetting {
 impl Default for EventsSetting {
     fn default() -> Self {
         Self { kept: DEFAULT_KEPT, tombstones_kept: DEFAULT_KEPT, json_lines: None }
+    }
+}
+
+impl EventsSetting {
+    /// What to tell of a file whose directory is missing: it may be on another machine than the one where this is asked, and what
+    /// happens is kept until it is there.
+    #[must_use]
+    pub fn notice(&self) -> Option<String> {
+        let Some(Lines::File(path)) = &self.json_lines else { return None };
+        let directory = path.parent().filter(|path| !path.as_os_str().is_empty() && !path.is_dir())?;
+        let (shown, directory) = (path.display(), directory.display());
+        Some(format!(
+            "no line of json_lines can be written here: the directory of {shown} is not there\n  remedy: make {directory}, for the user that runs \
+             the server"
+        ))
     }
 }
 
@@ -81,10 +100,38 @@ pub(super) fn read(section: &Section<'_>, base: &Path) -> EventsSetting {
         Some(path) if path.is_empty() || path.contains('\0') => {
             section.problem(Problem::new("json_lines", "it is no path", "Write \"events.jsonl\" or \"stdout\"."));
         }
-        Some(path) => setting.json_lines = Some(Lines::File(places::under(base, path))),
+        Some(path) => {
+            let path = places::under(base, path);
+            if let Some((what, remedy)) = unfit(&path) {
+                section.problem(Problem::new("json_lines", what, remedy));
+            }
+            setting.json_lines = Some(Lines::File(path));
+        }
     }
     section.finish(&TOP);
     setting
+}
+
+/// Why lines may not be added to a file, and what to do: something else is in it. Whether it can be written is for the user that runs the
+/// server, who need not be who checks.
+fn unfit(path: &Path) -> Option<(String, String)> {
+    let shown = path.display();
+    let found = path.metadata().ok()?;
+    if found.is_dir() {
+        return Some((
+            format!("{shown} is a directory"),
+            "Name a file in it, for example \"events.jsonl\".".to_owned(),
+        ));
+    }
+    // A device or a pipe has no beginning.
+    let mut beginning = Vec::new();
+    let file = File::open(path).ok().filter(|_| found.is_file())?;
+    file.take(BEGINNING).read_to_end(&mut beginning).ok()?;
+    // What a crash left unwritten reads as zeros.
+    let first = beginning.iter().find(|byte| **byte != 0 && !byte.is_ascii_whitespace());
+    first.filter(|first| **first != b'{')?;
+    let what = format!("{shown} is there, and does not hold lines of JSON: whatever it is would be spoilt");
+    Some((what, "Name another file, or move this one away if nobody needs it there.".to_owned()))
 }
 
 /// Reads the entries of `[[webhook]]`; one that something is wrong with is reported and left out.

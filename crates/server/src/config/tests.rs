@@ -1,6 +1,7 @@
 //! Bad configurations, each with its line, its key and its reason; every default; the example.
 
 mod clients;
+mod files;
 mod keys;
 mod openid;
 mod serving;

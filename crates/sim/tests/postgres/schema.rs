@@ -192,7 +192,9 @@ fn migrations_are_planned_applied_once_and_whole() {
     // The first statement of it fails, one in the middle, and the last one.
     for table in ["grants", "epochs", "nodes"] {
         server().sql(&database.name, &format!("CREATE TABLE {table} (in_the_way bigint)"));
-        assert!(!migrate(&home, "apply").status.success());
+        let failed = migrate(&home, "apply");
+        let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+        assert!(!failed.status.success() && said.contains("the upgrade to schema 1 failed"), "{said}");
         assert_eq!(server().sql(&database.name, tables), "2", "{table}: that table, and the list of migrations");
         server().sql(&database.name, &format!("DROP TABLE {table}"));
     }
@@ -327,12 +329,29 @@ fn rows_of_the_first_schema_are_written_anew() {
          subject, scope, resources, binding_key, code_secret, code_challenge, code_redirect_uri, session, openid \
          FROM grant_terms, generate_series(1, 2500) i WHERE number = 1",
     );
+    // And a row of the right kind in every other table.
+    let tables = "SELECT c.table_name FROM information_schema.columns c WHERE c.table_schema = 'public' GROUP BY 1";
+    let tables = sql(tables);
+    let count = |table: &str| sql(&format!("SELECT count(*) FROM {table}"));
+    for table in tables.lines().filter(|table| count(table) == "0") {
+        let values = format!(
+            "SELECT string_agg(CASE data_type WHEN 'bytea' THEN '''\\x00''' WHEN 'text' THEN '''text''' WHEN 'boolean' THEN 'false' ELSE '1' END, \
+             ', ' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_name = '{table}'"
+        );
+        sql(&format!("INSERT INTO {table} VALUES ({})", sql(&values)));
+    }
     let refused = regrant_store::Postgres::open(&database.options()).expect_err("an operator says when").to_string();
     assert!(refused.contains("its schema is 1") && refused.contains("regrant migrate"), "{refused}");
     let mut applied = Vec::new();
     regrant_store::Postgres::migrate(&database.options(), |migration| applied.push(migration.version))
         .expect("applied");
     assert_eq!(applied, [2]);
+    assert!(tables.lines().count() > 20, "{tables}");
+    for table in tables.lines() {
+        assert_ne!(count(table), "0", "{table}");
+    }
+    // What a node would believe of those.
+    sql("DELETE FROM epochs; DELETE FROM lost_commits; DELETE FROM nodes");
     let mut node = database.node();
     let mut read = |grant: &Grant| node.load(&[grant.id]).expect("readable").remove(0).expect("the row");
     for expected in [&plain, &full] {

@@ -76,6 +76,12 @@ fn what_is_wrong_is_found_and_nothing_is_changed() {
     std::fs::set_permissions(home.root_key_file(), std::fs::Permissions::from_mode(0o600)).expect("a mode");
     std::fs::write(home.root_key_file(), kept).expect("written");
     std::fs::set_permissions(home.root_key_file(), std::fs::Permissions::from_mode(0o400)).expect("a mode");
+    // Events cannot be written down.
+    let good = std::fs::read_to_string(home.config_file()).expect("a configuration");
+    std::fs::write(home.config_file(), format!("{good}\n[events]\njson_lines = \"nowhere/events.jsonl\"\n"))
+        .expect("written");
+    found("no line of json_lines can be written here");
+    std::fs::write(home.config_file(), good).expect("written");
     // Nobody answers at the issuer; then a server that calls itself otherwise does.
     let good = std::fs::read_to_string(home.config_file()).expect("a configuration");
     std::fs::write(home.config_file(), format!("issuer = \"http://127.0.0.1:1\"\n{good}")).expect("written");
@@ -90,4 +96,31 @@ fn what_is_wrong_is_found_and_nothing_is_changed() {
     std::fs::write(home.config_file(), &good).expect("written");
     server.stop();
     assert_eq!(problems(&home), [] as [String; 0]);
+}
+
+/// Before the first start of a newer program: no damage, and what the start will do.
+#[test]
+fn a_store_of_any_older_schema_is_healthy_and_told() {
+    let (_scratch, home) = home("doctor-older");
+    let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/src/sqlite/migrations");
+    let migrations =
+        (1..).map_while(|version| std::fs::read_to_string(migrations.join(format!("{version:04}.sql"))).ok());
+    let migrations: Vec<String> = migrations.collect();
+    for from in 1..migrations.len() {
+        let _ = std::fs::remove_file(home.store());
+        let store = rusqlite::Connection::open(home.store()).expect("a file");
+        migrations[..from].iter().for_each(|migration| store.execute_batch(migration).expect("the schema"));
+        let mark =
+            "UPDATE meta SET deployment = zeroblob(16), root_check = zeroblob(16); PRAGMA application_id = 1380405844";
+        store.execute_batch(&format!("{mark}; PRAGMA user_version = {from}")).expect("the mark");
+        drop(store);
+        std::fs::set_permissions(home.store(), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        let (code, findings) = doctor(&home);
+        assert_eq!(code, Some(0), "version {from}: {findings:?}");
+        let says = format!("schema version {from}, and the next start brings it to {}", migrations.len());
+        assert!(
+            findings.iter().any(|found| found["says"].as_str().is_some_and(|found| found.contains(&says))),
+            "{findings:?}"
+        );
+    }
 }

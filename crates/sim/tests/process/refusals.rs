@@ -181,6 +181,62 @@ async fn a_file_of_another_kind_is_refused_and_changes_nothing() {
     expect_recovery(&home, &token).await;
 }
 
+/// What the server writes for one setting is never what another one names, at the start or by a reload.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_settings_with_one_file_are_refused_and_change_nothing() {
+    let (_scratch, home, token) = served("one-file").await;
+    let (good, key) = (home.config_file(), std::fs::read(home.root_key_file()).expect("a key"));
+    let good = std::fs::read_to_string(good).expect("a configuration");
+    let lines = |file: &str| format!("{good}\n[events]\njson_lines = \"{file}\"\n");
+    for (text, words) in [
+        (format!("anchor_file = \"root.key\"\n{good}"), ["anchor_file", "root_key_file"]),
+        (format!("anchor_file = \"data/regrant.db\"\n{good}"), ["anchor_file", "store"]),
+        (
+            format!("revocations_file = \"data/../data/regrant.db.anchor\"\n{good}"),
+            ["revocations_file", "beside store"],
+        ),
+        (lines("root.key"), ["events.json_lines", "root_key_file"]),
+        (lines("data/regrant.db"), ["events.json_lines", "store"]),
+    ] {
+        std::fs::write(home.config_file(), text).expect("written");
+        let before = hashes(&home);
+        let Refused { code, said } = refused(&home);
+        assert_eq!(code, CONFIGURATION, "{said}");
+        assert!(words.iter().chain(&["regrant.toml:"]).all(|word| said.contains(word)), "{words:?} in: {said}");
+        assert_eq!(hashes(&home), before, "something was changed");
+        assert!(!home.command(&["config", "check"]).output().expect("regrant runs").status.success());
+    }
+    std::fs::write(home.config_file(), &good).expect("written");
+    let server = Server::start(&home);
+    for file in ["root.key", "data/regrant.db.anchor", "regrant.toml"] {
+        std::fs::write(home.config_file(), lines(file)).expect("written");
+        let reload = home.command(&["reload"]).output().expect("regrant runs");
+        let said = String::from_utf8_lossy(&reload.stderr).into_owned();
+        assert!(!reload.status.success() && said.contains("json_lines"), "{file}: {said}");
+    }
+    std::fs::write(home.config_file(), &good).expect("written");
+    server.stop();
+    assert_eq!(std::fs::read(home.root_key_file()).expect("a key"), key, "as it was");
+    expect_recovery(&home, &token).await;
+}
+
+/// Check K6: what one setting names belongs to the other one, and both are kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_anchor_and_the_revocation_journal_exchanged_are_refused_and_kept() {
+    let (_scratch, home, token) = served("exchanged").await;
+    let good = std::fs::read_to_string(home.config_file()).expect("a configuration");
+    home.set("anchor_file = \"data/regrant.db.revocations\"\nrevocations_file = \"data/regrant.db.anchor\"\n");
+    expect_refusal(&home, UNAVAILABLE, &["is no anchor", "`anchor_file`", "regrant.db.revocations"]);
+    std::fs::write(home.config_file(), format!("revocations_file = \"data/other\"\n{good}")).expect("written");
+    std::fs::write(home.data().join("other"), "no journal").expect("written");
+    let Refused { code, said } = refused(&home);
+    assert_eq!(code, UNAVAILABLE, "{said}");
+    assert!(said.contains("no revocation journal") && said.contains("`revocations_file`"), "{said}");
+    assert_eq!(std::fs::read(home.data().join("other")).expect("readable"), b"no journal");
+    std::fs::write(home.config_file(), good).expect("written");
+    expect_recovery(&home, &token).await;
+}
+
 /// A second process is kept out, and told by whom.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_on_one_store_is_refused() {

@@ -132,6 +132,20 @@ fn nobody_ends_a_node_before_it_has_drained() {
     assert!(seconds(waits.split_whitespace().next().expect("a time")) > nodes.http.request_timeout);
 }
 
+/// The chart takes the times that the program takes, and no others.
+#[test]
+fn the_chart_takes_the_times_of_the_program() {
+    let schema: serde_json::Value =
+        serde_json::from_str(&text("packaging/helm/regrant/values.schema.json")).expect("JSON");
+    for key in ["delay", "timeout"] {
+        assert_eq!(schema["properties"]["drain"]["properties"][key]["pattern"], "^(0|([0-9]+(w|d|h|m|s))+)$", "{key}");
+    }
+    for (taken, unit) in [(true, "w"), (true, "d"), (true, "h"), (true, "m"), (true, "s"), (false, "ms"), (false, "")] {
+        let read = regrant_server::config::duration::parse(&format!("5{unit}"));
+        assert_eq!(read.is_some(), taken, "5{unit}");
+    }
+}
+
 /// The one proxy that nodes believe is the one in front of them, and what they share is a database.
 #[test]
 fn the_nodes_of_compose_believe_their_balancer_alone() {

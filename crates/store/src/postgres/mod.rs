@@ -63,7 +63,7 @@ use guard::{FORGED, Guard, Seen};
 use line::{Fault, Line, wait};
 use news::News;
 pub use options::PostgresOptions;
-use reach::{RESTS, refused, told};
+use reach::{RESTS, not_upgraded, refused, told};
 pub use schema::{Migration, SchemaState, known};
 pub(crate) use target::Target;
 use tls::Tls;
@@ -183,7 +183,8 @@ impl Postgres {
     pub fn migrate(options: &PostgresOptions, mut told: impl FnMut(&Migration)) -> Result<(), OpenError> {
         let mut store = Self::connected(options)?;
         loop {
-            let applied = store.migrate_next().map_err(|fault| refused(options, fault))?;
+            let found = store.once(async |line| schema::look(line).await).map_err(|fault| refused(options, fault))?;
+            let applied = store.migrate_next().map_err(|fault| not_upgraded(options, found, fault))?;
             if applied.is_empty() {
                 return Ok(());
             }

@@ -8,7 +8,7 @@ use super::batch::{self, Writer};
 use super::doubt::{self, Told};
 use super::line::{Fault, Line, PATIENCE, wait};
 use super::values::Columns;
-use super::{Postgres, PostgresOptions, news};
+use super::{Postgres, PostgresOptions, SchemaState, news};
 use crate::{Cause, OpenError, Unavailable};
 
 /// How often something is tried that failed without a trace, and the rests in between.
@@ -189,6 +189,21 @@ pub(super) fn told(fault: Fault) -> Unavailable {
         Fault::Lost(detail) => Unavailable { cause: Cause::Unknown, detail },
         Fault::Refused(trouble) => trouble,
     }
+}
+
+/// A migration that failed. Each is one transaction.
+pub(super) fn not_upgraded(options: &PostgresOptions, found: SchemaState, fault: Fault) -> OpenError {
+    let Some(next) = found.pending().next() else { return refused(options, fault) };
+    let problem = format!(
+        "the upgrade to schema {} failed: {}. What was applied before it stays, and of this one there is nothing or all: `regrant migrate \
+         plan` tells",
+        next.version,
+        told(fault).detail
+    );
+    let remedy =
+        "look into the server's log, apply it again when the server is well, and report this if it fails again"
+            .to_owned();
+    OpenError::Server { place: options.address.clone(), problem, remedy }
 }
 
 pub(super) fn refused(options: &PostgresOptions, fault: Fault) -> OpenError {

@@ -13,6 +13,9 @@
 //! | no database at all         | it was removed or not mounted                              | the same                                   |
 //! | no anchor, and was used    | it was moved here without it, or somebody removed it       | made anew, and an operator is told         |
 //!
+//! What is there and does not begin as an anchor is somebody else's file: it is refused, and nothing is written to it. An anchor of
+//! ours of which no slot is whole is damaged, and is made anew.
+//!
 //! One `pwrite` in place for each batch and no fsync: after a power cut the anchor may be behind, which only makes it less
 //! sharp; it is never ahead of what is durable. Two slots, written in turn, each with its checksum: a torn write leaves the
 //! other. It is made durable when the log is moved into the file, when the era changes, and when the store is closed.
@@ -32,6 +35,8 @@ const SLOT: usize = 8 + 16 + 2 + 8 + 8 + 8 + 4;
 /// The same of before there were seals.
 const FIRST_MAGIC: [u8; 8] = *b"RGANCHR1";
 const FIRST_SLOT: usize = SLOT - 8;
+/// What a slot of any form begins with, those to come included.
+const NAME: &[u8] = MAGIC.split_at(7).0;
 /// Slots are a sector apart: a device writes sectors whole.
 const APART: u64 = 512;
 
@@ -160,26 +165,52 @@ pub(super) fn beside(database: &Path) -> PathBuf {
 }
 
 /// What an anchor has seen. A file that is not there, or of which no slot is whole, has seen nothing.
+///
+/// # Errors
+/// If it cannot be read; [`ErrorKind::InvalidData`] if it is something else.
 pub(super) fn read(path: &Path) -> io::Result<Option<Mark>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
+    refuse_anything_else(&file)?;
     let slots = [slot(&file, 0)?, slot(&file, 1)?];
     Ok(slots.into_iter().flatten().max_by_key(|mark| (mark.era, mark.commits)))
 }
 
+/// Whether a file is empty or begins as an anchor does, in either slot. One whose first write was torn, or lost with its length kept, holds
+/// nothing but zeros and, in the second slot, the beginning of a name.
+fn refuse_anything_else(file: &File) -> io::Result<()> {
+    let mut beginning = [0; APART as usize + SLOT];
+    let length = fill(file, &mut beginning, 0)?;
+    let (first, second) = beginning.split_at(APART as usize);
+    let is_begun = first.iter().all(|byte| *byte == 0) && {
+        let written = second.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        NAME.starts_with(&second[..written]) && file.metadata()?.len() == length as u64
+    };
+    if is_begun || first.starts_with(NAME) || second.starts_with(NAME) {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::InvalidData, "it is no anchor"))
+}
+
 fn slot(file: &File, number: u64) -> io::Result<Option<Mark>> {
     let mut slot = [0; SLOT];
+    fill(file, &mut slot, number * APART)?;
+    // What is missing is zero: no slot of today's form, and perhaps one of the form before it.
+    Ok(Mark::read(&slot))
+}
+
+/// Reads what there is, and tells how much.
+fn fill(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
     let mut length = 0;
-    while let Some(rest) = slot.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, number * APART + length as u64)? {
+    while let Some(rest) = into.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at + length as u64)? {
             0 => break,
             read => length += read,
         }
     }
-    // What is missing is zero: no slot of today's form, and perhaps one of the form before it.
-    Ok(Mark::read(&slot))
+    Ok(length)
 }
 
 /// Whether a store may be opened under what its anchor has seen.
@@ -241,6 +272,7 @@ impl Anchor {
         let is_new = !self.path.exists();
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+        refuse_anything_else(&file)?;
         for number in [0, 1] {
             if slot(&file, number)? == Some(mark) {
                 (self.next, self.file) = (number ^ 1, Some(file));
@@ -378,8 +410,31 @@ mod tests {
                 std::fs::write(&path, &whole).expect("writable");
             }
         }
-        std::fs::write(&path, b"nothing of ours").expect("writable");
-        assert_eq!(read(&path).expect("readable"), None);
+        let _ = std::fs::remove_file(&path);
+    }
+
+    /// Whatever a crash leaves of the first writes, and of an older form, is ours; nothing else is.
+    #[test]
+    fn a_damaged_anchor_is_made_anew_and_another_file_is_refused() {
+        let path = std::env::temp_dir().join(format!("regrant-anchor-or-not-{}", std::process::id()));
+        let (whole, place) = (mark(0, 1).bytes(), APART as usize);
+        let mut begun: Vec<Vec<u8>> = vec![Vec::new(), vec![0; place], vec![0; place + SLOT]];
+        begun.extend((0..=SLOT).map(|torn| [&vec![0; place][..], &whole[..torn]].concat()));
+        begun.extend((0..=SLOT).map(|torn| [&whole[..torn], &vec![0; place - torn][..], &whole].concat()));
+        begun.push([&FIRST_MAGIC[..], &[9; 60]].concat());
+        for bytes in begun {
+            std::fs::write(&path, &bytes).expect("writable");
+            read(&path).unwrap_or_else(|error| panic!("{error}: {bytes:?}"));
+            drop(Anchor::set(&path, mark(0, 2), |_| {}).unwrap_or_else(|error| panic!("{error}: {bytes:?}")));
+            assert_eq!(read(&path).expect("readable"), Some(mark(0, 2)));
+        }
+        let database = [&b"SQLite format 3\0"[..], &[0; 4096]].concat();
+        for other in [&b"rgroot_x\n"[..], b"x", b"RGREVOK1", &[0; 2000], &database] {
+            std::fs::write(&path, other).expect("writable");
+            assert_eq!(read(&path).expect_err("no anchor").kind(), ErrorKind::InvalidData);
+            assert!(Anchor::set(&path, mark(0, 2), |_| {}).is_err());
+            assert_eq!(std::fs::read(&path).expect("readable"), other, "nothing is written to it");
+        }
         let _ = std::fs::remove_file(&path);
     }
 }

@@ -141,9 +141,7 @@ fn copy(from: &Path, part: &Path) -> Result<(), CopyError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(&file, flags).map_err(|error| open::refused(from, &error))?;
     source.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
-    if let Origin::Fresh | Origin::Foreign = schema::origin(&source).map_err(|error| open::refused(from, &error))? {
-        return Err(OpenError::Foreign { path: from.to_owned() }.into());
-    }
+    is_known(from, schema::origin(&source).map_err(|error| open::refused(from, &error))?)?;
     let name = part.to_str().ok_or_else(|| unwritable(io::ErrorKind::InvalidFilename.into()))?;
     source.execute("VACUUM INTO ?1", [name]).map_err(failed)?;
     drop(source);
@@ -152,6 +150,16 @@ fn copy(from: &Path, part: &Path) -> Result<(), CopyError> {
     copy.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     copy.execute_batch("DELETE FROM seed_keys").map_err(failed)?;
     copy.close().map_err(|(_, error)| failed(error))
+}
+
+/// The version of a schema that this program knows.
+fn is_known(path: &Path, origin: Origin) -> Result<u32, OpenError> {
+    let (path, known) = (path.to_owned(), schema::known());
+    match origin {
+        Origin::Ours(found) if found > known => Err(OpenError::NewerSchema { path, found, known }),
+        Origin::Ours(found) => Ok(found),
+        Origin::Fresh | Origin::Foreign => Err(OpenError::Foreign { path }),
+    }
 }
 
 /// Reads a copy through and says what it holds.
@@ -165,13 +173,7 @@ pub fn look_at(path: &Path) -> Result<Copied, CopyError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let copy = Connection::open_with_flags_and_vfs(&file, flags, super::look::WITHOUT_LOCKS).map_err(refused)?;
     copy.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(refused)?;
-    let version = match schema::origin(&copy).map_err(refused)? {
-        Origin::Ours(found) if found > schema::known() => {
-            return Err(OpenError::NewerSchema { path: path.to_owned(), found, known: schema::known() }.into());
-        }
-        Origin::Ours(found) => found,
-        Origin::Fresh | Origin::Foreign => return Err(OpenError::Foreign { path: path.to_owned() }.into()),
-    };
+    let version = is_known(path, schema::origin(&copy).map_err(refused)?)?;
     let verdict: String = copy
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(|error| CopyError::Damaged { path: path.to_owned(), detail: unavailable(&error).detail })?;

@@ -90,6 +90,10 @@ impl Look {
     pub const fn versions(&self) -> (u32, u32) {
         (self.version, schema::known())
     }
+
+    fn not_yet(&self) -> String {
+        format!("the store has schema version {}, and the next start brings it to {}", self.version, schema::known())
+    }
 }
 
 impl Store for Look {
@@ -113,6 +117,15 @@ impl Store for Look {
     }
 
     fn ask(&mut self, question: &Question) -> Result<Answer, Unavailable> {
+        // The tables of an older schema are brought into today's form by the next start, and read only then.
+        if self.version != schema::known() {
+            return match question {
+                Question::Deployment => questions::deployment(&self.connection, self.version)
+                    .map(Answer::Deployment)
+                    .map_err(|error| unavailable(&error)),
+                _ => Err(Unavailable { cause: Cause::ReadOnly, detail: self.not_yet() }),
+            };
+        }
         questions::answer(&self.connection, Some(&self.journal), question).map_err(|error| unavailable(&error))
     }
 

@@ -133,6 +133,24 @@ pub enum OpenError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Something else is where the anchor should be.
+    #[error("{path} is there, and is no anchor: whatever it is would be written over\n  remedy: name another file in `anchor_file`, or move this one away if nobody needs it there. Nothing was changed", path = .path.display())]
+    NotAnAnchor {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A migration failed.
+    #[error("the store {path} could not be upgraded: the upgrade to schema {to} failed: {detail}. {done}\n  remedy: {remedy}, and report this", path = .path.display(), done = upgraded(*.found, *.to), remedy = how_to_go_on(*.found, *.to))]
+    Upgrade {
+        /// The database.
+        path: PathBuf,
+        /// The version that it had.
+        found: u32,
+        /// The version that it would have got.
+        to: u32,
+        /// The engine's words.
+        detail: String,
+    },
     /// A server of a database does not serve.
     #[error("the store {place} cannot be used: {problem}\n  remedy: {remedy}")]
     Server {
@@ -151,6 +169,23 @@ pub enum OpenError {
         /// The engine's words.
         detail: String,
     },
+}
+
+/// What an upgrade that failed has done: each step is whole or not there.
+fn upgraded(found: u32, to: u32) -> String {
+    match to.saturating_sub(1) {
+        before if before == found => format!("The store has schema {found}, as before"),
+        done => format!("The store had schema {found}, and has {done} now"),
+    }
+}
+
+/// Which program a store is for whose upgrade failed.
+const fn how_to_go_on(found: u32, to: u32) -> &'static str {
+    if found + 1 == to {
+        "keep a copy of it, run the program that wrote it, which still opens it"
+    } else {
+        "keep a copy of it, restore the backup that was made before the upgrade for the program that ran before"
+    }
 }
 
 /// A file that is open and prepared.
@@ -212,7 +247,9 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<Ope
     if aim == Aim::Anchored && seen.is_none() && before.is_some_and(|mark| mark.commits > 0) {
         return Err(OpenError::NoAnchor { path: path.to_owned(), anchor });
     }
-    let is_moved = prepare(&mut connection, options, found).map_err(refused)?;
+    set(&connection, options).map_err(refused)?;
+    schema::migrate(&mut connection, found).map_err(|failed| not_upgraded(path, found, &failed))?;
+    let is_moved = settle(&connection).map_err(refused)?;
     let mark = mark(&connection, schema::known()).map_err(refused)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(refused)?;
     if aim == Aim::Recover {
@@ -222,7 +259,7 @@ pub(super) fn open(path: &Path, options: &SqliteOptions, aim: Aim) -> Result<Ope
     // What stands in the log alone may never have reached the device: an anchor that is there does not go ahead of it.
     let known = if is_moved { mark } else { seen.unwrap_or(mark) };
     let mut set = Anchor::set(&anchor, known, move |made| give_to_owner(made, &file))
-        .map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
+        .map_err(|source| no_anchor(&anchor, source))?;
     if seen.is_none() && mark.commits > 0 {
         set.tell(format!(
             "the store was used (it is at commit {}), and its anchor {} was not there or was damaged: it was made anew. If the database was put \
@@ -245,12 +282,20 @@ pub(super) fn anchored(
 ) -> Result<(PathBuf, Option<Mark>), OpenError> {
     moved::refuse(path, file)?;
     let anchor = options.anchor.clone().unwrap_or_else(|| anchor::beside(file));
-    let seen = anchor::read(&anchor).map_err(|source| OpenError::Anchor { path: anchor.clone(), source })?;
+    let seen = anchor::read(&anchor).map_err(|source| no_anchor(&anchor, source))?;
     match anchor::compare(path, &anchor, found, seen) {
         Err(older) if aim == Aim::Recover && older.is_of_the_same_store() => {}
         compared => compared.map_err(OpenError::WentBack)?,
     }
     Ok((anchor, seen))
+}
+
+fn no_anchor(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::InvalidData => OpenError::NotAnAnchor { path },
+        _ => OpenError::Anchor { path, source },
+    }
 }
 
 /// How far the store has come. Before version 5 nothing was counted.
@@ -387,8 +432,8 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Settings and migrations; whether everything is in the file itself then.
-fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> rusqlite::Result<bool> {
+/// The settings.
+fn set(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     // The page size is fixed when the first page is written, so it comes first. A page that is not in memory is read, copied and
     // checked whole for the one row that is wanted: small ones are half the work.
     connection.pragma_update(None, "page_size", 4096)?;
@@ -415,7 +460,11 @@ fn prepare(connection: &mut Connection, options: &SqliteOptions, found: u32) -> 
     // What is deleted is overwritten: a dropped seed key and an erased ratchet are gone from the file (law L6).
     connection.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
-    schema::migrate(connection, found)?;
+    Ok(())
+}
+
+/// Whether everything is in the file itself then.
+fn settle(connection: &Connection) -> rusqlite::Result<bool> {
     // A file that cannot be written is noticed now, and not by the first client.
     connection.execute("UPDATE meta SET high_water = high_water WHERE only = 1", [])?;
     // What an earlier run left in the log may have been read from memory that never reached the device. Written into the
@@ -446,6 +495,15 @@ pub(super) fn refused(path: &Path, error: &rusqlite::Error) -> OpenError {
         return OpenError::NotADatabase { path: path.to_owned() };
     }
     unavailable_at(path, unavailable(error))
+}
+
+/// A disk that is full says nothing against the migration.
+fn not_upgraded(path: &Path, found: u32, failed: &schema::Failed) -> OpenError {
+    let Unavailable { cause, detail } = unavailable(&failed.error);
+    match cause {
+        Cause::Full | Cause::ReadOnly | Cause::Locked => unavailable_at(path, Unavailable { cause, detail }),
+        _ => OpenError::Upgrade { path: path.to_owned(), found, to: failed.to, detail },
+    }
 }
 
 pub(super) fn unavailable_at(path: &Path, Unavailable { cause, detail }: Unavailable) -> OpenError {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::journal::Journal;
 use super::rows::{self, Spellings, select_grants};
-use super::{consents, devices, events, once, revocations, sessions};
+use super::{consents, devices, events, once, revocations, schema, sessions};
 use crate::hot::Hot;
 use crate::{Answer, Changes, Deployment, Failures, KeyKind, KeyRecord, Loaded, Question, User};
 
@@ -18,7 +18,7 @@ pub(super) fn answer(
     question: &Question,
 ) -> rusqlite::Result<Answer> {
     Ok(match question {
-        Question::Deployment => Answer::Deployment(deployment(connection)?),
+        Question::Deployment => Answer::Deployment(deployment(connection, schema::known())?),
         Question::Changes => Answer::Changes(Changes::default()),
         Question::Clients => {
             let mut statement = connection.prepare_cached("SELECT id, definition FROM clients ORDER BY id")?;
@@ -86,12 +86,14 @@ pub(super) fn answer(
     })
 }
 
-fn deployment(connection: &Connection) -> rusqlite::Result<Option<Deployment>> {
+/// Whose it is, of a file of this version. Before version 8 nothing was recovered.
+pub(super) fn deployment(connection: &Connection, version: u32) -> rusqlite::Result<Option<Deployment>> {
+    let last = if version < 8 { "NULL, NULL, NULL" } else { "lost_from, lost_until, unproven" };
+    let sql = format!(
+        "SELECT deployment, root_check, era, next_grant, {last} FROM meta WHERE only = 1 AND deployment IS NOT NULL"
+    );
     connection
-        .prepare_cached(
-            "SELECT deployment, root_check, era, next_grant, lost_from, lost_until, unproven FROM meta \
-             WHERE only = 1 AND deployment IS NOT NULL",
-        )?
+        .prepare_cached(&sql)?
         .query_row([], |row| {
             Ok(Deployment {
                 id: DeploymentId(row.get(0)?),

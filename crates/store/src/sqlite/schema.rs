@@ -63,17 +63,28 @@ pub(super) fn origin(connection: &Connection) -> rusqlite::Result<Origin> {
     Ok(if (application, version, tables) == (0, 0, 0) { Origin::Fresh } else { Origin::Foreign })
 }
 
+/// A migration that failed. Those before it are done.
+pub(super) struct Failed {
+    /// The version that it would have brought the schema to.
+    pub(super) to: u32,
+    pub(super) error: rusqlite::Error,
+}
+
 /// Brings the schema from version `found` to [`known`].
-pub(super) fn migrate(connection: &mut Connection, found: u32) -> rusqlite::Result<()> {
+pub(super) fn migrate(connection: &mut Connection, found: u32) -> Result<(), Failed> {
     for (version, sql) in (1..).zip(MIGRATIONS).skip(found as usize) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
-        if version == HALVES {
-            halves::write_anew(&transaction)?;
-        }
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.commit()?;
+        step(connection, version, sql).map_err(|error| Failed { to: version, error })?;
     }
     Ok(())
+}
+
+fn step(connection: &mut Connection, version: u32, sql: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(sql)?;
+    if version == HALVES {
+        halves::write_anew(&transaction)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()
 }

@@ -21,4 +21,4 @@ CREATE INDEX revocations_by_time ON revocations (at);
 INSERT INTO revocations (about, at, grant_number)
     SELECT CAST('grant' || number AS BLOB), ended_at, number FROM grants WHERE ended_at IS NOT NULL ORDER BY ended_at, number;
 INSERT INTO revocations (about, at, expires_at, jti)
-    SELECT CAST('token' AS BLOB) || jti, high_water, expires_at, jti FROM denied_access, meta;
+    SELECT CAST(CAST('token' AS BLOB) || jti AS BLOB), high_water, expires_at, jti FROM denied_access, meta;

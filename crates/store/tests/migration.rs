@@ -212,7 +212,7 @@ fn a_store_of_each_version_with_a_row_in_every_table_opens() {
     }
 }
 
-/// Check Z13: what was done is kept, what failed is not, and neither is called damage.
+/// What was done is kept, what failed is not, and neither is called damage.
 #[test]
 fn an_upgrade_that_fails_says_which_and_what_is_done() {
     for (from, says) in [(9, "The store has schema 9, as before"), (7, "The store had schema 7, and has 9 now")] {

@@ -220,7 +220,7 @@ async fn two_settings_with_one_file_are_refused_and_change_nothing() {
     expect_recovery(&home, &token).await;
 }
 
-/// Check K6: what one setting names belongs to the other one, and both are kept.
+/// What one setting names belongs to the other one, and both are kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_anchor_and_the_revocation_journal_exchanged_are_refused_and_kept() {
     let (_scratch, home, token) = served("exchanged").await;

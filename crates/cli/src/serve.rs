@@ -98,7 +98,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
 async fn listeners(config: &Config, passed: Vec<std::net::TcpListener>) -> Result<Vec<TcpListener>, Failure> {
     if passed.is_empty() {
         let listen = config.listen;
-        let listener = TcpListener::bind(listen).await.map_err(|error| {
+        let listener = regrant_server::serve::listen(listen).map_err(|error| {
             let remedy = "stop what listens there, or name another address with --listen";
             Failure::new(69, format!("cannot listen on {listen}: {error}\n  remedy: {remedy}"))
         })?;

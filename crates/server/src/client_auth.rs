@@ -191,6 +191,7 @@ impl Presented {
                 // Check X10: a signature costs more than a hash.
                 app.limits
                     .before_a_signature(app, peer)
+                    .or_else(|over| app.limits.before_an_assertion(settings, peer, self.claimed()).ok_or(over))
                     .or_else(|over| self.vouched(app, limits).unwrap_or(Err(over)))?;
                 client_assertion::verify(app, assertion, &app.issuer.url(endpoint), correlation).await
             }
@@ -200,6 +201,9 @@ impl Presented {
             Ok(client) => app.limits.client(limits.requests_per_client, &client).map(|()| client),
             Err(Failure::Client(refused)) => {
                 tracing::debug!(%correlation, reason = refused.as_str(), "client authentication failed");
+                if self.assertion.is_some() {
+                    app.limits.wrong_assertion(settings, peer, self.claimed());
+                }
                 app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
                 Err(refused.into())
             }

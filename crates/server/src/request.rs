@@ -69,15 +69,16 @@ pub(crate) async fn read_form(headers: &HeaderMap, body: Body) -> Result<Form, M
     Form::parse(&bytes)
 }
 
-/// The media type, with no parameter but `charset=utf-8`; sent once.
+/// The media type, with no parameter but `charset=utf-8`; sent once. RFC 9110 section 5.6.6: a parameter may be empty.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (types.next(), types.next()) else { return false };
     let Ok(value) = value.to_str() else { return false };
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let parameters = parameters.trim();
+    let mut parameters = parameters.split(';').map(str::trim).filter(|parameter| !parameter.is_empty());
+    let (parameter, None) = (parameters.next(), parameters.next()) else { return false };
     essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        && (parameters.is_empty()
-            || parameters.eq_ignore_ascii_case("charset=utf-8")
-            || parameters.eq_ignore_ascii_case("charset=\"utf-8\""))
+        && parameter.is_none_or(|parameter| {
+            ["charset=utf-8", "charset=\"utf-8\""].iter().any(|known| parameter.eq_ignore_ascii_case(known))
+        })
 }

@@ -28,11 +28,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Uri;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use accept::allow_open_files;
+pub use accept::{allow_open_files, listen};
 pub use certificates::{Certificates, Looked, TlsError};
 
 use crate::admin;
@@ -96,6 +97,14 @@ const ADMIN_CONNECTIONS: usize = 64;
 /// How long answers are still written once the store has failed for good.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
+/// Whether an issuer is this machine's name, which a browser would remember for whatever else listens here (RFC 6797 section 8.2: for all
+/// ports). Of an address it remembers nothing.
+fn is_local(issuer: &str) -> bool {
+    let issuer = issuer.parse::<Uri>();
+    let host = issuer.as_ref().ok().and_then(Uri::host).unwrap_or_default();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
 /// Serves until `shutdown` is done, then lets the requests that are under way finish, and closes the store: when it returns,
 /// the database file is whole without its write-ahead log. No time is lost on load balancers: `drain_delay` is for
 /// [`serve_with`].
@@ -129,18 +138,20 @@ pub async fn serve_with(
     spans.start(&settings.config.log);
     let (phase, phases) = watch::channel(Phase::Serving);
     let seats = Seats::new(settings.config.http.max_connections(accept::open_files()));
+    let is_strict = certificates.is_some() && !is_local(app.issuer());
     let door = Arc::new(Door {
         router: router(Arc::clone(&app)),
         app: Arc::clone(&app),
         certificates: certificates.clone(),
         seats,
+        is_strict,
         phases: phases.clone(),
     });
     let own_door = admin.map(|listener| {
         // Seats of its own: whoever administers gets in where everybody else stands in line.
         let seats = Seats::new(ADMIN_CONNECTIONS);
         let (app, certificates) = (Arc::clone(&app), certificates.clone());
-        (Arc::new(Door { router: admin::api::standalone(&app), app, certificates, seats, phases }), listener)
+        (Arc::new(Door { router: admin::api::standalone(&app), app, certificates, seats, is_strict, phases }), listener)
     });
     // All of these end with this future, also where it is dropped: what holds the app holds the store.
     let mut background = JoinSet::new();

@@ -36,14 +36,14 @@ pub(crate) async fn endpoint(State(app): State<Arc<App>>, request: Request) -> R
     let (origin, peer) = (cors::origin(request.headers()), Peer::of(request.extensions()));
     // One configuration from beginning to end.
     let settings = app.settings();
-    let mut response = match answer(&app, &settings, request).await {
+    let (mut response, client) = match answer(&app, &settings, request).await {
         Ok((claims, client)) => {
             let told = told(&app, &settings, claims, &client, &correlation).await;
-            told.unwrap_or_else(|failure| failure.answer(&app, &correlation))
+            (told.unwrap_or_else(|failure| failure.answer(&app, &correlation)), Some(client))
         }
-        Err(failure) => app.limits.failed(&app, peer, None, failure).answer(&app, &correlation),
+        Err(failure) => (app.limits.failed(&app, peer, None, failure).answer(&app, &correlation), None),
     };
-    cors::allow(&mut response, origin.as_deref(), None, &settings.clients);
+    cors::allow(&mut response, origin.as_deref(), client.as_deref(), &settings.clients);
     correlation.mark(response)
 }
 

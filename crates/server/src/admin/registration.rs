@@ -140,6 +140,15 @@ impl Admin {
         definition: ClientDefinition,
         token: Option<[u8; 32]>,
     ) -> Result<Registered, Failure> {
+        let admin = self.clone();
+        to_the_end(async move { admin.add_registered(definition, token).await }).await
+    }
+
+    async fn add_registered(
+        &self,
+        definition: ClientDefinition,
+        token: Option<[u8; 32]>,
+    ) -> Result<Registered, Failure> {
         let _changing = self.app.changing.lock().await;
         let settings = self.app.settings();
         if settings.clients.registered() >= settings.config.registration.most as usize {
@@ -168,6 +177,16 @@ impl Admin {
 
     /// Replaces what a client has registered, if nobody did meanwhile. That its new token has come is told in no event.
     pub(crate) async fn replace_registered(
+        &self,
+        before: &ClientDefinition,
+        definition: ClientDefinition,
+        what: Option<&'static str>,
+    ) -> Result<Registered, Failure> {
+        let (admin, before) = (self.clone(), before.clone());
+        to_the_end(async move { admin.change_registered(&before, definition, what).await }).await
+    }
+
+    async fn change_registered(
         &self,
         before: &ClientDefinition,
         definition: ClientDefinition,
@@ -203,6 +222,11 @@ impl Admin {
 
     /// Removes it, if it still is what was judged, and ends what it has.
     pub(crate) async fn forget(&self, definition: &ClientDefinition, why: &'static str) -> Result<(), Failure> {
+        let (admin, definition) = (self.clone(), definition.clone());
+        to_the_end(async move { admin.drop_registered(&definition, why).await }).await
+    }
+
+    async fn drop_registered(&self, definition: &ClientDefinition, why: &'static str) -> Result<(), Failure> {
         let _changing = self.app.changing.lock().await;
         let settings = self.app.settings();
         let Some(id) = ClientId::parse(&definition.id).filter(|id| settings.clients.added(id) == Some(definition))
@@ -232,6 +256,13 @@ impl Admin {
         let event = Event { kind: EventKind::Admin, grant: None, client: Some(id.clone()), subject: None, detail };
         Record::Event(EventRecord { at, event, correlation: String::new() })
     }
+}
+
+/// Does it in a task of its own. Whoever goes away does not leave half of it: what is durable has its effect in memory, too.
+async fn to_the_end<T: Send + 'static>(
+    done: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(done).await.unwrap_or(Err(Failure::Busy))
 }
 
 fn failure(error: AdminError) -> Failure {

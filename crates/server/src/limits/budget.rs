@@ -8,13 +8,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use regrant_core::client::AuthMethod;
 use regrant_core::{Client, ClientId, GrantId};
 
 use super::Limits;
 use super::gcra::Wait;
 use super::prefix::Prefix;
 use crate::answer::Failure;
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::config::Rate;
 use crate::peer::Peer;
 
@@ -79,6 +80,26 @@ impl LeftOut {
             Line::Refused => refused,
             Line::Page => page,
         }
+    }
+}
+
+/// Whose a client is that signs assertions.
+enum Signer {
+    /// An operator wrote it down.
+    Operators,
+    /// It registered itself.
+    Registered,
+}
+
+impl Signer {
+    fn named(settings: &Settings, claimed: &str) -> Option<Self> {
+        let id = ClientId::parse(claimed)?;
+        let client = settings.clients.get(&id)?;
+        if !matches!(client.auth, AuthMethod::PrivateKeyJwt | AuthMethod::ClientSecretJwt) {
+            return None;
+        }
+        let is_registered = settings.clients.profile(&id).is_some_and(|profile| profile.registration.is_some());
+        Some(if is_registered { Self::Registered } else { Self::Operators })
     }
 }
 
@@ -158,6 +179,27 @@ impl Limits {
         let Some(prefix) = Prefix::of(peer) else { return Ok(()) };
         let rate = app.settings().config.limits.failures_per_network;
         self.strangers.look(("network", prefix), rate, self.now()).map_err(over(Budget::Network))
+    }
+
+    /// An assertion from a network that has failed too often is looked at all the same where it names a client that signs, for none
+    /// but that client pays for what others send: until so many of that name were wrong there ([`Limits::wrong_secret`]). So
+    /// a network costs no more signatures than that for each of the operator's clients, and the same as one
+    /// [`Limits::before_a_signature`] for all together that registered themselves, of which anybody can have many.
+    pub(crate) fn before_an_assertion(&self, settings: &Settings, peer: Peer, claimed: &str) -> Option<()> {
+        let (limits, prefix) = (&settings.config.limits, Prefix::of(peer)?);
+        let left = match Signer::named(settings, claimed)? {
+            Signer::Operators => self.strangers.look(("secret", prefix, claimed), limits.wrong_secrets, self.now()),
+            Signer::Registered => self.strangers.look(("assertions", prefix), limits.failures_per_network, self.now()),
+        };
+        left.ok()
+    }
+
+    /// It was not what it said.
+    pub(crate) fn wrong_assertion(&self, settings: &Settings, peer: Peer, claimed: &str) {
+        if let (Some(prefix), Some(Signer::Registered)) = (Prefix::of(peer), Signer::named(settings, claimed)) {
+            let rate = settings.config.limits.failures_per_network;
+            let _ = self.strangers.take(("assertions", prefix), rate, self.now());
+        }
     }
 
     /// Whether a line that anybody can cause is written now (check X11). The next one that is tells how many were not.

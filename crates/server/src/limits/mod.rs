@@ -7,6 +7,7 @@
 //! | a failed log-in               | account                           | the store           | one attempt per network     |
 //! | a wrong client secret         | client and network                | memory              | 429 in place of 401         |
 //! | a request that proves nothing | network                           | memory              | 429 in place of its error   |
+//! | a wrong assertion             | client and network; network, of clients that registered themselves | memory | 429, where its network has failed too often |
 //! | a genuine token               | its grant, per client             | memory              | 429, the queue is not asked |
 //! | a proved client               | the client                        | memory              | 429                         |
 //! | an authorization code         | user                              | memory              | `temporarily_unavailable`   |

@@ -21,6 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::Format;
 use crate::app::App;
+use crate::serve;
 
 /// The most connections at once.
 pub const MAX_CONNECTIONS: usize = 32;
@@ -67,7 +68,7 @@ impl Drop for Listening {
 pub async fn listen(app: &Arc<App>) -> Result<Option<Listening>, MetricsError> {
     let Some(address) = app.settings().config.metrics.listen else { return Ok(None) };
     let cannot = |source| MetricsError { address, source };
-    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let listener = serve::listen(address).map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
     let router = Router::new().route("/metrics", get(metrics)).with_state(Arc::downgrade(app));
     let task = tokio::spawn(accept(listener, router));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 
@@ -20,12 +20,17 @@ use crate::app::App;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many connections wait to be accepted.
+const BACKLOG: u32 = 4096;
+
 /// What all connections share.
 pub(super) struct Door {
     pub(super) app: Arc<App>,
     pub(super) router: Router,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) seats: Seats,
+    /// Whether browsers are told to come by TLS alone.
+    pub(super) is_strict: bool,
     pub(super) phases: watch::Receiver<Phase>,
 }
 
@@ -44,6 +49,19 @@ pub fn allow_open_files() -> usize {
 /// How many files the process may open.
 pub(super) fn open_files() -> usize {
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+}
+
+/// Listens at this address. What comes faster than it is accepted waits in the kernel, which may let fewer wait
+/// (`net.core.somaxconn`).
+///
+/// # Errors
+/// If nobody can listen there.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // What a process before us left half closed does not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts until the end, and waits for the connections that are under way then.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, EXPECT, STRICT_TRANSPORT_SECURITY};
 use axum::http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,14 +21,16 @@ use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use super::accept::Door;
-use super::body::{Answer, Late, Timed, UnderWay};
+use super::body::{Answer, Course, Sends, Timed, UnderWay};
 use super::pace::{Doing, Pace};
-use super::seats::Seat;
+use super::seats::{Place, Seat};
 use super::{Phase, gate, proxies};
 use crate::app::Settings;
 use crate::config::http::HttpSettings;
 use crate::peer::Peer;
 
+/// For how long a browser remembers that this host speaks TLS.
+const A_YEAR: &str = "max-age=31536000";
 /// How long a client that was told to go may take to do so.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Streams that a client has opened and reset before they were looked at (CVE-2023-44487, "rapid reset"): one more ends the
@@ -74,19 +76,24 @@ where
 {
     let settings = door.app.settings();
     let limits = &settings.config.http;
-    let pace = Arc::new(Pace::new(Instant::now()));
-    let io = TokioIo::new(Watched { stream, pace: Arc::clone(&pace) });
-    let service = service_fn(|request| answer(Arc::clone(door), Arc::clone(&pace), remote, request));
+    let place = seat.place();
+    let pace = &place.pace;
+    pace.shook_hands(Instant::now());
+    let io = TokioIo::new(Watched { stream, place: Arc::clone(place) });
+    let service = service_fn(|request: Request<Incoming>| {
+        // From now on, and not only when the stream's own task comes to it: the seat is not wanted of who has a request under way.
+        let under_way = UnderWay::begin(place, request.version() >= Version::HTTP_2);
+        answer(Arc::clone(door), under_way, remote, request)
+    });
     let builder = builder(limits);
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut phases = door.phases.clone();
-    let mut wanted = pin!(seat.wanted());
     // When it was told to go, and until when it may stay.
     let mut leaves = None;
     loop {
         let phase = *phases.borrow_and_update();
         let (doing, until) = pace.until(limits);
-        if leaves.is_none() && must_go(phase, &pace, doing) {
+        if leaves.is_none() && must_go(phase, pace, doing) {
             connection.as_mut().graceful_shutdown();
             leaves = Some(Instant::now() + FAREWELL);
         } else if leaves.is_none() && phase == Phase::Closing && doing == Doing::Head {
@@ -100,10 +107,10 @@ where
         };
         let step = tokio::select! {
             biased;
-            step = std::future::poll_fn(|context| step(connection.as_mut(), &pace, limits, until, context)) => step,
+            step = std::future::poll_fn(|context| step(connection.as_mut(), pace, limits, until, context)) => step,
             _ = phases.changed() => Step::Look,
             () = tokio::time::sleep_until(until) => Step::Over,
-            () = &mut wanted, if doing != Doing::Work && leaves.is_none() => Step::Wanted,
+            () = seat.wanted(), if leaves.is_none() => Step::Wanted,
         };
         // It may have begun something since: the time that is over need not be that of what it does now.
         let (doing, until) = pace.until(limits);
@@ -111,6 +118,7 @@ where
         let is_over = until <= now;
         match step {
             Step::Ended => return,
+            Step::Wanted if doing == Doing::Work => seat.pass_on(),
             Step::Over | Step::Wanted
                 if doing == Doing::Idle && leaves.is_none() && (is_over || matches!(step, Step::Wanted)) =>
             {
@@ -189,12 +197,11 @@ fn builder(limits: &HttpSettings) -> auto::Builder<TokioExecutor> {
 /// One request, from its head to the head of its answer.
 async fn answer(
     door: Arc<Door>,
-    pace: Arc<Pace>,
+    under_way: UnderWay,
     remote: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, GivenUp> {
     let version = request.version();
-    let under_way = UnderWay::begin(&pace, version >= Version::HTTP_2);
     let settings = door.app.settings();
     let address = proxies::client(remote.ip(), request.headers(), &settings.config.trusted_proxies);
     let mut response = if let Err(refusal) = gate::judge(&request, &settings.config.http) {
@@ -203,6 +210,12 @@ async fn answer(
     } else {
         routed(&door, &settings, address, request).await?
     };
+    if door.is_strict
+        && response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+    {
+        // RFC 6797 section 7.1: browsers come by TLS alone from now on. Only they listen to it, and what they see are pages.
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(A_YEAR));
+    }
     if version < Version::HTTP_2 && *door.phases.borrow() > Phase::Serving {
         // RFC 9112 section 9.6: "A server that sends a "close" connection option MUST initiate closure of the connection".
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -218,21 +231,22 @@ async fn routed(
 ) -> Result<Response<Body>, GivenUp> {
     let limits = &settings.config.http;
     let (version, is_last) = (request.version(), gate::is_last(&request));
-    let late = Late::default();
+    let course = Course::default();
+    let sends = if request.headers().contains_key(EXPECT) { Sends::WhenTold } else { Sends::AtOnce };
     let until = Instant::now() + limits.body_timeout;
-    let mut request = request.map(|body| Body::new(Timed::new(body, until, late.clone())));
+    let mut request = request.map(|body| Body::new(Timed::new(body, until, course.clone(), sends)));
     request.extensions_mut().insert(Peer { address: Some(address) });
     let answered = tokio::time::timeout(limits.request_timeout, door.router.clone().oneshot(request)).await;
     let Ok(Ok(mut response)) = answered else {
         tracing::warn!(%address, "a request was not answered within request_timeout and is given up");
         return Err(GivenUp);
     };
-    if late.is_late() {
+    if course.is_late() {
         // RFC 9110 section 15.5.9: 408 "indicates that the server did not receive a complete request message within the time
         // that it was prepared to wait".
         response = gate::Refusal::Late.response(version);
     }
-    if is_last {
+    if is_last || (course.is_left() && version < Version::HTTP_2) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
@@ -241,7 +255,7 @@ async fn routed(
 /// A stream that tells when bytes come in.
 struct Watched<I> {
     stream: I,
-    pace: Arc<Pace>,
+    place: Arc<Place>,
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
@@ -253,7 +267,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.pace.read(Instant::now());
+            self.place.pace.read(Instant::now());
         }
         read
     }

@@ -21,6 +21,10 @@ pub(super) enum Refusal {
     Method,
     /// A compressed body.
     Encoding,
+    /// A body in another transfer coding than chunks.
+    Coding,
+    /// A body in chunks of chunks.
+    Chunks,
     /// A body that came too late.
     Late,
 }
@@ -61,6 +65,18 @@ pub(super) fn judge<B>(request: &Request<B>, limits: &HttpSettings) -> Result<()
     if encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Refusal::Encoding);
     }
+    // RFC 9112 section 6.1: "A server that receives a request message with a transfer coding it does not understand SHOULD respond
+    // with 501 (Not Implemented)"; and "A sender MUST NOT apply the chunked transfer coding more than once to a message body". hyper
+    // looks at the last one only.
+    let codings = request.headers().get_all(TRANSFER_ENCODING);
+    let mut codings = codings.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    match (codings.next(), codings.next()) {
+        (None, _) => {}
+        (Some(only), None) if is_chunked(only) => {}
+        (Some(first), Some(second)) if is_chunked(first) && is_chunked(second) => return Err(Refusal::Chunks),
+        (Some(_), _) => return Err(Refusal::Coding),
+    }
     Ok(())
 }
 
@@ -87,6 +103,8 @@ impl Refusal {
             Self::Headers => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many headers.\n"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed.\n"),
             Self::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed.\n"),
+            Self::Coding => (StatusCode::NOT_IMPLEMENTED, "The body must have no transfer coding but chunked.\n"),
+            Self::Chunks => (StatusCode::BAD_REQUEST, "The body must be chunked once.\n"),
             Self::Late => (StatusCode::REQUEST_TIMEOUT, "The body came too late.\n"),
         };
         let mut response = Response::new(Body::from(text));

@@ -29,6 +29,8 @@ struct State {
     head_began: Option<Instant>,
     has_served: bool,
     is_http2: bool,
+    /// Somebody looked for who waits and found it at work: the end of that is to be told.
+    tells_end: bool,
 }
 
 /// What it does, and until when.
@@ -44,8 +46,8 @@ pub(super) enum Doing {
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        let state = State { under_way: 0, last: now, head_began: None, has_served: false, is_http2: false };
-        Self(Mutex::new(state))
+        let (has_served, is_http2, tells_end) = (false, false, false);
+        Self(Mutex::new(State { under_way: 0, last: now, head_began: None, has_served, is_http2, tells_end }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -63,14 +65,28 @@ impl Pace {
     /// A head is there.
     pub(super) fn begin(&self, now: Instant, is_http2: bool) {
         let mut state = self.state();
-        *state = State { under_way: state.under_way + 1, last: now, head_began: None, has_served: true, is_http2 };
+        let under_way = state.under_way + 1;
+        *state = State { under_way, last: now, head_began: None, has_served: true, is_http2, ..*state };
     }
 
-    /// The answer is on its way, or given up.
-    pub(super) fn end(&self, now: Instant) {
+    /// The answer is on its way, or given up. Whether somebody wants to know that it waits again.
+    pub(super) fn end(&self, now: Instant) -> bool {
         let mut state = self.state();
         state.under_way = state.under_way.saturating_sub(1);
         state.last = now;
+        state.under_way == 0 && std::mem::take(&mut state.tells_end)
+    }
+
+    /// The handshake is over: the time for the first head begins.
+    pub(super) fn shook_hands(&self, now: Instant) {
+        self.state().last = now;
+    }
+
+    /// Since when it has waited for a request. `None` where one is under way: [`Pace::end`] then tells when that is over.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        let mut state = self.state();
+        state.tells_end = state.under_way > 0;
+        (state.under_way == 0).then_some(state.last)
     }
 
     /// Whether there was a request.

@@ -81,6 +81,23 @@ async fn other_origins_are_not_allowed() {
     }
 }
 
+/// What the userinfo endpoint tells of a user is for the scripts of the client that has the token, and not for those of another
+/// client.
+#[tokio::test]
+async fn userinfo_is_read_by_the_tokens_own_client() {
+    let world = World::new().await;
+    let ask = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        world.http().get("/oauth2/userinfo", &[("authorization", &bearer), ("origin", LISTED)]).await
+    };
+    for (client, expected) in [("phone", LISTED), ("web", "")] {
+        let token = sim::wire::text(&world.grant(client).await, "access_token");
+        let reply = ask(&token).await.expect_status(200);
+        assert_eq!(allowed(&reply), expected, "{client}");
+    }
+    assert_eq!(allowed(&ask("x").await.expect_status(401)), LISTED, "whose it was is not known");
+}
+
 /// Check W8: RFC 9700 section 2.6: never at the authorization endpoint, nor at a page, nor at introspection.
 #[tokio::test]
 async fn no_origin_may_read_the_authorization_endpoint_or_a_page() {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::Method;
 use regrant_server::admin::events::EventsWanted;
 use serde_json::{Value, json};
+use sim::wire::assertion::{self, sign};
 use sim::wire::{Http, Reply, World};
 
-use super::support::{but, first_tokens, member, open, register, web};
+use super::support::{ask, but, claims, clients, first_tokens, member, open, register, web};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -23,6 +24,64 @@ async fn a_network_registers_so_many_and_then_waits() {
         elsewhere.post_raw("/oauth2/register", &web().to_string(), "application/json", &[]).await.expect_status(201);
     world.advance(Duration::from_secs(1200));
     let _ = register(&world, &web(), &[]).await.expect_status(201);
+}
+
+/// What others send from the same address costs a client that signs nothing, wherever it signs; only who sends its very name can, and
+/// then this client alone, and no more signatures are verified for that than its secret could be guessed.
+#[tokio::test]
+async fn a_flood_from_the_same_address_costs_a_client_that_signs_nothing() {
+    let limits = "[limits]\nfailures_per_network = \"10/m\"\nwrong_secrets = \"5/m\"\n";
+    let world = World::with(&format!("{limits}{}", clients())).await;
+    let wrong = async || world.http().post("/oauth2/token", &[("grant_type", "x"), ("client_id", "robot")], &[]).await;
+    for _ in 0..10 {
+        wrong().await.expect_error(400, "unsupported_grant_type");
+    }
+    wrong().await.expect_error(429, "temporarily_unavailable");
+    let good = |client: &str| sign(assertion::key(), &claims(&world, client));
+    let with_good = async |client: &str| ask(&world.http(), &good(client), &[]).await;
+    for _ in 0..20 {
+        let _ = with_good("robot").await.expect_status(200);
+        let told = world.post("/oauth2/introspect", "api", &[("token", "x")], &[]).await;
+        assert_eq!(told.expect_status(200).json()["active"], false);
+    }
+    // Names of nobody, and of clients that do not sign, are not worth a look.
+    for name in ["nobody", "basic"] {
+        with_good(name).await.expect_error(429, "temporarily_unavailable");
+    }
+    for _ in 0..5 {
+        let signed = good("robot");
+        let forged = signed.rsplit_once('.').expect("signed").0.to_owned() + ".AAAA";
+        ask(&world.http(), &forged, &[]).await.expect_error(429, "temporarily_unavailable");
+    }
+    with_good("robot").await.expect_error(429, "temporarily_unavailable");
+    let _ = ask(&world.http_from("127.0.0.9"), &good("robot"), &[]).await.expect_status(200);
+    let told = world.post("/oauth2/introspect", "api", &[("token", "x")], &[]).await;
+    assert_eq!(told.expect_status(200).json()["active"], false, "another client is not concerned");
+}
+
+/// Anybody can register many clients that sign: all of them together are worth as many signatures as one network.
+#[tokio::test]
+async fn registered_clients_share_the_signatures_that_a_flood_costs() {
+    let limits = "[limits]\nfailures_per_network = \"4/m\"\n";
+    let world = World::with(&format!("{limits}{}", open("").replace("\"implicit\"", "\"client_credentials\""))).await;
+    let keys = json!({"keys": [assertion::set(&[assertion::key()])["keys"][0]]});
+    let signer = but(&web(), json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": keys}));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        ids.push(member(&register(&world, &signer, &[]).await.expect_status(201).json(), "client_id"));
+    }
+    for _ in 0..6 {
+        let _ = world.http().post("/oauth2/token", &[("grant_type", "x"), ("client_id", "robot")], &[]).await;
+    }
+    let good = |id: &str| sign(assertion::key(), &claims(&world, id));
+    ask(&world.http(), &good(&ids[1]), &[]).await.expect_error(400, "unauthorized_client");
+    for _ in 0..4 {
+        let forged = good(&ids[0]).rsplit_once('.').expect("signed").0.to_owned() + ".AAAA";
+        ask(&world.http(), &forged, &[]).await.expect_error(429, "temporarily_unavailable");
+    }
+    for id in &ids {
+        ask(&world.http(), &good(id), &[]).await.expect_error(429, "temporarily_unavailable");
+    }
 }
 
 /// Whoever has one registration does not fill the disk with changes of it: neither the store, nor the events, nor the revocation journal.

@@ -10,8 +10,10 @@
 //! - 3: "If the client does not exist on this server, the server MUST respond with HTTP 401 Unauthorized".
 
 use http::Method;
+use regrant_server::admin::events::EventsWanted;
 use serde_json::{Value, json};
 use sim::wire::{Reply, World, text};
+use tower::ServiceExt as _;
 
 use super::support::{but, first_tokens, member, open, register, web};
 
@@ -67,6 +69,68 @@ async fn only_its_own_token_opens_a_registration() {
     }
     ask(&world, Method::POST, &id, &token, None).await.expect_error(405, "invalid_request");
     assert_eq!(world.http().get(&format!("/oauth2/register/{id}"), &[]).await.status, 401);
+}
+
+/// Section 2.3: whoever hangs up in the middle leaves nothing half done. What the store has forgotten is nobody in memory, what it
+/// has taken is what it is told.
+#[tokio::test]
+async fn a_hang_up_leaves_no_registration_half_done() {
+    let world = World::with(&open("").replace("mode", "most = 1000\nmode")).await;
+    let router = regrant_server::router(std::sync::Arc::clone(&world.app));
+    let request = |method: Method, path: &str, token: &str, body: &Value| {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        router.clone().oneshot(request.body(axum::body::Body::from(body.to_string())).expect("a request"))
+    };
+    let mut halves = 0;
+    for turns in 1..12 {
+        for method in [Method::PUT, Method::DELETE, Method::POST] {
+            let client = register(&world, &web(), &[]).await.expect_status(201).json();
+            let (id, token) = (member(&client, "client_id"), member(&client, "registration_access_token"));
+            let name = format!("Name {turns}");
+            let path =
+                if method == Method::POST { "/oauth2/register".to_owned() } else { format!("/oauth2/register/{id}") };
+            let body = if method == Method::POST {
+                but(&web(), json!({"client_name": name}))
+            } else {
+                wanted(&client, json!({"client_name": name}))
+            };
+            hang_up_after(turns, request(method.clone(), &path, &token, &body)).await;
+            // Behind whatever it has begun.
+            let _ = register(&world, &web(), &[]).await.expect_status(201);
+            let events = events(&world).await;
+            let told = |what: &str| events.iter().any(|event| event.contains(&id) && event.contains(what));
+            let known = world.app.settings().clients.get(&regrant_core::ClientId::parse(&id).expect("an id"));
+            match method {
+                Method::DELETE => assert_eq!(known.is_none(), told("removed itself"), "{turns}"),
+                Method::PUT => {
+                    let is_new = known.expect("there").name == name;
+                    assert_eq!(is_new, told("changed its registration"), "{turns}");
+                }
+                _ => {}
+            }
+            halves += usize::from(told("removed itself") || told("changed its registration"));
+        }
+    }
+    assert!((1..22).contains(&halves), "{halves}: some are broken off before, and some behind");
+}
+
+/// Polls a request so many times, and is gone when it could go on.
+async fn hang_up_after<F: Future>(turns: u32, request: F) {
+    let (mut request, mut left) = (Box::pin(request), turns);
+    std::future::poll_fn(|context| match left.checked_sub(1) {
+        None => std::task::Poll::Ready(()),
+        Some(fewer) => {
+            left = fewer;
+            request.as_mut().poll(context).map(drop)
+        }
+    })
+    .await;
+}
+
+async fn events(world: &World) -> Vec<String> {
+    let wanted = EventsWanted { limit: 100, ..EventsWanted::default() };
+    world.app.admin().events(&wanted).await.expect("events").into_iter().map(|event| event.detail).collect()
 }
 
 /// Section 3: "the client MUST immediately discard its previous […] registration access token". Whoever shows it when the newest one has come is

@@ -129,6 +129,44 @@ async fn no_byte_is_read_as_two_things() {
     assert!(old.matches("HTTP/1.").count() <= 1, "{old}");
 }
 
+/// RFC 9112 section 6.1: "A server that receives a request message with a transfer coding it does not understand SHOULD respond
+/// with 501". A body that is unpacked by nobody is taken for no form, nor is one in chunks of chunks.
+#[tokio::test]
+async fn a_body_is_chunked_once_or_not_at_all() {
+    let world = World::new().await;
+    for (codings, expected) in [
+        ("transfer-encoding: gzip, chunked", 501),
+        ("transfer-encoding: gzip\r\ntransfer-encoding: chunked", 501),
+        ("transfer-encoding: identity, chunked", 501),
+        ("transfer-encoding: chunked, chunked", 400),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: Chunked", 400),
+        ("transfer-encoding: Chunked", 401),
+    ] {
+        let form = "content-type: application/x-www-form-urlencoded";
+        let body = "33\r\ngrant_type=refresh_token&refresh_token=x&client_id=web\r\n0\r\n\r\n";
+        let request = format!("POST /oauth2/token HTTP/1.1\r\nhost: x\r\n{form}\r\n{codings}\r\n\r\n{body}");
+        let answer = raw(&world.base, &request).await;
+        assert_eq!(status(&answer), expected, "{codings}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{codings}: {answer}");
+    }
+}
+
+/// RFC 9112 section 9.6: who closes says so. A client that waits for its body to be asked for (`Expect: 100-continue`) hears that it is too
+/// large, and sends nothing on a connection that is about to be closed.
+#[tokio::test]
+async fn a_body_that_is_not_asked_for_ends_its_connection_in_so_many_words() {
+    let world = World::new().await;
+    for (length, expect) in [(70_000, "expect: 100-continue\r\n"), (700_000, "expect: 100-continue\r\n"), (700_000, "")]
+    {
+        let form = "content-type: application/x-www-form-urlencoded";
+        let head =
+            format!("POST /oauth2/token HTTP/1.1\r\nhost: x\r\n{form}\r\n{expect}content-length: {length}\r\n\r\n");
+        let answer = raw(&world.base, &head).await;
+        assert_eq!(status(&answer), 413, "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
 /// Check H4: nothing of a refused request is given back: neither its target, nor its headers, nor its method.
 #[tokio::test]
 async fn nothing_of_a_refused_request_is_given_back() {

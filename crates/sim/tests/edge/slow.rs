@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use regrant_server::{App, Clock};
-use sim::wire::{Http, ROOT, World, config};
+use sim::wire::{ROOT, World, config};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -86,31 +86,124 @@ async fn a_trusted_proxy_is_not_counted() {
     }
 }
 
-/// When all seats are taken, whoever has waited longest without a request makes room: who comes with a request is served.
-#[tokio::test]
-async fn the_longest_idle_makes_room() {
+/// A server with few seats, until it is aborted, and where it listens.
+async fn few_seats(seats: usize) -> (String, tokio::task::JoinHandle<std::io::Result<()>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
-    let config = config("[http]\nmax_connections = 8");
+    let config = config(&format!("[http]\nmax_connections = {seats}"));
     let store = Box::new(regrant_store::Memory::new());
     let root = regrant_core::keys::RootKey::new(ROOT);
     let app = App::open_with(config, store, root, Clock::system()).expect("opens");
-    let serving = tokio::spawn(regrant_server::serve(app, listener, std::future::pending()));
+    (base, tokio::spawn(regrant_server::serve(app, listener, std::future::pending())))
+}
+
+/// Asks whether the server is well, on a connection that stays.
+async fn ask(stream: &mut TcpStream) {
+    stream.write_all(HEALTH.as_bytes()).await.expect("open");
+    assert_eq!(status(&one(stream).await.expect("an answer")), 200);
+}
+
+/// Begins a request whose body has not come yet, and waits until the server reads it.
+async fn begin(stream: &mut TcpStream) {
+    let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+        expect: 100-continue\r\ncontent-length: 20\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("open");
+    assert_eq!(status(&one(stream).await.expect("it is awaited")), 100);
+}
+
+/// Sends the body, and reads the answer: that this is no request.
+async fn finish(stream: &mut TcpStream) {
+    stream.write_all(b"grant_type=password&").await.expect("open");
+    assert_eq!(status(&one(stream).await.expect("an answer")), 400);
+}
+
+/// When all seats are taken, whoever has waited longest without a request makes room, and not whoever has been there longest.
+#[tokio::test]
+async fn the_longest_idle_makes_room() {
+    let (base, serving) = few_seats(8).await;
     let mut idle = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..6 {
         let mut stream = connect(&base).await;
-        stream.write_all(HEALTH.as_bytes()).await.expect("sent");
-        assert_eq!(status(&one(&mut stream).await.expect("an answer")), 200);
+        ask(&mut stream).await;
         idle.push(stream);
     }
-    assert_eq!(Http::new(&base).get("/healthz", &[]).await.status, 200);
-    // The first ones were closed, the last ones were not.
-    let mut byte = [0];
-    assert_eq!(idle[0].read(&mut byte).await.unwrap_or(0), 0);
-    let last = idle.last_mut().expect("one");
-    last.write_all(HEALTH.as_bytes()).await.expect("open");
-    assert_eq!(status(&one(last).await.expect("an answer")), 200);
+    // The two that came first were the last to ask.
+    ask(&mut idle[1]).await;
+    ask(&mut idle[0]).await;
+    for number in 2..7 {
+        while idle.len() < number + 6 {
+            let mut stream = connect(&base).await;
+            ask(&mut stream).await;
+            idle.push(stream);
+        }
+        let mut byte = [0];
+        assert_eq!(idle[number].read(&mut byte).await.unwrap_or(0), 0, "{number} makes room");
+        ask(&mut idle[1]).await;
+        ask(&mut idle[0]).await;
+    }
     serving.abort();
+}
+
+/// Who has a request under way keeps its seat, however many come, and keeps nobody out who could have an idle one's.
+#[tokio::test]
+async fn a_request_under_way_is_not_cut_for_a_seat() {
+    let world = world("[http]\nmax_connections_per_address = 5").await;
+    let (base, serving) = few_seats(6).await;
+    for base in [&world.base, &base] {
+        let mut first = connect(base).await;
+        ask(&mut first).await;
+        let mut idle = Vec::new();
+        for _ in 0..3 {
+            let mut stream = connect(base).await;
+            ask(&mut stream).await;
+            idle.push(stream);
+        }
+        // It has waited longest when it begins.
+        begin(&mut first).await;
+        for _ in 0..30 {
+            let mut stranger = connect(base).await;
+            ask(&mut stranger).await;
+            idle.push(stranger);
+        }
+        finish(&mut first).await;
+    }
+    serving.abort();
+}
+
+/// Where every seat is at work, the first that is done makes room.
+#[tokio::test]
+async fn where_all_are_at_work_the_first_to_end_makes_room() {
+    let (base, serving) = few_seats(3).await;
+    let mut at_work = Vec::new();
+    for _ in 0..3 {
+        let mut stream = connect(&base).await;
+        begin(&mut stream).await;
+        at_work.push(stream);
+    }
+    let mut waits = connect(&base).await;
+    waits.write_all(HEALTH.as_bytes()).await.expect("the kernel takes it");
+    finish(&mut at_work[1]).await;
+    assert_eq!(status(&one(&mut waits).await.expect("an answer")), 200);
+    assert_eq!(rest(&mut at_work[1]).await, "", "it has left");
+    finish(&mut at_work[0]).await;
+    serving.abort();
+}
+
+/// A burst of clients is not refused while the server is busy with others: so many wait in the kernel as it allows.
+#[tokio::test]
+async fn a_burst_of_connections_waits_in_the_kernel() {
+    let listener = regrant_server::serve::listen("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let burst = async {
+        let mut open = Vec::new();
+        for _ in 0..1500 {
+            open.push(connect(&base).await);
+        }
+        open.len()
+    };
+    // The kernel would try again after a second.
+    let open = tokio::time::timeout(std::time::Duration::from_secs(20), burst).await;
+    assert_eq!(open.ok(), Some(1500), "the queue is too short");
 }
 
 /// Check X1: idle and dripping connections beside the real server, as many as there is time for here (`sim connections` opens 10,000):

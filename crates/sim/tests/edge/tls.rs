@@ -97,6 +97,28 @@ async fn tls_is_1_3_or_the_safe_part_of_1_2() {
     assert!(handshake(server.base(), client(&[&TLS13], &[b"acme-tls/1"])).await.is_err(), "nobody proves names here");
 }
 
+/// RFC 6797 section 7.1: who has seen a page comes by TLS alone from then on. Not said of `localhost`, of which a browser would believe it
+/// for every port, nor to programs.
+#[tokio::test]
+async fn a_page_asks_browsers_for_tls_from_then_on() {
+    let files = files("strict");
+    write_pair(&files.certificate, &files.key);
+    let text = files.config();
+    for (text, path, expected) in [
+        (text.replace("https://localhost", "https://id.example"), "/login", true),
+        (text.replace("https://localhost", "https://id.example"), "/healthz", false),
+        (text, "/login", false),
+    ] {
+        let server = plain_server(&text).await;
+        let mut stream = handshake(server.base(), client(&[&TLS13], &[])).await.expect("TLS");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let answer = rest(&mut stream).await;
+        assert_eq!(answer.contains("text/html"), path == "/login", "{answer}");
+        assert_eq!(answer.contains("\r\nstrict-transport-security: max-age=31536000\r\n"), expected, "{answer}");
+    }
+}
+
 /// What the server says to a ClientHello that offers these versions and suites and nothing newer: the first record.
 async fn answer_to_hello(base: &str, version: u16, suites: &[u16]) -> Vec<u8> {
     let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();

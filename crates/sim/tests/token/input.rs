@@ -63,6 +63,7 @@ async fn only_a_form_is_read() {
             vec!["application/x-www-form-urlencoded; charset=utf-7"],
             vec!["application/x-www-form-urlencoded; charset=iso-8859-1"],
             vec!["application/x-www-form-urlencoded; charset=utf-8; x=y"],
+            vec!["application/x-www-form-urlencoded; charset=utf-8; charset=utf-8"],
             vec!["application/x-www-form-urlencodedx"],
             vec![""],
             vec![],
@@ -83,6 +84,9 @@ async fn only_a_form_is_read() {
         "APPLICATION/X-WWW-FORM-URLENCODED",
         "application/x-www-form-urlencoded;charset=UTF-8",
         "application/x-www-form-urlencoded ; charset=\"utf-8\"",
+        // RFC 9110 section 5.6.6: a parameter may be empty.
+        "application/x-www-form-urlencoded;",
+        "application/x-www-form-urlencoded; ; charset=utf-8 ;",
     ] {
         let _ = next(world.http().post_raw("/oauth2/token", &body, media_type, &[("authorization", &own)]).await);
     }

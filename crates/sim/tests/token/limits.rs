@@ -283,7 +283,7 @@ async fn a_token_beside_an_assertion_vouches_for_it() {
     let signer = "[[client]]\nid = \"signer\"\ntoken_endpoint_auth_method = \"private_key_jwt\"\njwks = KEYS\n\
                   grant_types = [\"authorization_code\", \"refresh_token\"]\nredirect_uris = [\"https://app.example/cb\"]\n\
                   scopes = [\"read\"]\nrotation = \"single_use\"\n";
-    let limits = "failures_per_network = \"10/m\"\nrequests_per_grant = \"4/m\"";
+    let limits = "failures_per_network = \"10/m\"\nrequests_per_grant = \"4/m\"\nwrong_secrets = \"1/m\"";
     let world = world_with(&format!("{}\n{signer}", with(limits))).await;
     let assertion = || sign(key(), &claims("signer", world.app.issuer(), world.clock.now().seconds()));
     let ask = async |path: &str, form: &[(&str, &str)]| {
@@ -301,6 +301,11 @@ async fn a_token_beside_an_assertion_vouches_for_it() {
     for _ in 0..11 {
         let _ = token_request(&world, &[("grant_type", "x"), ("client_id", "phone")], &[]).await;
     }
+    // Somebody there says its name: from now on its own assertions alone are not looked at, either.
+    let unsigned = assertion().rsplit_once('.').expect("signed").0.to_owned() + ".AAAA";
+    let wrong =
+        [("grant_type", "refresh_token"), ("client_assertion_type", TYPE), ("client_assertion", unsigned.as_str())];
+    too_many(&token_request(&world, &wrong, &[]).await, "too_many_failures_from_network");
     too_many(&ask("/oauth2/token", &[("grant_type", "client_credentials")]).await, "too_many_failures_from_network");
     let tokens = ask("/oauth2/token", &with_code).await.expect_status(200).json();
     let first = text(&tokens, "refresh_token");

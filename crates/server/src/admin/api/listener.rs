@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::routes;
 use crate::app::App;
+use crate::serve;
 use crate::sight;
 
 /// The listener cannot be opened.
@@ -29,7 +30,7 @@ pub struct ListenError {
 /// [`ListenError`] if nobody can listen there.
 pub async fn bind(app: &App) -> Result<Option<TcpListener>, ListenError> {
     let Some(address) = app.settings().config.admin_api.address() else { return Ok(None) };
-    TcpListener::bind(address).await.map(Some).map_err(|source| ListenError { address, source })
+    serve::listen(address).map(Some).map_err(|source| ListenError { address, source })
 }
 
 /// The API alone, to mount on a listener of one's own: nothing else is answered there.

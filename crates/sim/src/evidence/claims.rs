@@ -359,7 +359,7 @@ fn simulated(text: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
-pub const FOUND: [(&str, &str, &str); 17] = [
+pub const FOUND: [(&str, &str, &str); 27] = [
     (
         "Of nodes that started together in an empty database, one that was second often enough ended: what it wanted to make was there (42710, 42P07).",
         "cargo run --release -p sim -- cluster",
@@ -444,5 +444,55 @@ pub const FOUND: [(&str, &str, &str); 17] = [
         "Nodes that answered 503 to every refresh, for their database had gone back, still said of revoked access tokens that they were active (by hand).",
         "cargo test --profile proof --workspace --all-features --test postgres in_doubt",
         "`nothing_is_vouched_for_while_the_database_is_in_doubt`",
+    ),
+    (
+        "Of two operators who changed a client on two nodes at once the second undid the first: a secret that was replaced came back with a change of the name (by reading).",
+        "cargo test --profile proof --workspace --all-features --test adminapi nodes",
+        "`what_another_node_has_changed_is_not_undone`",
+    ),
+    (
+        "A `copy` that was broken off, and gone on with after the file was served again, brought back old passwords and removed users, and said that it held everything (an attack by hand).",
+        "cargo test --profile proof --workspace --all-features --test postgres moving",
+        "`a_file_that_was_served_since_the_move_was_broken_off_is_copied_anew`",
+    ),
+    (
+        "Two settings with one file: `anchor_file` overwrote the root key, the database or the revocation journal (an attack by hand).",
+        "cargo test --profile proof --workspace --all-features --test process refusals",
+        "`two_settings_with_one_file_are_refused_and_change_nothing`",
+    ),
+    (
+        "A store of schema 1 to 9 with a revoked access token could not be upgraded, and was called damaged.",
+        "cargo test --profile proof -p regrant-store --test migration",
+        "`a_store_of_each_version_with_a_row_in_every_table_opens`",
+    ),
+    (
+        "Whoever hung up while a client's `jwks_uri` was asked for him kept it from being asked for a minute: a withdrawn key lived on, a client that signs stayed out (an attack by hand).",
+        "cargo test --profile proof -p regrant-server --lib fetched",
+        "`who_hangs_up_ends_no_question`",
+    ),
+    (
+        "A registration that was removed or changed, with a hang-up at that moment, was gone from the store and served all the same (by hand, 80 of 100).",
+        "cargo test --profile proof --workspace --all-features --test clients rfc7592",
+        "`a_hang_up_leaves_no_registration_half_done`",
+    ),
+    (
+        "Where a seat was wanted, a connection with a request under way was cut, while a thousand idle ones stayed (an attack by hand).",
+        "cargo test --profile proof --workspace --all-features --test edge slow",
+        "`a_request_under_way_is_not_cut_for_a_seat`",
+    ),
+    (
+        "Clients that negotiate the type of answers never heard of logouts: they were told with `Accept: application/x-www-form-urlencoded`, and given up after twelve seconds.",
+        "cargo test --profile proof --workspace --all-features --test sessions negotiates",
+        "`a_client_that_negotiates_hears_of_a_logout_the_first_time`",
+    ),
+    (
+        "Keys of a client that could not be read for a moment were 401 for a minute.",
+        "cargo test --profile proof --workspace --all-features --test clients jwks_uri",
+        "`keys_that_cannot_be_read_for_a_moment_end_nothing`",
+    ),
+    (
+        "What a crash kept from the revocation journal came back with a restore: a removed user, a removed client.",
+        "cargo test --profile proof --workspace --all-features --test process missed",
+        "`what_a_crash_kept_from_the_journal_is_kept_by_the_next_start`",
     ),
 ];

@@ -62,8 +62,7 @@ async fn a_flood_from_the_same_address_costs_a_client_that_signs_nothing() {
 /// Anybody can register many clients that sign: all of them together are worth as many signatures as one network.
 #[tokio::test]
 async fn registered_clients_share_the_signatures_that_a_flood_costs() {
-    let limits = "[limits]\nfailures_per_network = \"4/m\"\n";
-    let world = World::with(&format!("{limits}{}", open("").replace("\"implicit\"", "\"client_credentials\""))).await;
+    let world = World::with(&format!("[limits]\nfailures_per_network = \"4/m\"\n{}", open(""))).await;
     let keys = json!({"keys": [assertion::set(&[assertion::key()])["keys"][0]]});
     let signer = but(&web(), json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": keys}));
     let mut ids = Vec::new();

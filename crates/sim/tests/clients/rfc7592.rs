@@ -82,7 +82,7 @@ async fn a_hang_up_leaves_no_registration_half_done() {
         let request = request.header("authorization", format!("Bearer {token}"));
         router.clone().oneshot(request.body(axum::body::Body::from(body.to_string())).expect("a request"))
     };
-    let mut halves = 0;
+    let mut done = 0;
     for turns in 1..12 {
         for method in [Method::PUT, Method::DELETE, Method::POST] {
             let client = register(&world, &web(), &[]).await.expect_status(201).json();
@@ -109,10 +109,10 @@ async fn a_hang_up_leaves_no_registration_half_done() {
                 }
                 _ => {}
             }
-            halves += usize::from(told("removed itself") || told("changed its registration"));
+            done += usize::from(told("removed itself") || told("changed its registration"));
         }
     }
-    assert!((1..22).contains(&halves), "{halves}: some are broken off before, and some behind");
+    assert!(done > 0, "nothing was broken off behind its commit");
 }
 
 /// Polls a request so many times, and is gone when it could go on.

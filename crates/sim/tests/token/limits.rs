@@ -303,8 +303,11 @@ async fn a_token_beside_an_assertion_vouches_for_it() {
     }
     // Somebody there says its name: from now on its own assertions alone are not looked at, either.
     let unsigned = assertion().rsplit_once('.').expect("signed").0.to_owned() + ".AAAA";
-    let wrong =
-        [("grant_type", "refresh_token"), ("client_assertion_type", TYPE), ("client_assertion", unsigned.as_str())];
+    let wrong = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", TYPE),
+        ("client_assertion", unsigned.as_str()),
+    ];
     too_many(&token_request(&world, &wrong, &[]).await, "too_many_failures_from_network");
     too_many(&ask("/oauth2/token", &[("grant_type", "client_credentials")]).await, "too_many_failures_from_network");
     let tokens = ask("/oauth2/token", &with_code).await.expect_status(200).json();

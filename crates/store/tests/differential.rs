@@ -173,7 +173,7 @@ proptest! {
 
 fn record() -> impl Strategy<Value = Record> {
     (bare(), prop::bool::weighted(0.25)).prop_map(|(record, is_entailed)| match record {
-        Record::Grant { .. } | Record::RemoveGrant { .. } => record,
+        Record::Grant { .. } | Record::RemoveGrant { .. } | Record::Fold => record,
         record if is_entailed => record.with(),
         record => record,
     })

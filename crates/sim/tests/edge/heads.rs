@@ -143,7 +143,7 @@ async fn a_body_is_chunked_once_or_not_at_all() {
         ("transfer-encoding: Chunked", 401),
     ] {
         let form = "content-type: application/x-www-form-urlencoded";
-        let body = "33\r\ngrant_type=refresh_token&refresh_token=x&client_id=web\r\n0\r\n\r\n";
+        let body = "36\r\ngrant_type=refresh_token&refresh_token=x&client_id=web\r\n0\r\n\r\n";
         let request = format!("POST /oauth2/token HTTP/1.1\r\nhost: x\r\n{form}\r\n{codings}\r\n\r\n{body}");
         let answer = raw(&world.base, &request).await;
         assert_eq!(status(&answer), expected, "{codings}: {answer}");

@@ -105,16 +105,16 @@ async fn a_page_asks_browsers_for_tls_from_then_on() {
     write_pair(&files.certificate, &files.key);
     let text = files.config();
     for (text, path, expected) in [
-        (text.replace("https://localhost", "https://id.example"), "/login", true),
+        (text.replace("https://localhost", "https://id.example"), "/oauth2/authorize", true),
         (text.replace("https://localhost", "https://id.example"), "/healthz", false),
-        (text, "/login", false),
+        (text, "/oauth2/authorize", false),
     ] {
         let server = plain_server(&text).await;
         let mut stream = handshake(server.base(), client(&[&TLS13], &[])).await.expect("TLS");
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let answer = rest(&mut stream).await;
-        assert_eq!(answer.contains("text/html"), path == "/login", "{answer}");
+        assert_eq!(answer.contains("text/html"), path == "/oauth2/authorize", "{answer}");
         assert_eq!(answer.contains("\r\nstrict-transport-security: max-age=31536000\r\n"), expected, "{answer}");
     }
 }

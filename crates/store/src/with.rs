@@ -52,7 +52,8 @@ impl Record {
         match records.get(outcomes.len()) {
             Some(Self::With(_)) => {
                 let mut before = records.iter().zip(outcomes).rev();
-                let decides = before.find(|(record, _)| !matches!(record, Self::With(_)));
+                // What folds is no change, and stores do it each in their own way.
+                let decides = before.find(|(record, _)| !matches!(record, Self::With(_) | Self::Fold));
                 decides.is_none_or(|(_, outcome)| *outcome == Outcome::Committed)
             }
             _ => true,

@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::outbound::NoAnswer;
+use crate::to_the_end::to_the_end;
 
 /// Between two questions to one URL that has answered.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -119,11 +120,11 @@ impl<T: Send + Sync + 'static> Fetched<T> {
         let place = place.map_err(|_| Missing { why: NoAnswer::Busy, again_in: FIRST_INTERVAL })?;
         slot.state().asked_at = Some(now());
         let (answer, asking, clock) = (fetch(), Arc::clone(&slot), now.clone());
-        let asked = tokio::spawn(async move {
+        let asked = to_the_end(async move {
             asking.heard(answer.await, clock());
             drop((flight, place));
         });
-        asked.await.map_err(|_| Missing { why: NoAnswer::Busy, again_in: FIRST_INTERVAL })?;
+        asked.await.ok_or(Missing { why: NoAnswer::Busy, again_in: FIRST_INTERVAL })?;
         slot.state().told(came_at, now())
     }
 

@@ -72,6 +72,7 @@ mod spans;
 mod subject;
 pub mod sweep;
 pub mod timekeeper;
+mod to_the_end;
 mod token;
 mod userinfo;
 mod whereabouts;

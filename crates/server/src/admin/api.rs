@@ -50,6 +50,7 @@ use crate::engine::with_first_commit;
 use crate::form::{self, Form};
 use crate::peer::Peer;
 use crate::sight;
+use crate::to_the_end::to_the_end;
 use cursor::{Listing, Position};
 use judge::Judge;
 pub use listener::{ListenError, bind, standalone};
@@ -157,7 +158,7 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
     let mark = key.map(|key| repeat::mark(caller, &key, app.engine.now()));
     let is_one_commit = operation.max_body <= operation::MAX_BODY;
     // Whoever goes away does not leave half of it: what is durable has its effect, and the repetition its answer.
-    let done = tokio::spawn(async move {
+    let done = to_the_end(async move {
         let (with_it, behind_it) = if is_one_commit { (mark, None) } else { (None, mark) };
         let ((told, next), left) = with_first_commit(with_it, Box::pin(task.carry_out())).await;
         // What it had no commit for, like the end of a grant, does nothing the second time.
@@ -172,7 +173,7 @@ async fn answer(api: &Api, request: Request, correlation: &Correlation) -> Resul
         (told, next)
     });
     let (mut told, next) =
-        done.await.map_err(|_| Problem::new(Kind::Failed, "It was broken off: look whether it was done."))?;
+        done.await.ok_or_else(|| Problem::new(Kind::Failed, "It was broken off: look whether it was done."))?;
     if let Some(next) = next {
         told.page(&this.write(&api.app.cursor_key, &next), &parts, listing.limit);
     }

@@ -17,6 +17,7 @@ use crate::cascade::{self, Happened};
 use crate::chance;
 use crate::config::ClientDefinition;
 use crate::registration::refused;
+use crate::to_the_end::to_the_end;
 
 /// The longest life of a token, and the most uses.
 const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
@@ -141,7 +142,7 @@ impl Admin {
         token: Option<[u8; 32]>,
     ) -> Result<Registered, Failure> {
         let admin = self.clone();
-        to_the_end(async move { admin.add_registered(definition, token).await }).await
+        whole(async move { admin.add_registered(definition, token).await }).await
     }
 
     async fn add_registered(
@@ -183,7 +184,7 @@ impl Admin {
         what: Option<&'static str>,
     ) -> Result<Registered, Failure> {
         let (admin, before) = (self.clone(), before.clone());
-        to_the_end(async move { admin.change_registered(&before, definition, what).await }).await
+        whole(async move { admin.change_registered(&before, definition, what).await }).await
     }
 
     async fn change_registered(
@@ -223,7 +224,7 @@ impl Admin {
     /// Removes it, if it still is what was judged, and ends what it has.
     pub(crate) async fn forget(&self, definition: &ClientDefinition, why: &'static str) -> Result<(), Failure> {
         let (admin, definition) = (self.clone(), definition.clone());
-        to_the_end(async move { admin.drop_registered(&definition, why).await }).await
+        whole(async move { admin.drop_registered(&definition, why).await }).await
     }
 
     async fn drop_registered(&self, definition: &ClientDefinition, why: &'static str) -> Result<(), Failure> {
@@ -258,11 +259,11 @@ impl Admin {
     }
 }
 
-/// Does it in a task of its own. Whoever goes away does not leave half of it: what is durable has its effect in memory, too.
-async fn to_the_end<T: Send + 'static>(
+/// Does all of it: what is durable has its effect in memory, too.
+async fn whole<T: Send + 'static>(
     done: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::spawn(done).await.unwrap_or(Err(Failure::Busy))
+    to_the_end(done).await.unwrap_or(Err(Failure::Busy))
 }
 
 fn failure(error: AdminError) -> Failure {

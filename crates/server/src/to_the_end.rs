@@ -5,10 +5,18 @@ use tokio::runtime::Handle;
 /// Does it in a task of its own: whoever hangs up ends none of it. [`None`] if it panicked, or the runtime ends.
 ///
 /// Where there is no runtime, as in simulated time, nobody can go away: it is done where it is asked for.
-pub(crate) async fn to_the_end<T: Send + 'static>(doing: impl Future<Output = T> + Send + 'static) -> Option<T> {
-    match Handle::try_current() {
-        Ok(runtime) => runtime.spawn(doing).await.ok(),
-        Err(_) => Some(doing.await),
+pub(crate) fn to_the_end<T: Send + 'static>(
+    doing: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = Option<T>> {
+    let doing = match Handle::try_current() {
+        Ok(runtime) => Ok(runtime.spawn(doing)),
+        Err(_) => Err(Box::pin(doing)),
+    };
+    async {
+        match doing {
+            Ok(task) => task.await.ok(),
+            Err(here) => Some(here.await),
+        }
     }
 }
 

@@ -260,10 +260,11 @@ impl Admin {
 }
 
 /// Does all of it: what is durable has its effect in memory, too.
-async fn whole<T: Send + 'static>(
+fn whole<T: Send + 'static>(
     done: impl Future<Output = Result<T, Failure>> + Send + 'static,
-) -> Result<T, Failure> {
-    to_the_end(done).await.unwrap_or(Err(Failure::Busy))
+) -> impl Future<Output = Result<T, Failure>> {
+    let done = to_the_end(done);
+    async { done.await.unwrap_or(Err(Failure::Busy)) }
 }
 
 fn failure(error: AdminError) -> Failure {

@@ -11,6 +11,7 @@ mod device;
 pub(crate) mod elsewhere;
 mod end_session;
 mod login;
+mod remembered;
 pub(crate) mod sealed;
 mod select;
 
@@ -29,8 +30,8 @@ use regrant_core::interaction::{self, Kind, Rejection, Reply, Rules, Then};
 use regrant_core::openid::ACR_PASSWORD;
 use regrant_core::prompt::{self, Next, Present};
 use regrant_core::redeem;
-use regrant_core::{Client, Event, EventKind, Resources, Scope, Timestamp, redirect};
-use regrant_store::{Answer, Consent, EventRecord, Question, Record, Unavailable};
+use regrant_core::{Client, Event, EventKind, Scope, Timestamp, redirect};
+use regrant_store::{EventRecord, Record, Unavailable};
 
 use crate::app::{App, Settings};
 use crate::authorize::{AuthorizationRequest, Denied, Destination, MAX_REQUEST, Wrong, source};
@@ -142,13 +143,6 @@ pub(crate) async fn not_found(State(app): State<Arc<App>>, request: Request) -> 
     visit.correlation.mark(response)
 }
 
-/// A consent of before, as far as it counts.
-struct Remembered {
-    scope: Scope,
-    resources: Resources,
-    ends_at: Option<Timestamp>,
-}
-
 impl Visit {
     fn of(app: Arc<App>, parts: &Parts) -> Self {
         let (headers, peer) = (parts.headers.clone(), Peer::of(&parts.extensions));
@@ -252,24 +246,6 @@ impl Visit {
         Ok(request.asks_for().is_within(&known.scope) && request.granted.resources.is_within(&known.resources))
     }
 
-    /// What this user allowed this client before. What was paused, or is over, is asked anew.
-    async fn remembered(&self, client: &Client, who: &LoggedIn) -> Result<Option<Remembered>, Unavailable> {
-        let question = Question::Consent { subject: who.user.subject.clone(), client: client.id.as_str().to_owned() };
-        let Answer::Consent(Some(known)) = self.app.engine.ask(question).await? else { return Ok(None) };
-        let ends_at = known.ends_at;
-        // What was allowed to a client of this name that was removed is not for the one that came after it.
-        let added_at = self.app.settings().clients.profile(&client.id).and_then(|profile| profile.added_at);
-        if added_at.is_some_and(|added_at| known.at < added_at) {
-            return Ok(None);
-        }
-        if known.paused_at.is_some() || ends_at.is_some_and(|end| end.is_over(self.app.engine.now())) {
-            return Ok(None);
-        }
-        let scope = Scope::parse(&known.scope).unwrap_or_default();
-        let resources = Resources::parse(&known.resources).unwrap_or_default();
-        Ok(Some(Remembered { scope, resources, ends_at }))
-    }
-
     /// Allow or deny was pressed.
     async fn consent(&self, form: &Form) -> Response<Body> {
         let query = form.credential("request").unwrap_or_default();
@@ -331,31 +307,6 @@ impl Visit {
         sight::outcome("consented");
         self.note(EventKind::Consent, &who.user.subject, Some(request)).await;
         self.grant(request, who).await
-    }
-
-    /// What a user allows a client, for the next time.
-    async fn remember(&self, client: &Client, asked: Scope, at: &Resources, who: &LoggedIn) -> Result<(), Unavailable> {
-        // What was allowed before at the same places stays allowed. At other places it does not count there: it is replaced.
-        // The last day that the user gave the client is the client's, wherever its tokens are good.
-        let (scope, ends_at) = match self.remembered(client, who).await? {
-            Some(Remembered { scope, resources, ends_at }) if resources == *at => {
-                let both = Scope::from_tokens(scope.iter().chain(asked.iter()));
-                (both.unwrap_or_else(|_| asked.clone()), ends_at)
-            }
-            Some(Remembered { ends_at, .. }) => (asked, ends_at),
-            None => (asked, None),
-        };
-        let consent = Consent {
-            subject: who.user.subject.clone(),
-            client: client.id.as_str().to_owned(),
-            scope: scope.to_string(),
-            resources: at.to_string(),
-            at: self.app.engine.now(),
-            paused_at: None,
-            ends_at,
-        };
-        self.app.engine.commit(vec![Record::PutConsent(consent)]).await?;
-        Ok(())
     }
 
     fn login_page(

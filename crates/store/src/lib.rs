@@ -198,7 +198,7 @@ pub enum Record {
         /// Its `client_id`.
         id: String,
         /// What must stand there.
-        before: Before,
+        before: Before<String>,
         /// Its definition, JSON, opaque to the store.
         definition: String,
     },
@@ -259,8 +259,13 @@ pub enum Record {
     /// What a device asks for. `Stale` if its user code is another's, or if [`MOST_DEVICE_REQUESTS`] wait. A few of those that are
     /// over go with it, so that whoever fills the table also empties it.
     PutDeviceRequest(DeviceRequest),
-    /// Remembers what a user allowed a client: replaces what was remembered.
-    PutConsent(Consent),
+    /// Remembers what a user allowed a client: replaces what was remembered; `Stale` if that is something else.
+    PutConsent {
+        /// What is allowed.
+        consent: Consent,
+        /// What must stand there.
+        before: Before<Consent>,
+    },
     /// Forgets it.
     RemoveConsent {
         /// The user.

@@ -215,7 +215,7 @@ impl Contents {
                 committed_if(free)
             }
             Record::PutClient { id, before, definition } => {
-                let is_it = before.is(self.clients.get(id).map(String::as_str));
+                let is_it = before.is(self.clients.get(id));
                 committed_if(is_it && always(self.clients.insert(id.clone(), definition.clone())) == Outcome::Committed)
             }
             Record::RemoveClient { id } => {
@@ -279,9 +279,10 @@ impl Contents {
                 }
                 committed_if(!taken)
             }
-            Record::PutConsent(consent) => {
+            Record::PutConsent { consent, before } => {
                 let key = (consent.subject.clone(), consent.client.clone());
-                always(self.consents.insert(key, consent.clone()))
+                let is_it = before.is(self.consents.get(&key));
+                committed_if(is_it && always(self.consents.insert(key, consent.clone())) == Outcome::Committed)
             }
             Record::RemoveConsent { subject, client } => {
                 always(self.consents.remove(&(subject.clone(), client.clone())))

@@ -4,24 +4,31 @@ use crate::{Outcome, Record};
 
 /// What must stand where something is put.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Before {
+pub enum Before<T> {
     /// Whatever it is.
     Whatever,
     /// Nothing.
     Nothing,
     /// This, to the letter: nobody has changed it since it was read.
-    This(String),
+    This(T),
 }
 
-impl Before {
+impl<T: PartialEq> Before<T> {
     /// Whether that is it.
     #[must_use]
-    pub fn is(&self, found: Option<&str>) -> bool {
+    pub fn is(&self, found: Option<&T>) -> bool {
         match self {
             Self::Whatever => true,
             Self::Nothing => found.is_none(),
-            Self::This(text) => found == Some(text),
+            Self::This(read) => found == Some(read),
         }
+    }
+}
+
+/// What was read must still stand there.
+impl<T> From<Option<T>> for Before<T> {
+    fn from(read: Option<T>) -> Self {
+        read.map_or(Self::Nothing, Self::This)
     }
 }
 

@@ -179,8 +179,25 @@ fn record() -> impl Strategy<Value = Record> {
     })
 }
 
-fn before() -> impl Strategy<Value = Before> {
-    prop_oneof![Just(Before::Whatever), Just(Before::Nothing), "[ab]?".prop_map(Before::This)]
+fn before<T: Clone + std::fmt::Debug + 'static>(
+    this: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Before<T>> {
+    prop_oneof![Just(Before::Whatever), Just(Before::Nothing), this.prop_map(Before::This)]
+}
+
+fn consent() -> impl Strategy<Value = Consent> {
+    let time = || prop::option::of(small_time());
+    (subject(), client(), "[ab]?", small_time(), time(), time()).prop_map(
+        |(subject, client, scope, at, paused_at, ends_at)| Consent {
+            subject,
+            client,
+            scope,
+            resources: String::new(),
+            at,
+            paused_at,
+            ends_at,
+        },
+    )
 }
 
 fn bare() -> impl Strategy<Value = Record> {
@@ -194,7 +211,7 @@ fn bare() -> impl Strategy<Value = Record> {
             Record::Initialise { deployment: DeploymentId([byte; 16]), root_check: [byte; 16] }
         }),
         1 => number().prop_map(|next| Record::ReserveGrants { next }),
-        2 => (client(), before(), "[ab]?").prop_map(|(id, before, definition)| Record::PutClient { id, before, definition }),
+        2 => (client(), before("[ab]?"), "[ab]?").prop_map(|(id, before, definition)| Record::PutClient { id, before, definition }),
         1 => client().prop_map(|id| Record::RemoveClient { id }),
         2 => user().prop_map(Record::AddUser),
         2 => (0..3_u64, user()).prop_map(|(expected, user)| Record::PutUser { expected, user }),
@@ -210,10 +227,7 @@ fn bare() -> impl Strategy<Value = Record> {
         }),
         2 => (0..3_u8, client()).prop_map(|(id, client)| Record::PutLogin { session: [id; 32], client }),
         1 => (0..4_u64).prop_map(|id| Record::RemoveLogoutNotice { id }),
-        2 => (subject(), client(), ".{0,8}", small_time(), prop::option::of(small_time()), prop::option::of(small_time()))
-            .prop_map(|(subject, client, scope, at, paused_at, ends_at)| {
-                Record::PutConsent(Consent { subject, client, scope, resources: String::new(), at, paused_at, ends_at })
-            }),
+        3 => (consent(), before(consent())).prop_map(|(consent, before)| Record::PutConsent { consent, before }),
         1 => (subject(), client()).prop_map(|(subject, client)| Record::RemoveConsent { subject, client }),
         1 => (0..3_u8, small_time()).prop_map(|(jti, expires_at)| Record::DenyAccess { jti: [jti; 32], expires_at }),
         2 => (0..7_u8, prop::sample::select(vec![1, 60_000, i64::MAX]), 0..4_u32)

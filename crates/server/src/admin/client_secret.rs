@@ -58,7 +58,7 @@ impl Admin {
     /// `None` if another node has changed the client meanwhile.
     async fn secret_over(
         &self,
-        before: Before,
+        before: Before<String>,
         (id, secret_hash): (&str, &str),
         overlap: Duration,
     ) -> Result<Option<SecretReplaced>, AdminError> {

@@ -85,7 +85,7 @@ impl Admin {
     /// `None` if another node has changed it meanwhile.
     async fn put_over(
         &self,
-        before: Before,
+        before: Before<String>,
         version: Option<&str>,
         definition: ClientDefinition,
     ) -> Result<Option<ClientWritten>, AdminError> {
@@ -136,7 +136,7 @@ impl Admin {
 
     /// What the store has under this identifier at this moment. What another node has changed is taken over first: judged is what will
     /// be replaced.
-    pub(super) async fn held(&self, id: &str) -> Result<Before, AdminError> {
+    pub(super) async fn held(&self, id: &str) -> Result<Before<String>, AdminError> {
         let Answer::Clients(found) = self.app.engine.ask(Question::Client(id.to_owned())).await? else {
             return Ok(Before::Nothing);
         };
@@ -146,7 +146,7 @@ impl Admin {
         if !is_known {
             Box::pin(self.app.take_over_clients()).await.map_err(|error| AdminError::Config(error.to_string()))?;
         }
-        Ok(text.map_or(Before::Nothing, Before::This))
+        Ok(text.into())
     }
 
     /// The definition as it is when a client comes into the store: what only the server writes is its own.

@@ -27,6 +27,7 @@ use regrant_store::{Answer, Consent, EventRecord, Loaded, Outcome, Question, Rec
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::remembered::{held, put_consent};
 use super::{Visit, html, later};
 use crate::admin::{AdminError, MIN_PASSWORD_CHARS, rfc3339};
 use crate::answer::{self, Failure};
@@ -151,6 +152,18 @@ enum NotDone {
     Wait(StatusCode, Wrong, u64),
     /// The store failed; nothing was done, or not all of it.
     Unavailable(String),
+}
+
+fn no_permission() -> NotDone {
+    NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("account.no_permission_error"))
+}
+
+/// What a user says of a client that stays allowed.
+#[derive(Clone, Copy)]
+enum Limit {
+    Paused,
+    Resumed,
+    End(Option<Timestamp>),
 }
 
 impl NotDone {
@@ -327,27 +340,32 @@ impl Visit {
 
     /// The user's consent for this client.
     async fn consent_for(&self, who: &LoggedIn, client: &str) -> Result<Consent, NotDone> {
-        let question = Question::Consent { subject: who.user.subject.clone(), client: client.to_owned() };
-        match self.app.engine.ask(question).await? {
-            Answer::Consent(Some(consent)) => Ok(consent),
-            _ => Err(NotDone::Wrong(StatusCode::NOT_FOUND, Said::wrong("account.no_permission_error"))),
-        }
+        held(&self.app.engine, &who.user.subject, client).await?.ok_or_else(no_permission)
     }
 
     /// Pauses a client, lets it go on, or gives it an end.
     async fn limit(&self, who: &LoggedIn, action: &str, form: &Form) -> Result<&'static str, NotDone> {
-        let known = self.consent_for(who, form.credential("client").unwrap_or_default()).await?;
+        let client = form.credential("client").unwrap_or_default();
         let now = self.app.engine.now();
-        let (consent, done, word) = match action {
-            "pause" => (Consent { paused_at: known.paused_at.or(Some(now)), ..known }, "pause", PAUSED),
-            "resume" => (Consent { paused_at: None, ..known }, "resume", RESUMED),
+        let (limit, done, word) = match action {
+            "pause" => (Limit::Paused, "pause", PAUSED),
+            "resume" => (Limit::Resumed, "resume", RESUMED),
             _ => match form.credential("date").unwrap_or_default() {
-                "" => (Consent { ends_at: None, ..known }, "no_end", UNLIMITED),
-                day => (Consent { ends_at: Some(end_of(day, now)?), ..known }, "until", LIMITED),
+                "" => (Limit::End(None), "no_end", UNLIMITED),
+                day => (Limit::End(Some(end_of(day, now)?)), "until", LIMITED),
             },
         };
-        let told = self.told(EventKind::Consent, who, Some((word, &consent.client)));
-        self.app.engine.commit(vec![Record::PutConsent(consent), Record::Event(told)]).await?;
+        put_consent(&self.app.engine, (&who.user.subject, client), |held: Option<&Consent>| {
+            let held = held.cloned().ok_or_else(no_permission)?;
+            let consent = match limit {
+                Limit::Paused => Consent { paused_at: held.paused_at.or(Some(now)), ..held },
+                Limit::Resumed => Consent { paused_at: None, ..held },
+                Limit::End(ends_at) => Consent { ends_at, ..held },
+            };
+            let told = self.told(EventKind::Consent, who, Some((word, client)));
+            Ok::<_, NotDone>((consent, Some(Record::Event(told))))
+        })
+        .await?;
         Ok(done)
     }
 

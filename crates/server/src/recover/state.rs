@@ -121,7 +121,7 @@ fn consent(store: &mut dyn Store, state: &State) -> Result<Option<Record>, Unava
                 ends_at: time(*ends_at),
                 ..found.clone()
             };
-            (then != found).then_some(Record::PutConsent(then))
+            (then != found).then_some(Record::PutConsent { consent: then, before: Before::Whatever })
         }
         _ => Some(Record::RemoveConsent { subject: subject.clone(), client: client.clone() }),
     })

@@ -100,7 +100,7 @@ impl State {
             Record::RemoveUser { subject } => Self::NoUser { subject: subject.clone() },
             Record::PutClient { id, definition, .. } => Self::Client { id: id.clone(), definition: definition.clone() },
             Record::RemoveClient { id } => Self::NoClient { id: id.clone() },
-            Record::PutConsent(consent) if is_changed(consent, now) => {
+            Record::PutConsent { consent, .. } if is_changed(consent, now) => {
                 let Consent { subject, client, scope, resources, at, paused_at, ends_at } = consent.clone();
                 let (at, paused_at, ends_at) =
                     (at.millis(), paused_at.map(Timestamp::millis), ends_at.map(Timestamp::millis));

@@ -209,7 +209,7 @@ fn what_is_revoked_between_look_and_commit_is_decided_again() {
         }),
         ("a disabled user", || Record::PutUser { expected: 1, user: ann(2, Some(at(3))) }),
         ("a paused client", || {
-            Record::PutConsent(regrant_store::Consent {
+            let consent = regrant_store::Consent {
                 subject: "usr_ann".to_owned(),
                 client: "app".to_owned(),
                 scope: String::new(),
@@ -217,7 +217,8 @@ fn what_is_revoked_between_look_and_commit_is_decided_again() {
                 at: at(3),
                 paused_at: Some(at(3)),
                 ends_at: None,
-            })
+            };
+            Record::PutConsent { consent, before: regrant_store::Before::Whatever }
         }),
     ];
     for (name, record) in restrict {

@@ -10,7 +10,7 @@ use regrant_core::secret::Hash;
 use regrant_core::token::Code;
 use regrant_core::{Grant, Refusal, Seed, Terms};
 use regrant_server::reasons;
-use regrant_store::{Consent, Outcome, Record};
+use regrant_store::{Before, Consent, Outcome, Record};
 use serde_json::Value;
 use sim::process::Scratch;
 use sim::wire::device::{DEVICES, Device, browser_of};
@@ -124,7 +124,8 @@ async fn about_ends(heard: &mut Heard) {
         let (subject, client) = (subject.clone(), "phone".to_owned());
         let (scope, resources) = (String::new(), String::new());
         let consent = Consent { subject, client, scope, resources, at: now, paused_at, ends_at };
-        let _ = world.app.engine.commit(vec![Record::PutConsent(consent)]).await.expect("the store writes");
+        let put = Record::PutConsent { consent, before: Before::Whatever };
+        let _ = world.app.engine.commit(vec![put]).await.expect("the store writes");
         if paused_at.or(ends_at).is_some() {
             heard.note(&world.refresh("phone", &token).await);
         }

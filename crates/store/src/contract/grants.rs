@@ -125,15 +125,9 @@ pub fn a_load_tells_whether_the_user_may_log_in(open: Open<'_>) {
     let consent = |paused_at, ends_at| {
         let client = grant.terms.client.as_str().to_owned();
         let (scope, resources) = (String::new(), String::new());
-        Record::PutConsent(crate::Consent {
-            subject: "usr_ann".to_owned(),
-            client,
-            scope,
-            resources,
-            at: at(5),
-            paused_at,
-            ends_at,
-        })
+        let subject = "usr_ann".to_owned();
+        let consent = crate::Consent { subject, client, scope, resources, at: at(5), paused_at, ends_at };
+        Record::PutConsent { consent, before: Before::Whatever }
     };
     assert_eq!(status_after(consent(None, None)), SubjectStatus::Enabled);
     assert_eq!(status_after(consent(None, Some(at(9)))), SubjectStatus::Until(at(9)));

@@ -193,7 +193,7 @@ pub fn everything_is_there_after_reopening(open: Open<'_>) {
         Record::AddUser(ann.clone()),
         Record::PutClient { id: "app".to_owned(), before: Before::Whatever, definition: "{}".to_owned() },
         Record::PutSession(session.clone()),
-        Record::PutConsent(consent.clone()),
+        Record::PutConsent { consent: consent.clone(), before: Before::Whatever },
         Record::DenyAccess { jti: [4; 32], expires_at: at(6) },
         Record::Keys { changes: vec![KeyChange { expected: None, key: key.clone() }], events: Vec::new() },
     ];

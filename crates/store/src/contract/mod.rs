@@ -93,6 +93,7 @@ macro_rules! contract_tests {
             dead_letters_are_kept_until_they_are_removed,
         );
         $crate::contract_tests!($place, people:
+            a_consent_is_put_only_over_what_was_read,
             a_name_and_a_subject_are_taken_once,
             a_user_is_replaced_unless_the_name_is_taken,
             a_user_is_replaced_at_its_version_only,

@@ -2,7 +2,7 @@
 
 use super::{Desk, Open, at, user};
 use crate::Outcome::{Committed, Stale};
-use crate::{Answer, Consent, Failures, Question, Record, Session, User};
+use crate::{Answer, Before, Consent, Failures, Question, Record, Session, User};
 
 /// Two people never share a name or a subject.
 pub fn a_name_and_a_subject_are_taken_once(open: Open<'_>) {
@@ -93,10 +93,12 @@ pub fn what_a_removed_user_allowed_goes_with_him(open: Open<'_>) {
         found.is_some()
     };
     let removal = Record::RemoveUser { subject: "usr_1".to_owned() };
-    desk.commit(&[Record::PutConsent(consent("usr_1")), removal.clone()]);
+    desk.commit(&[Record::PutConsent { consent: consent("usr_1"), before: Before::Whatever }, removal.clone()]);
     assert!(allowed(&mut desk, "usr_1"), "nobody was removed");
     let users = [Record::AddUser(user("usr_1", "ann")), Record::AddUser(user("usr_2", "bob"))];
-    desk.commit(&[&users[..], &[Record::PutConsent(consent("usr_2")), removal]].concat());
+    desk.commit(
+        &[&users[..], &[Record::PutConsent { consent: consent("usr_2"), before: Before::Whatever }, removal]].concat(),
+    );
     desk.one(Record::AddUser(user("usr_1", "ann")));
     assert_eq!((allowed(&mut desk, "usr_1"), allowed(&mut desk, "usr_2")), (false, true));
 }
@@ -239,7 +241,10 @@ pub fn a_consent_is_replaced_and_forgotten(open: Open<'_>) {
     };
     for (subject, client, scope) in [("usr_1", "a", "x"), ("usr_1", "b", "x"), ("usr_2", "a", "x"), ("usr_1", "a", "y")]
     {
-        assert_eq!(desk.one(Record::PutConsent(consent(subject, client, scope))), Committed);
+        assert_eq!(
+            desk.one(Record::PutConsent { consent: consent(subject, client, scope), before: Before::Whatever }),
+            Committed
+        );
     }
     assert_eq!(find(&mut desk, "usr_1", "a"), Some(consent("usr_1", "a", "y")));
     let forget = Record::RemoveConsent { subject: "usr_1".to_owned(), client: "a".to_owned() };
@@ -247,6 +252,46 @@ pub fn a_consent_is_replaced_and_forgotten(open: Open<'_>) {
     assert_eq!(find(&mut desk, "usr_1", "a"), None);
     assert_eq!(find(&mut desk, "usr_1", "b"), Some(consent("usr_1", "b", "x")));
     assert_eq!(find(&mut desk, "usr_2", "a"), Some(consent("usr_2", "a", "x")));
+}
+
+/// Of two requests that change a consent at once, the second does not undo what the first has changed: a pause stays.
+pub fn a_consent_is_put_only_over_what_was_read(open: Open<'_>) {
+    let mut desk = Desk::at(open);
+    let (subject, client, nowhere) = ("usr_1".to_owned(), "a".to_owned(), String::new());
+    let first = Consent {
+        subject,
+        client,
+        scope: "x".to_owned(),
+        resources: nowhere,
+        at: at(3),
+        paused_at: None,
+        ends_at: None,
+    };
+    let paused = Consent { paused_at: Some(at(4)), ..first.clone() };
+    let more = Consent { scope: "x y".to_owned(), at: at(5), ends_at: Some(at(9)), ..first.clone() };
+    let put = |desk: &mut Desk, before: Before<Consent>, consent: &Consent| {
+        desk.one(Record::PutConsent { consent: consent.clone(), before })
+    };
+    let this = |consent: &Consent| Before::This(consent.clone());
+    assert_eq!(put(&mut desk, this(&first), &paused), Stale, "there is none");
+    assert_eq!(put(&mut desk, Before::Nothing, &first), Committed);
+    assert_eq!(put(&mut desk, Before::Nothing, &more), Stale);
+    assert_eq!(put(&mut desk, this(&first), &paused), Committed);
+    for other in
+        [&first, &more, &Consent { at: at(4), ..paused.clone() }, &Consent { scope: "y".to_owned(), ..paused.clone() }]
+    {
+        assert_eq!(put(&mut desk, this(other), &more), Stale, "somebody was first");
+    }
+    let found = |desk: &mut Desk| {
+        let question = Question::Consent { subject: "usr_1".to_owned(), client: "a".to_owned() };
+        let Answer::Consent(Some(found)) = desk.ask(&question) else { panic!("no consent") };
+        found
+    };
+    assert_eq!(found(&mut desk), paused);
+    assert_eq!(put(&mut desk, this(&paused), &more), Committed);
+    assert_eq!(put(&mut desk, this(&paused), &first), Stale);
+    assert_eq!(put(&mut desk, this(&more), &first), Committed);
+    assert_eq!(found(&mut desk), first);
 }
 
 fn count(key: u8, most: u32) -> Record {

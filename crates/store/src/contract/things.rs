@@ -100,7 +100,7 @@ pub fn a_client_is_replaced_and_removed(open: Open<'_>) {
 /// Of two nodes that change a client at once, the second does not undo what the first has changed.
 pub fn a_client_is_put_only_over_what_was_read(open: Open<'_>) {
     let mut desk = Desk::at(open);
-    let put = |before: Before, definition: &str| {
+    let put = |before: Before<String>, definition: &str| {
         [Record::PutClient { id: "app".to_owned(), before, definition: definition.to_owned() }]
     };
     let this = |text: &str| Before::This(text.to_owned());
@@ -117,7 +117,7 @@ pub fn a_client_is_put_only_over_what_was_read(open: Open<'_>) {
 /// What a change entails, and what is told of it, is there together with it or not at all.
 pub fn what_a_refused_record_entails_is_not_there(open: Open<'_>) {
     let mut desk = Desk::at(open);
-    let client = |id: &str, before: Before| {
+    let client = |id: &str, before: Before<String>| {
         let put = Record::PutClient { id: id.to_owned(), before, definition: "{}".to_owned() };
         let mark = Record::UseOnce { key: [id.len() as u8; 32], expires_at: at(9_000) };
         put.entailing([Record::Event(told(EventKind::Admin, None, at(id.len() as i64))), mark])

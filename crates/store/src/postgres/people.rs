@@ -5,7 +5,7 @@ use super::line::Fault;
 use super::records::tidy_devices;
 use super::values::{Columns, P, at, maybe, n};
 use crate::device::{DeviceRequest, MOST_DEVICE_REQUESTS};
-use crate::{Consent, Session};
+use crate::{Before, Consent, Session};
 use regrant_core::issue::SubjectStatus;
 
 pub(super) const DEVICES_OVER: &str = "DELETE FROM device_requests WHERE number IN \
@@ -84,18 +84,36 @@ pub(super) async fn put_login(batch: &Batch<'_>, root: &[u8; 32], client: &str) 
     batch.done(PUT, &[P::B(root), P::T(client), at(expires_at)]).await
 }
 
-pub(super) async fn put_consent(batch: &mut Batch<'_>, consent: &Consent) -> Result<u64, Fault> {
-    const SQL: &str = "INSERT INTO consents (subject, client, scope, resources, at, paused_at, ends_at) \
+pub(super) async fn put_consent(
+    batch: &mut Batch<'_>,
+    consent: &Consent,
+    before: &Before<Consent>,
+) -> Result<u64, Fault> {
+    const PUT: &str = "INSERT INTO consents (subject, client, scope, resources, at, paused_at, ends_at) \
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subject, client) DO UPDATE SET scope = excluded.scope, \
         resources = excluded.resources, at = excluded.at, paused_at = excluded.paused_at, ends_at = excluded.ends_at";
+    const ADD: &str = "INSERT INTO consents (subject, client, scope, resources, at, paused_at, ends_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subject, client) DO NOTHING";
+    const CHANGE: &str = "UPDATE consents SET scope = $3, resources = $4, at = $5, paused_at = $6, ends_at = $7 \
+        WHERE subject = $1 AND client = $2 AND scope = $8 AND resources = $9 AND at = $10 \
+        AND paused_at IS NOT DISTINCT FROM $11 AND ends_at IS NOT DISTINCT FROM $12";
     let Consent { subject, client, scope, resources, at: time, paused_at, ends_at } = consent;
     if consent.status() != SubjectStatus::Enabled {
         batch.ledger().await?.restrictions += 1;
     }
     let texts = [P::T(subject), P::T(client), P::T(scope), P::T(resources)];
     let [subject, client, scope, resources] = texts;
-    let parameters = [subject, client, scope, resources, at(*time), maybe(*paused_at), maybe(*ends_at)];
-    batch.done(SQL, &parameters).await
+    let mut parameters = vec![subject, client, scope, resources, at(*time), maybe(*paused_at), maybe(*ends_at)];
+    let sql = match before {
+        Before::Whatever => PUT,
+        Before::Nothing => ADD,
+        Before::This(read) => {
+            parameters.extend([P::T(&read.scope), P::T(&read.resources), at(read.at)]);
+            parameters.extend([maybe(read.paused_at), maybe(read.ends_at)]);
+            CHANGE
+        }
+    };
+    batch.done(sql, &parameters).await
 }
 
 pub(super) async fn put_device_request(batch: &Batch<'_>, request: &DeviceRequest) -> Result<u64, Fault> {

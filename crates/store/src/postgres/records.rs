@@ -23,7 +23,7 @@ const fn outcome(is_done: bool) -> Outcome {
     if is_done { Outcome::Committed } else { Outcome::Stale }
 }
 
-async fn put_client(batch: &Batch<'_>, (id, definition): (&str, &str), before: &Before) -> Result<u64, Fault> {
+async fn put_client(batch: &Batch<'_>, (id, definition): (&str, &str), before: &Before<String>) -> Result<u64, Fault> {
     let (sql, text) = match before {
         Before::Whatever => (
             "INSERT INTO clients (id, definition) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET definition = excluded.definition",
@@ -105,7 +105,7 @@ pub(super) async fn one(batch: &mut Batch<'_>, record: &Record) -> Result<Outcom
         Record::PutLogin { session, client } => people::put_login(batch, session, client).await?,
         Record::RemoveLogoutNotice { id } => batch.done("DELETE FROM logout_notices WHERE id = $1", &[n(*id)]).await?,
         Record::PutDeviceRequest(request) => people::put_device_request(batch, request).await?,
-        Record::PutConsent(consent) => people::put_consent(batch, consent).await?,
+        Record::PutConsent { consent, before } => people::put_consent(batch, consent, before).await?,
         Record::RemoveConsent { subject, client } => {
             const SQL: &str = "DELETE FROM consents WHERE subject = $1 AND client = $2";
             batch.done(SQL, &[P::T(subject), P::T(client)]).await?;

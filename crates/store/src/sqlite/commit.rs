@@ -74,7 +74,7 @@ pub(super) fn one(
         Record::PutLogin { session, client } => sessions::put_login(connection, session, client)?,
         Record::RemoveLogoutNotice { id } => sessions::remove_notice(connection, *id)?,
         Record::PutDeviceRequest(request) => devices::put(connection, request, now)?,
-        Record::PutConsent(consent) => consents::put(connection, consent)?,
+        Record::PutConsent { consent, before } => consents::put(connection, consent, before)?,
         Record::RemoveConsent { subject, client } => {
             run("DELETE FROM consents WHERE subject = ?1 AND client = ?2", params![subject, client]).map(always)?
         }

@@ -10,7 +10,7 @@ use regrant_core::Timestamp;
 use regrant_core::issue::SubjectStatus;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::{Consent, Loaded, Outcome, Record};
+use crate::{Before, Consent, Loaded, Outcome, Record};
 
 /// Hashes of the limited ones, and perhaps of some that no longer are.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Limited {
     /// Takes note of what was committed.
     pub(super) fn committed<'a>(&mut self, records: impl IntoIterator<Item = (&'a Record, &'a Outcome)>) {
         for (record, outcome) in records {
-            let (Record::PutConsent(consent), Outcome::Committed) = (record.bare(), outcome) else { continue };
+            let (Record::PutConsent { consent, .. }, Outcome::Committed) = (record.bare(), outcome) else { continue };
             let hash = hash(&consent.subject, &consent.client);
             // One that is limited no longer stays here until the file is opened again: another one may have the same hash.
             if consent.status() != SubjectStatus::Enabled {
@@ -72,8 +72,11 @@ pub(super) fn of(connection: &Connection, subject: &str) -> rusqlite::Result<Vec
     connection.prepare_cached(sql)?.query_map([subject], read)?.collect()
 }
 
-/// Replaces what was remembered.
-pub(super) fn put(connection: &Connection, consent: &Consent) -> rusqlite::Result<usize> {
+/// Replaces what was remembered, if it is what it should be.
+pub(super) fn put(connection: &Connection, consent: &Consent, before: &Before<Consent>) -> rusqlite::Result<usize> {
+    if *before != Before::Whatever && !before.is(one(connection, &consent.subject, &consent.client)?.as_ref()) {
+        return Ok(0);
+    }
     let Consent { subject, client, scope, resources, at, paused_at, ends_at } = consent;
     let time = |at: &Option<Timestamp>| at.map(Timestamp::millis);
     connection

@@ -1,6 +1,7 @@
 //! `regrant recover`: says what was lost and what happens to whom, and opens a new era.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
 
 use regrant_core::recovery::Unproven;
 use regrant_server::Clock;
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Recover a store that has no anchor: everything from its newest time until now counts as lost.
     #[arg(long)]
     without_anchor: bool,
+    /// Replay this revocation journal, too: each node keeps its own. As often as there are others.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    revocations: Vec<PathBuf>,
     /// Believe the clock, though it is more than 30 days ahead of what the store has seen last.
     #[arg(long)]
     accept_clock: bool,
@@ -44,11 +48,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
     let config = context.load()?;
     let unproven = if args.unproven == Wish::End { Unproven::End } else { Unproven::Accept };
     let anchor = if args.without_anchor { AnchorNeed::Waived } else { AnchorNeed::Needed };
-    let plan = Plan { unproven, anchor };
+    let plan = Plan { unproven, anchor, journals: args.revocations.clone() };
     let clock = if args.accept_clock { Clock::system().accepted() } else { Clock::system() };
     let failed = |error: RecoverError| Failure::new(error.exit_code(), error);
     if args.dry_run || !args.yes {
-        let report = rehearse(&config, &clock, plan).map_err(failed)?;
+        let report = rehearse(&config, &clock, &plan).map_err(failed)?;
         match (args.dry_run, context.json) {
             (true, true) => output::json(&report),
             (_, false) => tell(&report),
@@ -62,7 +66,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Done {
         }
         confirm(context)?;
     }
-    let report = recover(&config, &clock, plan).map_err(failed)?;
+    let report = recover(&config, &clock, &plan).map_err(failed)?;
     if context.json {
         output::json(&report);
         return Ok(());
@@ -132,7 +136,7 @@ fn tell(report: &Report) {
     if revocations.is_missing {
         output::note(
             "there is no revocation journal (revocations_file): what was revoked since the copy was made lives again, and compromised keys \
-             are believed. If it can be had, put it where it was and restore once more",
+             are believed. If it can be had, name it (--revocations) and restore once more",
         );
     }
     for (count, says) in [

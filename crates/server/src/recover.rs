@@ -15,7 +15,8 @@ mod bulk;
 mod state;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use regrant_core::client::Class;
 use regrant_core::decision::Event;
@@ -86,7 +87,7 @@ pub enum RecoverError {
     Copy(#[from] CopyError),
     /// The journal.
     #[error(
-        "the revocation journal {path} cannot be read: {source}\n  remedy: put the right file back (revocations_file); without it nobody knows what was revoked since the backup. Nothing was changed"
+        "the revocation journal {path} cannot be read: {source}\n  remedy: name the right file (revocations_file, --revocations); without it nobody knows what was revoked since the backup. Nothing was changed"
     )]
     Journal {
         /// Where.
@@ -201,12 +202,14 @@ fn fits(from: &Path, root: &RootKey) -> Result<bool, RecoverError> {
 }
 
 /// How to recover.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// What becomes of grants whose holder proves nothing.
     pub unproven: Unproven,
     /// Whether a missing anchor is no hindrance.
     pub anchor: AnchorNeed,
+    /// Revocation journals of other nodes, beside that of the configuration: each node keeps its own.
+    pub journals: Vec<PathBuf>,
 }
 
 /// Whether the anchor must be there.
@@ -295,13 +298,13 @@ pub struct Counted {
 ///
 /// # Errors
 /// [`RecoverError`].
-pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, RecoverError> {
+pub fn rehearse(config: &Config, clock: &Clock, plan: &Plan) -> Result<Report, RecoverError> {
     let root = keyring::read_root_key(&config.root_key_file)?;
     let contents;
     let (mut store, span): (Box<dyn Store>, Span) = match &config.store {
         StoreLocation::Sqlite(path) => {
             let (look, seen) = Look::before_recovery(path, &config.sqlite_options())?;
-            contents = journal(config, &root, look.mark().deployment)?;
+            contents = journals(config, plan, &root, look.mark().deployment)?;
             let span = Span::of((look.mark(), seen), &contents, clock, plan)?;
             let (version, known) = look.versions();
             if version != known {
@@ -311,7 +314,7 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
         }
         StoreLocation::Postgres(options) => {
             let recovering = Postgres::recover(options)?;
-            contents = journal(config, &root, recovering.found.deployment)?;
+            contents = journals(config, plan, &root, recovering.found.deployment)?;
             let span = Span::of_nodes((recovering.found, recovering.seen), &contents, clock, plan)?;
             (Box::new(recovering.store), span)
         }
@@ -337,12 +340,12 @@ pub fn rehearse(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Re
 ///
 /// # Errors
 /// [`RecoverError`]; the store refuses to start as before, and can be recovered again.
-pub fn recover(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, RecoverError> {
+pub fn recover(config: &Config, clock: &Clock, plan: &Plan) -> Result<Report, RecoverError> {
     let root = keyring::read_root_key(&config.root_key_file)?;
     match &config.store {
         StoreLocation::Sqlite(path) => {
             let recovering = Sqlite::recover(path, &config.sqlite_options())?;
-            let contents = journal(config, &root, recovering.found.deployment)?;
+            let contents = journals(config, plan, &root, recovering.found.deployment)?;
             let span = Span::of((recovering.found, recovering.seen), &contents, clock, plan)?;
             let mut store = recovering.store;
             let report = recovered(config, &mut store, root, &span, &contents, plan)?;
@@ -351,7 +354,7 @@ pub fn recover(config: &Config, clock: &Clock, plan: Plan) -> Result<Report, Rec
         }
         StoreLocation::Postgres(options) => {
             let recovering = Postgres::recover(options)?;
-            let contents = journal(config, &root, recovering.found.deployment)?;
+            let contents = journals(config, plan, &root, recovering.found.deployment)?;
             let span = Span::of_nodes((recovering.found, recovering.seen), &contents, clock, plan)?;
             let mut store = recovering.store;
             recovered(config, &mut store, root, &span, &contents, plan)
@@ -366,7 +369,7 @@ fn recovered(
     root: RootKey,
     span: &Span,
     contents: &Contents,
-    plan: Plan,
+    plan: &Plan,
 ) -> Result<Report, RecoverError> {
     let mut keyring = Keyring::open(store, root, span.now)?;
     let keys = keyring.keys_to_read()?;
@@ -425,7 +428,7 @@ impl Span {
         (found, seen): (Mark, Option<Mark>),
         contents: &Contents,
         clock: &Clock,
-        plan: Plan,
+        plan: &Plan,
     ) -> Result<Self, RecoverError> {
         match seen {
             None if plan.anchor == AnchorNeed::Needed => Err(RecoverError::NotNoticed),
@@ -437,7 +440,7 @@ impl Span {
         (found, seen): (Mark, Option<Mark>),
         contents: &Contents,
         clock: &Clock,
-        plan: Plan,
+        plan: &Plan,
     ) -> Result<Self, RecoverError> {
         let went_back = |seen: Mark| (found.era, found.commits) < (seen.era, seen.commits);
         // An anchor that was made anew for an older copy knows of nothing else; the journal does.
@@ -465,7 +468,7 @@ impl Span {
         Ok(Self { found, seen, from: found.at, until, now })
     }
 
-    fn report(&self, era: u16, contents: &Contents, plan: Plan) -> Report {
+    fn report(&self, era: u16, contents: &Contents, plan: &Plan) -> Report {
         // An era that the copy does not know may have been opened in what was lost.
         let last = era.max(self.seen.map_or(0, |seen| seen.era)).max(contents.era().unwrap_or(0));
         Report {
@@ -488,10 +491,20 @@ fn clients(config: &Config, store: &mut dyn Store) -> Result<Clients, RecoverErr
     Ok(app::fitting(config, added).0)
 }
 
-fn journal(config: &Config, root: &RootKey, deployment: DeploymentId) -> Result<Contents, RecoverError> {
-    let Some(path) = config.revocations_file() else { return Ok(Contents::default()) };
-    revocations::read(&path, &revocations::key(&root.derive(Purpose::Revocations, deployment, 1)), deployment)
-        .map_err(|source| RecoverError::Journal { path: path.display().to_string(), source })
+/// What was revoked, by the journal of this node and those of others that an operator has brought here.
+fn journals(config: &Config, plan: &Plan, root: &RootKey, deployment: DeploymentId) -> Result<Contents, RecoverError> {
+    let key = revocations::key(&root.derive(Purpose::Revocations, deployment, 1));
+    let failed = |path: &Path, source| RecoverError::Journal { path: path.display().to_string(), source };
+    let read = |path: &Path| revocations::read(path, &key, deployment).map_err(|source| failed(path, source));
+    let mut contents = config.revocations_file().map_or_else(|| Ok(Contents::default()), |path| read(&path))?;
+    for path in &plan.journals {
+        let other = read(path)?;
+        if other.is_missing() {
+            return Err(failed(path, ErrorKind::NotFound.into()));
+        }
+        contents.add(other);
+    }
+    Ok(contents)
 }
 
 /// What to write so that everything that was revoked is revoked again. One arm for each kind of entry.

@@ -82,6 +82,14 @@ impl Contents {
         self.end == 0
     }
 
+    /// What another node kept of the same deployment, with this, in order of time.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.entries.extend(other.entries);
+        self.entries.sort_by_key(|entry| entry.at);
+        self.damaged += other.damaged;
+        self.end = self.end.max(other.end);
+    }
+
     /// Whether a store of this era that has come to this time may have made all of it.
     #[must_use]
     pub fn is_behind(&self, era: u16, at: Timestamp) -> bool {

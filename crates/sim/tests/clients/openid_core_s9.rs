@@ -74,8 +74,8 @@ async fn after_a_restore_a_client_with_a_key_rolls_forward() {
             let _ = std::fs::remove_file(format!("{}{beside}", path.display()));
         }
         std::fs::copy(&copy, &path).expect("a copy");
-        let plan = Plan { unproven: Unproven::End, anchor: AnchorNeed::Waived };
-        recover(&sim::wire::config(&config), &clock, plan).expect("a recovery");
+        let plan = Plan { unproven: Unproven::End, anchor: AnchorNeed::Waived, journals: Vec::new() };
+        recover(&sim::wire::config(&config), &clock, &plan).expect("a recovery");
     });
     let world = recovered.await;
     let again = world.refresh("robot", &newest[0]).await.expect_status(200).json();

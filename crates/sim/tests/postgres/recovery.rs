@@ -158,7 +158,7 @@ async fn after_a_failover_that_lost_something_an_operator_decides_and_nodes_go_o
         lost.push(Session::begin(&https(0), who).await);
         resting.push(Session::begin(&https(1), who).await);
     }
-    let revoked = Session::begin(&https(0), Who::Signer).await;
+    let revoked = [Session::begin(&https(0), Who::Signer).await, Session::begin(&https(1), Who::Signer).await];
     deployment.primary.cut_off(&deployment.standby);
     let cut_at = regrant_server::Clock::system().now();
     for session in &mut lost {
@@ -166,8 +166,11 @@ async fn after_a_failover_that_lost_something_an_operator_decides_and_nodes_go_o
         session.refresh(&https(1)).await;
     }
     let begun = Session::begin(&https(1), Who::Signer).await;
-    let asked = [("token", revoked.token.as_str())];
-    let _ = post(&https(0), Who::Signer, "/oauth2/revoke", &asked).await.expect_status(200);
+    // Each node keeps what was revoked with it.
+    for (node, revoked) in revoked.iter().enumerate() {
+        let asked = [("token", revoked.token.as_str())];
+        let _ = post(&https(node), Who::Signer, "/oauth2/revoke", &asked).await.expect_status(200);
+    }
     let lost_at = regrant_server::Clock::system().now();
     deployment.fail_over();
 
@@ -186,14 +189,22 @@ async fn after_a_failover_that_lost_something_an_operator_decides_and_nodes_go_o
     assert!(said.contains("went back") && said.contains("regrant recover"), "{said}");
 
     let rehearsed = deployment.done(&["recover", "--dry-run", "--json"]);
+    assert_eq!(rehearsed["revocations"]["grants"], 1, "what the other node has revoked is not here: {rehearsed}");
+    let journals = deployment.homes.iter().map(|home| home.config_file().with_file_name("revocations"));
+    let journals: Vec<String> = journals.map(|path| path.display().to_string()).collect();
+    let nowhere = format!("{}.not", journals[1]);
+    let refused = deployment.run(&["recover", "--yes", "--revocations", &nowhere]);
+    assert_eq!(refused.status.code(), Some(69), "{refused:?}");
+    let both = ["recover", "--dry-run", "--json", "--revocations", &journals[1]];
+    let rehearsed = deployment.done(&both);
     assert_eq!(deployment.run(&["recover"]).status.code(), Some(2), "nobody is there to be asked");
     let (from, until) = (millis(&rehearsed, "lost_from"), millis(&rehearsed, "lost_until"));
     let (cut_at, lost_at): (i64, i64) = (Timestamp::millis(cut_at), lost_at.millis());
     assert!(from <= cut_at && cut_at <= until && until <= lost_at, "{rehearsed}: cut at {cut_at}, lost at {lost_at}");
     assert!(cut_at - from < 30_000, "the span is known, and not guessed: {rehearsed}");
     assert_eq!((rehearsed["grants"]["of_keys"].as_u64(), rehearsed["era"].as_u64()), (Some(2), Some(1)), "{rehearsed}");
-    assert_eq!(rehearsed["revocations"]["grants"], 1, "{rehearsed}");
-    let report = deployment.done(&["recover", "--yes", "--json"]);
+    assert_eq!(rehearsed["revocations"]["grants"], 2, "{rehearsed}");
+    let report = deployment.done(&["recover", "--yes", "--json", "--revocations", &journals[1]]);
     assert_eq!((&report["grants"], &report["revocations"]), (&rehearsed["grants"], &rehearsed["revocations"]));
     assert_eq!(deployment.run(&["recover", "--yes"]).status.code(), Some(78), "there is nothing more to recover");
 
@@ -209,7 +220,9 @@ async fn after_a_failover_that_lost_something_an_operator_decides_and_nodes_go_o
     signer.refresh(&https(1)).await;
     secret.refresh(&https(1)).await;
     plain.hear(&https(0)).await.expect_error(400, "invalid_grant");
-    revoked.hear(&https(1)).await.expect_error(400, "invalid_grant");
+    for revoked in &revoked {
+        revoked.hear(&https(1)).await.expect_error(400, "invalid_grant");
+    }
     begun.hear(&https(1)).await.expect_error(400, "invalid_grant");
     // And life goes on.
     let mut fresh = Session::begin(&https(0), Who::Of(Holder::Plain)).await;

@@ -209,6 +209,7 @@ impl Presented {
             }
             // Whoever signs with keys that nobody knows may be guessing at a client's name.
             Err(unknown @ Failure::ClientKeyUnknown(_)) => {
+                app.limits.wrong_assertion(settings, peer, self.claimed());
                 app.limits.wrong_secret(limits.wrong_secrets, peer, self.claimed())?;
                 Err(unknown)
             }

@@ -116,7 +116,8 @@ pub fn read(path: &Path, key: &hmac::Key, deployment: DeploymentId) -> io::Resul
         opened => opened?.read_to_end(&mut bytes)?,
     };
     let header = header(deployment);
-    if bytes.len() < HEADER && (header.starts_with(&bytes) || bytes.iter().all(|byte| *byte == 0)) {
+    let is_nothing = bytes.len() <= HEADER && bytes.iter().all(|byte| *byte == 0);
+    if is_nothing || (bytes.len() < HEADER && header.starts_with(&bytes)) {
         return Ok(Contents::default());
     }
     if !bytes.starts_with(&header) {

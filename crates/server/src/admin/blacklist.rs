@@ -315,9 +315,19 @@ impl Admin {
 
     /// Makes records durable, together with what follows from them.
     pub(super) async fn commit(&self, records: Vec<Record>) -> Result<Done, AdminError> {
-        let ends: Vec<bool> = records.iter().map(|record| matches!(record.bare(), Record::Epoch { .. })).collect();
+        let kinds: Vec<(bool, bool)> = records
+            .iter()
+            .map(|record| (matches!(record, Record::With(_)), matches!(record.bare(), Record::Epoch { .. })))
+            .collect();
         let outcomes = self.app.engine.commit(records).await?;
-        let has_no_room = ends.iter().zip(&outcomes).any(|(ends, outcome)| *ends && *outcome == Outcome::Stale);
+        // One that goes with what was refused has not even tried.
+        let (mut has_no_room, mut head) = (false, Outcome::Committed);
+        for ((goes_with, ends), outcome) in kinds.into_iter().zip(&outcomes) {
+            has_no_room |= ends && *outcome == Outcome::Stale && (!goes_with || head == Outcome::Committed);
+            if !goes_with {
+                head = *outcome;
+            }
+        }
         let ended = if has_no_room { Err(AdminError::Exists(NO_ROOM.to_owned())) } else { Ok(()) };
         Ok(Done { outcomes, ended })
     }

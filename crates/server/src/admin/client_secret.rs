@@ -94,7 +94,9 @@ impl Admin {
         changed.previous_secret_hash = changed.secret_hash.take().filter(|_| previous_works_until.is_some());
         changed.previous_secret_expires_at.clone_from(&previous_works_until);
         changed.secret_hash = Some(secret_hash.to_owned());
-        self.app.resolve_added(&changed).map_err(AdminError::Invalid)?;
+        // A client that goes without what is no longer declared can have its secret replaced all the same.
+        let (served, _) = changed.within(&settings.config.client_context());
+        self.app.resolve_added(&served).map_err(AdminError::Invalid)?;
         let text = serde_json::to_string(&changed).map_err(|error| AdminError::Invalid(error.to_string()))?;
         let put = Record::PutClient { id: id.to_owned(), before, definition: text };
         let until = previous_works_until.as_deref().unwrap_or("now");

@@ -359,7 +359,7 @@ fn simulated(text: &str) -> Vec<(&'static str, Value)> {
 }
 
 /// What the harness has found in ourselves: what, how it is replayed, and the test that holds it since.
-pub const FOUND: [(&str, &str, &str); 27] = [
+pub const FOUND: [(&str, &str, &str); 28] = [
     (
         "Of nodes that started together in an empty database, one that was second often enough ended: what it wanted to make was there (42710, 42P07).",
         "cargo run --release -p sim -- cluster",
@@ -494,5 +494,10 @@ pub const FOUND: [(&str, &str, &str); 27] = [
         "What a crash kept from the revocation journal came back with a restore: a removed user, a removed client.",
         "cargo test --profile proof --workspace --all-features --test process missed",
         "`what_a_crash_kept_from_the_journal_is_kept_by_the_next_start`",
+    ),
+    (
+        "A second recovery, from a newer backup than the first, removed a user whom the first backup did not have (by hand).",
+        "cargo test --profile proof -p regrant-server --lib missed",
+        "`what_a_recovery_has_decided_about_is_no_word`",
     ),
 ];

@@ -78,6 +78,7 @@ async fn a_client_that_no_longer_fits_hinders_no_other_and_can_be_mended() {
     for (client, scope) in [("narrow", "read files"), ("double", "read")] {
         run(&["client", "add", client, to[0], to[1], to[2], to[3], scope]);
     }
+    run(&["client", "add", "leaked", to[1], to[2], to[3], "read files"]);
     let without = CONFIG.replace("files", "papers");
     let double = "[[client]]\nid = \"double\"\ntoken_endpoint_auth_method = \"none\"\n\
         redirect_uris = [\"https://app.example/cb\"]\nscopes = [\"read\"]\n";
@@ -92,11 +93,14 @@ async fn a_client_that_no_longer_fits_hinders_no_other_and_can_be_mended() {
     let token =
         text(&server.http().post("/oauth2/token", &asked, &[]).await.expect_status(200).json(), "refresh_token");
     run(&["client", "disable", "narrow"]);
+    // Its secret is out: that it lacks a scope is no reason to keep it.
+    run(&["client", "rotate-secret", "leaked", "--overlap", "0"]);
     let log = server.stop();
     assert!(log.contains("goes without files") && log.contains("regrant client remove double"), "{log}");
     run(&["client", "set", "narrow", "--scope", "read papers"]);
     run(&["client", "enable", "narrow"]);
     run(&["client", "remove", "double"]);
+    run(&["client", "remove", "leaked"]);
     let told = String::from_utf8_lossy(&output(&["doctor", "--json"]).stdout).into_owned();
     assert!(!told.contains("\"clients\""), "nothing is left to mend: {told}");
     expect_recovery(&home, &token).await;

@@ -363,7 +363,7 @@ impl Visit {
                 Limit::End(ends_at) => Consent { ends_at, ..held },
             };
             let told = self.told(EventKind::Consent, who, Some((word, client)));
-            Ok::<_, NotDone>((consent, Some(Record::Event(told))))
+            Ok::<_, NotDone>(Some((consent, Some(Record::Event(told)))))
         })
         .await?;
         Ok(done)

@@ -1,5 +1,7 @@
 //! What a user allows a client, and what it is worth the next time.
 
+use std::time::Duration;
+
 use regrant_core::{Client, Resources, Scope, Timestamp};
 use regrant_store::{Answer, Cause, Consent, Outcome, Question, Record, Unavailable};
 
@@ -8,7 +10,9 @@ use crate::engine::Engine;
 use crate::session::LoggedIn;
 
 /// How often a consent is read again that others change at the same time.
-const TRIES: u32 = 16;
+const TRIES: u32 = 64;
+/// For so long what was allowed need not be written again.
+const A_MOMENT: Duration = Duration::from_secs(60);
 
 /// A consent of before, as far as it counts.
 pub(super) struct Remembered {
@@ -40,7 +44,9 @@ impl Visit {
         put_consent(&self.app.engine, (&who.user.subject, client.id.as_str()), |held: Option<&Consent>| {
             let held = held.filter(|held| self.is_for(client, held));
             let seen = *seen.get_or_insert(held.and_then(|held| held.paused_at));
-            Ok((allowed.over(held, seen, now), None))
+            let consent = allowed.over(held, seen, now);
+            // Many devices and tabs of one user at once need write it only once.
+            Ok((!held.is_some_and(|held| says_as_much(held, &consent))).then_some((consent, None)))
         })
         .await
     }
@@ -61,6 +67,11 @@ impl Remembered {
         let resources = Resources::parse(&held.resources).unwrap_or_default();
         Some(Self { scope, resources })
     }
+}
+
+/// Whether this stands there already, and since a moment ago.
+fn says_as_much(held: &Consent, consent: &Consent) -> bool {
+    consent.at.since(held.at) < A_MOMENT && *held == Consent { at: held.at, ..consent.clone() }
 }
 
 /// What a user allows now.
@@ -91,15 +102,15 @@ impl Allowed<'_> {
     }
 }
 
-/// Puts what `change` makes of what stands there, with what is told of it; again if somebody else was first.
+/// Puts what `change` makes of what stands there, if anything, with what is told of it; again if somebody else was first.
 pub(super) async fn put_consent<E: From<Unavailable>>(
     engine: &Engine,
     (subject, client): (&str, &str),
-    mut change: impl FnMut(Option<&Consent>) -> Result<(Consent, Option<Record>), E>,
+    mut change: impl FnMut(Option<&Consent>) -> Result<Option<(Consent, Option<Record>)>, E>,
 ) -> Result<(), E> {
     for _ in 0..TRIES {
         let held = held(engine, subject, client).await?;
-        let (consent, told) = change(held.as_ref())?;
+        let Some((consent, told)) = change(held.as_ref())? else { return Ok(()) };
         let put = Record::PutConsent { before: held.into(), consent };
         if engine.commit(put.entailing(told)).await?.first() == Some(&Outcome::Committed) {
             return Ok(());
@@ -170,6 +181,18 @@ mod tests {
         assert_eq!(over(Some(paused), Some(NOW)), (only, None, Some(LATER)), "the end goes through the pause");
     }
 
+    /// Sixty devices of one user that are allowed at once are one consent: nobody waits for sixty writes of the same.
+    #[test]
+    fn what_stands_there_is_not_written_again() {
+        let later = |seconds| Consent { at: NOW.plus(Duration::from_secs(seconds)), ..consent() };
+        assert!(says_as_much(&consent(), &later(0)) && says_as_much(&consent(), &later(59)));
+        assert!(says_as_much(&later(9), &consent()), "another one was a little later");
+        assert!(!says_as_much(&consent(), &later(60)));
+        assert!(!says_as_much(&consent(), &Consent { scope: "a b c".to_owned(), ..consent() }));
+        assert!(!says_as_much(&Consent { paused_at: Some(NOW), ..consent() }, &consent()));
+        assert!(!says_as_much(&consent(), &Consent { ends_at: Some(LATER), ..consent() }));
+    }
+
     /// Somebody pauses a client while a page of another tab allows it more: the pause stays.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_change_looks_again_if_another_one_was_first() {
@@ -185,7 +208,7 @@ mod tests {
                 tokio::task::block_in_place(|| Handle::current().block_on(other)).expect("written");
             }
             let held = held.cloned().unwrap_or_else(consent);
-            Ok::<_, Unavailable>((Consent { scope: "a b c".to_owned(), ..held }, None))
+            Ok::<_, Unavailable>(Some((Consent { scope: "a b c".to_owned(), ..held }, None)))
         });
         changed.await.expect("changed");
         assert_eq!(found, [Some(consent()), Some(paused.clone())]);
@@ -204,7 +227,7 @@ mod tests {
             let other = Record::PutConsent { consent: consent.clone(), before: Before::Whatever };
             let other = app.engine.commit(vec![other]);
             tokio::task::block_in_place(|| Handle::current().block_on(other)).expect("written");
-            Ok::<_, Unavailable>((consent, None))
+            Ok::<_, Unavailable>(Some((consent, None)))
         });
         assert_eq!(changed.await.map_err(|trouble| trouble.cause), Err(Cause::Locked));
         assert_eq!(times, TRIES);
